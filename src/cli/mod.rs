@@ -1,0 +1,94 @@
+//! The command line: one file per command.
+
+pub mod check;
+pub mod demo;
+pub mod explain;
+pub mod generate;
+pub mod import;
+pub mod query;
+pub mod relations;
+pub mod run;
+pub mod test_alert;
+pub mod try_pipeline;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Laboratory-operations stream processor: specimen events in, turnaround-time indicators as
+/// Parquet and Teams cards out.
+#[derive(Debug, Parser)]
+#[command(name = "turnaround", version, about)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Generate three days of three laboratories and run them through everything.
+    Demo(demo::Args),
+    /// Run the stream.
+    Run(run::Args),
+    /// Report every mistake of a project; touches no network.
+    Check(check::Args),
+    /// Show the result rows of one pipeline over a file.
+    Try(try_pipeline::Args),
+    /// Say how a pipeline will be computed, and why.
+    Explain(explain::Args),
+    /// Write made-up but realistic events.
+    Generate(generate::Args),
+    /// Turn a CSV file into events.
+    Import(import::Args),
+    /// Ask the lake a question in SQL.
+    Query(query::Args),
+    /// List the relations and columns that SQL can read.
+    Relations(relations::Args),
+    /// Post one test card.
+    TestAlert(test_alert::Args),
+}
+
+/// What a command's failure means to the caller.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct WrongInput(pub String);
+
+/// Parses the arguments, runs the command, prints its error, returns the exit code: 0 done,
+/// 1 failed while working, 2 wrong input or configuration, 130 interrupted.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: could not start the runtime: {error}");
+            return ExitCode::from(1);
+        }
+    };
+    let outcome = runtime.block_on(dispatch(cli.command));
+    match outcome {
+        Ok(code) => code,
+        Err(error) => report(&error),
+    }
+}
+
+async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Demo(args) => demo::run(args).await,
+        Command::Run(args) => run::run(args).await,
+        Command::Check(args) => check::run(args).await,
+        Command::Try(args) => try_pipeline::run(args).await,
+        Command::Explain(args) => explain::run(args).await,
+        Command::Generate(args) => generate::run(args).await,
+        Command::Import(args) => import::run(args).await,
+        Command::Query(args) => query::run(args).await,
+        Command::Relations(args) => relations::run(args).await,
+        Command::TestAlert(args) => test_alert::run(args).await,
+    }
+}
+
+/// Prints an error and its causes, and chooses the exit code.
+fn report(error: &anyhow::Error) -> ExitCode {
+    eprintln!("error: {error:#}");
+    let wrong = error.chain().any(|cause| cause.is::<WrongInput>());
+    ExitCode::from(if wrong { 2 } else { 1 })
+}

@@ -1,0 +1,18 @@
+//! The values that travel from stage to stage.
+//!
+//! Nothing in here does work beyond its own arithmetic, and nothing in here names another
+//! module of the crate: every stage may depend on these types, they depend on none.
+
+pub mod dead_letter;
+pub mod event;
+pub mod offset;
+pub mod output;
+pub mod record;
+pub mod time;
+
+pub use dead_letter::{DeadLetter, Reason};
+pub use event::EventBatch;
+pub use offset::{Offset, OffsetRange, Partition};
+pub use output::{OutputBatch, Window};
+pub use record::{Framing, RawBatch};
+pub use time::{Span, Timestamp};

@@ -1,0 +1,32 @@
+//! Positions in the input.
+
+use std::fmt;
+use std::sync::Arc;
+
+/// One ordered log: a Kafka partition, or a file expression as partition 0 of itself.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Partition {
+    /// The Kafka topic, or the file expression's name.
+    pub topic: Arc<str>,
+    /// The partition's number within the topic.
+    pub index: i32,
+}
+
+impl fmt::Display for Partition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.topic, self.index)
+    }
+}
+
+/// A record's position within its partition: a Kafka offset, or a line's number from 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Offset(pub i64);
+
+/// Half-open: `to` is the next offset to read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OffsetRange {
+    /// The first offset within.
+    pub from: Offset,
+    /// The first offset beyond.
+    pub to: Offset,
+}

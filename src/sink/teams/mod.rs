@@ -1,0 +1,2 @@
+//! Teams.
+pub mod rule;
