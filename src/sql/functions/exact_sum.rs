@@ -1,0 +1,365 @@
+//! `sum` and `avg` of floating-point numbers, exact whatever the order.
+//!
+//! For every other type the call goes to DataFusion's own function, whose integer arithmetic does
+//! not depend on order either. `avg` rounds twice: the exact sum once, the division once.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, Decimal128Array, Float64Array, Float64Builder,
+    Int64Array, ListArray, ListBuilder,
+};
+use arrow::datatypes::{DataType, Decimal128Type, Field, FieldRef, Float64Type, Int64Type};
+use datafusion::common::{Result, ScalarValue, exec_datafusion_err, exec_err};
+use datafusion::functions_aggregate::{average::avg_udaf, sum::sum_udaf};
+use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
+use datafusion::logical_expr::{
+    Accumulator, AggregateUDF, AggregateUDFImpl, EmitTo, GroupsAccumulator, Signature,
+};
+
+use super::fixed_point::{to_fixed, total};
+
+/// What is made of the sum in the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reading {
+    /// The sum.
+    Sum,
+    /// The sum over the number of values.
+    Avg,
+}
+
+impl Reading {
+    /// The reading of an exact sum of `count` values; null when there are none.
+    pub fn of(self, fixed: i128, odd: &[f64], count: i64) -> Option<f64> {
+        if count == 0 {
+            return None;
+        }
+        Some(match self {
+            Reading::Sum => total(fixed, odd),
+            Reading::Avg => total(fixed, odd) / count as f64,
+        })
+    }
+}
+
+/// `sum` or `avg`.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub struct ExactSum {
+    reading: Reading,
+    inner: Arc<AggregateUDF>,
+}
+
+impl ExactSum {
+    /// `sum`.
+    pub fn sum() -> ExactSum {
+        ExactSum { reading: Reading::Sum, inner: sum_udaf() }
+    }
+
+    /// `avg`.
+    pub fn avg() -> ExactSum {
+        ExactSum { reading: Reading::Avg, inner: avg_udaf() }
+    }
+}
+
+/// Whether a call of `sum` or `avg` is ours: plain, over doubles.
+fn is_ours(args: &AccumulatorArgs) -> bool {
+    !args.is_distinct && args.expr_fields[0].data_type() == &DataType::Float64
+}
+
+impl AggregateUDFImpl for ExactSum {
+    fn name(&self) -> &str {
+        self.inner.name()
+    }
+
+    fn aliases(&self) -> &[String] {
+        self.inner.aliases()
+    }
+
+    fn signature(&self) -> &Signature {
+        self.inner.signature()
+    }
+
+    fn coerce_types(&self, arg_types: &[DataType]) -> Result<Vec<DataType>> {
+        self.inner.coerce_types(arg_types)
+    }
+
+    fn return_type(&self, arg_types: &[DataType]) -> Result<DataType> {
+        self.inner.return_type(arg_types)
+    }
+
+    fn state_fields(&self, args: StateFieldsArgs) -> Result<Vec<FieldRef>> {
+        if args.is_distinct || args.input_fields[0].data_type() != &DataType::Float64 {
+            return self.inner.state_fields(args);
+        }
+        let field = |part: &str, data_type| {
+            Arc::new(Field::new(format!("{}[{part}]", args.name), data_type, true))
+        };
+        let odd = DataType::List(Arc::new(Field::new_list_field(DataType::Float64, true)));
+        Ok(vec![
+            field("fixed", DataType::Decimal128(38, 0)),
+            field("count", DataType::Int64),
+            field("odd", odd),
+        ])
+    }
+
+    fn accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
+        if !is_ours(&args) {
+            return self.inner.accumulator(args);
+        }
+        Ok(Box::new(One { reading: self.reading, sums: Sums::default() }))
+    }
+
+    fn create_sliding_accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
+        if !is_ours(&args) {
+            return self.inner.create_sliding_accumulator(args);
+        }
+        self.accumulator(args)
+    }
+
+    fn groups_accumulator_supported(&self, args: AccumulatorArgs) -> bool {
+        is_ours(&args) || self.inner.groups_accumulator_supported(args)
+    }
+
+    fn create_groups_accumulator(
+        &self,
+        args: AccumulatorArgs,
+    ) -> Result<Box<dyn GroupsAccumulator>> {
+        if !is_ours(&args) {
+            return self.inner.create_groups_accumulator(args);
+        }
+        Ok(Box::new(Many { reading: self.reading, sums: Sums::default() }))
+    }
+}
+
+/// Exact sums by group: fixed-point part, number of values, and the values that did not fit.
+#[derive(Debug, Default)]
+pub struct Sums {
+    fixed: Vec<i128>,
+    counts: Vec<i64>,
+    odd: HashMap<usize, Vec<f64>>,
+}
+
+impl Sums {
+    /// Makes room for so many groups.
+    pub fn grow(&mut self, groups: usize) {
+        if groups > self.fixed.len() {
+            self.fixed.resize(groups, 0);
+            self.counts.resize(groups, 0);
+        }
+    }
+
+    /// Empties a group.
+    pub fn reset(&mut self, group: usize) {
+        self.fixed[group] = 0;
+        self.counts[group] = 0;
+        self.odd.remove(&group);
+    }
+
+    /// The reading of a group.
+    pub fn read(&self, group: usize, reading: Reading) -> Option<f64> {
+        let odd = self.odd.get(&group).map_or(&[][..], Vec::as_slice);
+        reading.of(self.fixed[group], odd, self.counts[group])
+    }
+
+    fn add(&mut self, group: usize, value: f64) -> Result<()> {
+        self.counts[group] += 1;
+        match to_fixed(value) {
+            Some(part) => self.shift(group, part)?,
+            None => self.odd.entry(group).or_default().push(value),
+        }
+        Ok(())
+    }
+
+    fn remove(&mut self, group: usize, value: f64) -> Result<()> {
+        self.counts[group] -= 1;
+        match to_fixed(value) {
+            Some(part) => self.shift(group, -part),
+            None => self.remove_odd(group, value),
+        }
+    }
+
+    fn remove_odd(&mut self, group: usize, value: f64) -> Result<()> {
+        let list = self.odd.get_mut(&group);
+        let found = list.and_then(|list| {
+            let place = list.iter().position(|kept| kept.to_bits() == value.to_bits())?;
+            Some(list.swap_remove(place))
+        });
+        match found {
+            Some(_) => Ok(()),
+            None => exec_err!("cannot take {value} out of a sum that does not hold it"),
+        }
+    }
+
+    fn shift(&mut self, group: usize, part: i128) -> Result<()> {
+        self.fixed[group] = self.fixed[group]
+            .checked_add(part)
+            .ok_or_else(|| exec_datafusion_err!("the sum of a group exceeds 2^52"))?;
+        Ok(())
+    }
+
+    /// Adds, or takes back, states of other sums: row `i` of `states` to group `groups[i]`.
+    pub fn merge<G: Copy + Into<u64>>(
+        &mut self,
+        groups: &[G],
+        states: &[ArrayRef],
+        retract: bool,
+    ) -> Result<()> {
+        let fixed = states[0].as_primitive::<Decimal128Type>().values();
+        let counts = states[1].as_primitive::<Int64Type>().values();
+        let odd = states[2].as_list::<i32>();
+        let sign = if retract { -1 } else { 1 };
+        for (row, group) in groups.iter().enumerate() {
+            let group: u64 = (*group).into();
+            let group = group as usize;
+            self.shift(group, fixed[row] * i128::from(sign))?;
+            self.counts[group] += counts[row] * sign;
+            if odd.value_length(row) > 0 {
+                let values = odd.value(row);
+                for value in values.as_primitive::<Float64Type>().values() {
+                    if retract {
+                        self.remove_odd(group, *value)?;
+                    } else {
+                        self.odd.entry(group).or_default().push(*value);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The states of all groups, leaving none.
+    fn take_states(&mut self) -> Result<Vec<ArrayRef>> {
+        let groups = self.fixed.len();
+        let fixed = Decimal128Array::from(std::mem::take(&mut self.fixed))
+            .with_precision_and_scale(38, 0)?;
+        let counts = Int64Array::from(std::mem::take(&mut self.counts));
+        let odd = std::mem::take(&mut self.odd);
+        Ok(vec![Arc::new(fixed), Arc::new(counts), Arc::new(odd_lists(&odd, groups))])
+    }
+}
+
+fn odd_lists(odd: &HashMap<usize, Vec<f64>>, groups: usize) -> ListArray {
+    let mut lists = ListBuilder::new(Float64Builder::new());
+    for group in 0..groups {
+        if let Some(values) = odd.get(&group) {
+            lists.values().append_slice(values);
+        }
+        lists.append(true);
+    }
+    lists.finish()
+}
+
+/// One group, for plain and sliding use.
+#[derive(Debug)]
+struct One {
+    reading: Reading,
+    sums: Sums,
+}
+
+impl Accumulator for One {
+    fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
+        self.sums.grow(1);
+        let values = values[0].as_primitive::<Float64Type>();
+        values.iter().flatten().try_for_each(|value| self.sums.add(0, value))
+    }
+
+    fn retract_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
+        self.sums.grow(1);
+        let values = values[0].as_primitive::<Float64Type>();
+        values.iter().flatten().try_for_each(|value| self.sums.remove(0, value))
+    }
+
+    fn supports_retract_batch(&self) -> bool {
+        true
+    }
+
+    fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
+        self.sums.grow(1);
+        self.sums.merge(&vec![0u32; states[0].len()], states, false)
+    }
+
+    fn state(&mut self) -> Result<Vec<ScalarValue>> {
+        self.sums.grow(1);
+        let states = self.sums.take_states()?;
+        states.iter().map(|state| ScalarValue::try_from_array(state, 0)).collect()
+    }
+
+    fn evaluate(&mut self) -> Result<ScalarValue> {
+        self.sums.grow(1);
+        Ok(ScalarValue::Float64(self.sums.read(0, self.reading)))
+    }
+
+    fn size(&self) -> usize {
+        size_of_val(self)
+    }
+}
+
+/// Many groups.
+#[derive(Debug)]
+struct Many {
+    reading: Reading,
+    sums: Sums,
+}
+
+impl GroupsAccumulator for Many {
+    fn update_batch(
+        &mut self,
+        values: &[ArrayRef],
+        group_indices: &[usize],
+        opt_filter: Option<&BooleanArray>,
+        total_num_groups: usize,
+    ) -> Result<()> {
+        self.sums.grow(total_num_groups);
+        let values = values[0].as_primitive::<Float64Type>();
+        for (row, group) in group_indices.iter().enumerate() {
+            let passes = opt_filter.is_none_or(|filter| filter.is_valid(row) && filter.value(row));
+            if passes && values.is_valid(row) {
+                self.sums.add(*group, values.value(row))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn merge_batch(
+        &mut self,
+        values: &[ArrayRef],
+        group_indices: &[usize],
+        total_num_groups: usize,
+    ) -> Result<()> {
+        self.sums.grow(total_num_groups);
+        let groups: Vec<u64> = group_indices.iter().map(|group| *group as u64).collect();
+        self.sums.merge(&groups, values, false)
+    }
+
+    fn evaluate(&mut self, emit_to: EmitTo) -> Result<ArrayRef> {
+        let EmitTo::All = emit_to else {
+            return exec_err!("an exact sum gives its groups all at once");
+        };
+        let sums = std::mem::take(&mut self.sums);
+        let groups = 0..sums.fixed.len();
+        Ok(Arc::new(groups.map(|group| sums.read(group, self.reading)).collect::<Float64Array>()))
+    }
+
+    fn state(&mut self, emit_to: EmitTo) -> Result<Vec<ArrayRef>> {
+        let EmitTo::All = emit_to else {
+            return exec_err!("an exact sum gives its groups all at once");
+        };
+        self.sums.take_states()
+    }
+
+    fn convert_to_state(
+        &self,
+        values: &[ArrayRef],
+        opt_filter: Option<&BooleanArray>,
+    ) -> Result<Vec<ArrayRef>> {
+        let rows = values[0].len();
+        let each: Vec<usize> = (0..rows).collect();
+        let mut single = Many { reading: self.reading, sums: Sums::default() };
+        single.update_batch(values, &each, opt_filter, rows)?;
+        single.state(EmitTo::All)
+    }
+
+    fn size(&self) -> usize {
+        self.sums.fixed.capacity() * (size_of::<i128>() + size_of::<i64>())
+    }
+}

@@ -1,0 +1,354 @@
+//! `percentile_cont(p) WITHIN GROUP (ORDER BY x)`: the exact continuous percentile.
+//!
+//! Linear interpolation between the closest ranks, type 7 of Hyndman and Fan (1996), "Sample
+//! quantiles in statistical packages": with the values sorted as x₀ … xₙ₋₁ and h = (n − 1) p, the
+//! result is x⌊h⌋ + (h − ⌊h⌋)(x⌊h⌋₊₁ − x⌊h⌋). Nulls are skipped; no values give null.
+//!
+//! The state is the multiset of values, so every percentile of one expression can share it.
+//! DataFusion's own function of this name rounds the interpolation weight to six digits.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Float64Array, ListArray};
+use arrow::buffer::{OffsetBuffer, ScalarBuffer};
+use arrow::datatypes::{DataType, Field, FieldRef, Float64Type};
+use datafusion::common::{Result, ScalarValue, exec_err, plan_err};
+use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
+use datafusion::logical_expr::{
+    Accumulator, AggregateUDFImpl, EmitTo, GroupsAccumulator, Signature, Volatility,
+};
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::expressions::Literal;
+
+/// The function's name in SQL.
+pub const NAME: &str = "percentile_cont";
+
+/// The percentile of sorted values, or none of none. `q` lies within 0 and 1.
+pub fn interpolate(sorted_len: usize, q: f64, at: impl Fn(usize) -> f64) -> Option<f64> {
+    let last = sorted_len.checked_sub(1)?;
+    let rank = last as f64 * q;
+    let below = (rank.floor() as usize).min(last);
+    let low = at(below);
+    let weight = rank - below as f64;
+    if weight == 0.0 || below == last {
+        return Some(low);
+    }
+    let high = at(below + 1);
+    if low == high { Some(low) } else { Some(low + weight * (high - low)) }
+}
+
+/// A value as the multiset keeps it: one zero and one NaN, so that equal values are equal bits.
+pub fn canonical(value: f64) -> f64 {
+    if value == 0.0 {
+        0.0
+    } else if value.is_nan() {
+        f64::NAN
+    } else {
+        value
+    }
+}
+
+/// The aggregate function.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub struct PercentileCont {
+    signature: Signature,
+    aliases: Vec<String>,
+}
+
+impl Default for PercentileCont {
+    fn default() -> PercentileCont {
+        PercentileCont {
+            signature: Signature::user_defined(Volatility::Immutable),
+            aliases: vec!["quantile_cont".to_owned()],
+        }
+    }
+}
+
+impl AggregateUDFImpl for PercentileCont {
+    fn name(&self) -> &str {
+        NAME
+    }
+
+    fn aliases(&self) -> &[String] {
+        &self.aliases
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn coerce_types(&self, arg_types: &[DataType]) -> Result<Vec<DataType>> {
+        match arg_types {
+            [value, fraction]
+                if (value.is_numeric() || value.is_null()) && fraction.is_numeric() =>
+            {
+                Ok(vec![DataType::Float64, DataType::Float64])
+            }
+            _ => plan_err!(
+                "percentile_cont takes one number to order by and a fraction: \
+                 percentile_cont(0.9) WITHIN GROUP (ORDER BY x)"
+            ),
+        }
+    }
+
+    fn return_type(&self, _arg_types: &[DataType]) -> Result<DataType> {
+        Ok(DataType::Float64)
+    }
+
+    fn state_fields(&self, args: StateFieldsArgs) -> Result<Vec<FieldRef>> {
+        let name = format!("{}[values]", args.name);
+        Ok(vec![Arc::new(Field::new(name, values_type(), true))])
+    }
+
+    fn accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
+        refuse_distinct(&args)?;
+        Ok(Box::new(Values { q: fraction(&args)?, values: Vec::new() }))
+    }
+
+    fn groups_accumulator_supported(&self, _args: AccumulatorArgs) -> bool {
+        true
+    }
+
+    fn create_groups_accumulator(
+        &self,
+        args: AccumulatorArgs,
+    ) -> Result<Box<dyn GroupsAccumulator>> {
+        refuse_distinct(&args)?;
+        Ok(Box::new(GroupedValues { q: fraction(&args)?, ..GroupedValues::default() }))
+    }
+
+    fn supports_within_group_clause(&self) -> bool {
+        true
+    }
+}
+
+fn values_type() -> DataType {
+    DataType::List(Arc::new(Field::new_list_field(DataType::Float64, true)))
+}
+
+fn refuse_distinct(args: &AccumulatorArgs) -> Result<()> {
+    if args.is_distinct {
+        return plan_err!("percentile_cont does not take DISTINCT");
+    }
+    Ok(())
+}
+
+fn fraction(args: &AccumulatorArgs) -> Result<f64> {
+    let descending = args.order_bys.first().is_some_and(|sort| sort.options.descending);
+    fraction_of(args.exprs, descending)
+}
+
+/// The fraction that a call's arguments name: a literal within 0 and 1, counted from the other end
+/// when the values are ordered descending.
+pub fn fraction_of(exprs: &[Arc<dyn PhysicalExpr>], descending: bool) -> Result<f64> {
+    let literal = exprs.get(1).and_then(|expr| expr.downcast_ref::<Literal>());
+    let Some(ScalarValue::Float64(Some(q))) = literal.map(Literal::value) else {
+        return plan_err!("percentile_cont needs a literal fraction, as percentile_cont(0.9)");
+    };
+    if !(0.0..=1.0).contains(q) {
+        return plan_err!("percentile_cont needs a fraction within 0 and 1, not {q}");
+    }
+    Ok(if descending { 1.0 - q } else { *q })
+}
+
+/// One group's values.
+#[derive(Debug)]
+struct Values {
+    q: f64,
+    values: Vec<f64>,
+}
+
+impl Accumulator for Values {
+    fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
+        let values = values[0].as_primitive::<Float64Type>();
+        self.values.extend(values.iter().flatten().map(canonical));
+        Ok(())
+    }
+
+    fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
+        for values in states[0].as_list::<i32>().iter().flatten() {
+            self.values.extend_from_slice(values.as_primitive::<Float64Type>().values());
+        }
+        Ok(())
+    }
+
+    fn state(&mut self) -> Result<Vec<ScalarValue>> {
+        let values = Float64Array::from(std::mem::take(&mut self.values));
+        let offsets = OffsetBuffer::from_lengths([values.len()]);
+        let field = Arc::new(Field::new_list_field(DataType::Float64, true));
+        let list = ListArray::try_new(field, offsets, Arc::new(values), None)?;
+        Ok(vec![ScalarValue::List(Arc::new(list))])
+    }
+
+    fn evaluate(&mut self) -> Result<ScalarValue> {
+        self.values.sort_unstable_by(f64::total_cmp);
+        let values = &self.values;
+        Ok(ScalarValue::Float64(interpolate(values.len(), self.q, |i| values[i])))
+    }
+
+    fn size(&self) -> usize {
+        size_of_val(self) + self.values.capacity() * size_of::<f64>()
+    }
+}
+
+/// Many groups' values, in the order of arrival, each beside its group.
+#[derive(Debug, Default)]
+struct GroupedValues {
+    q: f64,
+    groups: Vec<u32>,
+    values: Vec<f64>,
+    total_groups: usize,
+}
+
+impl GroupedValues {
+    /// Brings the values into the order of their groups: offsets by group, and values.
+    fn gather(&mut self) -> (Vec<i32>, Vec<f64>) {
+        let mut offsets = vec![0i32; self.total_groups + 1];
+        for group in &self.groups {
+            offsets[*group as usize + 1] += 1;
+        }
+        for group in 0..self.total_groups {
+            offsets[group + 1] += offsets[group];
+        }
+        let mut next = offsets.clone();
+        let mut gathered = vec![0.0; self.values.len()];
+        for (group, value) in self.groups.iter().zip(&self.values) {
+            let slot = &mut next[*group as usize];
+            gathered[*slot as usize] = *value;
+            *slot += 1;
+        }
+        self.groups.clear();
+        self.values.clear();
+        self.total_groups = 0;
+        (offsets, gathered)
+    }
+}
+
+impl GroupsAccumulator for GroupedValues {
+    fn update_batch(
+        &mut self,
+        values: &[ArrayRef],
+        group_indices: &[usize],
+        opt_filter: Option<&BooleanArray>,
+        total_num_groups: usize,
+    ) -> Result<()> {
+        self.total_groups = self.total_groups.max(total_num_groups);
+        let values = values[0].as_primitive::<Float64Type>();
+        if values.null_count() == 0 && opt_filter.is_none() {
+            self.groups.extend(group_indices.iter().map(|group| *group as u32));
+            self.values.extend(values.values().iter().copied().map(canonical));
+            return Ok(());
+        }
+        for (row, group) in group_indices.iter().enumerate() {
+            let passes = opt_filter.is_none_or(|filter| filter.is_valid(row) && filter.value(row));
+            if passes && values.is_valid(row) {
+                self.groups.push(*group as u32);
+                self.values.push(canonical(values.value(row)));
+            }
+        }
+        Ok(())
+    }
+
+    fn merge_batch(
+        &mut self,
+        values: &[ArrayRef],
+        group_indices: &[usize],
+        total_num_groups: usize,
+    ) -> Result<()> {
+        self.total_groups = self.total_groups.max(total_num_groups);
+        let lists = values[0].as_list::<i32>();
+        let inner = lists.values().as_primitive::<Float64Type>().values();
+        let offsets = lists.value_offsets();
+        for (row, group) in group_indices.iter().enumerate() {
+            let slice = &inner[offsets[row] as usize..offsets[row + 1] as usize];
+            self.values.extend_from_slice(slice);
+            self.groups.extend(std::iter::repeat_n(*group as u32, slice.len()));
+        }
+        Ok(())
+    }
+
+    fn evaluate(&mut self, emit_to: EmitTo) -> Result<ArrayRef> {
+        let EmitTo::All = emit_to else {
+            return exec_err!("percentile_cont gives its groups all at once");
+        };
+        let (offsets, mut values) = self.gather();
+        let q = self.q;
+        let results = offsets.windows(2).map(|range| {
+            let group = &mut values[range[0] as usize..range[1] as usize];
+            group.sort_unstable_by(f64::total_cmp);
+            interpolate(group.len(), q, |i| group[i])
+        });
+        Ok(Arc::new(results.collect::<Float64Array>()))
+    }
+
+    fn state(&mut self, emit_to: EmitTo) -> Result<Vec<ArrayRef>> {
+        let EmitTo::All = emit_to else {
+            return exec_err!("percentile_cont gives its groups all at once");
+        };
+        let (offsets, values) = self.gather();
+        let field = Arc::new(Field::new_list_field(DataType::Float64, true));
+        let offsets = OffsetBuffer::new(ScalarBuffer::from(offsets));
+        let list =
+            ListArray::try_new(field, offsets, Arc::new(Float64Array::from(values)), None)?;
+        Ok(vec![Arc::new(list)])
+    }
+
+    fn convert_to_state(
+        &self,
+        values: &[ArrayRef],
+        opt_filter: Option<&BooleanArray>,
+    ) -> Result<Vec<ArrayRef>> {
+        let rows = values[0].len();
+        let each: Vec<usize> = (0..rows).collect();
+        let mut single = GroupedValues { q: self.q, ..GroupedValues::default() };
+        single.update_batch(values, &each, opt_filter, rows)?;
+        single.state(EmitTo::All)
+    }
+
+    fn size(&self) -> usize {
+        self.groups.capacity() * size_of::<u32>() + self.values.capacity() * size_of::<f64>()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn percentile(values: &[f64], q: f64) -> Option<f64> {
+        let mut sorted = values.to_vec();
+        sorted.sort_by(f64::total_cmp);
+        interpolate(sorted.len(), q, |i| sorted[i])
+    }
+
+    #[test]
+    fn small_groups_interpolate_by_hand() {
+        assert_eq!(percentile(&[], 0.5), None);
+        assert_eq!(percentile(&[7.0], 0.9), Some(7.0));
+        assert_eq!(percentile(&[10.0, 20.0], 0.5), Some(15.0));
+        assert_eq!(percentile(&[10.0, 20.0], 0.9), Some(19.0));
+        assert_eq!(percentile(&[1.0, 2.0, 4.0], 0.5), Some(2.0));
+        assert_eq!(percentile(&[1.0, 2.0, 4.0], 0.75), Some(3.0));
+        assert_eq!(percentile(&[1.0, 2.0, 4.0], 1.0), Some(4.0));
+        assert_eq!(percentile(&[1.0, 2.0, 4.0], 0.0), Some(1.0));
+    }
+
+    #[test]
+    fn infinite_neighbours_do_not_make_a_nan() {
+        assert_eq!(percentile(&[f64::INFINITY, f64::INFINITY], 0.5), Some(f64::INFINITY));
+    }
+
+    #[test]
+    fn groups_keep_their_own_values_through_a_state() -> Result<()> {
+        let values: ArrayRef =
+            Arc::new(Float64Array::from(vec![Some(4.0), Some(1.0), None, Some(2.0), Some(9.0)]));
+        let mut first = GroupedValues { q: 0.5, ..GroupedValues::default() };
+        first.update_batch(&[values], &[0, 0, 0, 0, 2], None, 3)?;
+        let state = first.state(EmitTo::All)?;
+        let mut second = GroupedValues { q: 0.5, ..GroupedValues::default() };
+        second.merge_batch(&state, &[1, 0, 1], 2)?;
+        let result = second.evaluate(EmitTo::All)?;
+        // Group 1 got 4, 1, 2 and 9: sorted 1 2 4 9, median 3. Group 0 got nothing.
+        assert_eq!(result.as_primitive::<Float64Type>(), &Float64Array::from(vec![None, Some(3.0)]));
+        Ok(())
+    }
+}
