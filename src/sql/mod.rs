@@ -1,1 +1,24 @@
-//! sql
+//! Stage 6: SQL. Plans a pipeline once, turns rows into partial states as they come and states
+//! into result rows when windows close.
+//!
+//! Between stages everything is an Arrow batch, partial states included. Nothing in here does
+//! input or output.
+//!
+//! `session` and `relation` make a planner, `query` divides a plan, `partial` runs what stands
+//! below the aggregate, `engine` fires windows, `output` makes the tables' rows.
+
+pub mod chain;
+pub mod engine;
+pub mod execute;
+pub mod expect;
+pub mod functions;
+pub mod groups;
+pub mod output;
+pub mod partial;
+pub mod query;
+pub mod refuse;
+pub mod relation;
+pub mod running;
+pub mod session;
+pub mod sliding;
+pub mod slots;

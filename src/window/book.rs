@@ -61,9 +61,11 @@ impl<T> PaneBook<T> {
         self.leaving(panes, end)
     }
 
-    /// The smallest `ready` above `end`.
-    pub fn next_ready(&self, end: i64) -> Option<i64> {
-        self.by_ready.range(end.saturating_add(1)..).next().map(|(ready, _)| *ready)
+    /// The (pane, ready) of entries that become ready after `end`, soonest first.
+    pub fn after(&self, end: i64) -> impl Iterator<Item = (i64, i64)> {
+        self.by_ready
+            .range(end.saturating_add(1)..)
+            .flat_map(|(ready, entries)| entries.iter().map(|(pane, _)| (*pane, *ready)))
     }
 
     /// Forgets the panes before `pane`: no window will count them again.
@@ -112,10 +114,10 @@ mod tests {
         assert_eq!(names(book.entering(-1..3, 2)), ["late for two windows", "next"]);
         assert_eq!(names(book.leaving(0..1, 3)), ["on time", "late for two windows"]);
         assert_eq!(names(book.leaving(0..1, 2)), ["on time"]);
-        assert_eq!(book.next_ready(1), Some(3));
+        assert_eq!(book.after(1).collect::<Vec<_>>(), [(0, 3), (2, 3)]);
         book.forget_before(1);
         assert_eq!(names(book.within(-1..3)), ["next"]);
-        assert_eq!(book.next_ready(i64::MIN), Some(3));
+        assert_eq!(book.after(i64::MIN).collect::<Vec<_>>(), [(2, 3)]);
         assert_eq!(book.panes(), 1);
     }
 }

@@ -288,8 +288,7 @@ impl GroupsAccumulator for GroupedValues {
         let (offsets, values) = self.gather();
         let field = Arc::new(Field::new_list_field(DataType::Float64, true));
         let offsets = OffsetBuffer::new(ScalarBuffer::from(offsets));
-        let list =
-            ListArray::try_new(field, offsets, Arc::new(Float64Array::from(values)), None)?;
+        let list = ListArray::try_new(field, offsets, Arc::new(Float64Array::from(values)), None)?;
         Ok(vec![Arc::new(list)])
     }
 
@@ -348,7 +347,10 @@ mod tests {
         second.merge_batch(&state, &[1, 0, 1], 2)?;
         let result = second.evaluate(EmitTo::All)?;
         // Group 1 got 4, 1, 2 and 9: sorted 1 2 4 9, median 3. Group 0 got nothing.
-        assert_eq!(result.as_primitive::<Float64Type>(), &Float64Array::from(vec![None, Some(3.0)]));
+        assert_eq!(
+            result.as_primitive::<Float64Type>(),
+            &Float64Array::from(vec![None, Some(3.0)])
+        );
         Ok(())
     }
 }

@@ -174,9 +174,8 @@ impl Running for RunningPercentile {
 
     fn read(&mut self, groups: &[u32]) {
         for (fraction, output) in self.fractions.iter().zip(&mut self.outputs) {
-            let results = groups.iter().map(|group| {
-                self.values[*group as usize].percentile(*fraction)
-            });
+            let results =
+                groups.iter().map(|group| self.values[*group as usize].percentile(*fraction));
             output.extend(results);
         }
     }

@@ -1,0 +1,55 @@
+//! Runs a plan to its end from a thread that is not part of the runtime's own work.
+
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use datafusion::common::{Result, exec_datafusion_err};
+use datafusion::execution::TaskContext;
+use datafusion::physical_plan::{ExecutionPlan, collect};
+use tokio::runtime::Handle;
+
+use super::partial::RelationRows;
+use super::relation::{RelationExec, fill};
+
+/// Runs plans with rows in the place of their relations.
+#[derive(Clone, Debug)]
+pub struct Executor {
+    context: Arc<TaskContext>,
+    handle: Handle,
+}
+
+impl Executor {
+    /// An executor on the current runtime.
+    pub fn new(context: Arc<TaskContext>, handle: Handle) -> Executor {
+        Executor { context, handle }
+    }
+
+    /// The plan's rows over these inputs; a relation without an input is empty.
+    pub fn run_over(
+        &self,
+        plan: &Arc<dyn ExecutionPlan>,
+        inputs: &[RelationRows],
+    ) -> Result<Vec<RecordBatch>> {
+        self.run(plan, &|leaf| {
+            let mine = inputs.iter().filter(|input| input.relation == *leaf.relation());
+            mine.map(|input| input.project(leaf.columns())).collect()
+        })
+    }
+
+    /// The plan's rows with what `rows` gives in the place of each relation. Must be called where
+    /// blocking is allowed.
+    pub fn run(
+        &self,
+        plan: &Arc<dyn ExecutionPlan>,
+        rows: &dyn Fn(&RelationExec) -> Result<Vec<RecordBatch>>,
+    ) -> Result<Vec<RecordBatch>> {
+        let filled = fill(plan, rows)?;
+        let context = Arc::clone(&self.context);
+        let handle = self.handle.clone();
+        // A thread of its own may block; a worker of the runtime may not.
+        std::thread::scope(|scope| {
+            let running = scope.spawn(move || handle.block_on(collect(filled, context)));
+            running.join().map_err(|_| exec_datafusion_err!("the plan panicked"))?
+        })
+    }
+}

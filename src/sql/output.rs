@@ -1,0 +1,239 @@
+//! Result rows as a table's rows: window columns in front, revision, tile and date behind, sorted
+//! by window and grain, divided by date.
+
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, BooleanArray, Date32Array, Int32Array, RecordBatch, RecordBatchOptions,
+    StringArray, TimestampMicrosecondArray, UInt32Array,
+};
+use arrow::compute::{SortColumn, concat_batches, lexsort_to_indices, take_record_batch};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::row::{RowConverter, SortField};
+use chrono::{Datelike, NaiveDate};
+use datafusion::common::{Result, exec_err, plan_err};
+
+use crate::flow::event::timestamp_type;
+use crate::flow::{OutputBatch, Timestamp, Window};
+use crate::window::Period;
+
+/// Days from 0001-01-01 to 1970-01-01.
+const EPOCH_DAY_FROM_CE: i32 = 719_163;
+/// Columns of our own that a query must not name.
+const RESERVED: &[&str] =
+    &["window_start", "window_end", "local_start", "revision", "is_tile", "date"];
+
+/// A window that fired.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fired {
+    /// The window.
+    pub window: Window,
+    /// The day it is filed under.
+    pub date: NaiveDate,
+    /// Calendar windows: when it begins on the zone's clock.
+    pub local_start: Option<String>,
+}
+
+impl Fired {
+    /// A window of instants, filed under the UTC date of its start.
+    pub fn of_instants(window: Window) -> Fired {
+        Fired { window, date: window.start.date(), local_start: None }
+    }
+
+    /// A calendar window, filed under its local date.
+    pub fn of_period(period: Period) -> Fired {
+        Fired {
+            window: period.window,
+            date: period.local_start.date(),
+            local_start: Some(period.local_start.format("%Y-%m-%dT%H:%M:%S").to_string()),
+        }
+    }
+}
+
+/// What a table's rows look like.
+#[derive(Clone, Debug)]
+pub struct OutputShape {
+    /// The table.
+    pub table: Arc<str>,
+    /// All columns.
+    pub schema: SchemaRef,
+    /// The sort order within a window, as columns of the query.
+    pub grain: Vec<usize>,
+    /// Whether the query's rows already come in that order, each group once.
+    pub presorted: bool,
+    /// Whether windows do not overlap their neighbours.
+    pub is_tile: bool,
+    calendar: bool,
+}
+
+impl OutputShape {
+    /// The shape of a windowed table over a query's columns.
+    pub fn new(
+        table: &str,
+        query: &SchemaRef,
+        grain: &[String],
+        is_tile: bool,
+        calendar: bool,
+    ) -> Result<OutputShape> {
+        for field in query.fields() {
+            if RESERVED.contains(&field.name().as_str()) {
+                return plan_err!(
+                    "the query must not name a column `{}`: every table has one of its own; \
+                     rename or leave it out",
+                    field.name()
+                );
+            }
+        }
+        let time = |name: &str| Arc::new(Field::new(name, timestamp_type(), false));
+        let mut fields = vec![time("window_start"), time("window_end")];
+        if calendar {
+            fields.push(Arc::new(Field::new("local_start", DataType::Utf8, false)));
+        }
+        fields.extend(query.fields().iter().map(Arc::clone));
+        fields.push(Arc::new(Field::new("revision", DataType::Int32, false)));
+        fields.push(Arc::new(Field::new("is_tile", DataType::Boolean, false)));
+        fields.push(Arc::new(Field::new("date", DataType::Date32, false)));
+        let grain: Result<Vec<usize>> =
+            grain.iter().map(|name| Ok(query.index_of(name)?)).collect();
+        Ok(OutputShape {
+            table: table.into(),
+            schema: Arc::new(Schema::new(fields)),
+            grain: grain?,
+            presorted: false,
+            is_tile,
+            calendar,
+        })
+    }
+
+    /// The rows of windows that fired, `of_row` naming each row's window, as batches by date.
+    pub fn assemble(
+        &self,
+        rows: RecordBatch,
+        of_row: Vec<u32>,
+        windows: Vec<Fired>,
+    ) -> Result<Vec<OutputBatch>> {
+        let (rows, of_row) = if self.presorted { (rows, of_row) } else { self.sort(rows, of_row)? };
+        let whole = self.with_own_columns(rows, &of_row, &windows)?;
+        let mut out = Vec::new();
+        let mut first = 0;
+        let mut start = 0;
+        while first < windows.len() {
+            let date = windows[first].date;
+            let run = windows[first..].iter().take_while(|fired| fired.date == date).count();
+            let last = first + run;
+            let length = of_row[start..].partition_point(|of| (*of as usize) < last);
+            out.push(OutputBatch {
+                table: Arc::clone(&self.table),
+                date,
+                windows: windows[first..last].iter().map(|fired| fired.window).collect(),
+                revision: 0,
+                rows: whole.slice(start, length),
+            });
+            first = last;
+            start += length;
+        }
+        Ok(out)
+    }
+
+    /// Brings rows into the order of window and grain; a grain that is not unique is an error.
+    fn sort(&self, rows: RecordBatch, of_row: Vec<u32>) -> Result<(RecordBatch, Vec<u32>)> {
+        let of: ArrayRef = Arc::new(UInt32Array::from(of_row));
+        let mut columns = vec![Arc::clone(&of)];
+        columns.extend(self.grain.iter().map(|column| Arc::clone(rows.column(*column))));
+        let fields = columns.iter().map(|column| SortField::new(column.data_type().clone()));
+        let converter = RowConverter::new(fields.collect())?;
+        let encoded = converter.convert_columns(&columns)?;
+        let mut order: Vec<u32> = (0..rows.num_rows() as u32).collect();
+        order.sort_by(|a, b| encoded.row(*a as usize).cmp(&encoded.row(*b as usize)));
+        for pair in order.windows(2) {
+            if encoded.row(pair[0] as usize) == encoded.row(pair[1] as usize) {
+                return exec_err!(
+                    "two rows of one window of table {} have the same grain ({}); add the column \
+                     that tells them apart to `grain`",
+                    self.table,
+                    self.grain_names(&rows).join(", ")
+                );
+            }
+        }
+        let order = UInt32Array::from(order);
+        let sorted = take_record_batch(&rows, &order)?;
+        let of = arrow::compute::take(&of, &order, None)?;
+        use arrow::array::AsArray;
+        let of = of.as_primitive::<arrow::datatypes::UInt32Type>().values().to_vec();
+        Ok((sorted, of))
+    }
+
+    fn grain_names(&self, rows: &RecordBatch) -> Vec<String> {
+        let schema = rows.schema();
+        self.grain.iter().map(|column| schema.field(*column).name().clone()).collect()
+    }
+
+    fn with_own_columns(
+        &self,
+        rows: RecordBatch,
+        of_row: &[u32],
+        windows: &[Fired],
+    ) -> Result<RecordBatch> {
+        let count = rows.num_rows();
+        let instants = |of: &dyn Fn(&Fired) -> Timestamp| -> ArrayRef {
+            let by_window: Vec<i64> = windows.iter().map(|fired| of(fired).0).collect();
+            let values = of_row.iter().map(|window| by_window[*window as usize]);
+            Arc::new(TimestampMicrosecondArray::from_iter_values(values).with_timezone("UTC"))
+        };
+        let mut columns =
+            vec![instants(&|fired| fired.window.start), instants(&|fired| fired.window.end)];
+        if self.calendar {
+            let starts = of_row
+                .iter()
+                .map(|window| windows[*window as usize].local_start.as_deref().unwrap_or(""));
+            columns.push(Arc::new(StringArray::from_iter_values(starts)));
+        }
+        columns.extend(rows.columns().iter().map(Arc::clone));
+        columns.push(Arc::new(Int32Array::from_value(0, count)));
+        columns.push(Arc::new(BooleanArray::from(vec![self.is_tile; count])));
+        let days: Vec<i32> = windows.iter().map(|fired| epoch_day(fired.date)).collect();
+        let dates = of_row.iter().map(|window| days[*window as usize]);
+        columns.push(Arc::new(Date32Array::from_iter_values(dates)));
+        let options = RecordBatchOptions::new().with_row_count(Some(count));
+        Ok(RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options)?)
+    }
+
+    /// A day's batches as one, sorted by window and grain.
+    pub fn join_day(&self, batches: &[RecordBatch]) -> Result<RecordBatch> {
+        let joined = concat_batches(&self.schema, batches)?;
+        if !self.calendar {
+            return Ok(joined);
+        }
+        let first_own = 3;
+        let mut order = vec![0, 1];
+        order.extend(self.grain.iter().map(|column| column + first_own));
+        sort_by(&joined, &order)
+    }
+}
+
+/// The rows in the order of these columns, ascending, nulls first.
+pub fn sort_by(rows: &RecordBatch, columns: &[usize]) -> Result<RecordBatch> {
+    let columns: Vec<SortColumn> = columns
+        .iter()
+        .map(|column| SortColumn { values: Arc::clone(rows.column(*column)), options: None })
+        .collect();
+    let order = lexsort_to_indices(&columns, None)?;
+    Ok(take_record_batch(rows, &order)?)
+}
+
+/// Days since 1970-01-01.
+pub fn epoch_day(date: NaiveDate) -> i32 {
+    date.num_days_from_ce() - EPOCH_DAY_FROM_CE
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn epoch_days_count_from_1970() {
+        let date = |y, m, d| NaiveDate::from_ymd_opt(y, m, d).unwrap();
+        assert_eq!(epoch_day(date(1970, 1, 1)), 0);
+        assert_eq!(epoch_day(date(2026, 3, 1)), 20_513);
+    }
+}

@@ -1,0 +1,287 @@
+//! A pipeline's SQL, planned once and divided: what runs on every batch of rows as it comes, what
+//! is kept per pane, and what runs when a window closes.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use datafusion::common::{DataFusionError, Result, plan_err};
+use datafusion::logical_expr::JoinType;
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::aggregates::{AggregateExec, AggregateInputMode};
+use datafusion::physical_plan::displayable;
+use datafusion::physical_plan::filter::FilterExec;
+use datafusion::physical_plan::joins::HashJoinExec;
+use datafusion::physical_plan::projection::ProjectionExec;
+use datafusion::physical_plan::union::UnionExec;
+use datafusion::prelude::SessionContext;
+
+use super::chain::{Branch, Chain, branches, chain_down_to, is_passage};
+use super::groups::{KeyCodec, leading_types};
+use super::relation::RelationExec;
+use super::slots::{Output, Slot, slots_of};
+
+/// The name under which the aggregate's rows stand in the plan above it.
+const AGGREGATE: &str = "aggregate";
+
+/// A planned query.
+#[derive(Clone, Debug)]
+pub struct Query {
+    /// How it is computed.
+    pub way: Way,
+    /// The relations it reads, with the columns of each, sorted.
+    pub reads: Vec<(Arc<str>, Vec<usize>)>,
+    /// The query's own output columns.
+    pub schema: SchemaRef,
+    /// The whole physical plan.
+    pub plan: Arc<dyn ExecutionPlan>,
+}
+
+/// How a query is computed.
+#[derive(Clone, Debug)]
+pub enum Way {
+    /// Partial states per pane.
+    Incremental(Box<Incremental>),
+    /// The whole query over the window's rows, kept until it closes; with the reason.
+    Recompute(String),
+    /// Row by row, without an aggregate.
+    RowLevel(Below),
+}
+
+/// What stands below the aggregate, or the whole of a row-level query.
+#[derive(Clone, Debug)]
+pub enum Below {
+    /// A union of row-wise chains.
+    Branches(Vec<Branch>),
+    /// Something else that is linear in its relation, as a join with a reference table.
+    Plan(Arc<dyn ExecutionPlan>),
+}
+
+/// A query divided at its aggregate.
+#[derive(Clone, Debug)]
+pub struct Incremental {
+    /// Below the aggregate.
+    pub below: Below,
+    /// The group columns, over the rows that `below` gives.
+    pub group_exprs: Vec<Arc<dyn PhysicalExpr>>,
+    /// From group columns to keys and back.
+    pub codec: KeyCodec,
+    /// The states.
+    pub slots: Vec<Slot>,
+    /// The aggregates in the order of the query.
+    pub outputs: Vec<Output>,
+    /// Group columns, then aggregates.
+    pub aggregate_schema: SchemaRef,
+    /// Above the aggregate.
+    pub above: Above,
+}
+
+/// What stands above the aggregate.
+#[derive(Clone, Debug)]
+pub enum Above {
+    /// Row-wise: many windows at once.
+    Chain(Chain),
+    /// Anything else (window functions, sorts with a limit, joins): window by window, with the
+    /// aggregate's rows in the place of its one leaf.
+    Plan(Arc<dyn ExecutionPlan>),
+}
+
+/// Plans a pipeline's SQL. `row_level` says that its only window is `none`.
+pub async fn plan(context: &SessionContext, sql: &str, row_level: bool) -> Result<Query> {
+    let logical = context.state().create_logical_plan(sql).await?;
+    super::refuse::refuse_unrepeatable(&logical)?;
+    let plan = context.state().create_physical_plan(&logical).await?;
+    let reads = reads_of(&plan);
+    if reads.is_empty() {
+        return plan_err!("the query reads no relation; name one as `FROM completions`");
+    }
+    let schema = plan.schema();
+    let way = if row_level { row_level_way(&plan)? } else { windowed_way(&plan)? };
+    Ok(Query { way, reads, schema, plan })
+}
+
+/// The relations and columns that a plan reads.
+fn reads_of(plan: &Arc<dyn ExecutionPlan>) -> Vec<(Arc<str>, Vec<usize>)> {
+    let mut reads: std::collections::BTreeMap<Arc<str>, BTreeSet<usize>> = Default::default();
+    let mut waiting = vec![Arc::clone(plan)];
+    while let Some(node) = waiting.pop() {
+        if let Some(leaf) = node.downcast_ref::<RelationExec>() {
+            reads.entry(Arc::clone(leaf.relation())).or_default().extend(leaf.columns());
+        }
+        waiting.extend(node.children().into_iter().map(Arc::clone));
+    }
+    reads.into_iter().map(|(name, columns)| (name, columns.into_iter().collect())).collect()
+}
+
+fn row_level_way(plan: &Arc<dyn ExecutionPlan>) -> Result<Way> {
+    if let Some(branches) = branches(plan) {
+        return Ok(Way::RowLevel(Below::Branches(branches)));
+    }
+    match nonlinear(plan) {
+        None => Ok(Way::RowLevel(Below::Plan(Arc::clone(plan)))),
+        Some(reason) => plan_err!(
+            "a row-level table (window `none`) passes rows one by one, and {reason}; declare a \
+             window, or take it out"
+        ),
+    }
+}
+
+fn windowed_way(plan: &Arc<dyn ExecutionPlan>) -> Result<Way> {
+    let top = match topmost_aggregate(plan) {
+        Ok(top) => top,
+        Err(reason) => return Ok(Way::Recompute(reason)),
+    };
+    match divide(plan, &top)? {
+        Ok(incremental) => Ok(Way::Incremental(Box::new(incremental))),
+        Err(reason) => Ok(Way::Recompute(reason)),
+    }
+}
+
+/// The one aggregate above all relations, as (what the plan above sees, what reads raw rows).
+struct Top {
+    result: Arc<dyn ExecutionPlan>,
+    raw: Arc<dyn ExecutionPlan>,
+}
+
+/// The aggregate through which every relation's rows pass, or why there is none.
+fn topmost_aggregate(plan: &Arc<dyn ExecutionPlan>) -> std::result::Result<Top, String> {
+    let mut node = Arc::clone(plan);
+    loop {
+        if node.is::<AggregateExec>() {
+            let raw = raw_aggregate(&node)?;
+            return Ok(Top { result: node, raw });
+        }
+        let with_relations: Vec<Arc<dyn ExecutionPlan>> = node
+            .children()
+            .into_iter()
+            .filter(|child| !reads_of(child).is_empty())
+            .map(Arc::clone)
+            .collect();
+        let [only] = with_relations.as_slice() else {
+            return Err("no single aggregate stands above all of its relations".to_owned());
+        };
+        node = Arc::clone(only);
+    }
+}
+
+/// From the aggregate that gives results down to the one that takes raw rows.
+fn raw_aggregate(
+    result: &Arc<dyn ExecutionPlan>,
+) -> std::result::Result<Arc<dyn ExecutionPlan>, String> {
+    let mut node = Arc::clone(result);
+    loop {
+        match node.downcast_ref::<AggregateExec>() {
+            Some(aggregate) if aggregate.mode().input_mode() == AggregateInputMode::Raw => {
+                return Ok(node);
+            }
+            Some(_) => {}
+            None if is_passage(&node) => {}
+            None => return Err(format!("{} stands inside of its aggregate", node.name())),
+        }
+        let below = node.children().first().map(|child| Arc::clone(child));
+        node = below.ok_or("its aggregate reads nothing")?;
+    }
+}
+
+/// Divides the plan at its aggregate; the inner error is the reason why that cannot be done.
+fn divide(
+    plan: &Arc<dyn ExecutionPlan>,
+    top: &Top,
+) -> Result<std::result::Result<Incremental, String>> {
+    let Some(raw) = top.raw.downcast_ref::<AggregateExec>() else {
+        return Err(DataFusionError::Internal("the aggregate is not one".to_owned()));
+    };
+    let groups = raw.group_expr();
+    if groups.has_grouping_set() {
+        return Ok(Err("it uses GROUPING SETS".to_owned()));
+    }
+    let input = raw.input();
+    if let Some(reason) = nonlinear(input) {
+        return Ok(Err(reason));
+    }
+    let below = branches(input).map_or_else(|| Below::Plan(Arc::clone(input)), Below::Branches);
+    let aggregate_schema = top.result.schema();
+    let group_exprs: Vec<_> = groups.expr().iter().map(|(expr, _)| Arc::clone(expr)).collect();
+    let codec = KeyCodec::new(&leading_types(&aggregate_schema, group_exprs.len()))?;
+    let (slots, outputs) = slots_of(raw.aggr_expr(), raw.filter_expr())?;
+    let is_top = |node: &Arc<dyn ExecutionPlan>| Arc::ptr_eq(node, &top.result);
+    let above = match chain_down_to(plan, &is_top) {
+        Some(chain) => Above::Chain(chain),
+        None => Above::Plan(with_leaf(plan, &top.result)?),
+    };
+    Ok(Ok(Incremental { below, group_exprs, codec, slots, outputs, aggregate_schema, above }))
+}
+
+/// The plan with a leaf in the place of one of its nodes.
+fn with_leaf(
+    plan: &Arc<dyn ExecutionPlan>,
+    node: &Arc<dyn ExecutionPlan>,
+) -> Result<Arc<dyn ExecutionPlan>> {
+    if Arc::ptr_eq(plan, node) {
+        let schema = node.schema();
+        let columns = (0..schema.fields().len()).collect();
+        return Ok(Arc::new(RelationExec::try_new(AGGREGATE.into(), &schema, columns)?));
+    }
+    let children: Result<Vec<_>> =
+        plan.children().into_iter().map(|child| with_leaf(child, node)).collect();
+    let children = children?;
+    if children.is_empty() {
+        return Ok(Arc::clone(plan));
+    }
+    Arc::clone(plan).with_new_children(children)
+}
+
+/// Why a plan's rows over two batches are not the rows over each put together; none if they are.
+fn nonlinear(plan: &Arc<dyn ExecutionPlan>) -> Option<String> {
+    if reads_of(plan).is_empty() || plan.is::<RelationExec>() {
+        return None;
+    }
+    let row_wise = plan.is::<ProjectionExec>()
+        || plan.is::<UnionExec>()
+        || plan.downcast_ref::<FilterExec>().is_some_and(|filter| filter.fetch().is_none())
+        || is_passage(plan);
+    if row_wise {
+        return plan.children().into_iter().find_map(nonlinear);
+    }
+    let Some(join) = plan.downcast_ref::<HashJoinExec>() else {
+        return Some(format!("{} stands below its aggregate", plan.name()));
+    };
+    match (reads_of(join.left()).is_empty(), reads_of(join.right()).is_empty()) {
+        (false, false) => Some("it joins two relations".to_owned()),
+        (left_is_reference, _) => {
+            let kept = match join.join_type() {
+                JoinType::Inner => true,
+                JoinType::Left | JoinType::LeftSemi | JoinType::LeftAnti | JoinType::LeftMark => {
+                    !left_is_reference
+                }
+                JoinType::Right
+                | JoinType::RightSemi
+                | JoinType::RightAnti
+                | JoinType::RightMark => left_is_reference,
+                JoinType::Full => false,
+            };
+            if !kept {
+                return Some("it keeps unmatched rows of a reference table".to_owned());
+            }
+            nonlinear(join.left()).or_else(|| nonlinear(join.right()))
+        }
+    }
+}
+
+impl Incremental {
+    /// Whether results come in the order of these output columns, each combination once, because
+    /// they are the group columns themselves.
+    pub fn keeps_order(&self, columns: &[usize]) -> bool {
+        let Above::Chain(chain) = &self.above else { return false };
+        columns.len() == self.group_exprs.len()
+            && columns.iter().enumerate().all(|(place, column)| chain.source(*column) == Some(place))
+    }
+}
+
+impl Query {
+    /// The plan, one operator per line.
+    pub fn display(&self) -> String {
+        displayable(self.plan.as_ref()).indent(false).to_string()
+    }
+}

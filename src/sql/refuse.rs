@@ -1,0 +1,57 @@
+//! What SQL must not do here: give another answer when it runs again.
+
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::common::{Result, plan_err};
+use datafusion::logical_expr::{Expr, LogicalPlan, Volatility};
+
+/// Aggregates whose result depends on the order of rows or is not bounded in error, with what to
+/// write instead.
+const REFUSED_AGGREGATES: &[(&str, &str)] = &[
+    ("approx_percentile_cont", APPROXIMATE),
+    ("approx_percentile_cont_with_weight", APPROXIMATE),
+    ("approx_median", APPROXIMATE),
+    ("median", "write percentile_cont(0.5) WITHIN GROUP (ORDER BY x), which is exact"),
+];
+
+const APPROXIMATE: &str = "its error is unbounded and it depends on the order of rows; write \
+     percentile_cont(p) WITHIN GROUP (ORDER BY x), which is exact";
+
+/// Functions that read the clock.
+const CLOCK: &[&str] = &["now", "current_timestamp", "current_date", "current_time", "today"];
+
+/// Refuses functions that read the clock or chance, and aggregates that depend on row order.
+pub fn refuse_unrepeatable(plan: &LogicalPlan) -> Result<()> {
+    plan.apply_with_subqueries(|node| {
+        node.apply_expressions(|expr| {
+            expr.apply(|expr| {
+                refuse(expr)?;
+                Ok(TreeNodeRecursion::Continue)
+            })
+        })
+    })?;
+    Ok(())
+}
+
+fn refuse(expr: &Expr) -> Result<()> {
+    match expr {
+        Expr::ScalarFunction(call) => {
+            let name = call.func.name();
+            let volatile = call.func.signature().volatility == Volatility::Volatile;
+            if volatile || CLOCK.contains(&name) {
+                return plan_err!(
+                    "{name}() gives another answer when the input is replayed; use the relation's \
+                     event time, or window_end in an alert"
+                );
+            }
+            Ok(())
+        }
+        Expr::AggregateFunction(call) => {
+            let name = call.func.name();
+            match REFUSED_AGGREGATES.iter().find(|(refused, _)| *refused == name) {
+                Some((_, instead)) => plan_err!("{name} is not offered: {instead}"),
+                None => Ok(()),
+            }
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,229 @@
+//! The aggregates of a query as slots of shared state.
+//!
+//! Several results can be read from one state: every percentile of an expression from its multiset
+//! of values, sum and mean from one exact sum. A slot is such a state; each aggregate of the query
+//! is an output of one slot.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch, new_empty_array};
+use arrow::datatypes::{DataType, Float64Type, Int64Type, TimestampMicrosecondType};
+use datafusion::common::Result;
+use datafusion::logical_expr::{EmitTo, GroupsAccumulator};
+use datafusion::physical_expr::aggregate::AggregateFunctionExpr;
+use datafusion::physical_expr::{GroupsAccumulatorAdapter, PhysicalExpr};
+
+use super::chain::mask;
+use super::functions::exact_sum::Reading;
+use super::functions::percentile;
+use super::running::Running;
+use super::running::count::RunningCount;
+use super::running::exact_sum::RunningSum;
+use super::running::extreme::{RunningExtreme, Side};
+use super::running::percentile::RunningPercentile;
+
+/// How a slot's states become results as a window slides.
+#[derive(Clone, Debug)]
+pub enum SlotKind {
+    /// Counted while sliding.
+    Count,
+    /// Summed exactly while sliding, read in these ways.
+    Sum(Vec<Reading>),
+    /// Kept sorted while sliding, read at these fractions.
+    Percentile(Vec<f64>),
+    /// Extremes of panes while sliding.
+    Extreme(Side, DataType),
+    /// Merged anew for each window by DataFusion's accumulator.
+    Merged,
+}
+
+/// A state that one or more aggregates of the query read.
+#[derive(Clone, Debug)]
+pub struct Slot {
+    /// The function whose accumulator makes and merges the state.
+    expr: Arc<AggregateFunctionExpr>,
+    filter: Option<Arc<dyn PhysicalExpr>>,
+    args: Vec<Arc<dyn PhysicalExpr>>,
+    /// How it slides.
+    pub kind: SlotKind,
+    /// How many state columns it has.
+    pub arity: usize,
+    key: String,
+}
+
+/// Where an aggregate of the query finds its result.
+#[derive(Clone, Copy, Debug)]
+pub struct Output {
+    /// The slot.
+    pub slot: usize,
+    /// Which of the slot's outputs.
+    pub index: usize,
+}
+
+/// The query's aggregates as slots and outputs, in the order of the aggregates.
+pub fn slots_of(
+    aggregates: &[Arc<AggregateFunctionExpr>],
+    filters: &[Option<Arc<dyn PhysicalExpr>>],
+) -> Result<(Vec<Slot>, Vec<Output>)> {
+    let mut slots: Vec<Slot> = Vec::new();
+    let mut outputs = Vec::new();
+    for (expr, filter) in aggregates.iter().zip(filters) {
+        let slot = Slot::of(expr, filter.as_ref())?;
+        match slots.iter().position(|held| held.key == slot.key) {
+            Some(index) => {
+                let place = slots[index].share(&slot.kind);
+                outputs.push(Output { slot: index, index: place });
+            }
+            None => {
+                outputs.push(Output { slot: slots.len(), index: 0 });
+                slots.push(slot);
+            }
+        }
+    }
+    Ok((slots, outputs))
+}
+
+impl Slot {
+    fn of(
+        expr: &Arc<AggregateFunctionExpr>,
+        filter: Option<&Arc<dyn PhysicalExpr>>,
+    ) -> Result<Slot> {
+        let mut args = expr.expressions();
+        let kind = kind_of(expr, &args)?;
+        if let SlotKind::Percentile(_) = kind {
+            args.truncate(1);
+        }
+        let family = match &kind {
+            SlotKind::Percentile(_) => "multiset".to_owned(),
+            SlotKind::Sum(_) => "exact sum".to_owned(),
+            SlotKind::Count | SlotKind::Extreme(..) => expr.fun().name().to_owned(),
+            SlotKind::Merged => expr.name().to_owned(),
+        };
+        let filter_text = filter.map(|filter| filter.to_string()).unwrap_or_default();
+        let args_text: Vec<String> = args.iter().map(|arg| format!("{arg:?}")).collect();
+        Ok(Slot {
+            key: format!("{family}({}) where {filter_text}", args_text.join(", ")),
+            expr: Arc::clone(expr),
+            filter: filter.map(Arc::clone),
+            args,
+            kind,
+            arity: expr.state_fields()?.len(),
+        })
+    }
+
+    /// Adds another aggregate's way of reading; returns the place of its output.
+    fn share(&mut self, other: &SlotKind) -> usize {
+        match (&mut self.kind, other) {
+            (SlotKind::Sum(held), SlotKind::Sum(more)) => {
+                held.extend(more);
+                held.len() - 1
+            }
+            (SlotKind::Percentile(held), SlotKind::Percentile(more)) => {
+                held.extend(more);
+                held.len() - 1
+            }
+            (
+                SlotKind::Count
+                | SlotKind::Extreme(..)
+                | SlotKind::Merged
+                | SlotKind::Sum(_)
+                | SlotKind::Percentile(_),
+                _,
+            ) => 0,
+        }
+    }
+
+    /// A fresh accumulator of the slot's function.
+    pub fn accumulator(&self) -> Result<Box<dyn GroupsAccumulator>> {
+        if self.expr.groups_accumulator_supported() {
+            return self.expr.create_groups_accumulator();
+        }
+        let expr = Arc::clone(&self.expr);
+        Ok(Box::new(GroupsAccumulatorAdapter::new(move || expr.create_accumulator())))
+    }
+
+    /// The states of rows by cell: one row per cell in each state column.
+    pub fn states(
+        &self,
+        rows: &RecordBatch,
+        cells: &[usize],
+        count: usize,
+    ) -> Result<Vec<ArrayRef>> {
+        let values: Result<Vec<ArrayRef>> =
+            self.args.iter().map(|arg| arg.evaluate(rows)?.into_array(rows.num_rows())).collect();
+        let filter = self.filter.as_ref().map(|filter| mask(filter, rows)).transpose()?;
+        let mut accumulator = self.accumulator()?;
+        accumulator.update_batch(&values?, cells, filter.as_ref(), count)?;
+        accumulator.state(EmitTo::All)
+    }
+
+    /// State columns without rows.
+    pub fn empty_states(&self) -> Result<Vec<ArrayRef>> {
+        let fields = self.expr.state_fields()?;
+        Ok(fields.iter().map(|field| new_empty_array(field.data_type())).collect())
+    }
+
+    /// The slot's running aggregate, if it has one.
+    pub fn running(&self) -> Option<Box<dyn Running>> {
+        Some(match &self.kind {
+            SlotKind::Count => Box::new(RunningCount::default()),
+            SlotKind::Sum(readings) => Box::new(RunningSum::new(readings.clone())),
+            SlotKind::Percentile(fractions) => Box::new(RunningPercentile::new(fractions.clone())),
+            SlotKind::Extreme(side, data_type) => running_extreme(*side, data_type)?,
+            SlotKind::Merged => return None,
+        })
+    }
+
+    /// For people: what the slot keeps, and how it slides.
+    pub fn describe(&self) -> String {
+        let way = match &self.kind {
+            SlotKind::Count => "running count",
+            SlotKind::Sum(_) => "running exact sum",
+            SlotKind::Percentile(_) => "running sorted multiset of values",
+            SlotKind::Extreme(..) => "running extremes of panes",
+            SlotKind::Merged => "merged anew for each window",
+        };
+        format!("{}: {way}", self.expr.name())
+    }
+}
+
+fn kind_of(expr: &AggregateFunctionExpr, args: &[Arc<dyn PhysicalExpr>]) -> Result<SlotKind> {
+    let name = expr.fun().name();
+    if name == percentile::NAME {
+        let descending = expr.order_bys().first().is_some_and(|sort| sort.options.descending);
+        return Ok(SlotKind::Percentile(vec![percentile::fraction_of(args, descending)?]));
+    }
+    if expr.is_distinct() || !expr.order_bys().is_empty() {
+        return Ok(SlotKind::Merged);
+    }
+    let states = expr.state_fields()?;
+    let exact = states.len() == 3 && states[0].data_type() == &DataType::Decimal128(38, 0);
+    let result = expr.field().data_type().clone();
+    Ok(match name {
+        "count" if states.len() == 1 && states[0].data_type() == &DataType::Int64 => {
+            SlotKind::Count
+        }
+        "sum" if exact => SlotKind::Sum(vec![Reading::Sum]),
+        "avg" if exact => SlotKind::Sum(vec![Reading::Avg]),
+        "min" if running_extreme(Side::Min, &result).is_some() => {
+            SlotKind::Extreme(Side::Min, result)
+        }
+        "max" if running_extreme(Side::Max, &result).is_some() => {
+            SlotKind::Extreme(Side::Max, result)
+        }
+        _ => SlotKind::Merged,
+    })
+}
+
+fn running_extreme(side: Side, data_type: &DataType) -> Option<Box<dyn Running>> {
+    use arrow::datatypes::TimeUnit;
+    let data = data_type.clone();
+    match data_type {
+        DataType::Float64 => Some(Box::new(RunningExtreme::<Float64Type>::new(side, data))),
+        DataType::Int64 => Some(Box::new(RunningExtreme::<Int64Type>::new(side, data))),
+        DataType::Timestamp(TimeUnit::Microsecond, _) => {
+            Some(Box::new(RunningExtreme::<TimestampMicrosecondType>::new(side, data)))
+        }
+        _ => None,
+    }
+}
