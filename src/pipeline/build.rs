@@ -1,0 +1,425 @@
+//! From a project and its settings to what the loop runs: planned queries, their windows, what has
+//! to be decoded for them, and the alert rules over their tables.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Float64Type, TimestampMicrosecondType};
+use chrono_tz::Tz;
+use datafusion::common::{DataFusionError, Result};
+use datafusion::prelude::SessionContext;
+use tokio::runtime::Handle;
+
+use super::rules::{Rule, rules_of};
+use crate::config::{Fault, PipelineSpec, Project, Settings};
+use crate::decode::DecodeOptions;
+use crate::flow::Span;
+use crate::flow::event::timestamp_type;
+use crate::relate::{Relation, Target, Targets, event_columns, relation_schema};
+use crate::sql::engine::Engine;
+use crate::sql::execute::Executor;
+use crate::sql::expect::Expected;
+use crate::sql::output::OutputShape;
+use crate::sql::partial::{Family, Zones};
+use crate::sql::query::{self, Query, Way};
+use crate::sql::relation::RelationDef;
+use crate::sql::session::{self, ReferenceRows, StagingView};
+use crate::window::{Calendar, CalendarUnit, PaneGrid, WindowKind, Zone};
+
+/// Everything that is planned before the first record.
+pub struct Plan {
+    /// The pipelines.
+    pub pipelines: Vec<PipelinePlan>,
+    /// How records are decoded: only the columns that something reads, unless all are archived.
+    pub decode: DecodeOptions,
+    /// The relations that some query reads, with the columns to make.
+    pub relations: Vec<(Relation, Vec<usize>)>,
+    /// Targets by lab, assay, priority and class.
+    pub targets: Arc<Targets>,
+    /// Whether a calendar asks for each row's lab.
+    pub by_lab: bool,
+    /// Runs the parts of plans that are not row-wise.
+    pub executor: Executor,
+    /// The zones of the labs that are listed.
+    pub labs: BTreeMap<String, Tz>,
+}
+
+/// One pipeline, planned.
+pub struct PipelinePlan {
+    /// As declared.
+    pub spec: PipelineSpec,
+    /// The planned query.
+    pub query: Arc<Query>,
+    /// Its windows by family; empty for a row-level table.
+    pub families: Vec<FamilyPlan>,
+    /// Rules, by table.
+    pub rules: BTreeMap<String, Vec<Rule>>,
+    /// What the tables' rows were computed with.
+    pub fingerprint: String,
+    /// The groups to expect, for engines.
+    expected: Option<RecordBatch>,
+}
+
+/// Windows that share panes.
+#[derive(Clone)]
+pub struct FamilyPlan {
+    /// Where rows go in time.
+    pub family: Arc<Family>,
+    /// The tables' rows.
+    pub outputs: Vec<OutputShape>,
+}
+
+/// Which part of a pipeline's files a planning error is about.
+#[derive(Debug)]
+pub enum Place {
+    /// The SQL text.
+    Sql,
+    /// A key of the YAML.
+    Yaml(String),
+}
+
+/// Why a pipeline cannot be planned.
+#[derive(Debug)]
+pub struct PlanFault {
+    /// Where.
+    pub place: Place,
+    /// What.
+    pub error: DataFusionError,
+}
+
+/// Plans a project. Every fault of every pipeline at once.
+pub async fn plan(
+    project: &Project,
+    settings: &Settings,
+    chosen: Option<&BTreeSet<String>>,
+    archive: bool,
+) -> std::result::Result<Plan, Vec<Fault>> {
+    let context = planner(project).await?;
+    let labs = labs_of(project);
+    let mut faults = unknown_pipelines(project, chosen);
+    let mut pipelines = Vec::new();
+    let specs = project.pipelines.iter();
+    for spec in specs.filter(|spec| chosen.is_none_or(|chosen| chosen.contains(&spec.name))) {
+        match plan_pipeline(&context, project, spec, &labs).await {
+            Ok(pipeline) => pipelines.push(pipeline),
+            Err(found) => faults.extend(found.into_iter().map(|fault| located(spec, fault))),
+        }
+    }
+    if !faults.is_empty() {
+        return Err(faults);
+    }
+    let relations = relations_of(&pipelines);
+    let by_lab = pipelines.iter().flat_map(|pipeline| &pipeline.families).any(|family| {
+        matches!(family.family.as_ref(), Family::Calendar(zones) if zones.calendars().len() > 1)
+    });
+    let columns = (!archive).then(|| decoded_columns(&relations));
+    Ok(Plan {
+        pipelines,
+        decode: DecodeOptions {
+            default_lab: settings.default_lab.clone(),
+            max_future: settings.time.max_future,
+            columns,
+        },
+        relations,
+        targets: Arc::new(Targets::new(&targets_of(project), settings.sla_hours)),
+        by_lab,
+        executor: Executor::new(context.task_ctx(), Handle::current()),
+        labs,
+    })
+}
+
+/// A session that knows the project's relations, reference tables and views.
+pub async fn planner(project: &Project) -> std::result::Result<SessionContext, Vec<Fault>> {
+    let references: Vec<ReferenceRows> = project
+        .reference
+        .iter()
+        .map(|table| ReferenceRows { name: table.name.clone(), rows: table.rows.clone() })
+        .collect();
+    let views: Vec<StagingView> = project
+        .staging
+        .iter()
+        .map(|view| StagingView { name: view.name.clone(), sql: view.sql.clone() })
+        .collect();
+    session::over(&relation_defs(), &references, &views).await.map_err(|failed| {
+        let fault = |(name, error): (String, DataFusionError)| {
+            let view = project.staging.iter().find(|view| view.name == name);
+            let path = view.map_or_else(|| name.clone().into(), |view| view.path.clone());
+            super::faults::sql_fault(&path, view.map_or("", |view| &view.sql), &error)
+        };
+        failed.into_iter().map(fault).collect()
+    })
+}
+
+/// The relations that SQL can read.
+pub fn relation_defs() -> Vec<RelationDef> {
+    Relation::ALL
+        .iter()
+        .map(|relation| RelationDef {
+            name: relation.name(),
+            schema: relation_schema(*relation),
+            event_time: relation.event_time_column(),
+        })
+        .collect()
+}
+
+fn unknown_pipelines(project: &Project, chosen: Option<&BTreeSet<String>>) -> Vec<Fault> {
+    let names: Vec<&str> = project.pipelines.iter().map(|spec| spec.name.as_str()).collect();
+    chosen
+        .into_iter()
+        .flatten()
+        .filter(|name| !names.contains(&name.as_str()))
+        .map(|name| {
+            let what = format!("there is no pipeline `{name}`");
+            Fault::of("--pipelines", what, format!("choose among {}", names.join(", ")))
+        })
+        .collect()
+}
+
+fn located(spec: &PipelineSpec, fault: PlanFault) -> Fault {
+    match fault.place {
+        Place::Sql => super::faults::sql_fault(&spec.sql_path, &spec.sql, &fault.error),
+        Place::Yaml(key) => super::faults::yaml_fault(spec, &key, &fault.error),
+    }
+}
+
+async fn plan_pipeline(
+    context: &SessionContext,
+    project: &Project,
+    spec: &PipelineSpec,
+    labs: &BTreeMap<String, Tz>,
+) -> std::result::Result<PipelinePlan, Vec<PlanFault>> {
+    let in_sql = |error| vec![PlanFault { place: Place::Sql, error }];
+    let row_level = spec.windows.iter().all(|window| window.kind == WindowKind::RowLevel);
+    let query = query::plan(context, &spec.sql, row_level).await.map_err(in_sql)?;
+    let query = Arc::new(query);
+    check_grain(spec, &query).map_err(|error| in_yaml("grain", error))?;
+    let expected = expected_rows(project, spec, &query).map_err(|e| in_yaml("expect", e))?;
+    let families = families_of(spec, &query, labs).map_err(|error| in_yaml("windows", error))?;
+    let mut rules = BTreeMap::new();
+    for output in families.iter().flat_map(|family| &family.outputs) {
+        let found = rules_of(context, spec, output)?;
+        rules.insert(output.table.to_string(), found);
+    }
+    let fingerprint = fingerprint_of(project, spec, &query);
+    Ok(PipelinePlan { spec: spec.clone(), query, families, rules, fingerprint, expected })
+}
+
+fn in_yaml(key: &str, error: DataFusionError) -> Vec<PlanFault> {
+    vec![PlanFault { place: Place::Yaml(key.to_owned()), error }]
+}
+
+fn check_grain(spec: &PipelineSpec, query: &Query) -> Result<()> {
+    for column in &spec.grain {
+        if query.schema.index_of(column).is_err() {
+            let names: Vec<&str> =
+                query.schema.fields().iter().map(|field| field.name().as_str()).collect();
+            return datafusion::common::plan_err!(
+                "`grain` names the column `{column}`, which the query does not have; it has {}",
+                names.join(", ")
+            );
+        }
+    }
+    Ok(())
+}
+
+/// The rows of the reference table that `expect` names, checked against the query.
+fn expected_rows(
+    project: &Project,
+    spec: &PipelineSpec,
+    query: &Query,
+) -> Result<Option<RecordBatch>> {
+    let Some(name) = &spec.expect else { return Ok(None) };
+    let name = name.strip_prefix("ref.").unwrap_or(name);
+    let Some(table) = project.reference.iter().find(|table| table.name == name) else {
+        return datafusion::common::plan_err!("there is no reference table `{name}`");
+    };
+    let Way::Incremental(incremental) = &query.way else {
+        return datafusion::common::plan_err!(
+            "`expect` needs a query that is computed incrementally; see `turnaround explain {}`",
+            spec.name
+        );
+    };
+    let groups = incremental.group_exprs.len();
+    Expected::new(&table.rows, &incremental.aggregate_schema, groups)?;
+    Ok(Some(table.rows.clone()))
+}
+
+fn families_of(
+    spec: &PipelineSpec,
+    query: &Query,
+    labs: &BTreeMap<String, Tz>,
+) -> Result<Vec<FamilyPlan>> {
+    let mut fixed: Vec<(String, Span, Span)> = Vec::new();
+    let mut families = Vec::new();
+    for window in &spec.windows {
+        let table = spec.table_name(window);
+        match &window.kind {
+            WindowKind::RowLevel => {}
+            WindowKind::Tumbling { size } => fixed.push((table, *size, *size)),
+            WindowKind::Hopping { size, slide } => fixed.push((table, *size, *slide)),
+            WindowKind::Session { .. } => {
+                return datafusion::common::plan_err!(
+                    "session windows are not offered yet; use a tumbling or hopping window"
+                );
+            }
+            WindowKind::Calendar { unit, zone } => {
+                let zones = zones_of(unit, zone, labs);
+                let output = shape(spec, query, &table, true, true)?;
+                let family = Arc::new(Family::Calendar(zones));
+                families.push(FamilyPlan { family, outputs: vec![output] });
+            }
+        }
+    }
+    if !fixed.is_empty() {
+        families.insert(0, fixed_family(spec, query, &fixed)?);
+    }
+    Ok(families)
+}
+
+fn fixed_family(
+    spec: &PipelineSpec,
+    query: &Query,
+    fixed: &[(String, Span, Span)],
+) -> Result<FamilyPlan> {
+    let grid = PaneGrid::over(fixed.iter().flat_map(|(_, size, slide)| [*size, *slide]));
+    let shapes = fixed.iter().map(|(_, size, slide)| grid.shape(*size, *slide)).collect();
+    let outputs: Result<Vec<OutputShape>> = fixed
+        .iter()
+        .map(|(table, size, slide)| shape(spec, query, table, size == slide, false))
+        .collect();
+    Ok(FamilyPlan { family: Arc::new(Family::Fixed { grid, shapes }), outputs: outputs? })
+}
+
+fn shape(
+    spec: &PipelineSpec,
+    query: &Query,
+    table: &str,
+    is_tile: bool,
+    calendar: bool,
+) -> Result<OutputShape> {
+    let mut shape = OutputShape::new(table, &query.schema, &spec.grain, is_tile, calendar)?;
+    shape.presorted = match &query.way {
+        Way::Incremental(incremental) => incremental.keeps_order(&shape.grain),
+        Way::Recompute(_) | Way::RowLevel(_) => false,
+    };
+    Ok(shape)
+}
+
+/// The calendars of a window declaration; with the lab's own zone, UTC comes first, for labs that
+/// are not listed.
+fn zones_of(unit: &CalendarUnit, zone: &Zone, labs: &BTreeMap<String, Tz>) -> Zones {
+    match zone {
+        Zone::Fixed(zone) => Zones::fixed(Calendar::new(unit.clone(), *zone)),
+        Zone::Lab => {
+            let mut zones = vec![Tz::UTC];
+            let mut by_lab = HashMap::new();
+            for (lab, zone) in labs {
+                let place = zones.iter().position(|held| held == zone).unwrap_or_else(|| {
+                    zones.push(*zone);
+                    zones.len() - 1
+                });
+                by_lab.insert(lab.clone(), place);
+            }
+            let calendars = zones.into_iter().map(|zone| Calendar::new(unit.clone(), zone));
+            Zones::by_lab(calendars.collect(), by_lab)
+        }
+    }
+}
+
+fn relations_of(pipelines: &[PipelinePlan]) -> Vec<(Relation, Vec<usize>)> {
+    let mut needed: BTreeMap<&str, BTreeSet<usize>> = BTreeMap::new();
+    for (name, columns) in pipelines.iter().flat_map(|pipeline| &pipeline.query.reads) {
+        needed.entry(name.as_ref()).or_default().extend(columns);
+    }
+    let known = needed.into_iter().filter_map(|(name, columns)| {
+        Some((Relation::named(name)?, columns.into_iter().collect()))
+    });
+    known.collect()
+}
+
+/// The event columns that the relations are made from, and those that late rows are filed with.
+fn decoded_columns(relations: &[(Relation, Vec<usize>)]) -> BTreeSet<usize> {
+    let mut columns: BTreeSet<usize> =
+        relations.iter().flat_map(|(relation, needed)| event_columns(*relation, needed)).collect();
+    let filed = ["event_time", "lab_id"];
+    let fields = crate::flow::event::EVENT_FIELDS.iter().enumerate();
+    columns.extend(fields.filter(|(_, (name, _))| filed.contains(name)).map(|(place, _)| place));
+    columns
+}
+
+/// The zones of `ref.labs`; a project without that table lists none.
+fn labs_of(project: &Project) -> BTreeMap<String, Tz> {
+    let Some(table) = project.reference.iter().find(|table| table.name == "labs") else {
+        return BTreeMap::new();
+    };
+    let (Some(labs), Some(zones)) = (text(&table.rows, "lab_id"), text(&table.rows, "tz")) else {
+        return BTreeMap::new();
+    };
+    let pairs = labs.into_iter().zip(zones);
+    pairs.filter_map(|(lab, zone)| Some((lab?, zone?.parse().ok()?))).collect()
+}
+
+/// A column's texts, if the table has the column.
+fn text(rows: &RecordBatch, column: &str) -> Option<Vec<Option<String>>> {
+    let column = cast(rows.column_by_name(column)?, &DataType::Utf8).ok()?;
+    Some(column.as_string::<i32>().iter().map(|value| value.map(str::to_owned)).collect())
+}
+
+/// The rows of `ref.targets`; a project without that table has none.
+fn targets_of(project: &Project) -> Vec<Target> {
+    let Some(table) = project.reference.iter().find(|table| table.name == "targets") else {
+        return Vec::new();
+    };
+    let rows = &table.rows;
+    let minutes = rows
+        .column_by_name("target_minutes")
+        .and_then(|column| cast(column, &DataType::Float64).ok());
+    let Some(minutes) = minutes else { return Vec::new() };
+    let valid = rows.column_by_name("valid_from").and_then(|c| cast(c, &timestamp_type()).ok());
+    let columns = ["lab_id", "assay", "priority", "patient_class"];
+    let names = columns.map(|name| text(rows, name).unwrap_or(vec![None; rows.num_rows()]));
+    (0..rows.num_rows())
+        .filter(|row| minutes.is_valid(*row))
+        .map(|row| Target {
+            lab_id: names[0][row].clone(),
+            assay: names[1][row].clone(),
+            priority: names[2][row].clone(),
+            patient_class: names[3][row].clone(),
+            target_minutes: minutes.as_primitive::<Float64Type>().value(row),
+            valid_from: valid.as_ref().filter(|column| column.is_valid(row)).map(|column| {
+                crate::flow::Timestamp(column.as_primitive::<TimestampMicrosecondType>().value(row))
+            }),
+        })
+        .collect()
+}
+
+/// What a table's rows were computed with: SQL, plan, windows, reference data and our version.
+fn fingerprint_of(project: &Project, spec: &PipelineSpec, query: &Query) -> String {
+    let mut text = format!("{}\n{}\n{:?}\n", env!("CARGO_PKG_VERSION"), spec.sql, spec.windows);
+    text.push_str(&query.display());
+    for table in &project.reference {
+        text.push_str(&table.content_hash);
+    }
+    format!("{:032x}", xxhash_rust::xxh3::xxh3_128(text.as_bytes()))
+}
+
+impl PipelinePlan {
+    /// Engines that hold nothing yet, one per family.
+    pub fn engines(&self, executor: &Executor) -> Result<Vec<Engine>> {
+        let engines = self.families.iter().map(|plan| {
+            let expected = match (&self.expected, &self.query.way) {
+                (Some(rows), Way::Incremental(incremental)) => Some(Expected::new(
+                    rows,
+                    &incremental.aggregate_schema,
+                    incremental.group_exprs.len(),
+                )?),
+                (Some(_) | None, _) => None,
+            };
+            let (query, family) = (Arc::clone(&self.query), Arc::clone(&plan.family));
+            Ok(Engine::new(query, family, plan.outputs.clone(), expected, executor.clone()))
+        });
+        engines.collect()
+    }
+}
