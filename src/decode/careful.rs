@@ -1,0 +1,291 @@
+//! The careful reader: serde_json decides what a record is. Every record that `scan` does not take
+//! comes here, and every dead letter is made here.
+
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::error::Category;
+
+use crate::flow::Reason;
+use crate::flow::event::EVENT_FIELDS;
+
+use super::fields::{FIELDS, KINDS, Kind, bit, field_named, word_code};
+use super::instant::read_any;
+use super::row::{Fault, Row};
+
+/// The longest record that is looked into: beyond it nothing legitimate is to be expected, and a
+/// batch's memory is bounded by it.
+pub(super) const LONGEST_RECORD: usize = 16 << 20;
+
+/// A field's value as JSON has it.
+#[derive(Clone, Copy, Debug)]
+enum Value {
+    Null,
+    Bool(bool),
+    Whole(i64),
+    /// A whole number beyond 64 signed bits.
+    TooWhole(u64),
+    Real(f64),
+    /// A text in the reader's buffer.
+    Text(usize, usize),
+    Array,
+    Object,
+}
+
+impl Value {
+    fn kind(self) -> &'static str {
+        match self {
+            Value::Null => "null",
+            Value::Bool(_) => "a boolean",
+            Value::Whole(_) => "an integer",
+            Value::TooWhole(_) => "an integer beyond 64 bits",
+            Value::Real(_) => "a number",
+            Value::Text(..) => "a text",
+            Value::Array => "an array",
+            Value::Object => "an object",
+        }
+    }
+}
+
+/// The reader with its buffers.
+#[derive(Debug)]
+pub(super) struct Careful {
+    values: [Value; FIELDS],
+    /// The texts of the record that was read last; rows point into it.
+    pub(super) texts: String,
+}
+
+impl Careful {
+    pub(super) fn new() -> Careful {
+        Careful { values: [Value::Null; FIELDS], texts: String::new() }
+    }
+
+    /// Reads one record into `row`, whose texts then lie in [`Careful::texts`]. Of a repeated key
+    /// the last value counts.
+    pub(super) fn read(&mut self, record: &[u8], row: &mut Row) -> Result<(), Fault> {
+        row.clear();
+        self.texts.clear();
+        if record.len() > LONGEST_RECORD {
+            let detail = format!("{} bytes, more than {LONGEST_RECORD}", record.len());
+            return Err(Fault::new(Reason::TooLong, detail));
+        }
+        let text = std::str::from_utf8(record).map_err(|error| {
+            let detail = format!("invalid UTF-8 at byte {}", error.valid_up_to());
+            Fault::new(Reason::Malformed, detail)
+        })?;
+        let mut json = serde_json::Deserializer::from_str(text);
+        let (named, unknown) =
+            RecordVisitor(self).deserialize(&mut json).map_err(|error| malformed(&error))?;
+        json.end().map_err(|error| malformed(&error))?;
+        row.named = named;
+        row.unknown = unknown;
+        let mut fields = named;
+        while fields != 0 {
+            let field = fields.trailing_zeros() as usize;
+            fields &= fields - 1;
+            self.take(field, row)?;
+        }
+        Ok(())
+    }
+
+    /// Checks one value against its field and puts it into the row.
+    fn take(&self, field: usize, row: &mut Row) -> Result<(), Fault> {
+        let value = self.values[field];
+        match (KINDS[field], value) {
+            (_, Value::Null) => {}
+            (Kind::Text(_), Value::Text(start, end)) => {
+                self.limited(field, start, end)?;
+                row.set_text(field, start, end - start);
+            }
+            (Kind::Words(words), Value::Text(start, end)) => {
+                let text = self.limited(field, start, end)?;
+                let code = word_code(words, text.as_bytes()).ok_or_else(|| unknown_word(field))?;
+                row.set_word(field, start, end - start, code);
+            }
+            (Kind::Time, Value::Text(start, end)) => {
+                let micros = read_any(&self.texts[start..end]).ok_or_else(|| no_instant(field))?;
+                row.set(field, micros as u64);
+            }
+            (Kind::Int, Value::Whole(value)) => row.set(field, value as u64),
+            (Kind::Float, Value::Whole(value)) => row.set(field, (value as f64).to_bits()),
+            (Kind::Float, Value::TooWhole(value)) => row.set(field, (value as f64).to_bits()),
+            (Kind::Float, Value::Real(value)) => row.set(field, value.to_bits()),
+            (Kind::Bool, Value::Bool(value)) => row.set(field, u64::from(value)),
+            (
+                Kind::Text(_) | Kind::Words(_) | Kind::Time | Kind::Int | Kind::Float | Kind::Bool,
+                other,
+            ) => return Err(wrong_type(field, other)),
+        }
+        Ok(())
+    }
+
+    fn limited(&self, field: usize, start: usize, end: usize) -> Result<&str, Fault> {
+        use crate::flow::event::FieldKind;
+        let (name, kind) = EVENT_FIELDS[field];
+        match kind {
+            FieldKind::Text(limit) if end - start > limit => {
+                let detail = format!("`{name}` has {} bytes, more than {limit}", end - start);
+                Err(Fault::new(Reason::TooLong, detail))
+            }
+            FieldKind::Text(_)
+            | FieldKind::Time
+            | FieldKind::Int
+            | FieldKind::Float
+            | FieldKind::Bool => Ok(&self.texts[start..end]),
+        }
+    }
+}
+
+fn malformed(error: &serde_json::Error) -> Fault {
+    // The words of serde_json's other categories can quote the value.
+    let detail = match error.classify() {
+        Category::Data => "not a JSON object".to_owned(),
+        Category::Syntax | Category::Eof | Category::Io => format!("not JSON: {error}"),
+    };
+    Fault::new(Reason::Malformed, detail)
+}
+
+fn wrong_type(field: usize, value: Value) -> Fault {
+    let name = EVENT_FIELDS[field].0;
+    let wanted = match KINDS[field] {
+        Kind::Text(_) | Kind::Words(_) => "a text",
+        Kind::Time => "an RFC 3339 text",
+        Kind::Int => "an integer",
+        Kind::Float => "a number",
+        Kind::Bool => "true or false",
+    };
+    Fault::new(Reason::WrongType, format!("`{name}` is {}, not {wanted}", value.kind()))
+}
+
+fn unknown_word(field: usize) -> Fault {
+    let words = match KINDS[field] {
+        Kind::Words(words) => words.join(", "),
+        Kind::Text(_) | Kind::Time | Kind::Int | Kind::Float | Kind::Bool => String::new(),
+    };
+    let name = EVENT_FIELDS[field].0;
+    Fault::new(Reason::UnknownValue, format!("`{name}` is none of {words}"))
+}
+
+fn no_instant(field: usize) -> Fault {
+    let name = EVENT_FIELDS[field].0;
+    let detail = format!("`{name}` is no RFC 3339 instant of the years 1970 to 9999");
+    Fault::new(Reason::BadTimestamp, detail)
+}
+
+/// Reads an object into [`Careful::values`]; gives the set of known fields and the number of
+/// unknown ones.
+struct RecordVisitor<'a>(&'a mut Careful);
+
+impl<'de> DeserializeSeed<'de> for RecordVisitor<'_> {
+    type Value = (u64, u32);
+
+    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<(u64, u32), D::Error> {
+        json.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for RecordVisitor<'_> {
+    type Value = (u64, u32);
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(u64, u32), A::Error> {
+        let (mut named, mut unknown) = (0, 0);
+        while let Some(field) = map.next_key_seed(KeyVisitor)? {
+            match field {
+                Some(field) => {
+                    named |= bit(field);
+                    let texts = &mut self.0.texts;
+                    self.0.values[field] = map.next_value_seed(ValueVisitor { texts })?;
+                }
+                None => {
+                    unknown += 1;
+                    map.next_value::<IgnoredAny>()?;
+                }
+            }
+        }
+        Ok((named, unknown))
+    }
+}
+
+/// Reads a key as a field, `None` for an unknown one.
+struct KeyVisitor;
+
+impl<'de> DeserializeSeed<'de> for KeyVisitor {
+    type Value = Option<usize>;
+
+    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<Option<usize>, D::Error> {
+        json.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for KeyVisitor {
+    type Value = Option<usize>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+
+    fn visit_str<E>(self, key: &str) -> Result<Option<usize>, E> {
+        Ok(field_named(key.as_bytes()))
+    }
+}
+
+/// Reads any JSON value.
+struct ValueVisitor<'a> {
+    texts: &'a mut String,
+}
+
+impl<'de> DeserializeSeed<'de> for ValueVisitor<'_> {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<Value, D::Error> {
+        json.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for ValueVisitor<'_> {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(Value::Whole(value))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(i64::try_from(value).map_or(Value::TooWhole(value), Value::Whole))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(Value::Real(value))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Value, E> {
+        let start = self.texts.len();
+        self.texts.push_str(text);
+        Ok(Value::Text(start, self.texts.len()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        while items.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Value::Array)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
+        while entries.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(Value::Object)
+    }
+}

@@ -1,0 +1,176 @@
+//! Drops events that came before, by their `event_id`, within one partition.
+//!
+//! An id is remembered for [`Repeats::span`] of event time: until the partition's watermark has
+//! passed, by that span, both the event's own time and the watermark at which it came. What is
+//! forgotten depends on the sequence of the events alone, never on how they were batched, so a
+//! replay drops the same ones. Ids are kept as 128-bit hashes; two ids of a trillion collide with a
+//! probability below 1e-14. It does not look across partitions.
+
+use arrow::array::{AsArray, BooleanArray, BooleanBufferBuilder};
+use arrow::datatypes::TimestampMicrosecondType;
+use xxhash_rust::xxh3::xxh3_128;
+
+use crate::flow::{EventBatch, Span, Timestamp};
+
+/// When the table is full and more ids than this are still to be remembered, the oldest half is
+/// forgotten. So a partition's table has at most 4 Mi slots of 24 bytes, 96 MiB.
+const MOST_IDS: usize = 3 << 19;
+
+/// The table's first size.
+const FIRST_SLOTS: usize = 1 << 10;
+
+/// The hash of an event's id; [`Identity::NONE`] for an event without one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity(u128);
+
+impl Identity {
+    /// An event without an id, which repeats nothing.
+    pub const NONE: Identity = Identity(0);
+
+    /// The identity of an `event_id`.
+    #[inline]
+    pub fn of(event_id: &[u8]) -> Identity {
+        Identity(xxh3_128(event_id).max(1))
+    }
+}
+
+/// Which events of a batch are not repeats.
+#[derive(Clone, Debug)]
+pub struct Retained {
+    /// True for each row to keep.
+    pub keep: BooleanArray,
+    /// How many rows are repeats.
+    pub repeats: u64,
+}
+
+/// The ids that one partition remembers.
+#[derive(Clone, Debug)]
+pub struct Repeats {
+    span: Span,
+    /// Linear probing; a power of two of slots, at most half of them taken.
+    slots: Vec<Slot>,
+    taken: usize,
+    most: usize,
+    forgotten_early: u64,
+}
+
+/// A remembered id; free when both halves are 0.
+#[derive(Clone, Copy, Debug, Default)]
+struct Slot {
+    low: u64,
+    high: u64,
+    /// Remembered while the watermark less the span is not beyond this.
+    until: i64,
+}
+
+impl Slot {
+    #[inline(always)]
+    fn is_free(&self) -> bool {
+        self.low == 0 && self.high == 0
+    }
+}
+
+impl Repeats {
+    /// Remembers nothing yet; will remember ids for `span` of event time.
+    pub fn new(span: Span) -> Repeats {
+        Repeats::with_most(span, MOST_IDS)
+    }
+
+    fn with_most(span: Span, most: usize) -> Repeats {
+        let slots = vec![Slot::default(); FIRST_SLOTS];
+        Repeats { span, slots, taken: 0, most, forgotten_early: 0 }
+    }
+
+    /// How long ids are remembered.
+    pub fn span(&self) -> Span {
+        self.span
+    }
+
+    /// How many ids had to be forgotten before their time because there were too many.
+    pub fn forgotten_early(&self) -> u64 {
+        self.forgotten_early
+    }
+
+    /// Judges the events of a batch in their order. `identities` are those of
+    /// [`Decoded`](super::Decoded); `watermarks` holds the partition's watermark before each row.
+    /// The batch must hold `event_time`; rows without an identity are kept.
+    pub fn retain(
+        &mut self,
+        events: &EventBatch,
+        identities: &[Identity],
+        watermarks: &[Timestamp],
+    ) -> Retained {
+        let times = events
+            .rows
+            .column_by_name("event_time")
+            .and_then(|column| column.as_primitive_opt::<TimestampMicrosecondType>());
+        let mut keep = BooleanBufferBuilder::new(identities.len());
+        let mut repeats = 0;
+        for (row, (identity, watermark)) in identities.iter().zip(watermarks).enumerate() {
+            let time = times.map_or(i64::MIN, |times| times.value(row));
+            let new = self.admit(*identity, Timestamp(time), *watermark);
+            repeats += u64::from(!new);
+            keep.append(new);
+        }
+        Retained { keep: BooleanArray::new(keep.finish(), None), repeats }
+    }
+
+    /// Whether the event is new; remembers it if so.
+    #[inline(always)]
+    fn admit(&mut self, identity: Identity, time: Timestamp, watermark: Timestamp) -> bool {
+        if identity == Identity::NONE {
+            return true;
+        }
+        let (low, high) = (identity.0 as u64, (identity.0 >> 64) as u64);
+        let horizon = watermark.minus(self.span).0;
+        let until = time.max(watermark).0;
+        let mask = self.slots.len() - 1;
+        let mut at = low as usize & mask;
+        loop {
+            let slot = &mut self.slots[at];
+            if slot.low == low && slot.high == high {
+                let repeat = slot.until >= horizon;
+                if !repeat {
+                    slot.until = until;
+                }
+                return !repeat;
+            }
+            if slot.is_free() {
+                *slot = Slot { low, high, until };
+                self.taken += 1;
+                if self.taken * 2 > self.slots.len() {
+                    self.make_room(horizon);
+                }
+                return true;
+            }
+            at = (at + 1) & mask;
+        }
+    }
+
+    /// Forgets what is beyond the horizon, grows where that is not enough, and at the limit forgets
+    /// the oldest half.
+    #[cold]
+    fn make_room(&mut self, horizon: i64) {
+        let remembered = |slot: &&Slot| !slot.is_free() && slot.until >= horizon;
+        let mut live: Vec<Slot> = self.slots.iter().filter(remembered).copied().collect();
+        if live.len() > self.most {
+            let half = live.len() / 2;
+            // Equal times are ordered by hash, so that the choice does not depend on the table.
+            live.select_nth_unstable_by_key(half, |slot| (slot.until, slot.high, slot.low));
+            live.drain(..half);
+            self.forgotten_early += half as u64;
+        }
+        // At most three eighths taken, so that the next time is at least a third as many ids away.
+        let slots = (live.len() * 8 / 3).next_power_of_two().max(FIRST_SLOTS);
+        self.slots.clear();
+        self.slots.resize(slots, Slot::default());
+        self.taken = live.len();
+        for slot in live {
+            let mut at = slot.low as usize & (slots - 1);
+            while !self.slots[at].is_free() {
+                at = (at + 1) & (slots - 1);
+            }
+            self.slots[at] = slot;
+        }
+    }
+}

@@ -1,0 +1,293 @@
+//! A relation's columns from the selected events, one column at a time.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, Float64Array, Int64Array, RecordBatch,
+    RecordBatchOptions, StringArray, StringBuilder, TimestampMicrosecondArray, new_null_array,
+};
+use arrow::buffer::{BooleanBuffer, NullBuffer, ScalarBuffer};
+use arrow::datatypes::Float64Type;
+use arrow::error::ArrowError;
+
+use crate::flow::event::EVENT_FIELDS;
+use crate::flow::{EventBatch, Span, Timestamp};
+
+use super::schema::{Origin, Point, Relation, relation_schema};
+use super::select::{Form, Selection, state_of_status};
+use super::targets::{DIMENSIONS, Properties, Targets, property};
+
+/// Rows of one relation.
+#[derive(Clone, Debug)]
+pub struct Related {
+    /// The rows, with the needed columns in the order of the relation's schema.
+    pub rows: RecordBatch,
+    /// Each row's event time, whether or not its column is needed.
+    pub event_time: Vec<Timestamp>,
+    /// The index, within the batch, of the event that each row comes from; ascending.
+    pub source_row: Vec<u32>,
+}
+
+/// Makes a relation's rows from events. `needed` are positions in the relation's schema; their
+/// order does not matter. `events` must hold the columns of [`event_columns`]; any other column
+/// that it lacks counts as null.
+///
+/// # Errors
+/// Only when a column of `events` is not of its type in `EVENT_SCHEMA`.
+pub fn relate(
+    events: &EventBatch,
+    relation: Relation,
+    needed: &[usize],
+    targets: &Targets,
+) -> Result<Related, ArrowError> {
+    let selection = Selection::new(&events.rows, relation);
+    let mut builder = Builder { selection, relation, targets, event_time: None, target: None };
+    let needed: Vec<usize> = needed.iter().copied().collect::<BTreeSet<_>>().into_iter().collect();
+    let schema = Arc::new(relation_schema(relation).project(&needed)?);
+    let columns = needed
+        .iter()
+        .map(|column| builder.column(relation.columns()[*column].origin, *column))
+        .collect::<Result<Vec<_>, _>>()?;
+    let times = builder.event_time()?;
+    let event_time = times.values().iter().map(|micros| Timestamp(*micros)).collect();
+    let options = RecordBatchOptions::new().with_row_count(Some(builder.selection.len()));
+    let rows = RecordBatch::try_new_with_options(schema, columns, &options)?;
+    Ok(Related { rows, event_time, source_row: builder.selection.source_row })
+}
+
+/// The events' columns that a relation's needed columns are made from, as positions in
+/// [`EVENT_FIELDS`]; what decode has to keep for them.
+pub fn event_columns(relation: Relation, needed: &[usize]) -> BTreeSet<usize> {
+    let mut names = vec!["event_time"];
+    match relation {
+        Relation::Events => {}
+        Relation::Transitions => {
+            names.extend(["event_type", "status", "to_state", "received_at"]);
+        }
+        Relation::Completions | Relation::Rejections | Relation::Errors => {
+            names.extend(["event_type", "status", "to_state"]);
+        }
+    }
+    for column in needed {
+        match relation.columns()[*column].origin {
+            Origin::Field(name) => names.push(name),
+            Origin::EventTime | Origin::StateReached | Origin::NotYetKnown => {}
+            Origin::Instant(point) => names.extend(point_columns(point)),
+            Origin::Micros(from, to) | Origin::Minutes(from, to) => {
+                names.extend(point_columns(from));
+                names.extend(point_columns(to));
+            }
+            Origin::Target => names.extend(TARGET_COLUMNS),
+            Origin::WithinTarget => {
+                names.extend(TARGET_COLUMNS);
+                names.extend(point_columns(Point::Ended));
+            }
+            Origin::RejectionPhase => names.push("from_state"),
+        }
+    }
+    let position = |name: &str| EVENT_FIELDS.iter().position(|(field, _)| *field == name);
+    names.into_iter().filter_map(position).collect()
+}
+
+const TARGET_COLUMNS: [&str; 6] =
+    ["profile_tat_min", "lab_id", "assay", "priority", "patient_class", "received_at"];
+
+fn point_columns(point: Point) -> &'static [&'static str] {
+    match point {
+        Point::Ordered => &["ordered_at"],
+        Point::Collected => &["collected_at"],
+        Point::Received => &["received_at"],
+        Point::Resulted => &["processed_at"],
+        Point::Ended => &["processed_at", "event_time"],
+    }
+}
+
+struct Builder<'a> {
+    selection: Selection<'a>,
+    relation: Relation,
+    targets: &'a Targets,
+    /// Made once, by whoever needs it first.
+    event_time: Option<TimestampMicrosecondArray>,
+    target: Option<Float64Array>,
+}
+
+impl Builder<'_> {
+    fn column(&mut self, origin: Origin, position: usize) -> Result<ArrayRef, ArrowError> {
+        Ok(match origin {
+            Origin::Field(name) => self.selection.field(name)?,
+            Origin::EventTime => Arc::new(self.event_time()?.with_timezone("UTC")),
+            Origin::StateReached => self.state_reached()?,
+            Origin::Instant(point) => Arc::new(self.point(point)?.with_timezone("UTC")),
+            Origin::Micros(from, to) => Arc::new(self.micros(from, to)?),
+            Origin::Minutes(from, to) => Arc::new(self.minutes(from, to)?),
+            Origin::Target => Arc::new(self.target()?),
+            Origin::WithinTarget => Arc::new(self.within_target()?),
+            Origin::RejectionPhase => Arc::new(self.rejection_phase()?),
+            Origin::NotYetKnown => {
+                let kind = self.relation.columns()[position].kind;
+                new_null_array(&kind.data_type(), self.selection.len())
+            }
+        })
+    }
+
+    /// The event's own time, but for the row form's RECEIVED, which happened at `received_at`.
+    fn event_time(&mut self) -> Result<TimestampMicrosecondArray, ArrowError> {
+        if let Some(times) = &self.event_time {
+            return Ok(times.clone());
+        }
+        let mut times = self.selection.instants("event_time")?;
+        if self.relation == Relation::Transitions && self.selection.forms.contains(&Form::Row) {
+            let received = self.selection.instants("received_at")?;
+            let statuses = self.selection.texts("status")?;
+            times = (0..times.len())
+                .map(|row| {
+                    let receipt =
+                        self.selection.forms[row] == Form::Row && statuses.value(row) == "RECEIVED";
+                    Some(if receipt { received.value(row) } else { times.value(row) })
+                })
+                .collect();
+        }
+        self.event_time = Some(times.clone());
+        Ok(times)
+    }
+
+    fn state_reached(&self) -> Result<ArrayRef, ArrowError> {
+        let states = self.selection.texts("to_state")?;
+        if !self.selection.forms.contains(&Form::Row) {
+            return Ok(Arc::new(states));
+        }
+        let statuses = self.selection.texts("status")?;
+        let mut reached = StringBuilder::with_capacity(states.len(), states.len() * 10);
+        for (row, form) in self.selection.forms.iter().enumerate() {
+            reached.append_value(match form {
+                Form::Row => state_of_status(statuses.value(row)),
+                Form::Transition => states.value(row),
+            });
+        }
+        Ok(Arc::new(reached.finish()))
+    }
+
+    fn point(&self, point: Point) -> Result<TimestampMicrosecondArray, ArrowError> {
+        match point {
+            Point::Ordered => self.selection.instants("ordered_at"),
+            Point::Collected => self.selection.instants("collected_at"),
+            Point::Received => self.selection.instants("received_at"),
+            Point::Resulted => self.by_form(None, Some("processed_at")),
+            Point::Ended => self.by_form(Some("processed_at"), Some("event_time")),
+        }
+    }
+
+    /// One field for the row form and another one for the transition form; `None` is null.
+    fn by_form(
+        &self,
+        row_form: Option<&str>,
+        transition_form: Option<&str>,
+    ) -> Result<TimestampMicrosecondArray, ArrowError> {
+        let count = self.selection.len();
+        let instants = |name: Option<&str>| match name {
+            Some(name) => self.selection.instants(name),
+            None => Ok(TimestampMicrosecondArray::new_null(count)),
+        };
+        let rows = self.selection.forms.iter().filter(|form| **form == Form::Row).count();
+        if rows == count {
+            return instants(row_form);
+        }
+        if rows == 0 {
+            return instants(transition_form);
+        }
+        let (row_form, transition_form) = (instants(row_form)?, instants(transition_form)?);
+        let of_row = |(row, form): (usize, &Form)| {
+            let column = match form {
+                Form::Row => &row_form,
+                Form::Transition => &transition_form,
+            };
+            column.is_valid(row).then(|| column.value(row))
+        };
+        Ok(self.selection.forms.iter().enumerate().map(of_row).collect())
+    }
+
+    fn micros(&self, from: Point, to: Point) -> Result<Int64Array, ArrowError> {
+        let (from, to) = (self.point(from)?, self.point(to)?);
+        let ends = from.values().iter().zip(to.values());
+        let values: Vec<i64> = ends.map(|(from, to)| to.wrapping_sub(*from)).collect();
+        let nulls = known(&from, &to);
+        Ok(Int64Array::new(ScalarBuffer::from(values), nulls))
+    }
+
+    fn minutes(&self, from: Point, to: Point) -> Result<Float64Array, ArrowError> {
+        let micros = self.micros(from, to)?;
+        let minute = Span::MINUTE.0 as f64;
+        let values: Vec<f64> = micros.values().iter().map(|span| *span as f64 / minute).collect();
+        Ok(Float64Array::new(ScalarBuffer::from(values), micros.nulls().cloned()))
+    }
+
+    /// The profile's own target, else the table's at receipt (at the event, where receipt is not
+    /// known).
+    fn target(&mut self) -> Result<Float64Array, ArrowError> {
+        if let Some(target) = &self.target {
+            return Ok(target.clone());
+        }
+        let profile = self.selection.field("profile_tat_min")?;
+        let profile = profile.as_primitive::<Float64Type>();
+        let received = self.selection.instants("received_at")?;
+        let times = self.event_time()?;
+        let names = self.targets.named_properties();
+        let columns = self.property_columns(names)?;
+        let mut values = Vec::with_capacity(self.selection.len());
+        for row in 0..self.selection.len() {
+            if profile.is_valid(row) {
+                values.push(profile.value(row));
+                continue;
+            }
+            let at = if received.is_valid(row) { received.value(row) } else { times.value(row) };
+            let properties: Properties = std::array::from_fn(|i| {
+                let column = columns[i].as_ref()?;
+                column.is_valid(row).then(|| property(column.value(row).as_bytes()))
+            });
+            values.push(self.targets.resolve(&properties, Timestamp(at)));
+        }
+        let target = Float64Array::from(values);
+        self.target = Some(target.clone());
+        Ok(target)
+    }
+
+    fn property_columns(
+        &self,
+        names: [bool; DIMENSIONS],
+    ) -> Result<[Option<StringArray>; DIMENSIONS], ArrowError> {
+        let texts = |i: usize, name| names[i].then(|| self.selection.texts(name)).transpose();
+        Ok([
+            texts(0, "lab_id")?,
+            texts(1, "assay")?,
+            texts(2, "priority")?,
+            texts(3, "patient_class")?,
+        ])
+    }
+
+    fn within_target(&mut self) -> Result<BooleanArray, ArrowError> {
+        let tat = self.minutes(Point::Received, Point::Ended)?;
+        let target = self.target()?;
+        let within =
+            BooleanBuffer::collect_bool(tat.len(), |row| tat.values()[row] <= target.values()[row]);
+        Ok(BooleanArray::new(within, tat.nulls().cloned()))
+    }
+
+    fn rejection_phase(&self) -> Result<StringArray, ArrowError> {
+        let states = self.selection.texts("from_state")?;
+        let phase = |state: &str| match state {
+            "ORDERED" | "COLLECTED" | "IN_TRANSIT" => "pre_analytical",
+            _ => "analytical",
+        };
+        Ok(states.iter().map(|state| state.map(phase)).collect())
+    }
+}
+
+/// Which spans are known: both ends are, and the span is not negative.
+fn known(from: &TimestampMicrosecondArray, to: &TimestampMicrosecondArray) -> Option<NullBuffer> {
+    let (starts, ends) = (from.values(), to.values());
+    let forward = BooleanBuffer::collect_bool(starts.len(), |row| ends[row] >= starts[row]);
+    let both = NullBuffer::union(from.nulls(), to.nulls());
+    let known = NullBuffer::union(both.as_ref(), Some(&NullBuffer::new(forward)))?;
+    (known.null_count() > 0).then_some(known)
+}
