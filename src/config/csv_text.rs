@@ -134,7 +134,9 @@ mod tests {
 
     use super::*;
 
-    fn read(text: &str) -> Result<Vec<Vec<(String, u32, u32)>>, String> {
+    type Placed = Vec<(String, u32, u32)>;
+
+    fn read(text: &str) -> Result<Vec<Placed>, String> {
         let mut faults = Faults::of(Path::new("f.csv"));
         let rows = rows(text, &mut faults);
         let row = |row: Vec<Cell>| {

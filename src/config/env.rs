@@ -54,7 +54,6 @@ impl fmt::Debug for Env {
 
 impl Env {
     /// The environment of this process.
-    #[expect(clippy::disallowed_methods, reason = "this is the environment's home")]
     pub fn from_process() -> Env {
         let variables = std::env::vars_os().filter_map(|(name, value)| {
             Some((name.into_string().ok()?, value.into_string().ok()?))

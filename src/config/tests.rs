@@ -134,79 +134,80 @@ fn every_mistake_of_a_file_is_reported_at_once() {
     );
 }
 
+const WINDOWS: &[(&str, &[&str])] = &[
+    ("{ 1h: { tumbling: { size: 1h } } }", &[]),
+    ("{ none: {} }", &[]),
+    ("{ none: }", &[]),
+    ("{ s: { session: { gap: 30m, by: [lab_id] } } }", &[]),
+    ("{ none: { size: 1h } }", &["2:18: `windows.none` takes no settings"]),
+    ("{ x: { none: {} } }", &["2:17: unknown kind of window `none`. name the window itself"]),
+    (
+        "{ x: { tumblng: { size: 1h } } }",
+        &["2:17: unknown kind of window `tumblng`. did you mean `tumbling`?"],
+    ),
+    (
+        "{ x: { tumbling: { size: 0m } } }",
+        &["2:35: `windows.x.tumbling.size` must be longer than zero"],
+    ),
+    (
+        "{ x: { tumbling: { size: -5m } } }",
+        &["2:35: `windows.x.tumbling.size` must be a duration, not `-5m`"],
+    ),
+    (
+        "{ x: { tumbling: { size: 10ms } } }",
+        &["2:35: `windows.x.tumbling.size` 10ms is shorter than 1s"],
+    ),
+    (
+        "{ x: { tumbling: {} } }",
+        &["2:27: the key `size` is missing in `windows.x.tumbling`. add `size: 1h`"],
+    ),
+    (
+        "{ x: { tumbling: { size: 1h }, hopping: { size: 1h } } }",
+        &["2:15: `windows.x` must have one kind, not 2"],
+    ),
+    (
+        "{ x: { hopping: { size: 5m, slide: 1h } } }",
+        &[
+            "2:34: `windows.x.hopping.size` 5m is not a multiple of the slide, 1h. write 1h, or a shorter slide",
+        ],
+    ),
+    (
+        "{ x: { hopping: { size: 10001m, slide: 1m } } }",
+        &["2:34: `windows.x.hopping.size` 10001m is 10001 panes of 1m; at most 10000 are kept"],
+    ),
+    ("{ x: { hopping: { size: 10000m, slide: 1m } } }", &[]),
+    ("{ X-1: { tumbling: { size: 1h } } }", &["2:12: the window's name `X-1` cannot end"]),
+    (
+        "{ x: { calendar: { unit: day, tz: Europe/Berln } } }",
+        &["2:44: `windows.x.calendar.tz` must be a time zone, not `Europe/Berln`"],
+    ),
+    (
+        "{ x: { calendar: { unit: shift } } }",
+        &["2:27: `windows.x.calendar` of shifts needs their starts"],
+    ),
+    (
+        "{ x: { calendar: { unit: shift, starts: [\"06:00\", \"06:10\", 25:00] } } }",
+        &[
+            "2:60: `windows.x.calendar.starts[1]` 06:10 is not a quarter",
+            "2:69: `windows.x.calendar.starts[2]` must be a time of day, not `25:00`",
+        ],
+    ),
+    (
+        "{ x: { calendar: { unit: shift, starts: [14:00, 06:00] } } }",
+        &["2:58: `windows.x.calendar.starts[1]` 06:00 does not follow"],
+    ),
+    (
+        "{ x: { calendar: { unit: day, starts: [06:00] } } }",
+        &["2:48: `windows.x.calendar.starts` belongs to shifts"],
+    ),
+    ("{}", &["2:10: `windows` is empty"]),
+    ("[1h]", &["2:10: `windows` must be a map, not a list"]),
+    ("", &["2:1: `windows` has no value"]),
+];
+
 #[test]
 fn faults_of_windows_are_placed() {
-    let cases: &[(&str, &[&str])] = &[
-        ("{ 1h: { tumbling: { size: 1h } } }", &[]),
-        ("{ none: {} }", &[]),
-        ("{ none: }", &[]),
-        ("{ s: { session: { gap: 30m, by: [lab_id] } } }", &[]),
-        ("{ none: { size: 1h } }", &["2:18: `windows.none` takes no settings"]),
-        ("{ x: { none: {} } }", &["2:17: unknown kind of window `none`. name the window itself"]),
-        (
-            "{ x: { tumblng: { size: 1h } } }",
-            &["2:17: unknown kind of window `tumblng`. did you mean `tumbling`?"],
-        ),
-        (
-            "{ x: { tumbling: { size: 0m } } }",
-            &["2:35: `windows.x.tumbling.size` must be longer than zero"],
-        ),
-        (
-            "{ x: { tumbling: { size: -5m } } }",
-            &["2:35: `windows.x.tumbling.size` must be a duration, not `-5m`"],
-        ),
-        (
-            "{ x: { tumbling: { size: 10ms } } }",
-            &["2:35: `windows.x.tumbling.size` 10ms is shorter than 1s"],
-        ),
-        (
-            "{ x: { tumbling: {} } }",
-            &["2:27: the key `size` is missing in `windows.x.tumbling`. add `size: 1h`"],
-        ),
-        (
-            "{ x: { tumbling: { size: 1h }, hopping: { size: 1h } } }",
-            &["2:15: `windows.x` must have one kind, not 2"],
-        ),
-        (
-            "{ x: { hopping: { size: 5m, slide: 1h } } }",
-            &[
-                "2:34: `windows.x.hopping.size` 5m is not a multiple of the slide, 1h. write 1h, or a shorter slide",
-            ],
-        ),
-        (
-            "{ x: { hopping: { size: 10001m, slide: 1m } } }",
-            &["2:34: `windows.x.hopping.size` 10001m is 10001 panes of 1m; at most 10000 are kept"],
-        ),
-        ("{ x: { hopping: { size: 10000m, slide: 1m } } }", &[]),
-        ("{ X-1: { tumbling: { size: 1h } } }", &["2:12: the window's name `X-1` cannot end"]),
-        (
-            "{ x: { calendar: { unit: day, tz: Europe/Berln } } }",
-            &["2:44: `windows.x.calendar.tz` must be a time zone, not `Europe/Berln`"],
-        ),
-        (
-            "{ x: { calendar: { unit: shift } } }",
-            &["2:27: `windows.x.calendar` of shifts needs their starts"],
-        ),
-        (
-            "{ x: { calendar: { unit: shift, starts: [\"06:00\", \"06:10\", 25:00] } } }",
-            &[
-                "2:60: `windows.x.calendar.starts[1]` 06:10 is not a quarter",
-                "2:69: `windows.x.calendar.starts[2]` must be a time of day, not `25:00`",
-            ],
-        ),
-        (
-            "{ x: { calendar: { unit: shift, starts: [14:00, 06:00] } } }",
-            &["2:58: `windows.x.calendar.starts[1]` 06:00 does not follow"],
-        ),
-        (
-            "{ x: { calendar: { unit: day, starts: [06:00] } } }",
-            &["2:48: `windows.x.calendar.starts` belongs to shifts"],
-        ),
-        ("{}", &["2:10: `windows` is empty"]),
-        ("[1h]", &["2:10: `windows` must be a map, not a list"]),
-        ("", &["2:1: `windows` has no value"]),
-    ];
-    for (text, expected) in cases {
+    for (text, expected) in WINDOWS {
         let found = pipeline(&windows(text));
         assert_eq!(found.len(), expected.len(), "{text}: {found:?}");
         for (found, expected) in found.iter().zip(*expected) {
@@ -229,60 +230,58 @@ fn calendar_windows_carry_their_zone() {
     assert_eq!(kinds, [&week, &shift]);
 }
 
+const OTHER_KEYS: &[(&str, &[&str])] = &[
+    ("", &["1:1: the key `grain` is missing. add `grain: [lab_id]`"]),
+    ("grain: lab_id", &["3:8: `grain` must be a list, not a single value. write it as [lab_id"]),
+    (
+        "grain: [Lab, revision]",
+        &[
+            "3:9: `grain[0]` names no column: `Lab`",
+            "3:14: `grain[1]` names `revision`, which every table has",
+        ],
+    ),
+    ("grain: []\nexpect: labs", &["4:9: `expect` must name a reference table, not `labs`"]),
+    ("grain: [a]\nexpect: ref.nope", &["4:9: the reference table `ref.nope` does not exist"]),
+    ("grain: []\nsql: ../x.sql", &["4:6: `sql` must be a path"]),
+    (
+        "grain: []\nsql: sql/marts/pp.sql",
+        &["4:6: the SQL file sql/marts/pp.sql does not exist. did you mean sql/marts/p.sql?"],
+    ),
+    (
+        "grain: []\nallowed_lateness: 365d\nlate_step: 1m",
+        &["5:12: 365d of lateness in steps of 1m are 525600 revisions"],
+    ),
+    (
+        "grain: []\ncolumns: { P90: { description: x, additive: yes } }",
+        &[
+            "4:12: no output column can be called `P90`. did you mean `p90`?",
+            "4:45: `columns.P90.additive` must be true or false, not `yes`",
+        ],
+    ),
+    (
+        "grain: []\nalerts:\n  - when: n > 1\n    name: Too Slow",
+        &["6:11: `alerts[0].name` is no name: `Too Slow`. did you mean `too_slow`?"],
+    ),
+    (
+        "grain: []\nalerts:\n  - name: a\n    wehn: n > 1",
+        &[
+            "5:5: the key `when` is missing in `alerts[0]`",
+            "6:5: unknown key `wehn`. did you mean `when`?",
+        ],
+    ),
+    (
+        "grain: []\nalerts: [{ name: a, when: b, windows: [1h] }]",
+        &[
+            "4:40: `alerts[0].windows[0]` names no window of this pipeline: `1h`. the windows here are: none",
+        ],
+    ),
+    ("grain: []\ngrain: []", &["4:1: `grain` stands twice, first in line 3"]),
+];
+
 #[test]
 fn faults_of_other_keys_are_placed() {
     let head = "description: D.\nwindows: { none: {} }\n";
-    let cases: &[(&str, &[&str])] = &[
-        ("", &["1:1: the key `grain` is missing. add `grain: [lab_id]`"]),
-        (
-            "grain: lab_id",
-            &["3:8: `grain` must be a list, not a single value. write it as [lab_id"],
-        ),
-        (
-            "grain: [Lab, revision]",
-            &[
-                "3:9: `grain[0]` names no column: `Lab`",
-                "3:14: `grain[1]` names `revision`, which every table has",
-            ],
-        ),
-        ("grain: []\nexpect: labs", &["4:9: `expect` must name a reference table, not `labs`"]),
-        ("grain: [a]\nexpect: ref.nope", &["4:9: the reference table `ref.nope` does not exist"]),
-        ("grain: []\nsql: ../x.sql", &["4:6: `sql` must be a path"]),
-        (
-            "grain: []\nsql: sql/marts/pp.sql",
-            &["4:6: the SQL file sql/marts/pp.sql does not exist. did you mean sql/marts/p.sql?"],
-        ),
-        (
-            "grain: []\nallowed_lateness: 365d\nlate_step: 1m",
-            &["5:12: 365d of lateness in steps of 1m are 525600 revisions"],
-        ),
-        (
-            "grain: []\ncolumns: { P90: { description: x, additive: yes } }",
-            &[
-                "4:12: no output column can be called `P90`. did you mean `p90`?",
-                "4:45: `columns.P90.additive` must be true or false, not `yes`",
-            ],
-        ),
-        (
-            "grain: []\nalerts:\n  - when: n > 1\n    name: Too Slow",
-            &["6:11: `alerts[0].name` is no name: `Too Slow`. did you mean `too_slow`?"],
-        ),
-        (
-            "grain: []\nalerts:\n  - name: a\n    wehn: n > 1",
-            &[
-                "5:5: the key `when` is missing in `alerts[0]`",
-                "6:5: unknown key `wehn`. did you mean `when`?",
-            ],
-        ),
-        (
-            "grain: []\nalerts: [{ name: a, when: b, windows: [1h] }]",
-            &[
-                "4:40: `alerts[0].windows[0]` names no window of this pipeline: `1h`. the windows here are: none",
-            ],
-        ),
-        ("grain: []\ngrain: []", &["4:1: `grain` stands twice, first in line 3"]),
-    ];
-    for (text, expected) in cases {
+    for (text, expected) in OTHER_KEYS {
         let found = pipeline(&format!("{head}{text}\n"));
         assert_eq!(found.len(), expected.len(), "{text}: {found:?}");
         for (found, expected) in found.iter().zip(*expected) {
@@ -363,10 +362,9 @@ fn a_folder_without_pipelines_says_so() {
         "/nonexistent: there is no such folder. name a project's folder"
     );
     let (_, faults, _) = read(&[]);
-    assert!(
-        faults[0].starts_with("pipelines: there is no pipeline")
-            || faults[0].contains("pipelines: there"),
-        "{faults:?}"
+    assert_eq!(
+        faults,
+        ["pipelines: there is no pipeline. add pipelines/<name>.yaml and sql/marts/<name>.sql"]
     );
 }
 
@@ -467,75 +465,76 @@ listen: 0.0.0.0:80
     assert!(!format!("{settings:?}").contains("hunter2"));
 }
 
+const SETTINGS: &[(&str, &[&str])] = &[
+    ("", &[]),
+    ("lake: s3://key:hunter2@bucket/x", &["t.yaml:1:7: `lake` holds credentials"]),
+    ("lake: ftp://x", &["t.yaml:1:7: `lake` is no place for objects: `ftp` is not known"]),
+    ("lake: s3:///x", &["t.yaml:1:7: `lake` names no bucket"]),
+    (
+        "source: \"kafka:\"",
+        &["t.yaml:1:9: `source` is no source: `kafka:`. write kafka:TOPIC, file:PATH"],
+    ),
+    ("listen: 9464", &["t.yaml:1:9: `listen` is no address with a port: `9464`"]),
+    ("sla_hours: 0", &["t.yaml:1:12: `sla_hours` is out of range"]),
+    (
+        "sla_hours: \"4\"",
+        &[
+            "t.yaml:1:12: `sla_hours` must be a number of hours, not `4`. write a number of hours, without quotes",
+        ],
+    ),
+    (
+        "time: { max_disorder: -1m }",
+        &["t.yaml:1:23: `time.max_disorder` must be a duration, not `-1m`"],
+    ),
+    (
+        "kafka: { options: { group.id: x, sasl.password: { env: NOPE } } }",
+        &[
+            "t.yaml:1:21: `group.id` cannot be set here. write it as `kafka.group`",
+            "t.yaml:1:56: `kafka.options.sasl.password.env` names `NOPE`, which is not set",
+        ],
+    ),
+    (
+        "alerts: { routes: [{ webhook_env: \"https://x.test/hunter2\" }] }",
+        &[
+            "t.yaml:1:35: `alerts.routes[0].webhook_env` does not hold the name of an environment variable",
+        ],
+    ),
+    (
+        "alerts: { routes: [{ webhook_env: W, quiet_hours: 22-6 }] }",
+        &["t.yaml:1:51: `alerts.routes[0].quiet_hours` must be a range of hours, not `22-6`"],
+    ),
+    (
+        "alerts: { routes: [{ match: { labs: x } }] }",
+        &[
+            "t.yaml:1:20: the key `webhook_env` is missing in `alerts.routes[0]`",
+            "t.yaml:1:31: unknown key `labs`. did you mean `lab`?",
+        ],
+    ),
+    (
+        "checkpoint: { bytes: 64 MB }",
+        &["t.yaml:1:22: `checkpoint.bytes` must be a number of bytes, not `64 MB`"],
+    ),
+    (
+        "retention: { event: 1, late: 0, live: soon }",
+        &[
+            "t.yaml:1:14: unknown key `event`. did you mean `events`?",
+            "t.yaml:1:30: `retention.late` must be at least 1",
+            "t.yaml:1:39: `retention.live` must be a whole number of days, not `soon`",
+        ],
+    ),
+    (
+        "lakes: x\nalert: {}\nfoo: 1",
+        &[
+            "t.yaml:1:1: unknown key `lakes`. did you mean `lake`?",
+            "t.yaml:2:1: unknown key `alert`. did you mean `alerts`?",
+            "t.yaml:3:1: unknown key `foo`. known keys here: source, lake, ",
+        ],
+    ),
+];
+
 #[test]
 fn faults_of_settings_are_placed_and_show_no_secret() {
-    let cases: &[(&str, &[&str])] = &[
-        ("", &[]),
-        ("lake: s3://key:hunter2@bucket/x", &["t.yaml:1:7: `lake` holds credentials"]),
-        ("lake: ftp://x", &["t.yaml:1:7: `lake` is no place for objects: `ftp` is not known"]),
-        ("lake: s3:///x", &["t.yaml:1:7: `lake` names no bucket"]),
-        (
-            "source: kafka:",
-            &["t.yaml:1:9: `source` is no source: `kafka:`. write kafka:TOPIC, file:PATH"],
-        ),
-        ("listen: 9464", &["t.yaml:1:9: `listen` is no address with a port: `9464`"]),
-        ("sla_hours: 0", &["t.yaml:1:12: `sla_hours` is out of range"]),
-        (
-            "sla_hours: \"4\"",
-            &[
-                "t.yaml:1:12: `sla_hours` must be a number of hours, not `4`. write a number of hours, without quotes",
-            ],
-        ),
-        (
-            "time: { max_disorder: -1m }",
-            &["t.yaml:1:23: `time.max_disorder` must be a duration, not `-1m`"],
-        ),
-        (
-            "kafka: { options: { group.id: x, sasl.password: { env: NOPE } } }",
-            &[
-                "t.yaml:1:21: `group.id` cannot be set here. write it as `kafka.group`",
-                "t.yaml:1:56: `kafka.options.sasl.password.env` names `NOPE`, which is not set",
-            ],
-        ),
-        (
-            "alerts: { routes: [{ webhook_env: \"https://x.test/hunter2\" }] }",
-            &[
-                "t.yaml:1:35: `alerts.routes[0].webhook_env` does not hold the name of an environment variable",
-            ],
-        ),
-        (
-            "alerts: { routes: [{ webhook_env: W, quiet_hours: 22-6 }] }",
-            &["t.yaml:1:51: `alerts.routes[0].quiet_hours` must be a range of hours, not `22-6`"],
-        ),
-        (
-            "alerts: { routes: [{ match: { labs: x } }] }",
-            &[
-                "t.yaml:1:20: the key `webhook_env` is missing in `alerts.routes[0]`",
-                "t.yaml:1:31: unknown key `labs`. did you mean `lab`?",
-            ],
-        ),
-        (
-            "checkpoint: { bytes: 64 MB }",
-            &["t.yaml:1:22: `checkpoint.bytes` must be a number of bytes, not `64 MB`"],
-        ),
-        (
-            "retention: { event: 1, late: 0, live: soon }",
-            &[
-                "t.yaml:1:14: unknown key `event`. did you mean `events`?",
-                "t.yaml:1:30: `retention.late` must be at least 1",
-                "t.yaml:1:39: `retention.live` must be a whole number of days, not `soon`",
-            ],
-        ),
-        (
-            "lakes: x\nalert: {}\nfoo: 1",
-            &[
-                "t.yaml:1:1: unknown key `lakes`. did you mean `lake`?",
-                "t.yaml:2:1: unknown key `alert`. did you mean `alerts`?",
-                "t.yaml:3:1: unknown key `foo`. known keys here: source, lake, ",
-            ],
-        ),
-    ];
-    for (text, expected) in cases {
+    for (text, expected) in SETTINGS {
         let found = match resolve(text, &env(&[]), &Flags::default()) {
             Ok(_) => Vec::new(),
             Err(faults) => faults,
