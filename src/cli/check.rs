@@ -3,11 +3,13 @@
 //! Touches no network. Faults and notes go to standard error, the verdict to standard output; with
 //! `--json` everything goes to standard output as one object.
 
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
+use super::WrongInput;
 use crate::config::{Env, Fault, Flags, Project, Reading, Settings};
 
 /// The command's arguments.
@@ -42,9 +44,9 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let reading = Project::read(args.project.as_deref(), args.config.as_deref());
     let findings = findings(reading, &Env::from_process());
     if args.json {
-        println!("{:#}", findings.to_json());
+        writeln!(std::io::stdout(), "{:#}", findings.to_json())?;
     } else {
-        findings.print();
+        findings.print()?;
     }
     Ok(ExitCode::from(if findings.faults.is_empty() { 0 } else { 2 }))
 }
@@ -78,17 +80,18 @@ fn findings(reading: Reading, env: &Env) -> Findings {
 }
 
 impl Findings {
-    fn print(&self) {
+    fn print(&self) -> std::io::Result<()> {
+        let mut errors = std::io::stderr().lock();
         for note in &self.notes {
-            eprintln!("note: {note}");
+            writeln!(errors, "note: {note}")?;
         }
         for fault in &self.faults {
-            eprintln!("{fault}");
+            writeln!(errors, "{fault}")?;
         }
         if self.faults.is_empty() {
-            println!("ok: {}", self.summary());
+            writeln!(std::io::stdout(), "ok: {}", self.summary())
         } else {
-            eprintln!("{}", counted(self.faults.len(), "fault"));
+            writeln!(errors, "{}", counted(self.faults.len(), "fault"))
         }
     }
 
@@ -117,6 +120,12 @@ impl Findings {
     }
 }
 
+/// What every command says of a project with faults: one line for each, exit code 2.
+pub(crate) fn wrong_project(faults: &[Fault]) -> WrongInput {
+    let lines: Vec<String> = faults.iter().map(|fault| format!("\n  {fault}")).collect();
+    WrongInput(format!("the project has {}{}", counted(faults.len(), "fault"), lines.concat()))
+}
+
 fn fault_json(fault: &Fault) -> Value {
     let place = |n: u32| if n == 0 { Value::Null } else { json!(n) };
     json!({
@@ -129,6 +138,38 @@ fn fault_json(fault: &Fault) -> Value {
 }
 
 /// `1 table`, `2 tables`.
-fn counted(count: usize, thing: &str) -> String {
+pub(crate) fn counted(count: usize, thing: &str) -> String {
     if count == 1 { format!("1 {thing}") } else { format!("{count} {thing}s") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn faults_and_notes_come_sorted_with_a_verdict() {
+        let fault = |file: &str, line| {
+            let place = crate::config::Position { line, column: 1 };
+            Fault::at(std::path::Path::new(file), place, "wrong", "mend it")
+        };
+        let reading = Reading {
+            faults: vec![fault("b.yaml", 10), fault("b.yaml", 9), fault("a.yaml", 20)],
+            ..Reading::default()
+        };
+        let env = Env::from_pairs([("SLA_HOURS".to_owned(), "never".to_owned())]);
+        let found = findings(reading, &env);
+        let places: Vec<_> = found
+            .faults
+            .iter()
+            .map(|fault| (fault.file.display().to_string(), fault.line))
+            .collect();
+        let expected =
+            [("a.yaml", 20), ("b.yaml", 9), ("b.yaml", 10), ("environment variable SLA_HOURS", 0)];
+        assert_eq!(places, expected.map(|(file, line)| (file.to_owned(), line)));
+        let json = found.to_json();
+        assert_eq!((&json["ok"], &json["faults"][1]["line"]), (&json!(false), &json!(9)));
+        assert_eq!(json["faults"][3]["line"], Value::Null);
+        let clean = findings(Reading::default(), &Env::from_pairs([]));
+        assert_eq!(clean.summary(), "0 pipelines, 0 tables, 0 alerts, 0 views, 0 reference tables");
+    }
 }

@@ -1,13 +1,14 @@
 //! `relations`: what SQL can read, with columns, types and meaning.
 
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use arrow::datatypes::{DataType, SchemaRef, TimeUnit};
 use serde_json::{Value, json};
 
-use super::WrongInput;
-use crate::config::{Fault, Project};
+use super::check::{counted, wrong_project};
+use crate::config::Project;
 
 /// The command's arguments.
 #[derive(Debug, clap::Args)]
@@ -36,16 +37,14 @@ pub struct Relation<'r> {
 
 /// Runs the command.
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let project = Project::load(args.project.as_deref()).map_err(|faults| {
-        let lines: Vec<String> = faults.iter().map(Fault::to_string).collect();
-        WrongInput(format!("the project has faults\n{}", lines.join("\n")))
-    })?;
+    let project = Project::load(args.project.as_deref());
+    let project = project.map_err(|faults| wrong_project(&faults))?;
     // The stream's relations join here, from `relate`.
     let relations: &[Relation<'_>] = &[];
     if args.json {
-        println!("{:#}", to_json(relations, &project));
+        writeln!(std::io::stdout(), "{:#}", to_json(relations, &project))?;
     } else {
-        print!("{}", to_text(relations, &project));
+        write!(std::io::stdout(), "{}", to_text(relations, &project))?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -57,8 +56,8 @@ pub fn to_text(relations: &[Relation<'_>], project: &Project) -> String {
         block(&mut text, relation.name, &columns(relation));
     }
     for table in &project.reference {
-        let rows = table.rows.num_rows();
-        let title = format!("ref.{} ({rows} rows, {})", table.name, table.path.display());
+        let rows = counted(table.rows.num_rows(), "row");
+        let title = format!("ref.{} ({rows}, {})", table.name, table.path.display());
         block(&mut text, &title, &plain_columns(&table.rows.schema()));
     }
     for view in &project.staging {
@@ -158,4 +157,37 @@ fn type_name(kind: &DataType) -> String {
         other => return other.to_string(),
     };
     name.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::datatypes::{Field, Schema};
+
+    use super::*;
+
+    #[test]
+    fn columns_are_aligned_and_the_event_time_is_marked() {
+        let at = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
+        let schema = Arc::new(Schema::new(vec![
+            Field::new("lab_id", DataType::Utf8, false),
+            Field::new("completed_at", at, false),
+            Field::new("tat_us", DataType::Int64, true),
+        ]));
+        let docs =
+            [("completed_at", "when it was verified"), ("tat_us", "receipt to verification")];
+        let relation =
+            Relation { name: "completions", event_time: "completed_at", schema, docs: &docs };
+        let expected = "completions\n  \
+                        lab_id        VARCHAR\n  \
+                        completed_at  TIMESTAMP (UTC)  event time. when it was verified\n  \
+                        tat_us        BIGINT           receipt to verification\n\n";
+        let relations = [relation];
+        assert_eq!(to_text(&relations, &Project::default()), expected);
+        let json = to_json(&relations, &Project::default());
+        assert_eq!(json["relations"][0]["event_time"], "completed_at");
+        assert_eq!(json["relations"][0]["columns"][0]["description"], Value::Null);
+        assert_eq!(json["relations"][0]["columns"][2]["type"], "BIGINT");
+    }
 }

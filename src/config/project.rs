@@ -106,10 +106,13 @@ impl Project {
         };
         let mut reading = read_files(&files, faults);
         reading.project.folder = folder.map(Path::to_owned);
-        if let Some(config) = config {
-            let mut of_file = Faults::of(config);
-            reading.project.settings = Document::read(config, &mut of_file);
-            reading.faults.extend(of_file.into_vec());
+        match config {
+            Some(config) => {
+                let mut of_file = Faults::of(config);
+                reading.project.settings = Document::read(config, &mut of_file);
+                reading.faults.extend(of_file.into_vec());
+            }
+            None => read_settings(&files, &mut reading),
         }
         reading.faults.sort();
         reading.project.notes.sort();
@@ -137,6 +140,16 @@ fn read_files(files: &Files, faults: Vec<Fault>) -> Reading {
     read_reference(files, &mut reading);
     read_staging(files, &mut reading);
     read_pipelines(files, &mut reading);
+    check_tables(&reading.project, &mut reading.faults);
+    check_alerts(&reading.project, &mut reading.faults);
+    if !reading.lacks_relations {
+        check_expectations(&reading.project, &mut reading.faults);
+    }
+    note_unread(files, &mut reading.project);
+    reading
+}
+
+fn read_settings(files: &Files, reading: &mut Reading) {
     if let Some(bytes) = files.bytes("turnaround.yaml") {
         let mut of_file = Faults::of(&files.path("turnaround.yaml"));
         reading.project.settings =
@@ -146,13 +159,6 @@ fn read_files(files: &Files, faults: Vec<Fault>) -> Reading {
     if files.bytes("turnaround.yml").is_some() {
         reading.faults.push(other_ending(&files.path("turnaround.yml")));
     }
-    check_tables(&reading.project, &mut reading.faults);
-    check_alerts(&reading.project, &mut reading.faults);
-    if !reading.lacks_relations {
-        check_expectations(&reading.project, &mut reading.faults);
-    }
-    note_unread(files, &mut reading.project);
-    reading
 }
 
 fn other_ending(path: &Path) -> Fault {

@@ -94,7 +94,7 @@ impl Document {
             );
             return None;
         }
-        let mut tree = Tree { parser: Parser::new_from_str(text), faults };
+        let mut tree = Tree { text, parser: Parser::new_from_str(text), faults };
         let root = tree.stream().ok().flatten()?;
         Some(Document { file: faults.file().to_owned(), root })
     }
@@ -110,6 +110,7 @@ impl Document {
 struct Stopped;
 
 struct Tree<'t, 'f> {
+    text: &'t str,
     parser: Parser<'t, StrInput<'t>>,
     faults: &'f mut Faults,
 }
@@ -156,10 +157,12 @@ impl<'t> Tree<'t, '_> {
 
     fn stop(&mut self, error: &ScanError) -> Stopped {
         let info = error.info();
-        let remedy = if info.contains("mapping values are not allowed") {
+        let line = self.text.lines().nth(error.marker().line().saturating_sub(1));
+        let indent = line.map_or("", |line| &line[..line.len() - line.trim_start().len()]);
+        let remedy = if indent.contains('\t') || info.contains("tab") {
+            "indent with spaces, not with tabs"
+        } else if info.contains("mapping values are not allowed") {
             "quote the text if it contains a colon and a space, or mend the indentation"
-        } else if info.contains("tab") {
-            "indent with spaces"
         } else if info.contains("unknown anchor") {
             "quote the text if it begins with an asterisk; aliases are not read"
         } else {
@@ -335,6 +338,7 @@ mod tests {
             ("[a]: 1\n", &["f.yaml:1:1: a key must be a single word, this is a list"]),
             ("a: 1\n---\nb: 2\n", &["f.yaml:3:1: a second document"]),
             ("a: [1, 2\n", &["f.yaml:2:1: not YAML:"]),
+            ("a: {b: c}\n\tx: 1\n", &["f.yaml:2:2: not YAML:"]),
         ];
         for (text, expected) in cases {
             let found = faults(text);
