@@ -1,5 +1,30 @@
-//! Where settings live: a project's YAML files, the environment, and their precedence.
+//! Where settings live: a project's files, the environment, and their precedence.
+//!
+//! Turns YAML, SQL, CSV, environment and flags into [`Project`] and [`Settings`]. Every reader goes
+//! on after a mistake and reports them all as [`Fault`]s with file, line, column and remedy. What a
+//! query says, and whether a broker or store can be reached, is not looked at here.
 
+pub mod fault;
+pub mod yaml;
+mod decode;
+mod values;
+mod csv_text;
+mod files;
+pub mod reference;
 pub mod pipeline;
+mod window_yaml;
+mod pipeline_yaml;
+pub mod project;
+pub mod env;
+pub mod settings;
+mod settings_yaml;
 
-pub use pipeline::{ColumnDoc, PipelineSpec, WindowSpec};
+pub use env::Env;
+pub use fault::{Fault, Position};
+pub use pipeline::{ColumnDoc, PipelineSpec, Positions, WindowSpec};
+pub use project::{Project, Reading, StagingView};
+pub use reference::ReferenceTable;
+pub use settings::{Flags, Settings, SourceSpec};
+
+#[cfg(test)]
+mod tests;

@@ -7,6 +7,8 @@ use crate::flow::Span;
 use crate::sink::teams::rule::AlertRule;
 use crate::window::WindowKind;
 
+use super::fault::{Fault, Position};
+
 /// One pipeline: an SQL query over windows.
 #[derive(Clone, Debug)]
 pub struct PipelineSpec {
@@ -34,6 +36,34 @@ pub struct PipelineSpec {
     pub columns: BTreeMap<String, ColumnDoc>,
     /// Alert rules over the output rows.
     pub alerts: Vec<AlertRule>,
+    /// Where each key of the YAML file stands.
+    pub positions: Positions,
+}
+
+/// Where the keys of a YAML file stand, by key path: `grain`, `grain[1]`, `expect`,
+/// `windows.1h`, `windows.1h.hopping.size`, `columns.p90_minutes`, `alerts[0].when` and, by the
+/// alert's name, `alerts.tat_p90_over_target.when`.
+///
+/// The place is the value's where the value is text, number or list, and the key's where it is a
+/// map or empty.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Positions(pub(crate) BTreeMap<String, Position>);
+
+impl Positions {
+    /// The place of a key path; of the nearest key above it when it does not stand there itself;
+    /// of the file's start when none does.
+    pub fn at(&self, key_path: &str) -> Position {
+        let mut path = key_path;
+        loop {
+            if let Some(position) = self.0.get(path) {
+                return *position;
+            }
+            match path.rfind(['.', '[']) {
+                Some(end) => path = &path[..end],
+                None => return Position::START,
+            }
+        }
+    }
 }
 
 /// One window of a pipeline and so one table.
@@ -57,6 +87,31 @@ pub struct ColumnDoc {
 }
 
 impl PipelineSpec {
+    /// A fault at a key of the YAML file (see [`Positions`]).
+    pub fn yaml_fault(
+        &self,
+        key_path: &str,
+        what: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> Fault {
+        Fault::at(&self.yaml_path, self.positions.at(key_path), what, remedy)
+    }
+
+    /// A fault in the SQL file; line and column count from 1, the column in characters.
+    pub fn sql_fault(
+        &self,
+        position: Position,
+        what: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> Fault {
+        Fault::at(&self.sql_path, position, what, remedy)
+    }
+
+    /// The tables that this pipeline writes, in the order of its windows.
+    pub fn tables(&self) -> impl Iterator<Item = String> {
+        self.windows.iter().map(|window| self.table_name(window))
+    }
+
     /// The table that a window of this pipeline writes: `<pipeline>_<window>`, row-level tables
     /// `<pipeline>`.
     pub fn table_name(&self, window: &WindowSpec) -> String {

@@ -1,0 +1,99 @@
+//! Small values that several files of the configuration write alike: times of day, zones,
+//! severities, sizes.
+
+use chrono_tz::Tz;
+
+use crate::sink::teams::rule::Severity;
+
+use super::decode::Named;
+use super::fault::{Faults, quoted};
+
+/// `HH:MM` from 00:00 to 23:59 as minutes after midnight.
+pub(crate) fn minute_of_day(text: &str) -> Option<u16> {
+    let (hours, minutes) = text.split_once(':')?;
+    let part = |part: &str, end: u16| {
+        let digits = part.len() == 2 && part.bytes().all(|b| b.is_ascii_digit());
+        digits.then(|| part.parse::<u16>().ok()).flatten().filter(|n| *n < end)
+    };
+    Some(part(hours, 24)? * 60 + part(minutes, 60)?)
+}
+
+/// `HH:MM-HH:MM` as minutes after midnight `[from, to)`; the end may be 24:00 and may wrap.
+pub(crate) fn hours_range(text: &str) -> Option<(u16, u16)> {
+    let (from, to) = text.split_once('-')?;
+    let (from, to) = (from.trim(), to.trim());
+    let to = if to == "24:00" { 24 * 60 } else { minute_of_day(to)? };
+    let from = minute_of_day(from)?;
+    (from != to).then_some((from, to))
+}
+
+/// A whole number of bytes with an optional unit: `67108864`, `64 MiB`.
+pub(crate) fn byte_count(text: &str) -> Option<u64> {
+    let text = text.trim();
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (digits, unit) = text.split_at(end);
+    let scale = match unit.trim() {
+        "" | "B" => 1,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        _ => return None,
+    };
+    digits.parse::<u64>().ok()?.checked_mul(scale)
+}
+
+/// A zone of the IANA database.
+pub(crate) fn zone(value: &Named<'_>, faults: &mut Faults) -> Option<Tz> {
+    const EXAMPLE: &str = "lab or a zone of the IANA database, as Europe/Berlin";
+    let name = value.text(faults, EXAMPLE)?;
+    let zone = name.parse().ok();
+    if zone.is_none() {
+        let what = format!("must be a time zone, not {}", quoted(name));
+        value.wrong(faults, &what, format!("write {EXAMPLE}"));
+    }
+    zone
+}
+
+/// `low`, `medium` or `high`.
+pub(crate) fn severity(value: &Named<'_>, faults: &mut Faults) -> Option<Severity> {
+    let name = value.text(faults, "low, medium or high")?;
+    match name {
+        "low" => Some(Severity::Low),
+        "medium" => Some(Severity::Medium),
+        "high" => Some(Severity::High),
+        _ => {
+            let what = format!("must be a severity, not {}", quoted(name));
+            value.wrong(faults, &what, "write low, medium or high");
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_of_day_and_their_ranges() {
+        assert_eq!(minute_of_day("06:00"), Some(360));
+        assert_eq!(minute_of_day("23:59"), Some(1439));
+        for wrong in ["6:00", "24:00", "12:60", "+1:00", "1200", "12:00:00", ""] {
+            assert_eq!(minute_of_day(wrong), None, "{wrong}");
+        }
+        assert_eq!(hours_range("22:00-06:00"), Some((1320, 360)));
+        assert_eq!(hours_range("20:00 - 24:00"), Some((1200, 1440)));
+        for wrong in ["22:00", "06:00-06:00", "22-6", "24:00-06:00"] {
+            assert_eq!(hours_range(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn sizes_are_binary() {
+        assert_eq!(byte_count("64 MiB"), Some(67_108_864));
+        assert_eq!(byte_count("1024"), Some(1024));
+        assert_eq!(byte_count("2GiB"), Some(2_147_483_648));
+        for wrong in ["64 MB", "-1", "MiB", "99999999999999999999", "9999999999999 GiB"] {
+            assert_eq!(byte_count(wrong), None, "{wrong}");
+        }
+    }
+}
