@@ -17,32 +17,32 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 /// The part of the address that must never be shown.
-pub(super) const SECRET: &str = "sig-0f1e2d3c4b5a";
+pub(crate) const SECRET: &str = "sig-0f1e2d3c4b5a";
 
 /// One scripted answer.
 #[derive(Clone, Debug)]
-pub(super) enum Scripted {
+pub(crate) enum Scripted {
     /// A status, `Retry-After` and a body.
     Says(u16, Option<String>, String),
     /// No answer for so long.
     Hangs(Duration),
 }
 
-pub(super) fn says(status: u16) -> Scripted {
+pub(crate) fn says(status: u16) -> Scripted {
     Scripted::Says(status, None, String::new())
 }
 
 /// One request.
 #[derive(Clone, Debug)]
-pub(super) struct Caught {
-    pub(super) at: Instant,
-    pub(super) len: usize,
-    pub(super) json: Value,
+pub(crate) struct Caught {
+    pub(crate) at: Instant,
+    pub(crate) len: usize,
+    pub(crate) json: Value,
 }
 
 impl Caught {
     /// The card's headline.
-    pub(super) fn title(&self) -> String {
+    pub(crate) fn title(&self) -> String {
         let body = &self.json["attachments"][0]["content"]["body"];
         let title = body[0]["text"].as_str().or_else(|| self.json["title"].as_str());
         title.unwrap_or_default().to_owned()
@@ -56,7 +56,7 @@ struct Book {
 }
 
 /// The catcher; it ends when it is dropped.
-pub(super) struct Catcher {
+pub(crate) struct Catcher {
     book: Book,
     address: String,
     task: JoinHandle<()>,
@@ -64,7 +64,7 @@ pub(super) struct Catcher {
 
 impl Catcher {
     /// Listens on a free port of the loopback address. After the script it answers 202.
-    pub(super) async fn start(script: impl IntoIterator<Item = Scripted>) -> Catcher {
+    pub(crate) async fn start(script: impl IntoIterator<Item = Scripted>) -> Catcher {
         let book = Book::default();
         book.script.lock().unwrap().extend(script);
         let app = Router::new().fallback(post(answer)).with_state(book.clone());
@@ -74,15 +74,15 @@ impl Catcher {
         Catcher { book, address, task }
     }
 
-    pub(super) fn url(&self) -> SecretString {
+    pub(crate) fn url(&self) -> SecretString {
         format!("http://{}/workflows/{SECRET}/run?sig={SECRET}", self.address).into()
     }
 
-    pub(super) fn caught(&self) -> Vec<Caught> {
+    pub(crate) fn caught(&self) -> Vec<Caught> {
         self.book.caught.lock().unwrap().clone()
     }
 
-    pub(super) fn titles(&self) -> Vec<String> {
+    pub(crate) fn titles(&self) -> Vec<String> {
         self.caught().iter().map(Caught::title).collect()
     }
 }

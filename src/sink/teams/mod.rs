@@ -26,7 +26,7 @@ pub mod webhook;
 pub mod zones;
 
 #[cfg(test)]
-mod catcher;
+pub(crate) mod catcher;
 #[cfg(test)]
 mod delivery_tests;
 #[cfg(test)]
