@@ -1,0 +1,149 @@
+//! What a webhook's answer means. Pure.
+//!
+//! 202 means queued by the flow, not shown in the channel: nothing more is ever heard of it. The
+//! retired connectors answer 200 to everything and say in the body what went wrong, so the body
+//! is read even then.
+
+use std::time::Duration;
+
+use chrono::{DateTime, NaiveDateTime};
+
+use crate::flow::Timestamp;
+
+use super::card::CardForm;
+
+/// How the retired connectors tell of an error under status 200.
+const HIDDEN_ERROR: &str = "returned HTTP error ";
+/// What they say when they have taken a card.
+const MESSAGE_CARD_TAKEN: &str = "1";
+
+/// A webhook's answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    /// The header `Retry-After`.
+    pub retry_after: Option<String>,
+    /// The body, cut at a limit.
+    pub body: String,
+}
+
+/// What is to be done after an attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The webhook has taken the card.
+    Taken,
+    /// To be tried again, not before what `Retry-After` says.
+    Again {
+        /// The header as it came.
+        after: Option<String>,
+    },
+    /// The card is too large.
+    TooLarge,
+    /// Trying again would not help.
+    Refused,
+}
+
+/// Judges an answer to a card of `form`.
+pub fn judge(answer: &Answer, form: CardForm) -> Verdict {
+    let hidden = (answer.status < 300).then(|| hidden_status(&answer.body)).flatten();
+    match hidden.unwrap_or(answer.status) {
+        202 => Verdict::Taken,
+        200..=299 => match form {
+            CardForm::Adaptive => Verdict::Taken,
+            CardForm::MessageCard if answer.body.trim() == MESSAGE_CARD_TAKEN => Verdict::Taken,
+            CardForm::MessageCard => Verdict::Refused,
+        },
+        408 | 429 | 500..=599 => Verdict::Again { after: answer.retry_after.clone() },
+        413 => Verdict::TooLarge,
+        _ => Verdict::Refused,
+    }
+}
+
+/// The status in `… returned HTTP error 429 …`.
+fn hidden_status(body: &str) -> Option<u16> {
+    let (_, rest) = body.split_once(HIDDEN_ERROR)?;
+    let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
+    digits.parse().ok()
+}
+
+/// How long `Retry-After` asks to wait: seconds, or an HTTP date (RFC 9110 section 5.6.7, all
+/// three forms) seen from `now`. `None` when it is neither.
+pub fn wait_asked(text: &str, now: Timestamp) -> Option<Duration> {
+    let text = text.trim();
+    if let Ok(seconds) = text.parse::<u64>() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let at = DateTime::parse_from_rfc2822(text)
+        .map(|date| date.timestamp_micros())
+        .or_else(|_| obsolete_date(text))
+        .ok()?;
+    let micros = at.saturating_sub(now.0);
+    Some(Duration::from_micros(u64::try_from(micros).unwrap_or(0)))
+}
+
+fn obsolete_date(text: &str) -> Result<i64, chrono::ParseError> {
+    let rfc850 = NaiveDateTime::parse_from_str(text, "%A, %d-%b-%y %H:%M:%S GMT");
+    let asctime = || NaiveDateTime::parse_from_str(text, "%a %b %e %H:%M:%S %Y");
+    rfc850.or_else(|_| asctime()).map(|date| date.and_utc().timestamp_micros())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn verdict(status: u16, body: &str, form: CardForm) -> Verdict {
+        judge(&Answer { status, retry_after: None, body: body.to_owned() }, form)
+    }
+
+    const AGAIN: Verdict = Verdict::Again { after: None };
+
+    #[test]
+    fn the_status_decides_what_is_tried_again() {
+        for status in [408, 429, 500, 502, 503, 504] {
+            assert_eq!(verdict(status, "", CardForm::Adaptive), AGAIN, "{status}");
+        }
+        for status in [301, 302, 307, 400, 401, 403, 404, 410, 422] {
+            assert_eq!(verdict(status, "", CardForm::Adaptive), Verdict::Refused, "{status}");
+        }
+        for status in [200, 201, 202] {
+            assert_eq!(verdict(status, "", CardForm::Adaptive), Verdict::Taken, "{status}");
+        }
+        assert_eq!(verdict(413, "", CardForm::Adaptive), Verdict::TooLarge);
+    }
+
+    #[test]
+    fn the_body_of_a_200_is_read() {
+        let hidden = "Webhook message delivery failed with error: Microsoft Teams endpoint \
+                      returned HTTP error 429 with ContextId tcid=0";
+        let large = "Microsoft Teams endpoint returned HTTP error 413";
+        for form in [CardForm::Adaptive, CardForm::MessageCard] {
+            assert_eq!(verdict(200, hidden, form), AGAIN);
+            assert_eq!(verdict(200, large, form), Verdict::TooLarge);
+        }
+        assert_eq!(verdict(200, "1", CardForm::MessageCard), Verdict::Taken);
+        assert_eq!(verdict(200, "1\r\n", CardForm::MessageCard), Verdict::Taken);
+        assert_eq!(verdict(200, "Invalid payload", CardForm::MessageCard), Verdict::Refused);
+        assert_eq!(verdict(202, "", CardForm::MessageCard), Verdict::Taken);
+    }
+
+    #[test]
+    fn retry_after_is_read_in_seconds_and_in_all_forms_of_date() {
+        // 1994-11-06T08:49:37Z, the example of RFC 9110.
+        let now = Timestamp::parse_rfc3339("1994-11-06T08:49:30Z").unwrap();
+        for text in [
+            "7",
+            " 7 ",
+            "Sun, 06 Nov 1994 08:49:37 GMT",
+            "Sunday, 06-Nov-94 08:49:37 GMT",
+            "Sun Nov  6 08:49:37 1994",
+        ] {
+            assert_eq!(wait_asked(text, now), Some(Duration::from_secs(7)), "{text}");
+        }
+        let past = wait_asked("Sun, 06 Nov 1994 08:00:00 GMT", now);
+        assert_eq!(past, Some(Duration::ZERO));
+        for text in ["", "soon", "-1", "1.5"] {
+            assert_eq!(wait_asked(text, now), None, "{text}");
+        }
+    }
+}

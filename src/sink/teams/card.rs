@@ -1,0 +1,381 @@
+//! A card, and the JSON it becomes: an Adaptive Card 1.4 in the envelope of Teams Workflows, or
+//! the retired MessageCard.
+//!
+//! Invariant: the JSON is at most `limit` bytes. Items, then facts, are left out from the end and
+//! counted as "+N more"; what remains then (title, id, buttons) is bounded by the limits below.
+//! Values from the data are shown as text: they cannot make a link.
+
+use serde_json::{Value, json};
+
+use super::notice::Id;
+use super::rule::Severity;
+
+/// Teams takes about 28 KB, some tenants 413 at 21 KB.
+pub const BODY_LIMIT: usize = 20_000;
+
+const TITLE_CHARS: usize = 150;
+const TEXT_CHARS: usize = 300;
+/// An address that is longer than this gets no button.
+const ADDRESS_BYTES: usize = 1_000;
+
+/// What a card is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CardKind {
+    /// A breach began.
+    Begin,
+    /// A breach goes on.
+    Reminder,
+    /// A breach ended.
+    End,
+    /// Several cards that are told in one.
+    Digest,
+    /// A trial of the webhook.
+    Test,
+}
+
+/// One line of facts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fact {
+    /// What it is.
+    pub title: String,
+    /// Its value.
+    pub value: String,
+}
+
+/// One line of a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Item {
+    /// The lower, the earlier it is named when a digest cannot name all.
+    pub rank: u8,
+    /// The line.
+    pub text: String,
+}
+
+/// What a card says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Card {
+    /// Stable: the same card made twice has the same id.
+    pub id: Id,
+    /// What it is about.
+    pub kind: CardKind,
+    /// The gravest severity within.
+    pub severity: Severity,
+    /// The headline.
+    pub title: String,
+    /// The notification's text, and the card's line in a digest.
+    pub summary: String,
+    /// Facts, the important ones first.
+    pub facts: Vec<Fact>,
+    /// List lines, the important ones first.
+    pub items: Vec<Item>,
+    /// Further lines that are not named.
+    pub more: usize,
+    /// Buttons: name and address.
+    pub buttons: Vec<(String, String)>,
+}
+
+/// The JSON form of a card.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CardForm {
+    /// Adaptive Card 1.4 for Teams Workflows.
+    Adaptive,
+    /// MessageCard for the retired connectors.
+    MessageCard,
+}
+
+/// As much of a card as is shown.
+struct Shown<'a> {
+    card: &'a Card,
+    facts: usize,
+    items: usize,
+}
+
+impl Card {
+    /// The card as JSON of at most `limit` bytes (see the module's invariant).
+    pub fn render(&self, form: CardForm, limit: usize) -> String {
+        let text = |facts, items| Shown { card: self, facts, items }.text(form);
+        let items = largest(self.items.len(), |items| text(self.facts.len(), items).len() <= limit);
+        let facts = match items {
+            0 => largest(self.facts.len(), |facts| text(facts, 0).len() <= limit),
+            _ => self.facts.len(),
+        };
+        text(facts, items)
+    }
+}
+
+impl Shown<'_> {
+    fn text(&self, form: CardForm) -> String {
+        match form {
+            CardForm::Adaptive => self.adaptive().to_string(),
+            CardForm::MessageCard => self.message_card().to_string(),
+        }
+    }
+
+    fn facts(&self) -> impl Iterator<Item = (String, String)> {
+        let facts = self.card.facts.iter().take(self.facts);
+        facts.map(|fact| (shown(&fact.title, TITLE_CHARS), shown(&fact.value, TEXT_CHARS)))
+    }
+
+    fn items(&self) -> impl Iterator<Item = String> {
+        self.card.items.iter().take(self.items).map(|item| shown(&item.text, TEXT_CHARS))
+    }
+
+    /// `+N more`, when something is left out.
+    fn more(&self) -> Option<String> {
+        let hidden = self.card.more
+            + (self.card.items.len() - self.items)
+            + (self.card.facts.len() - self.facts);
+        (hidden > 0).then(|| format!("+{hidden} more"))
+    }
+
+    fn buttons(&self) -> impl Iterator<Item = &(String, String)> {
+        self.card.buttons.iter().filter(|(_, address)| address.len() <= ADDRESS_BYTES)
+    }
+
+    fn adaptive(&self) -> Value {
+        let card = self.card;
+        let mut body = vec![json!({
+            "type": "TextBlock", "text": shown(&card.title, TITLE_CHARS), "weight": "Bolder",
+            "size": "Medium", "wrap": true, "style": "heading", "color": Tone::of(card).word(),
+        })];
+        let facts: Vec<Value> =
+            self.facts().map(|(title, value)| json!({ "title": title, "value": value })).collect();
+        if !facts.is_empty() {
+            body.push(json!({ "type": "FactSet", "facts": facts }));
+        }
+        body.extend(self.items().map(|text| {
+            json!({ "type": "TextBlock", "text": format!("• {text}"), "wrap": true,
+                    "spacing": "Small" })
+        }));
+        body.extend(self.more().map(|text| {
+            json!({ "type": "TextBlock", "text": text, "isSubtle": true, "spacing": "Small" })
+        }));
+        body.push(json!({
+            "type": "TextBlock", "text": format!("Card {}", card.id.short()), "isSubtle": true,
+            "size": "Small", "spacing": "Medium",
+        }));
+        let actions: Vec<Value> = self
+            .buttons()
+            .map(|(name, url)| json!({ "type": "Action.OpenUrl", "title": name, "url": url }))
+            .collect();
+        json!({
+            "type": "message",
+            "summary": shown(&card.summary, TEXT_CHARS),
+            "attachments": [{
+                "contentType": "application/vnd.microsoft.card.adaptive",
+                "contentUrl": null,
+                "content": {
+                    "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
+                    "type": "AdaptiveCard",
+                    "version": "1.4",
+                    "msteams": { "width": "full" },
+                    "body": body,
+                    "actions": actions,
+                },
+            }],
+        })
+    }
+
+    fn message_card(&self) -> Value {
+        let card = self.card;
+        let facts: Vec<Value> =
+            self.facts().map(|(name, value)| json!({ "name": name, "value": value })).collect();
+        let mut lines: Vec<String> = self.items().map(|text| format!("- {text}")).collect();
+        lines.extend(self.more());
+        lines.push(format!("Card {}", card.id.short()));
+        let actions: Vec<Value> = self
+            .buttons()
+            .map(|(name, url)| {
+                json!({ "@type": "OpenUri", "name": name,
+                        "targets": [{ "os": "default", "uri": url }] })
+            })
+            .collect();
+        json!({
+            "@type": "MessageCard",
+            "@context": "http://schema.org/extensions",
+            "summary": shown(&card.summary, TEXT_CHARS),
+            "themeColor": Tone::of(card).code(),
+            "title": shown(&card.title, TITLE_CHARS),
+            "sections": [{ "facts": facts, "text": lines.join("\n\n"), "markdown": true }],
+            "potentialAction": actions,
+        })
+    }
+}
+
+/// The largest count up to `most` for which `fits` holds, given that it holds for all below it.
+fn largest(most: usize, fits: impl Fn(usize) -> bool) -> usize {
+    if fits(most) {
+        return most;
+    }
+    let (mut low, mut high) = (0, most);
+    while high - low > 1 {
+        let middle = low + (high - low) / 2;
+        if fits(middle) { low = middle } else { high = middle }
+    }
+    low
+}
+
+/// Text as a card shows it: one line, at most so many characters, no Markdown link.
+fn shown(text: &str, most: usize) -> String {
+    let one_line: String =
+        text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(most + 1).collect();
+    let plain = one_line.replace("](", "] (");
+    match plain.char_indices().nth(most) {
+        None => plain,
+        Some(_) => plain.chars().take(most.saturating_sub(1)).chain(['…']).collect(),
+    }
+}
+
+/// What a card's colour says.
+#[derive(Clone, Copy)]
+enum Tone {
+    Good,
+    Accent,
+    Warning,
+    Attention,
+}
+
+impl Tone {
+    fn of(card: &Card) -> Tone {
+        match (card.kind, card.severity) {
+            (CardKind::End, _) => Tone::Good,
+            (CardKind::Test, _) => Tone::Accent,
+            (CardKind::Begin | CardKind::Reminder | CardKind::Digest, severity) => match severity {
+                Severity::High => Tone::Attention,
+                Severity::Medium => Tone::Warning,
+                Severity::Low => Tone::Accent,
+            },
+        }
+    }
+
+    /// The name of Adaptive Cards.
+    fn word(self) -> &'static str {
+        match self {
+            Tone::Good => "Good",
+            Tone::Accent => "Accent",
+            Tone::Warning => "Warning",
+            Tone::Attention => "Attention",
+        }
+    }
+
+    /// Red, green and blue in hexadecimal.
+    fn code(self) -> &'static str {
+        match self {
+            Tone::Good => "2EB886",
+            Tone::Accent => "0078D4",
+            Tone::Warning => "F2A100",
+            Tone::Attention => "D13438",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::compose::{compose, test_card};
+    use super::super::notice::NoticeKind::{Begin, End};
+    use super::super::samples::{at, notice, numbered, zones};
+    use super::*;
+
+    fn parsed(card: &Card, form: CardForm) -> Value {
+        serde_json::from_str(&card.render(form, BODY_LIMIT)).unwrap()
+    }
+
+    fn one_breach() -> Card {
+        let notice = notice(Begin, [Some("LAB-1"), Some("K"), Some("S")], 92.5);
+        let link = Some("https://bi.example/tat");
+        compose(vec![notice], &zones(), link).remove(0).card
+    }
+
+    #[test]
+    fn an_adaptive_card_of_one_breach() {
+        insta::assert_json_snapshot!(parsed(&one_breach(), CardForm::Adaptive));
+    }
+
+    #[test]
+    fn a_message_card_of_one_breach() {
+        insta::assert_json_snapshot!(parsed(&one_breach(), CardForm::MessageCard));
+    }
+
+    #[test]
+    fn an_adaptive_card_of_an_end_without_rows() {
+        let mut notice = notice(End, [Some("LAB-2"), None, Some("R")], 0.0);
+        notice.reading = None;
+        let card = compose(vec![notice], &zones(), None).remove(0).card;
+        insta::assert_json_snapshot!(parsed(&card, CardForm::Adaptive));
+    }
+
+    #[test]
+    fn an_adaptive_card_of_twelve_groups() {
+        let priorities: Vec<String> = (0..12).map(|n| format!("P{n:02}")).collect();
+        let notices = priorities
+            .iter()
+            .zip([61.0, 72.0, 63.0, 64.0, 65.0, 66.0, 67.0, 68.0, 69.0, 70.0, 71.0, 62.0])
+            .map(|(priority, p90)| {
+                notice(Begin, [Some("LAB-1"), Some("K"), Some(priority.as_str())], p90)
+            })
+            .collect();
+        let mut cards = compose(notices, &zones(), None);
+        assert_eq!(cards.len(), 1);
+        insta::assert_json_snapshot!(parsed(&cards.remove(0).card, CardForm::Adaptive));
+    }
+
+    #[test]
+    fn a_test_card() {
+        let card = test_card(at(0), None);
+        insta::assert_json_snapshot!(parsed(&card, CardForm::Adaptive));
+    }
+
+    /// What a card shows, by reading its JSON: how many items and facts, and N of "+N more".
+    fn counts(json: &str) -> (usize, usize, usize) {
+        let value: Value = serde_json::from_str(json).unwrap();
+        let body = value["attachments"][0]["content"]["body"].as_array().unwrap().clone();
+        let texts: Vec<&str> = body.iter().filter_map(|block| block["text"].as_str()).collect();
+        let items = texts.iter().filter(|text| text.starts_with("• ")).count();
+        let facts = body.iter().filter_map(|block| block["facts"].as_array()).map(Vec::len).sum();
+        let more = texts.iter().find_map(|text| text.strip_prefix('+')?.strip_suffix(" more"));
+        (items, facts, more.map_or(0, |number| number.parse().unwrap()))
+    }
+
+    #[test]
+    fn thousands_of_items_stay_under_the_cap_and_are_counted() {
+        let text = "LAB-1 · K · S: p90 92.5 min".to_owned();
+        let items = vec![Item { rank: 0, text }; 5_000];
+        let card = Card { items, more: 7, ..numbered(1) };
+        let json = card.render(CardForm::Adaptive, BODY_LIMIT);
+        let (items, _, more) = counts(&json);
+        assert!(json.len() <= BODY_LIMIT, "{}", json.len());
+        assert!(json.len() > BODY_LIMIT - 200, "{} of the cap used", json.len());
+        assert_eq!(items + more, 5_007);
+        let legacy = card.render(CardForm::MessageCard, BODY_LIMIT);
+        assert!(legacy.len() <= BODY_LIMIT);
+    }
+
+    #[test]
+    fn characters_of_four_bytes_and_of_six_escaped_ones_stay_under_the_cap() {
+        for filler in ["🧪", "\u{1}", "\"", "\u{10ffff}"] {
+            let long = filler.repeat(4_000);
+            let facts = vec![Fact { title: long.clone(), value: long.clone() }; 300];
+            let items = vec![Item { rank: 0, text: long.clone() }; 3_000];
+            let card = Card { title: long.clone(), summary: long, facts, items, ..numbered(1) };
+            for form in [CardForm::Adaptive, CardForm::MessageCard] {
+                for limit in [BODY_LIMIT, BODY_LIMIT / 2] {
+                    let json = card.render(form, limit);
+                    assert!(json.len() <= limit, "{filler:?} {form:?}: {}", json.len());
+                    let value: Value = serde_json::from_str(&json).unwrap();
+                    assert!(value.is_object());
+                }
+            }
+            let (items, facts, more) = counts(&card.render(CardForm::Adaptive, BODY_LIMIT));
+            assert_eq!(items + facts + more, 3_300);
+        }
+    }
+
+    #[test]
+    fn values_cannot_make_links_or_lines() {
+        let item = Item { rank: 0, text: "[click](https://evil.example)\nnext".to_owned() };
+        let card = Card { items: vec![item], ..numbered(1) };
+        let json = card.render(CardForm::Adaptive, BODY_LIMIT);
+        assert!(!json.contains("]("));
+        assert!(!json.contains("\\n"));
+    }
+}

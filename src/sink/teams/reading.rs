@@ -1,0 +1,161 @@
+//! Reads the values that a notice shows out of a table's Arrow rows.
+//!
+//! Columns are found once per batch; a row is then read only when a notice is made of it. A
+//! column that the table does not have is left out: what must exist is the business of `check`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Float64Type};
+use arrow::error::ArrowError;
+use arrow::util::display::{ArrayFormatter, FormatOptions};
+
+use super::notice::{Figure, FigureValue, Group, Reading};
+
+/// The column with the number of cases behind a row.
+const COUNT_COLUMN: &str = "n";
+/// What the name of a target's column begins with.
+const TARGET_PREFIX: &str = "target";
+/// Columns worth showing although no predicate names them.
+const CONTEXT_COLUMNS: &[&str] = &["machine_id", "machine", "phase", "overrunning_phase"];
+
+/// The grain's columns of a batch.
+pub struct Groups {
+    columns: Arc<[String]>,
+    arrays: Vec<ArrayRef>,
+}
+
+impl Groups {
+    /// Finds the columns of `grain` in `rows`; the error is the name of the first that is absent.
+    pub fn find(rows: &RecordBatch, grain: &[String]) -> Result<Groups, String> {
+        let arrays = grain
+            .iter()
+            .map(|name| rows.column_by_name(name).cloned().ok_or_else(|| name.clone()))
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(Groups { columns: grain.into(), arrays })
+    }
+
+    /// The group of one row.
+    pub fn at(&self, row: usize) -> Result<Group, ArrowError> {
+        let values = self
+            .arrays
+            .iter()
+            .map(|array| {
+                if array.is_null(row) {
+                    return Ok(None);
+                }
+                match array.data_type() {
+                    DataType::Utf8 => Ok(Some(array.as_string::<i32>().value(row).to_owned())),
+                    _ => text_at(array, row).map(Some),
+                }
+            })
+            .collect::<Result<Vec<_>, ArrowError>>()?;
+        Ok(Group { columns: Arc::clone(&self.columns), values })
+    }
+}
+
+/// The columns of a batch that a notice shows.
+pub struct Readings {
+    figures: Vec<Column>,
+    target: Option<Column>,
+    count: Option<Column>,
+    context: Vec<Column>,
+}
+
+struct Column {
+    name: String,
+    unit: Option<String>,
+    array: ArrayRef,
+    numbers: Option<ArrayRef>,
+}
+
+impl Readings {
+    /// Finds `figures` (the columns that the rule's predicate names), the target, `n`, machine
+    /// and phase in `rows`.
+    pub fn find(
+        rows: &RecordBatch,
+        grain: &[String],
+        figures: &[String],
+        units: &BTreeMap<String, String>,
+    ) -> Readings {
+        let find = |name: &str| Column::find(rows, name, units);
+        let in_grain = |name: &str| grain.iter().any(|column| column == name);
+        let mut shown: Vec<Column> = figures
+            .iter()
+            .filter(|name| !in_grain(name) && !is_target(name) && *name != COUNT_COLUMN)
+            .filter_map(|name| find(name))
+            .collect();
+        if shown.is_empty() && figures.iter().any(|name| name == COUNT_COLUMN) {
+            shown.extend(find(COUNT_COLUMN));
+        }
+        let target = rows.schema_ref().fields().iter().find_map(|field| {
+            let column = find(field.name())?;
+            (is_target(field.name()) && column.numbers.is_some()).then_some(column)
+        });
+        let context =
+            CONTEXT_COLUMNS.iter().filter(|name| !in_grain(name)).filter_map(|name| find(name));
+        Readings { figures: shown, target, count: find(COUNT_COLUMN), context: context.collect() }
+    }
+
+    /// What one row says.
+    pub fn at(&self, row: usize) -> Result<Reading, ArrowError> {
+        let figures =
+            self.figures.iter().map(|column| column.figure(row)).collect::<Result<_, _>>()?;
+        let target = self.target.as_ref().map(|column| column.figure(row)).transpose()?;
+        let count = self.count.as_ref().and_then(|column| column.number(row));
+        let mut context = Vec::new();
+        for column in self.context.iter().filter(|column| !column.array.is_null(row)) {
+            context.push((column.name.clone(), text_at(&column.array, row)?));
+        }
+        Ok(Reading {
+            figures,
+            target: target.filter(|figure| figure.number().is_some()),
+            n: count.map(whole),
+            context,
+        })
+    }
+}
+
+impl Column {
+    fn find(rows: &RecordBatch, name: &str, units: &BTreeMap<String, String>) -> Option<Column> {
+        let array = Arc::clone(rows.column_by_name(name)?);
+        let numbers = if array.data_type().is_numeric() {
+            cast(&array, &DataType::Float64).ok()
+        } else {
+            None
+        };
+        Some(Column { name: name.to_owned(), unit: units.get(name).cloned(), array, numbers })
+    }
+
+    fn number(&self, row: usize) -> Option<f64> {
+        let numbers = self.numbers.as_ref()?.as_primitive::<Float64Type>();
+        numbers.is_valid(row).then(|| numbers.value(row))
+    }
+
+    fn figure(&self, row: usize) -> Result<Figure, ArrowError> {
+        let value = if self.array.is_null(row) {
+            FigureValue::Null
+        } else if let Some(number) = self.number(row) {
+            FigureValue::Number(number)
+        } else {
+            FigureValue::Text(text_at(&self.array, row)?)
+        };
+        Ok(Figure { column: self.name.clone(), value, unit: self.unit.clone() })
+    }
+}
+
+fn is_target(name: &str) -> bool {
+    name.starts_with(TARGET_PREFIX)
+}
+
+fn text_at(array: &ArrayRef, row: usize) -> Result<String, ArrowError> {
+    let options = FormatOptions::default();
+    ArrayFormatter::try_new(array, &options)?.value(row).try_to_string()
+}
+
+/// The nearest whole number; a float cast saturates.
+fn whole(number: f64) -> i64 {
+    number.round() as i64
+}

@@ -1,0 +1,227 @@
+//! Which webhook a card goes to, and whether it goes at all. Pure.
+//!
+//! The first route whose labs and severities match takes the card; without routes, one route for
+//! all takes [`DEFAULT_WEBHOOK_ENV`]. Quiet hours are judged by event time (the window's end) in
+//! the laboratory's zone and never hold back high severity. What they hold back is told in one
+//! digest per route and laboratory once they are over; held lines live in memory, and every one of
+//! them stands in `alerts/` with the disposition `quiet_hours`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::flow::Timestamp;
+
+use super::card::Card;
+use super::compose::{Grouped, digest};
+use super::log::Disposition;
+use super::notice::Standing;
+use super::rule::{AlertSettings, Route, Severity};
+use super::zones::{Zones, quiet_until};
+
+/// The variable that holds the webhook's URL when no route names another.
+pub const DEFAULT_WEBHOOK_ENV: &str = "TEAMS_WEBHOOK_URL";
+
+/// Cards held back for one route and laboratory; beyond it they are merged into a digest early.
+const HELD_LIMIT: usize = 500;
+
+/// Chooses a route for each card and keeps what quiet hours hold back.
+#[derive(Debug)]
+pub struct Router {
+    routes: Vec<Route>,
+    dry_run: bool,
+    set: BTreeSet<String>,
+    zones: Zones,
+    held: BTreeMap<(String, Option<String>), Held>,
+}
+
+#[derive(Debug)]
+struct Held {
+    until: Timestamp,
+    cards: Vec<Card>,
+}
+
+/// Where a card goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// What becomes of it.
+    pub disposition: Disposition,
+    /// The webhook of its route, when it has one.
+    pub webhook: Option<String>,
+}
+
+impl Router {
+    /// A router over the settings' routes; `set` names the webhooks whose URL is known.
+    pub fn new(settings: &AlertSettings, set: BTreeSet<String>, zones: Zones) -> Router {
+        let mut routes = settings.routes.clone();
+        if routes.is_empty() {
+            routes.push(Route { webhook_env: DEFAULT_WEBHOOK_ENV.to_owned(), ..Route::default() });
+        }
+        Router { routes, dry_run: settings.dry_run, set, zones, held: BTreeMap::new() }
+    }
+
+    /// Decides about one card, and keeps it when quiet hours hold it back.
+    pub fn decide(&mut self, grouped: &Grouped) -> Decision {
+        let Some(first) = grouped.notices.first() else {
+            return Decision { disposition: Disposition::Unrouted, webhook: None };
+        };
+        let lab = first.group.lab();
+        let severity = grouped.card.severity;
+        let Some(route) = self.routes.iter().find(|route| takes(route, lab, severity)) else {
+            return Decision { disposition: Disposition::Unrouted, webhook: None };
+        };
+        let webhook = route.webhook_env.clone();
+        let at = first.window.end;
+        let quiet = route
+            .quiet_hours
+            .filter(|_| severity < Severity::High)
+            .and_then(|hours| quiet_until(at, self.zones.of(lab), hours));
+        let stale = stale(grouped);
+        let disposition = if self.dry_run || !self.set.contains(&webhook) {
+            Disposition::DryRun
+        } else if let Some(stale) = stale {
+            stale
+        } else if let Some(until) = quiet {
+            self.hold((webhook.clone(), lab.map(str::to_owned)), until, grouped.card.clone());
+            Disposition::QuietHours
+        } else {
+            Disposition::Posted
+        };
+        Decision { disposition, webhook: Some(webhook) }
+    }
+
+    /// The digests of quiet hours that are over at `at`, with their webhooks.
+    pub fn release(&mut self, at: Timestamp) -> Vec<(String, Card)> {
+        let over: Vec<_> = self
+            .held
+            .iter()
+            .filter(|(_, held)| held.until <= at)
+            .map(|(place, _)| place.clone())
+            .collect();
+        let mut digests = Vec::new();
+        for place in over {
+            let Some(held) = self.held.remove(&place) else { continue };
+            let lab = place.1.as_deref().unwrap_or("all laboratories");
+            let card = digest(held.cards, &format!("During quiet hours · {lab}"));
+            digests.extend(card.map(|card| (place.0, card)));
+        }
+        digests
+    }
+
+    fn hold(&mut self, place: (String, Option<String>), until: Timestamp, card: Card) {
+        let held = self.held.entry(place).or_insert(Held { until, cards: Vec::new() });
+        held.cards.push(card);
+        if held.cards.len() >= HELD_LIMIT {
+            let cards = std::mem::take(&mut held.cards);
+            held.cards.extend(digest(cards, "During quiet hours"));
+        }
+    }
+}
+
+fn takes(route: &Route, lab: Option<&str>, severity: Severity) -> bool {
+    let lab_matches =
+        route.labs.is_empty() || lab.is_some_and(|lab| route.labs.iter().any(|one| one == lab));
+    lab_matches && (route.severities.is_empty() || route.severities.contains(&severity))
+}
+
+/// Why a card is not to be posted although a webhook is set; one fresh notice is enough to post.
+fn stale(grouped: &Grouped) -> Option<Disposition> {
+    let all = |standing| grouped.notices.iter().all(|notice| notice.standing == standing);
+    let fresh = grouped.notices.iter().any(|notice| notice.standing == Standing::Fresh);
+    if fresh {
+        None
+    } else if all(Standing::Unannounced) {
+        Some(Disposition::Unannounced)
+    } else {
+        Some(Disposition::TooOld)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::compose::compose;
+    use super::super::notice::NoticeKind;
+    use super::super::rule::AlertRule;
+    use super::super::samples::{at, notice, rule, zones};
+    use super::*;
+
+    use std::sync::Arc;
+
+    fn grouped(lab: &str, severity: Severity, standing: Standing) -> Grouped {
+        let mut notice = notice(NoticeKind::Begin, [Some(lab), Some("K"), Some("S")], 90.0);
+        notice.rule = Arc::new(AlertRule { severity, ..rule("r") });
+        notice.standing = standing;
+        compose(vec![notice], &zones(), None).remove(0)
+    }
+
+    fn router(routes: Vec<Route>, set: &[&str]) -> Router {
+        let settings = AlertSettings { routes, ..AlertSettings::default() };
+        Router::new(&settings, set.iter().map(|name| (*name).to_owned()).collect(), zones())
+    }
+
+    fn route(labs: &[&str], severities: &[Severity], webhook_env: &str) -> Route {
+        Route {
+            labs: labs.iter().map(|lab| (*lab).to_owned()).collect(),
+            severities: severities.to_vec(),
+            webhook_env: webhook_env.to_owned(),
+            quiet_hours: None,
+        }
+    }
+
+    #[test]
+    fn the_first_route_that_matches_takes_the_card() {
+        let routes = vec![
+            route(&["LAB-1"], &[Severity::High], "A"),
+            route(&["LAB-1"], &[], "B"),
+            route(&["LAB-2"], &[], "C"),
+        ];
+        let mut router = router(routes, &["A", "B"]);
+        let mut decide = |lab, severity| {
+            let decision = router.decide(&grouped(lab, severity, Standing::Fresh));
+            (decision.disposition, decision.webhook)
+        };
+        let to = |name: &str| Some(name.to_owned());
+        assert_eq!(decide("LAB-1", Severity::High), (Disposition::Posted, to("A")));
+        assert_eq!(decide("LAB-1", Severity::Low), (Disposition::Posted, to("B")));
+        assert_eq!(decide("LAB-2", Severity::Low), (Disposition::DryRun, to("C")));
+        assert_eq!(decide("LAB-3", Severity::Low), (Disposition::Unrouted, None));
+    }
+
+    #[test]
+    fn without_routes_the_default_webhook_takes_all_or_it_is_a_dry_run() {
+        let card = grouped("LAB-1", Severity::Low, Standing::Fresh);
+        let posted = router(Vec::new(), &[DEFAULT_WEBHOOK_ENV]).decide(&card);
+        assert_eq!(posted.disposition, Disposition::Posted);
+        assert_eq!(router(Vec::new(), &[]).decide(&card).disposition, Disposition::DryRun);
+    }
+
+    #[test]
+    fn stale_cards_are_not_posted_but_shown_in_dry_run() {
+        let mut live = router(Vec::new(), &[DEFAULT_WEBHOOK_ENV]);
+        for (standing, expected) in [
+            (Standing::TooOld, Disposition::TooOld),
+            (Standing::Unannounced, Disposition::Unannounced),
+        ] {
+            let card = grouped("LAB-1", Severity::High, standing);
+            assert_eq!(live.decide(&card).disposition, expected);
+            assert_eq!(router(Vec::new(), &[]).decide(&card).disposition, Disposition::DryRun);
+        }
+    }
+
+    #[test]
+    fn quiet_hours_hold_back_all_but_high_severity_and_end_in_one_digest() {
+        // The window of the samples ends at 12:00 UTC, 13:00 in Berlin (LAB-1).
+        let lunch = Route { quiet_hours: Some((780, 840)), ..route(&[], &[], "A") };
+        let mut router = router(vec![lunch], &["A"]);
+        let mut decide =
+            |lab, severity| router.decide(&grouped(lab, severity, Standing::Fresh)).disposition;
+        assert_eq!(decide("LAB-1", Severity::Low), Disposition::QuietHours);
+        assert_eq!(decide("LAB-1", Severity::Medium), Disposition::QuietHours);
+        assert_eq!(decide("LAB-1", Severity::High), Disposition::Posted);
+        assert_eq!(decide("LAB-2", Severity::Low), Disposition::Posted);
+        assert!(router.release(at(59)).is_empty());
+        let released = router.release(at(60));
+        assert_eq!(released.len(), 1);
+        assert_eq!(released[0].0, "A");
+        assert_eq!(released[0].1.title, "During quiet hours · LAB-1: 2 alerts");
+        assert!(router.release(at(600)).is_empty());
+    }
+}
