@@ -115,9 +115,13 @@ mod tests {
 
     #[test]
     fn quantiles_agree_with_printed_tables_of_the_normal_distribution() {
-        for (p, z) in
-            [(0.5, 0.0), (0.9, 1.281_551_6), (0.975, 1.959_964), (0.999, 3.090_232_3), (0.01, -2.326_347_9)]
-        {
+        for (p, z) in [
+            (0.5, 0.0),
+            (0.9, 1.281_551_6),
+            (0.975, 1.959_964),
+            (0.999, 3.090_232_3),
+            (0.01, -2.326_347_9),
+        ] {
             assert!((normal_quantile(p) - z).abs() < 1e-6, "{p}: {}", normal_quantile(p));
         }
     }
@@ -126,7 +130,8 @@ mod tests {
     fn draws_have_the_means_of_their_distributions() {
         let mut dice = Dice::new(7, 1);
         let n = 100_000;
-        let mean = |draw: &mut dyn FnMut() -> f64| (0..n).map(|_| draw()).sum::<f64>() / f64::from(n);
+        let mean =
+            |draw: &mut dyn FnMut() -> f64| (0..n).map(|_| draw()).sum::<f64>() / f64::from(n);
         assert!((mean(&mut || dice.exponential()) - 1.0).abs() < 0.02);
         // Gamma(1 + 1/0.9) = 1.0522 (tables of the gamma function).
         assert!((mean(&mut || dice.weibull(0.9, 250.0)) / 250.0 - 1.0522).abs() < 0.02);

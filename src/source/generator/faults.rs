@@ -108,7 +108,8 @@ impl Faults {
     /// What happens to the next record.
     pub(super) fn judge(&mut self) -> Verdict {
         let rates = self.rates;
-        let mut verdict = Verdict { malformed: hit(&mut self.malformed, rates.malformed), ..Verdict::default() };
+        let mut verdict =
+            Verdict { malformed: hit(&mut self.malformed, rates.malformed), ..Verdict::default() };
         let unknown_status = hit(&mut self.unknown_status, rates.unknown_status);
         let future = hit(&mut self.future, rates.future);
         let unknown_field = hit(&mut self.unknown_field, rates.unknown_field);

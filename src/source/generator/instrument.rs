@@ -119,12 +119,9 @@ impl Instrument {
         let said = self.pending;
         let front = self.outages.front().copied();
         self.pending = match front {
-            Some(outage) if said.at == outage.start && said.state != "RUNNING" => Announcement {
-                at: outage.end,
-                state: "RUNNING",
-                planned: false,
-                reason: "",
-            },
+            Some(outage) if said.at == outage.start && said.state != "RUNNING" => {
+                Announcement { at: outage.end, state: "RUNNING", planned: false, reason: "" }
+            }
             Some(outage) if said.at == outage.end => {
                 self.outages.pop_front();
                 self.next_stop()

@@ -361,11 +361,7 @@ impl Runs {
                 return (run.0, run.1);
             }
             let hours = dice.between(RUN_HOURS.0, RUN_HOURS.1);
-            self.planned.push_back((
-                self.next_start,
-                self.next_start + (hours * 3600.0) as i64,
-                0,
-            ));
+            self.planned.push_back((self.next_start, self.next_start + (hours * 3600.0) as i64, 0));
             self.next_start += self.every_s;
         }
     }

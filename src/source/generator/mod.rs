@@ -374,8 +374,11 @@ impl Iterator for Generator {
     type Item = Generated;
 
     fn next(&mut self) -> Option<Generated> {
-        let mut record =
-            Generated { arrival: Timestamp::MIN, key: String::new(), line: Vec::with_capacity(512) };
+        let mut record = Generated {
+            arrival: Timestamp::MIN,
+            key: String::new(),
+            line: Vec::with_capacity(512),
+        };
         record.arrival = self.write_next(&mut record.line, Some(&mut record.key))?;
         Some(record)
     }
