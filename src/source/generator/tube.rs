@@ -1,0 +1,189 @@
+//! An open tube: what it is, and the steps that are still to be told of it.
+//!
+//! All times are whole seconds since the epoch.
+
+use super::figures::TUBE_KINDS;
+
+/// How urgent an order is (TQ1-9).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Priority {
+    Stat,
+    Asap,
+    Routine,
+}
+
+impl Priority {
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Priority::Stat => "S",
+            Priority::Asap => "A",
+            Priority::Routine => "R",
+        }
+    }
+}
+
+/// Where the patient is seen (PV1-2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum PatientClass {
+    Emergency,
+    Inpatient,
+    Outpatient,
+    Practice,
+}
+
+impl PatientClass {
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            PatientClass::Emergency => "ED",
+            PatientClass::Inpatient => "inpatient",
+            PatientClass::Outpatient => "outpatient",
+            PatientClass::Practice => "GP",
+        }
+    }
+
+    /// The location's name up to its number.
+    pub(super) fn location(self) -> &'static str {
+        match self {
+            PatientClass::Emergency => "ED-",
+            PatientClass::Inpatient => "WARD-",
+            PatientClass::Outpatient => "OPD-",
+            PatientClass::Practice => "GP-",
+        }
+    }
+
+    /// How many locations of the class a laboratory serves.
+    pub(super) fn locations(self) -> u32 {
+        match self {
+            PatientClass::Emergency => 2,
+            PatientClass::Inpatient => 14,
+            PatientClass::Outpatient => 6,
+            PatientClass::Practice => 30,
+        }
+    }
+
+    /// Whether tubes come by courier.
+    pub(super) fn by_courier(self) -> bool {
+        match self {
+            PatientClass::Emergency | PatientClass::Inpatient => false,
+            PatientClass::Outpatient | PatientClass::Practice => true,
+        }
+    }
+}
+
+/// What is the same for all tubes of one order.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Visit {
+    pub(super) order: u64,
+    pub(super) patient: u32,
+    pub(super) priority: Priority,
+    pub(super) class: PatientClass,
+    pub(super) location: u32,
+    pub(super) ordered_at: i64,
+    /// From collection to receipt, drawn once: the tubes travel together.
+    pub(super) transport_s: i64,
+}
+
+/// What is known of one test of the tube, from its plan.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Test {
+    /// Index into [`super::figures::ASSAYS`].
+    pub(super) assay: u8,
+    /// Index into the laboratory's instruments.
+    pub(super) machine: u16,
+    /// The instrument of a first attempt that failed.
+    pub(super) failed_machine: u16,
+    pub(super) operator: u8,
+    /// Index into [`super::figures::ERROR_CODES`].
+    pub(super) error_code: u8,
+    pub(super) auto_verified: bool,
+    pub(super) delta: bool,
+    pub(super) repeated: bool,
+    /// Row form: the outcome is ERROR.
+    pub(super) failed: bool,
+    /// Critical: flagged high.
+    pub(super) high: bool,
+    pub(super) read_back: bool,
+    /// Critical: the value in tenths.
+    pub(super) value_tenths: i32,
+    /// The last result's time.
+    pub(super) resulted_at: i64,
+}
+
+/// One thing that happens to a tube or to one of its tests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum StepKind {
+    OrderCreated,
+    Ordered,
+    Collected,
+    InTransit,
+    Received,
+    Rejected,
+    Cancelled,
+    /// The attempt that fails.
+    Started,
+    Failed,
+    InProcess,
+    /// The first result, when another follows.
+    FirstResulted,
+    Repeat,
+    Resulted,
+    Critical,
+    Notified,
+    Acknowledged,
+    Verified,
+    Published,
+    Corrected,
+    RowReceived,
+    RowOutcome,
+}
+
+/// A step and its time.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Step {
+    pub(super) at: i64,
+    pub(super) kind: StepKind,
+    /// Index into the tube's tests; meaningless for steps of the tube.
+    pub(super) test: u8,
+}
+
+/// An open tube.
+#[derive(Clone, Debug)]
+pub(super) struct Tube {
+    /// Index into the laboratories.
+    pub(super) lab: u32,
+    pub(super) number: u64,
+    pub(super) recollect_of: Option<u64>,
+    pub(super) visit: Visit,
+    /// Index into [`TUBE_KINDS`].
+    pub(super) kind: u8,
+    pub(super) collected_at: i64,
+    pub(super) received_at: i64,
+    /// Rejected: index into [`super::figures::REJECT_REASONS`], and whether it was received.
+    pub(super) reject_reason: u8,
+    pub(super) was_received: bool,
+    /// Each of the tube's records arrives so much after it happened: one interface, one delay,
+    /// so that the records of a specimen keep their order.
+    pub(super) delay_us: i64,
+    pub(super) tests: Vec<Test>,
+    /// In the order of time; what comes before `next` has been told.
+    pub(super) steps: Vec<Step>,
+    pub(super) next: usize,
+}
+
+impl Tube {
+    /// The additive's name.
+    pub(super) fn specimen_type(&self) -> &'static str {
+        TUBE_KINDS.get(usize::from(self.kind)).map_or("", |kind| kind.name)
+    }
+
+    /// Adds a step.
+    pub(super) fn push(&mut self, at: i64, kind: StepKind, test: usize) {
+        self.steps.push(Step { at, kind, test: test as u8 });
+    }
+
+    /// The next step and its arrival in microseconds.
+    pub(super) fn next_step(&self) -> Option<(Step, i64)> {
+        let step = self.steps.get(self.next)?;
+        Some((*step, step.at * 1_000_000 + self.delay_us))
+    }
+}
