@@ -99,7 +99,9 @@ fn readable_length(path: &Path) -> Result<Option<u64>, SourceError> {
     let metadata = match path.metadata() {
         Ok(metadata) => metadata,
         Err(error) => {
-            return wrong(format!("cannot read `{name}`: {error}; look at the path and its rights"));
+            return wrong(format!(
+                "cannot read `{name}`: {error}; look at the path and its rights"
+            ));
         }
     };
     if metadata.is_dir() {
@@ -123,7 +125,9 @@ fn readable_length(path: &Path) -> Result<Option<u64>, SourceError> {
 
 fn packed(path: &Path, unpack: &str) -> String {
     let name = path.display();
-    format!("`{name}` is packed; unpack it first, or pipe it: `{unpack} {name} | … --source file:-`")
+    format!(
+        "`{name}` is packed; unpack it first, or pipe it: `{unpack} {name} | … --source file:-`"
+    )
 }
 
 fn first_bytes(path: &Path) -> std::io::Result<Vec<u8>> {

@@ -17,7 +17,9 @@ use async_trait::async_trait;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use super::{MAX_RECORD_BYTES, Progress, ProgressUnit, QUIET_AFTER, Source, SourceError, SourceEvent};
+use super::{
+    MAX_RECORD_BYTES, Progress, ProgressUnit, QUIET_AFTER, Source, SourceError, SourceEvent,
+};
 use crate::flow::{Framing, Partition, RawBatch, Timestamp};
 use blocks::Blocks;
 
@@ -107,9 +109,8 @@ impl FileSource {
     /// What to say when no block has come for the length of a poll: that everything there is has
     /// been delivered when the reader waits for a pipe, and every other time just quiet.
     fn quiet(&mut self) -> SourceEvent {
-        self.said_caught_up = self.waiting.load(Ordering::SeqCst)
-            && self.blocks.is_empty()
-            && !self.said_caught_up;
+        self.said_caught_up =
+            self.waiting.load(Ordering::SeqCst) && self.blocks.is_empty() && !self.said_caught_up;
         if self.said_caught_up {
             SourceEvent::CaughtUp(Arc::clone(&self.partitions[0]))
         } else {
@@ -209,11 +210,8 @@ impl Reading {
             let framing =
                 Framing::Lines { first_offset: self.next_line, record_time: self.record_time };
             self.next_line += block.lines;
-            let batch = RawBatch {
-                partition: Arc::clone(&self.partition),
-                bytes: block.bytes,
-                framing,
-            };
+            let batch =
+                RawBatch { partition: Arc::clone(&self.partition), bytes: block.bytes, framing };
             let position = self.position + blocks.consumed();
             self.send(Ok(Delivery { batch, position }))?;
         }
