@@ -9,23 +9,57 @@ pub mod generator;
 pub mod kafka;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::flow::{Partition, RawBatch};
+use crate::flow::{Offset, Partition, RawBatch};
+
+/// The longest that [`Source::next`] waits for a record before it says [`SourceEvent::Quiet`].
+pub const QUIET_AFTER: Duration = Duration::from_millis(200);
+
+/// How long a [`SourceEvent::CaughtUp`] can be believed. A source says it again at least three
+/// times within this span for as long as it holds; it falls silent when it has lost sight of the
+/// partition's end (a broker out of reach, say), and then the partition may be lagging.
+pub const CAUGHT_UP_HOLDS: Duration = Duration::from_secs(5);
+
+/// The longest record that a source delivers whole. Kafka messages of 10 MB are legal and occur;
+/// beyond this one record would hold more memory than a batch. A longer line of a file comes as
+/// its first `MAX_RECORD_BYTES + 1` bytes, so that decode can tell it from one that fits.
+pub const MAX_RECORD_BYTES: usize = 16 * 1024 * 1024;
 
 /// What a source has to say.
 #[derive(Debug)]
 pub enum SourceEvent {
     /// Records arrived.
     Batch(RawBatch),
-    /// Everything that the partition holds by now has been delivered (lag 0). Said again after
-    /// each batch that reaches the end, and at each poll that finds nothing.
+    /// Everything that the partition holds by now has been delivered (lag 0). Said after each
+    /// batch that reaches the end, and again while it stays so (see [`CAUGHT_UP_HOLDS`]).
     CaughtUp(Arc<Partition>),
     /// Nothing to deliver for the length of a poll; the loop may do its timed work.
     Quiet,
     /// Every partition has been read to where it was to be read (`--once`); nothing follows.
     End,
+}
+
+/// What a source counts its progress in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProgressUnit {
+    /// Bytes of input.
+    Bytes,
+    /// Records of input.
+    Records,
+}
+
+/// How far a source has come, for a progress bar.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// So much has been delivered.
+    pub done: u64,
+    /// So much there is; `None` when the input has no known end.
+    pub total: Option<u64>,
+    /// What `done` and `total` count.
+    pub unit: ProgressUnit,
 }
 
 /// Where records come from.
@@ -34,8 +68,18 @@ pub trait Source: Send {
     /// The partitions that this source reads, known before the first record.
     fn partitions(&self) -> &[Arc<Partition>];
 
-    /// The next event. Waits at most about 200 ms before it says [`SourceEvent::Quiet`].
+    /// The next event. Waits at most about [`QUIET_AFTER`] before it says [`SourceEvent::Quiet`].
+    /// May be dropped between polls without losing an event.
     async fn next(&mut self) -> Result<SourceEvent, SourceError>;
+
+    /// How far it has come; `None` when it does not count.
+    fn progress(&self) -> Option<Progress> {
+        None
+    }
+
+    /// Tells where the records come from that everything before `next` has been used up. Advisory:
+    /// nothing depends on it, a failure is logged. Only Kafka keeps it.
+    fn commit(&self, _partition: &Partition, _next: Offset) {}
 }
 
 /// Why a source cannot go on.

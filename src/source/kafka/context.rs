@@ -1,0 +1,223 @@
+//! What librdkafka calls back: rebalances, errors, logs, statistics.
+//!
+//! The callbacks run on the thread that polls. They do what cannot wait (take and give back
+//! partitions) and note the rest down for that thread to judge.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::types::RDKafkaRespErr;
+use rdkafka::{Offset, TopicPartitionList};
+
+use super::sight::{self, Sight};
+
+/// A topic's callbacks.
+pub(super) struct Context {
+    topic: String,
+    /// The next offset to read of each partition, so that a partition that was lost and came back
+    /// goes on where it was; -1 for the earliest.
+    positions: OnceLock<Box<[AtomicI64]>>,
+    notes: Mutex<Notes>,
+}
+
+#[derive(Default)]
+struct Notes {
+    closing: bool,
+    assigned: BTreeSet<i32>,
+    problem: Option<Problem>,
+    /// librdkafka's own words on the last thing that failed.
+    failure: Option<String>,
+    sight: Option<Sight>,
+}
+
+/// What the polling thread must act upon.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Problem {
+    /// The group gave partitions of ours to another member.
+    TakenAway,
+    /// The group gave us a partition that was not there at the start.
+    NewPartition(i32),
+    /// The broker refuses our credentials.
+    Refused(String),
+    /// TLS cannot be agreed upon.
+    Tls(String),
+    /// librdkafka refused what we asked in a rebalance.
+    Rebalance(String),
+}
+
+impl Context {
+    pub(super) fn new(topic: &str) -> Context {
+        Context {
+            topic: topic.to_owned(),
+            positions: OnceLock::new(),
+            notes: Mutex::new(Notes::default()),
+        }
+    }
+
+    /// Says how many partitions there are. Before it is said, none can be taken.
+    pub(super) fn expect_partitions(&self, count: usize) {
+        self.positions.get_or_init(|| (0..count).map(|_| AtomicI64::new(-1)).collect());
+    }
+
+    /// Notes the next offset to read.
+    pub(super) fn set_position(&self, partition: i32, next: i64) {
+        if let Some(position) = self.position(partition) {
+            position.store(next, Ordering::Relaxed);
+        }
+    }
+
+    /// From now on partitions that are taken are given up on purpose.
+    pub(super) fn closing(&self) {
+        self.notes().closing = true;
+    }
+
+    /// How many partitions this member holds.
+    pub(super) fn assigned(&self) -> usize {
+        self.notes().assigned.len()
+    }
+
+    pub(super) fn holds(&self, partition: i32) -> bool {
+        self.notes().assigned.contains(&partition)
+    }
+
+    pub(super) fn take_problem(&self) -> Option<Problem> {
+        self.notes().problem.take()
+    }
+
+    /// The statistics that came since the last call.
+    pub(super) fn take_sight(&self) -> Option<Sight> {
+        self.notes().sight.take()
+    }
+
+    pub(super) fn last_failure(&self) -> Option<String> {
+        self.notes().failure.clone()
+    }
+
+    fn position(&self, partition: i32) -> Option<&AtomicI64> {
+        self.positions.get()?.get(usize::try_from(partition).ok()?)
+    }
+
+    fn notes(&self) -> MutexGuard<'_, Notes> {
+        // Every note is whole by itself; one that panicked half-way leaves nothing broken.
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn assign(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        partitions: &mut TopicPartitionList,
+    ) -> KafkaResult<()> {
+        let indices: Vec<i32> = partitions.elements().iter().map(|e| e.partition()).collect();
+        for index in &indices {
+            let Some(position) = self.position(*index) else {
+                self.notes().problem.get_or_insert(Problem::NewPartition(*index));
+                continue;
+            };
+            let offset = match position.load(Ordering::Relaxed) {
+                next if next >= 0 => Offset::Offset(next),
+                _ => Offset::Beginning,
+            };
+            partitions.set_partition_offset(&self.topic, *index, offset)?;
+        }
+        consumer.incremental_assign(partitions)?;
+        tracing::debug!(topic = self.topic, partitions = ?indices, "took partitions");
+        self.notes().assigned.extend(indices);
+        Ok(())
+    }
+
+    fn revoke(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        partitions: &TopicPartitionList,
+    ) -> KafkaResult<()> {
+        // Lost: this member was out of reach for too long, and will ask for them again.
+        let lost = consumer.assignment_lost();
+        consumer.incremental_unassign(partitions)?;
+        let mut notes = self.notes();
+        for element in partitions.elements() {
+            notes.assigned.remove(&element.partition());
+        }
+        if lost {
+            tracing::warn!(
+                topic = self.topic,
+                "the group took this member for dead; joining again"
+            );
+        } else if !notes.closing && partitions.count() > 0 {
+            notes.problem.get_or_insert(Problem::TakenAway);
+        }
+        Ok(())
+    }
+}
+
+impl ClientContext for Context {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        match level {
+            RDKafkaLogLevel::Emerg
+            | RDKafkaLogLevel::Alert
+            | RDKafkaLogLevel::Critical
+            | RDKafkaLogLevel::Error
+            | RDKafkaLogLevel::Warning => {
+                let mut notes = self.notes();
+                if !notes.closing {
+                    tracing::debug!(target: "librdkafka", facility, "{message}");
+                    notes.failure = Some(message.to_owned());
+                }
+            }
+            RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info | RDKafkaLogLevel::Debug => {
+                tracing::trace!(target: "librdkafka", facility, "{message}");
+            }
+        }
+    }
+
+    fn stats_raw(&self, statistics: &[u8]) {
+        match sight::read(statistics, &self.topic) {
+            Ok(sight) => self.notes().sight = Some(sight),
+            Err(error) => tracing::warn!(%error, "could not read librdkafka's statistics"),
+        }
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        let reason = reason.to_owned();
+        let mut notes = self.notes();
+        match error.rdkafka_error_code() {
+            Some(RDKafkaErrorCode::PartitionEOF) => return,
+            Some(RDKafkaErrorCode::Authentication | RDKafkaErrorCode::SaslAuthenticationFailed) => {
+                notes.problem = Some(Problem::Refused(reason.clone()));
+            }
+            Some(RDKafkaErrorCode::SSL) => notes.problem = Some(Problem::Tls(reason.clone())),
+            // Says only that every broker failed; the reason came before.
+            Some(RDKafkaErrorCode::AllBrokersDown) if notes.failure.is_some() => return,
+            _ => {}
+        }
+        notes.failure = Some(reason);
+    }
+}
+
+impl ConsumerContext for Context {
+    fn rebalance(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        event: RDKafkaRespErr,
+        partitions: &mut TopicPartitionList,
+    ) {
+        let outcome = if event == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
+            self.assign(consumer, partitions)
+        } else {
+            self.revoke(consumer, partitions)
+        };
+        if let Err(error) = outcome {
+            self.notes().problem = Some(Problem::Rebalance(error.to_string()));
+        }
+    }
+
+    fn commit_callback(&self, result: KafkaResult<()>, _offsets: &TopicPartitionList) {
+        if let Err(error) = result {
+            tracing::warn!(topic = self.topic, %error, "could not commit offsets; they are advisory");
+        }
+    }
+}

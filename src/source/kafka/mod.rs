@@ -1,0 +1,261 @@
+//! Kafka topics as partitions, read from their earliest offsets in one consumer group.
+//!
+//! Each topic has a consumer and a thread of its own (librdkafka's end-of-partition event does
+//! not name its topic). The threads hand batches over a short channel; when it stays full they
+//! pause their partitions and keep polling, so that the group keeps this member. Offsets are
+//! committed only when the loop says so, and are advisory: until checkpoints exist, every start
+//! reads from the earliest offset. It does not create topics, and does not share partitions with
+//! another instance: that needs checkpoints, and is an error that says so.
+
+mod batch;
+mod client;
+mod context;
+mod faults;
+mod lane;
+mod reader;
+mod sight;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use rdkafka::TopicPartitionList;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+use super::{Progress, ProgressUnit, QUIET_AFTER, Source, SourceError, SourceEvent};
+use crate::flow::{Framing, Offset, Partition, RawBatch, Timestamp};
+use context::Context;
+use lane::Lane;
+use reader::Reader;
+
+/// How many events wait for the loop. With batches of at most
+/// [`batch::BATCH_BYTES`] (or one large message) this bounds the memory of the channel.
+const CHANNEL_EVENTS: usize = 8;
+
+/// How to read topics.
+#[derive(Clone)]
+pub struct KafkaSettings {
+    /// `host:port`, comma separated.
+    pub brokers: String,
+    /// The consumer group.
+    pub group: String,
+    /// The topics, all partitions of each.
+    pub topics: Vec<String>,
+    /// Any librdkafka settings, TLS and SASL among them. Values are secrets: they are never shown.
+    pub options: BTreeMap<String, String>,
+    /// Read to the high watermarks at start, then end.
+    pub once: bool,
+    /// The record time of messages that carry no timestamp (those of producers before Kafka 0.10,
+    /// or that set it to -1): it is a constant of the run, as for files, so a replay with the same
+    /// `--as-of` decides alike. `--as-of`.
+    pub as_of: Timestamp,
+    /// How long to try to reach the brokers at the start.
+    pub start_timeout: Duration,
+    /// How long to bear that no broker can be reached later on.
+    pub outage_timeout: Duration,
+}
+
+impl KafkaSettings {
+    /// Settings with the defaults: group `turnaround`, streaming, 30 s to reach the brokers at the
+    /// start, 5 min of outage later on.
+    pub fn new(brokers: impl Into<String>, topics: Vec<String>, as_of: Timestamp) -> KafkaSettings {
+        KafkaSettings {
+            brokers: brokers.into(),
+            group: "turnaround".to_owned(),
+            topics,
+            options: BTreeMap::new(),
+            once: false,
+            as_of,
+            start_timeout: Duration::from_secs(30),
+            outage_timeout: Duration::from_secs(300),
+        }
+    }
+}
+
+impl fmt::Debug for KafkaSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KafkaSettings")
+            .field("brokers", &self.brokers)
+            .field("group", &self.group)
+            .field("topics", &self.topics)
+            .field("options", &self.options.keys())
+            .field("once", &self.once)
+            .finish_non_exhaustive()
+    }
+}
+
+/// All partitions of some topics.
+pub struct KafkaSource {
+    partitions: Vec<Arc<Partition>>,
+    spans: BTreeMap<Arc<Partition>, ReadSpan>,
+    once: bool,
+    topics: Vec<Topic>,
+    events: mpsc::Receiver<Result<SourceEvent, SourceError>>,
+    stop: Arc<AtomicBool>,
+    /// Topics that have not been read to their end.
+    open_topics: usize,
+}
+
+/// One topic's consumer and the thread that polls it.
+struct Topic {
+    name: String,
+    consumer: Arc<BaseConsumer<Context>>,
+    /// `None` when there was nothing to read.
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Where the reading of a partition began, has come to, and was to end when it began.
+struct ReadSpan {
+    from: i64,
+    next: i64,
+    end: i64,
+}
+
+impl KafkaSource {
+    /// Finds the topics' partitions and starts to read them.
+    ///
+    /// # Errors
+    /// [`SourceError::Wrong`] for a setting that librdkafka refuses, credentials that the broker
+    /// refuses, a topic that does not exist, a group that another instance is in;
+    /// [`SourceError::Failed`] when no broker can be reached in time.
+    pub async fn connect(settings: KafkaSettings) -> Result<KafkaSource, SourceError> {
+        let opening = tokio::task::spawn_blocking(move || KafkaSource::open(settings));
+        opening.await.map_err(|error| SourceError::Failed {
+            attempted: "connect to Kafka".to_owned(),
+            source: error.into(),
+        })?
+    }
+
+    fn open(settings: KafkaSettings) -> Result<KafkaSource, SourceError> {
+        let found = client::find_topics(&settings)?;
+        let (sender, events) = mpsc::channel(CHANNEL_EVENTS);
+        let mut source = KafkaSource {
+            partitions: Vec::new(),
+            spans: BTreeMap::new(),
+            once: settings.once,
+            topics: Vec::new(),
+            events,
+            stop: Arc::new(AtomicBool::new(false)),
+            open_topics: 0,
+        };
+        for topic in found {
+            for lane in &topic.lanes {
+                let partition = Arc::clone(&lane.partition);
+                let span = ReadSpan { from: lane.low, next: lane.low, end: lane.high };
+                source.partitions.push(Arc::clone(&partition));
+                source.spans.insert(partition, span);
+            }
+            let thread = if settings.once && topic.lanes.iter().all(Lane::is_read) {
+                None
+            } else {
+                let stop = Arc::clone(&source.stop);
+                let consumer = Arc::clone(&topic.consumer);
+                let name = topic.name.clone();
+                let reader =
+                    Reader::new(consumer, name, topic.lanes, &settings, sender.clone(), stop);
+                source.open_topics += 1;
+                Some(reader.start()?)
+            };
+            source.topics.push(Topic { name: topic.name, consumer: topic.consumer, thread });
+        }
+        Ok(source)
+    }
+
+    /// Notes what a batch adds to the progress.
+    fn note(&mut self, batch: &RawBatch) {
+        let Framing::Records(frames) = &batch.framing else { return };
+        if let (Some(span), Some(last)) = (self.spans.get_mut(&batch.partition), frames.last()) {
+            span.next = last.offset + 1;
+        }
+    }
+}
+
+#[async_trait]
+impl Source for KafkaSource {
+    fn partitions(&self) -> &[Arc<Partition>] {
+        &self.partitions
+    }
+
+    async fn next(&mut self) -> Result<SourceEvent, SourceError> {
+        loop {
+            if self.open_topics == 0 {
+                return Ok(SourceEvent::End);
+            }
+            let event = match timeout(QUIET_AFTER, self.events.recv()).await {
+                Err(_elapsed) => return Ok(SourceEvent::Quiet),
+                Ok(None) => {
+                    return Err(SourceError::Failed {
+                        attempted: "read on from Kafka: a reading thread ended early".to_owned(),
+                        source: anyhow::anyhow!("see the log above"),
+                    });
+                }
+                Ok(Some(event)) => event?,
+            };
+            // A thread may wait for this room.
+            for thread in self.topics.iter().filter_map(|topic| topic.thread.as_ref()) {
+                thread.thread().unpark();
+            }
+            match event {
+                SourceEvent::End => self.open_topics -= 1,
+                SourceEvent::Batch(batch) => {
+                    self.note(&batch);
+                    return Ok(SourceEvent::Batch(batch));
+                }
+                SourceEvent::CaughtUp(_) | SourceEvent::Quiet => return Ok(event),
+            }
+        }
+    }
+
+    fn progress(&self) -> Option<Progress> {
+        let count = |length: i64| u64::try_from(length).unwrap_or(0);
+        let all_read = self.once && self.open_topics == 0;
+        let spans = || self.spans.values();
+        let total: u64 = spans().map(|span| count(span.end - span.from)).sum();
+        let read: u64 = spans().map(|span| count(span.next - span.from)).sum();
+        Some(Progress {
+            done: if all_read { total } else { read },
+            total: self.once.then_some(total),
+            unit: ProgressUnit::Records,
+        })
+    }
+
+    fn commit(&self, partition: &Partition, next: Offset) {
+        let Some(topic) = self.topics.iter().find(|topic| *topic.name == *partition.topic) else {
+            tracing::warn!(%partition, "asked to commit an offset of a partition not read here");
+            return;
+        };
+        let mut offsets = TopicPartitionList::with_capacity(1);
+        let outcome = offsets
+            .add_partition_offset(&topic.name, partition.index, rdkafka::Offset::Offset(next.0))
+            .and_then(|()| topic.consumer.commit(&offsets, CommitMode::Async));
+        if let Err(error) = outcome {
+            tracing::warn!(%partition, %error, "could not commit an offset; it is advisory");
+        }
+    }
+}
+
+impl Drop for KafkaSource {
+    /// Ends the threads and leaves the group, so that the next start need not wait for this
+    /// member to time out.
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::SeqCst);
+        self.events.close();
+        for topic in &mut self.topics {
+            topic.consumer.context().closing();
+            if let Some(thread) = topic.thread.take() {
+                thread.thread().unpark();
+                if thread.join().is_err() {
+                    tracing::error!(topic = topic.name, "the thread that read it panicked");
+                }
+            }
+        }
+    }
+}

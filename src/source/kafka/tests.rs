@@ -1,0 +1,465 @@
+//! Against librdkafka's mock cluster, and against a real broker when `KAFKA_BROKERS` names one.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::mocking::MockCluster;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+
+use super::*;
+
+const AS_OF: Timestamp = Timestamp(1_772_366_400_000_000);
+
+/// 2026-03-01T12:00:00Z in milliseconds.
+const NOON_MS: i64 = 1_772_366_400_000;
+
+/// Whatever a test waits for comes within this, or the test fails.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// A message to produce: partition, payload (`None` is a tombstone), timestamp.
+type Sent = (i32, Option<Vec<u8>>, i64);
+
+/// What came on a partition: offset, record time in microseconds, payload.
+type Received = BTreeMap<i32, Vec<(i64, i64, Vec<u8>)>>;
+
+fn producer(brokers: &str, options: &[(&str, &str)]) -> BaseProducer {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", brokers).set("linger.ms", "5");
+    for (key, value) in options {
+        config.set(*key, *value);
+    }
+    config.create().expect("a producer")
+}
+
+fn send(producer: &BaseProducer, topic: &str, messages: &[Sent]) {
+    for (partition, payload, time) in messages {
+        let mut record = BaseRecord::<str, [u8]>::to(topic).partition(*partition).timestamp(*time);
+        record = match payload {
+            Some(payload) => record.payload(payload),
+            None => record.key("gone"),
+        };
+        while let Err((error, back)) = producer.send(record) {
+            let full = Some(rdkafka::error::RDKafkaErrorCode::QueueFull);
+            assert_eq!(error.rdkafka_error_code(), full, "{error}");
+            producer.poll(Duration::from_millis(10));
+            record = back;
+        }
+    }
+    producer.flush(Duration::from_secs(30)).expect("everything is sent");
+}
+
+fn text(partition: i32, text: impl Into<Vec<u8>>) -> Sent {
+    (partition, Some(text.into()), NOON_MS)
+}
+
+fn settings(brokers: &str, topic: &str, once: bool) -> KafkaSettings {
+    let mut settings = KafkaSettings::new(brokers, vec![topic.to_owned()], AS_OF);
+    settings.once = once;
+    settings.start_timeout = Duration::from_secs(20);
+    settings
+}
+
+/// Adds a batch to what came, each record checked to stand after the one before.
+fn gather(received: &mut Received, batch: &RawBatch) {
+    let Framing::Records(frames) = &batch.framing else { panic!("Kafka has messages") };
+    let came = received.entry(batch.partition.index).or_default();
+    for frame in frames {
+        assert!(came.last().is_none_or(|(offset, _, _)| *offset < frame.offset), "out of order");
+        let payload = batch.bytes[frame.start..frame.end].to_vec();
+        came.push((frame.offset, frame.record_time.0, payload));
+    }
+}
+
+async fn read_to_end(source: &mut KafkaSource) -> Received {
+    let mut received = Received::new();
+    let began = Instant::now();
+    loop {
+        assert!(began.elapsed() < PATIENCE, "no end; so far {:?}", counts(&received));
+        match source.next().await.expect("reads") {
+            SourceEvent::Batch(batch) => gather(&mut received, &batch),
+            SourceEvent::End => return received,
+            SourceEvent::CaughtUp(_) | SourceEvent::Quiet => {}
+        }
+    }
+}
+
+/// Reads until a partition is said to be read to its end.
+async fn read_until_caught_up(source: &mut KafkaSource, received: &mut Received) {
+    let began = Instant::now();
+    loop {
+        assert!(began.elapsed() < PATIENCE, "never caught up; so far {:?}", counts(received));
+        match source.next().await.expect("reads") {
+            SourceEvent::Batch(batch) => gather(received, &batch),
+            SourceEvent::CaughtUp(_) => return,
+            SourceEvent::Quiet => {}
+            SourceEvent::End => panic!("a stream has no end"),
+        }
+    }
+}
+
+/// Reads on until it fails.
+async fn read_until_error(source: &mut KafkaSource) -> SourceError {
+    let began = Instant::now();
+    loop {
+        assert!(began.elapsed() < PATIENCE, "goes on without an error");
+        if let Err(error) = source.next().await {
+            return error;
+        }
+    }
+}
+
+fn counts(received: &Received) -> BTreeMap<i32, usize> {
+    received.iter().map(|(partition, came)| (*partition, came.len())).collect()
+}
+
+/// What must come of messages sent to an empty topic: offsets from 0 in the order of sending.
+fn expected(messages: &[Sent]) -> Received {
+    let mut expected = Received::new();
+    for (partition, payload, time) in messages {
+        let came = expected.entry(*partition).or_default();
+        came.push((came.len() as i64, time * 1000, payload.clone().unwrap_or_default()));
+    }
+    expected
+}
+
+fn mock(
+    topic: &str,
+    partitions: i32,
+) -> (MockCluster<'static, impl rdkafka::ClientContext>, String) {
+    let cluster = MockCluster::new(1).expect("a mock cluster");
+    cluster.create_topic(topic, partitions, 1).expect("a topic");
+    let brokers = cluster.bootstrap_servers();
+    (cluster, brokers)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn once_delivers_every_record_in_order_and_again_after_a_restart() {
+    let (_cluster, brokers) = mock("events", 4);
+    let mut messages: Vec<Sent> = (0..3000)
+        .map(|i| (i % 3, Some(format!("{{\"n\":{i}}}").into_bytes()), NOON_MS + i64::from(i)))
+        .collect();
+    messages.push((1, None, NOON_MS));
+    send(&producer(&brokers, &[]), "events", &messages);
+    for round in 0..2 {
+        let opened = KafkaSource::connect(settings(&brokers, "events", true)).await;
+        let mut source = opened.expect("connects");
+        let indices: Vec<i32> = source.partitions().iter().map(|p| p.index).collect();
+        assert_eq!(indices, [0, 1, 2, 3]);
+        let progress = |done| Progress { done, total: Some(3001), unit: ProgressUnit::Records };
+        assert_eq!(source.progress(), Some(progress(0)));
+        // Written after the start: beyond the end of this reading.
+        if round == 0 {
+            send(&producer(&brokers, &[]), "events", &[text(0, "later")]);
+        } else {
+            messages.push(text(0, "later"));
+        }
+        let received = read_to_end(&mut source).await;
+        if round == 0 {
+            assert_eq!(received, expected(&messages));
+            assert_eq!(source.progress(), Some(progress(3001)));
+        } else {
+            let by_partition = |m: &[Sent]| expected(m);
+            assert_eq!(received, by_partition(&messages));
+        }
+        assert!(matches!(source.next().await, Ok(SourceEvent::End)));
+        for partition in source.partitions() {
+            source.commit(partition, Offset(900));
+        }
+        messages.retain(|(_, payload, _)| payload.as_deref() != Some(b"later"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_topic_ends_at_once_or_waits() {
+    let (_cluster, brokers) = mock("empty", 2);
+    let began = Instant::now();
+    let mut source =
+        KafkaSource::connect(settings(&brokers, "empty", true)).await.expect("connects");
+    assert!(matches!(source.next().await, Ok(SourceEvent::End)));
+    assert!(began.elapsed() < Duration::from_secs(5), "took {:?}", began.elapsed());
+    drop(source);
+
+    let mut source =
+        KafkaSource::connect(settings(&brokers, "empty", false)).await.expect("connects");
+    let mut received = Received::new();
+    read_until_caught_up(&mut source, &mut received).await;
+    assert_eq!(received, Received::new());
+    let messages = [text(1, "first")];
+    send(&producer(&brokers, &[]), "empty", &messages);
+    while received.is_empty() {
+        read_until_caught_up(&mut source, &mut received).await;
+    }
+    assert_eq!(received, expected(&messages));
+    // It stays said while nothing comes.
+    let again = Instant::now();
+    read_until_caught_up(&mut source, &mut received).await;
+    assert!(again.elapsed() < crate::source::CAUGHT_UP_HOLDS);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_that_is_not_there_is_an_error_and_is_not_created() {
+    let (_cluster, brokers) = mock("events", 1);
+    let outcome = KafkaSource::connect(settings(&brokers, "evnets", true)).await;
+    let Err(SourceError::Wrong(said)) = outcome else { panic!("must be refused as wrong") };
+    assert!(said.contains("no topic `evnets`") && said.contains("are events)"), "{said}");
+    let looker: BaseConsumer =
+        ClientConfig::new().set("bootstrap.servers", &brokers).create().expect("a consumer");
+    let metadata = looker.fetch_metadata(None, Duration::from_secs(5)).expect("metadata");
+    let names: Vec<&str> = metadata.topics().iter().map(|topic| topic.name()).collect();
+    assert_eq!(names, ["events"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_loop_that_stands_still_loses_nothing() {
+    let (_cluster, brokers) = mock("much", 8);
+    // 8 partitions of 4 MB: more than the channel holds, less than the mock keeps.
+    let messages: Vec<Sent> = (0..32_000).map(|i| text(i % 8, format!("{i:0>1000}"))).collect();
+    send(&producer(&brokers, &[]), "much", &messages);
+    let mut source =
+        KafkaSource::connect(settings(&brokers, "much", true)).await.expect("connects");
+    let began = Instant::now();
+    while source.events.len() < CHANNEL_EVENTS {
+        assert!(began.elapsed() < PATIENCE, "the channel never fills");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    // Well beyond the moment where the partitions are paused, then in jerks.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let mut received = Received::new();
+    for _ in 0..3 {
+        if let SourceEvent::Batch(batch) = source.next().await.expect("reads") {
+            gather(&mut received, &batch);
+        }
+        tokio::time::sleep(Duration::from_millis(800)).await;
+    }
+    for (partition, came) in read_to_end(&mut source).await {
+        received.entry(partition).or_default().extend(came);
+    }
+    assert_eq!(counts(&received), (0..8).map(|p| (p, 4000)).collect());
+    assert!(received == expected(&messages), "other records or another order");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_topics_are_read_to_their_ends() {
+    let (cluster, brokers) = mock("left", 2);
+    cluster.create_topic("right", 2, 1).expect("a topic");
+    let left = [text(0, "a"), text(1, "b")];
+    let right = [text(1, "c"), text(1, "d")];
+    send(&producer(&brokers, &[]), "left", &left);
+    send(&producer(&brokers, &[]), "right", &right);
+    let mut both = settings(&brokers, "left", true);
+    both.topics.push("right".to_owned());
+    let mut source = KafkaSource::connect(both).await.expect("connects");
+    assert_eq!(source.partitions().len(), 4);
+    let mut received: BTreeMap<String, Received> = BTreeMap::new();
+    loop {
+        match source.next().await.expect("reads") {
+            SourceEvent::Batch(batch) => {
+                gather(received.entry(batch.partition.topic.to_string()).or_default(), &batch);
+            }
+            SourceEvent::End => break,
+            SourceEvent::CaughtUp(_) | SourceEvent::Quiet => {}
+        }
+    }
+    assert_eq!(received.remove("left"), Some(expected(&left)));
+    assert_eq!(received.remove("right"), Some(expected(&right)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_instance_is_an_error_not_half_of_the_records() {
+    let (_cluster, brokers) = mock("shared", 4);
+    send(&producer(&brokers, &[]), "shared", &[text(0, "x")]);
+    let mut first =
+        KafkaSource::connect(settings(&brokers, "shared", false)).await.expect("connects");
+    let mut received = Received::new();
+    while received.is_empty() {
+        read_until_caught_up(&mut first, &mut received).await;
+    }
+    // The mock does not list a group's members, so the second finds out by joining.
+    let second = KafkaSource::connect(settings(&brokers, "shared", false)).await.expect("connects");
+    let error = read_until_error(&mut first).await;
+    let SourceError::Wrong(said) = error else { panic!("must be wrong input: {error}") };
+    assert!(said.contains("several instances read topic `shared`"), "{said}");
+    assert!(said.contains("run one instance per group"), "{said}");
+    drop(second);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outage_is_borne_for_a_while_and_nobody_is_called_caught_up_in_it() {
+    let (cluster, brokers) = mock("events", 1);
+    let first = [text(0, "before")];
+    send(&producer(&brokers, &[]), "events", &first);
+    let mut patient = settings(&brokers, "events", false);
+    patient.outage_timeout = Duration::from_secs(12);
+    let mut source = KafkaSource::connect(patient).await.expect("connects");
+    let mut received = Received::new();
+    while received.is_empty() {
+        read_until_caught_up(&mut source, &mut received).await;
+    }
+    cluster.broker_down(-1).expect("down");
+    let mut last_caught_up = None;
+    let down = Instant::now();
+    while down.elapsed() < Duration::from_secs(7) {
+        match source.next().await.expect("the outage is borne") {
+            SourceEvent::CaughtUp(_) => last_caught_up = Some(down.elapsed()),
+            SourceEvent::Quiet => {}
+            other => panic!("{other:?} during an outage"),
+        }
+    }
+    assert!(last_caught_up.is_none_or(|at| at < Duration::from_secs(3)), "{last_caught_up:?}");
+    cluster.broker_up(-1).expect("up");
+    let after = [text(0, "before"), text(0, "after")];
+    send(&producer(&brokers, &[]), "events", &after[1..]);
+    while counts(&received) != BTreeMap::from([(0, 2)]) {
+        read_until_caught_up(&mut source, &mut received).await;
+    }
+    assert_eq!(received, expected(&after));
+    cluster.broker_down(-1).expect("down");
+    let error = read_until_error(&mut source).await;
+    let said = error.to_string();
+    assert!(matches!(error, SourceError::Failed { .. }) && said.contains(&brokers), "{said}");
+    assert!(said.contains("look at the brokers"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_is_not_there_is_named() {
+    let mut settings = settings("127.0.0.1:1", "events", true);
+    settings.start_timeout = Duration::from_secs(1);
+    let began = Instant::now();
+    let Err(error) = KafkaSource::connect(settings).await else { panic!("nothing is there") };
+    let said = format!("{:#}", anyhow::Error::from(error));
+    assert!(said.contains("within 1 s from Kafka at `127.0.0.1:1`; start it, or"), "{said}");
+    assert!(said.contains("Connection refused") || said.contains("Connect to"), "{said}");
+    assert!(began.elapsed() < Duration::from_secs(15));
+}
+
+/// The real broker, or `None` after a loud word. With `CI=true` there must be one.
+#[expect(clippy::disallowed_methods, reason = "a test's own switch, not configuration")]
+fn real_brokers(test: &str) -> Option<String> {
+    match std::env::var("KAFKA_BROKERS") {
+        Ok(brokers) if !brokers.is_empty() => Some(brokers),
+        _ => {
+            let ci = std::env::var("CI").is_ok_and(|ci| ci == "true");
+            assert!(!ci, "{test} needs KAFKA_BROKERS; tests/servers/kafka/start.sh starts one");
+            eprintln!("SKIPPED {test}: KAFKA_BROKERS is not set (tests/servers/kafka/start.sh)");
+            None
+        }
+    }
+}
+
+/// A topic of this test run on a real broker.
+async fn real_topic(brokers: &str, name: &str, partitions: i32) -> String {
+    let topic = format!("source-{name}-{}", std::process::id());
+    let admin: AdminClient<DefaultClientContext> =
+        ClientConfig::new().set("bootstrap.servers", brokers).create().expect("an admin client");
+    let new = NewTopic::new(&topic, partitions, TopicReplication::Fixed(1))
+        .set("max.message.bytes", "12582912");
+    let made = admin.create_topics(&[new], &AdminOptions::new()).await.expect("answers");
+    made.into_iter().collect::<Result<Vec<_>, _>>().expect("a topic");
+    topic
+}
+
+fn real_settings(brokers: &str, topic: &str, once: bool) -> KafkaSettings {
+    KafkaSettings { group: topic.to_owned(), ..settings(brokers, topic, once) }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_real_broker_delivers_six_partitions_and_a_message_of_ten_megabytes() {
+    let Some(brokers) = real_brokers("six partitions on a real broker") else { return };
+    let topic = real_topic(&brokers, "six", 6).await;
+    let mut messages: Vec<Sent> = (0..60_000)
+        .map(|i| (i % 6, Some(format!("{{\"n\":{i:0>200}}}").into_bytes()), NOON_MS + i64::from(i)))
+        .collect();
+    messages.insert(30_000, text(2, vec![b'x'; 10_000_000]));
+    // A producer's clock may be anywhere: the broker must take it, and we must not stumble.
+    messages.push((4, Some(b"1970".to_vec()), 1));
+    messages.push((4, None, 253_402_300_799_000));
+    let large = [("message.max.bytes", "12582912"), ("compression.type", "lz4")];
+    send(&producer(&brokers, &large), &topic, &messages);
+    for _ in 0..2 {
+        let opened = KafkaSource::connect(real_settings(&brokers, &topic, true)).await;
+        let mut source = opened.expect("connects");
+        let received = read_to_end(&mut source).await;
+        assert_eq!(counts(&received), counts(&expected(&messages)));
+        assert!(received == expected(&messages), "other records or another order");
+        for partition in source.partitions() {
+            source.commit(partition, Offset(5000));
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_real_broker_hides_aborted_and_open_transactions_and_once_still_ends() {
+    let Some(brokers) = real_brokers("transactions on a real broker") else { return };
+    let topic = real_topic(&brokers, "tx", 2).await;
+    let of = |name: &str| -> Vec<Sent> { (0..5).map(|i| text(0, format!("{name}{i}"))).collect() };
+    let wait = Duration::from_secs(30);
+    send(&producer(&brokers, &[]), &topic, &of("plain"));
+    let transactional = producer(&brokers, &[("transactional.id", &format!("{topic}-a"))]);
+    transactional.init_transactions(wait).expect("transactions");
+    transactional.begin_transaction().expect("begins");
+    send(&transactional, &topic, &of("committed"));
+    transactional.commit_transaction(wait).expect("commits");
+    transactional.begin_transaction().expect("begins");
+    send(&transactional, &topic, &of("aborted"));
+    transactional.abort_transaction(wait).expect("aborts");
+    let open = producer(&brokers, &[("transactional.id", &format!("{topic}-b"))]);
+    open.init_transactions(wait).expect("transactions");
+    open.begin_transaction().expect("begins");
+    send(&open, &topic, &of("open"));
+
+    let opened = KafkaSource::connect(real_settings(&brokers, &topic, true)).await;
+    let mut source = opened.expect("connects");
+    let received = read_to_end(&mut source).await;
+    // Offsets 0 to 9; the marker at 10, the aborted ones after it and the open ones are unseen.
+    let seen: Vec<Sent> = of("plain").into_iter().chain(of("committed")).collect();
+    assert_eq!(received, expected(&seen));
+    drop(source);
+
+    // The stream sees the open ones when they are committed, and catches up behind the marker.
+    let opened = KafkaSource::connect(real_settings(&brokers, &topic, false)).await;
+    let mut source = opened.expect("connects");
+    let mut streamed = Received::new();
+    while counts(&streamed) != BTreeMap::from([(0, 10)]) {
+        read_until_caught_up(&mut source, &mut streamed).await;
+    }
+    open.commit_transaction(wait).expect("commits");
+    while counts(&streamed) != BTreeMap::from([(0, 15)]) {
+        read_until_caught_up(&mut source, &mut streamed).await;
+    }
+    // 10 marker, 11 to 15 aborted, 16 marker, 17 to 21.
+    let late: Vec<(i64, Vec<u8>)> =
+        streamed[&0][10..].iter().map(|(offset, _, payload)| (*offset, payload.clone())).collect();
+    let opened: Vec<(i64, Vec<u8>)> =
+        (0..5).map(|i| (17 + i, format!("open{i}").into_bytes())).collect();
+    assert_eq!(late, opened);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_real_groups_member_is_not_disturbed_by_a_second_instance() {
+    let Some(brokers) = real_brokers("two instances on a real broker") else { return };
+    let topic = real_topic(&brokers, "rival", 3).await;
+    send(&producer(&brokers, &[]), &topic, &[text(0, "x")]);
+    let opened = KafkaSource::connect(real_settings(&brokers, &topic, false)).await;
+    let mut first = opened.expect("connects");
+    let mut received = Received::new();
+    while received.is_empty() {
+        read_until_caught_up(&mut first, &mut received).await;
+    }
+    let second = tokio::spawn(KafkaSource::connect(real_settings(&brokers, &topic, false)));
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_secs(10) {
+        first.next().await.expect("the first goes on");
+    }
+    assert!(!second.is_finished(), "the second waits for the first to leave");
+    drop(first);
+    let mut second = second.await.expect("no panic").expect("connects once the first has left");
+    let mut received = Received::new();
+    while received.is_empty() {
+        read_until_caught_up(&mut second, &mut received).await;
+    }
+    assert_eq!(received, expected(&[text(0, "x")]));
+}
