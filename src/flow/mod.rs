@@ -5,6 +5,7 @@
 
 pub mod dead_letter;
 pub mod event;
+pub mod lake_key;
 pub mod offset;
 pub mod output;
 pub mod record;

@@ -1,1 +1,344 @@
-//! The lake.
+//! Stage 7a: rows → immutable Parquet objects on object storage.
+//!
+//! The invariant: an object, once put, never changes. Every put is put-if-absent; an object that
+//! is already there with the same rows is success, with other rows it is a [`LakeError::Conflict`].
+//! So the same input may be written any number of times, by any number of processes. When to
+//! write what under which name is the caller's business (`flow::lake_key` has the names).
+
+pub mod encode;
+pub mod error;
+pub mod row_hash;
+pub mod store;
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow::array::RecordBatch;
+use bytes::Bytes;
+use chrono::NaiveDate;
+use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt, TryStreamExt};
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
+use parquet::arrow::async_reader::MetadataFetch;
+use parquet::errors::ParquetError;
+use parquet::file::metadata::ParquetMetaDataReader;
+use tokio::time::{Instant, sleep};
+
+pub use encode::{ColumnNote, EncodeError, Encoded, ObjectNotes};
+pub use error::{LakeError, StoreKind};
+pub use row_hash::RowHash;
+pub use store::{Purpose, Store};
+
+use crate::flow::lake_key::{InputKey, LIVE, LakeKey, SafeName, Section, TABLES};
+use crate::flow::{OffsetRange, Partition, Timestamp};
+
+/// What became of a put.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PutOutcome {
+    /// The object was not there and is now.
+    Written {
+        /// Its size.
+        bytes: usize,
+    },
+    /// The object was there with the same rows.
+    AlreadyThere,
+}
+
+/// One of our objects, as a store lists it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// Its name.
+    pub key: LakeKey,
+    /// Its size in bytes.
+    pub size: u64,
+    /// When it was put, by the store's clock.
+    pub put_at: Timestamp,
+}
+
+/// A run of input that is in the archive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ArchivedRun {
+    /// The day it is filed under.
+    pub date: NaiveDate,
+    /// The first offset within.
+    pub first: i64,
+    /// The first offset beyond.
+    pub to: i64,
+}
+
+/// A lake that can be written. Clones share the store; every method may run concurrently.
+#[derive(Clone, Debug)]
+pub struct Lake {
+    store: Store,
+    patience: Duration,
+}
+
+/// Most footers fit, so that one request reads them.
+const FOOTER_HINT_BYTES: usize = 64 * 1024;
+/// The pause before the second attempt of a put.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// The longest pause between two attempts of a put.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+impl Lake {
+    /// Opens a lake for writing; see [`store::open`] for locations and settings.
+    pub fn open(
+        location: &str,
+        environment: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Lake, LakeError> {
+        Ok(Lake::new(store::open(location, environment, Purpose::Write)?))
+    }
+
+    /// A lake in an opened store.
+    pub fn new(store: Store) -> Lake {
+        let patience = match store.kind {
+            StoreKind::Local | StoreKind::Memory => Duration::ZERO,
+            StoreKind::S3 | StoreKind::Azure | StoreKind::Google => Purpose::Write.patience(),
+        };
+        Lake { store, patience }
+    }
+
+    /// A lake in main memory, for tests.
+    pub fn in_memory() -> Lake {
+        Lake::new(Store {
+            objects: Arc::new(object_store::memory::InMemory::new()),
+            prefix: Path::default(),
+            name: "memory".to_owned(),
+            kind: StoreKind::Memory,
+        })
+    }
+
+    /// The store, for readers.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Encodes rows on a blocking thread and puts them, unless they are there already. `rows`
+    /// holds at least one batch, maybe an empty one.
+    pub async fn put(
+        &self,
+        key: &LakeKey,
+        rows: Vec<RecordBatch>,
+        notes: ObjectNotes,
+    ) -> Result<PutOutcome, LakeError> {
+        let encoding = tokio::task::spawn_blocking(move || encode::encode(&rows, &notes));
+        let encoded = match encoding.await {
+            Ok(encoded) => encoded,
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(_) => return Err(LakeError::Interrupted { key: key.to_string() }),
+            },
+        };
+        let encoded =
+            encoded.map_err(|source| LakeError::Encode { key: key.to_string(), source })?;
+        self.put_encoded(key, &encoded).await
+    }
+
+    /// Puts an encoded object, unless it is there already. The store retries what it may; a put
+    /// whose answer was lost is tried again here, which is harmless since it is conditional.
+    pub async fn put_encoded(
+        &self,
+        key: &LakeKey,
+        encoded: &Encoded,
+    ) -> Result<PutOutcome, LakeError> {
+        let begin = Instant::now();
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let error = match self.try_put(key, encoded).await {
+                Ok(outcome) => return Ok(outcome),
+                Err(error) => error,
+            };
+            if !error.is_retryable() || begin.elapsed() >= self.patience {
+                return Err(error);
+            }
+            tracing::warn!(%key, %error, "put failed, trying again");
+            sleep(pause).await;
+            pause = LONGEST_PAUSE.min(pause * 2);
+        }
+    }
+
+    async fn try_put(&self, key: &LakeKey, encoded: &Encoded) -> Result<PutOutcome, LakeError> {
+        let path = self.path(&key.to_string())?;
+        let payload = PutPayload::from_bytes(encoded.bytes.clone());
+        let options = PutOptions::from(PutMode::Create);
+        match self.store.objects.put_opts(&path, payload, options).await {
+            Ok(_) => Ok(PutOutcome::Written { bytes: encoded.bytes.len() }),
+            Err(object_store::Error::AlreadyExists { .. }) => {
+                let there = self.row_hash(key, &path).await?;
+                if there == Some(encoded.row_hash) {
+                    Ok(PutOutcome::AlreadyThere)
+                } else {
+                    let store = self.store.name.clone();
+                    Err(LakeError::Conflict { store, key: key.to_string() })
+                }
+            }
+            Err(error) => Err(self.failed(format!("write `{key}`"), error)),
+        }
+    }
+
+    /// The row hash in an object's footer; `None` when the footer has none.
+    async fn row_hash(&self, key: &LakeKey, path: &Path) -> Result<Option<RowHash>, LakeError> {
+        let objects = &self.store.objects;
+        let action = || format!("read `{key}`");
+        let size = match objects.head(path).await {
+            Ok(meta) => meta.size,
+            // A store may answer "conflict" while two puts race, though neither has won.
+            Err(source @ object_store::Error::NotFound { .. }) => {
+                return Err(LakeError::Unreachable {
+                    store: self.store.name.clone(),
+                    action: format!("write `{key}`"),
+                    remedy: "another process writes the same object; start again",
+                    source,
+                });
+            }
+            Err(error) => return Err(self.failed(action(), error)),
+        };
+        let footer = ParquetMetaDataReader::new()
+            .with_prefetch_hint(Some(FOOTER_HINT_BYTES))
+            .load_and_finish(RangeReads { objects, path }, size)
+            .await
+            .map_err(|source| self.unreadable(key, source))?;
+        let entries = footer.file_metadata().key_value_metadata();
+        let entry = entries.and_then(|all| all.iter().find(|e| e.key == encode::ROW_HASH_KEY));
+        Ok(entry.and_then(|entry| entry.value.as_ref()?.parse().ok()))
+    }
+
+    fn unreadable(&self, key: &LakeKey, source: ParquetError) -> LakeError {
+        match source {
+            ParquetError::External(cause) => match cause.downcast::<object_store::Error>() {
+                Ok(error) => self.failed(format!("read `{key}`"), *error),
+                Err(cause) => self.not_ours(key, ParquetError::External(cause)),
+            },
+            source => self.not_ours(key, source),
+        }
+    }
+
+    fn not_ours(&self, key: &LakeKey, source: ParquetError) -> LakeError {
+        LakeError::Unreadable { store: self.store.name.clone(), key: key.to_string(), source }
+    }
+
+    /// The settled days of a table, in order.
+    pub async fn settled_days(&self, table: &str) -> Result<Vec<Listed>, LakeError> {
+        let table = SafeName::of(table);
+        self.list(&format!("{TABLES}/{table}")).await
+    }
+
+    /// The live objects of one day of a table, in order.
+    pub async fn live_objects(
+        &self,
+        table: &str,
+        date: NaiveDate,
+    ) -> Result<Vec<Listed>, LakeError> {
+        let table = SafeName::of(table);
+        self.list(&format!("{LIVE}/{table}/date={date}")).await
+    }
+
+    /// Every live object of a table, in order.
+    pub async fn live_objects_of(&self, table: &str) -> Result<Vec<Listed>, LakeError> {
+        let table = SafeName::of(table);
+        self.list(&format!("{LIVE}/{table}")).await
+    }
+
+    /// Which runs of a partition's input the archive, or another section, holds; in order.
+    pub async fn list_ranges(
+        &self,
+        section: Section,
+        partition: &Partition,
+    ) -> Result<Vec<ArchivedRun>, LakeError> {
+        let listed = self.list(section.as_str()).await?;
+        let mut runs: Vec<ArchivedRun> = listed
+            .iter()
+            .filter_map(|object| match &object.key {
+                LakeKey::Input { date, input, .. } if input.is_of(partition) => {
+                    Some(archived_run(*date, input))
+                }
+                LakeKey::Input { .. }
+                | LakeKey::Aside { .. }
+                | LakeKey::Settled { .. }
+                | LakeKey::Live { .. } => None,
+            })
+            .collect();
+        runs.sort_by_key(|run| (run.first, run.to, run.date));
+        Ok(runs)
+    }
+
+    /// Our objects below a folder, by name. Others' files are passed over.
+    pub async fn list(&self, folder: &str) -> Result<Vec<Listed>, LakeError> {
+        let prefix = self.path(folder)?;
+        let depth = self.store.prefix.parts().count();
+        let metas: Vec<_> = self
+            .store
+            .objects
+            .list(Some(&prefix))
+            .try_collect()
+            .await
+            .map_err(|error| self.failed(format!("list `{folder}/`"), error))?;
+        let mut listed: Vec<(String, Listed)> = metas
+            .into_iter()
+            .filter_map(|meta| {
+                let parts: Vec<_> = meta.location.parts().skip(depth).collect();
+                let name = parts.iter().map(AsRef::as_ref).collect::<Vec<&str>>().join("/");
+                let put_at = Timestamp(meta.last_modified.timestamp_micros());
+                let key = LakeKey::parse(&name)?;
+                Some((name, Listed { key, size: meta.size, put_at }))
+            })
+            .collect();
+        listed.sort_by(|(a, _), (b, _)| a.cmp(b));
+        Ok(listed.into_iter().map(|(_, object)| object).collect())
+    }
+
+    /// Deletes objects; one that is gone already is no error. Returns how many were there.
+    pub async fn delete(&self, keys: &[LakeKey]) -> Result<usize, LakeError> {
+        let paths: Vec<_> =
+            keys.iter().map(|key| self.path(&key.to_string())).collect::<Result<_, _>>()?;
+        let paths = futures::stream::iter(paths).map(Ok).boxed();
+        let mut outcomes = self.store.objects.delete_stream(paths);
+        let mut deleted = 0;
+        while let Some(outcome) = outcomes.next().await {
+            match outcome {
+                Ok(_) => deleted += 1,
+                Err(object_store::Error::NotFound { .. }) => {}
+                Err(error) => return Err(self.failed("delete objects".to_owned(), error)),
+            }
+        }
+        Ok(deleted)
+    }
+
+    fn path(&self, name: &str) -> Result<Path, LakeError> {
+        let whole = format!("{}/{name}", self.store.prefix);
+        Path::parse(whole).map_err(|error| LakeError::BadLocation {
+            location: format!("{}/{name}", self.store.name),
+            problem: error.to_string(),
+        })
+    }
+
+    fn failed(&self, action: String, error: object_store::Error) -> LakeError {
+        self.store.failed(action, error)
+    }
+}
+
+fn archived_run(date: NaiveDate, input: &InputKey) -> ArchivedRun {
+    let OffsetRange { from, to } = input.offsets();
+    ArchivedRun { date, first: from.0, to: to.0 }
+}
+
+/// Reads parts of one object.
+struct RangeReads<'a> {
+    objects: &'a Arc<dyn ObjectStore>,
+    path: &'a Path,
+}
+
+impl MetadataFetch for RangeReads<'_> {
+    fn fetch(&mut self, range: Range<u64>) -> BoxFuture<'_, Result<Bytes, ParquetError>> {
+        async move {
+            let read = self.objects.get_range(self.path, range).await;
+            read.map_err(|error| ParquetError::External(Box::new(error)))
+        }
+        .boxed()
+    }
+}
+
+#[cfg(test)]
+mod tests;

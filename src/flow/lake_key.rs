@@ -1,0 +1,585 @@
+//! The names of the lake's objects: the one place that formats and parses them.
+//!
+//! ```text
+//! tables/<table>/date=2026-03-01/day-r0.parquet                         a settled day
+//! live/<table>/date=2026-03-01/<start>-<end>-r0-<fp8>.parquet           one firing
+//! events/date=2026-03-01/<topic>-<partition>-<first>-<last>.parquet     a run of input
+//! alerts/date=2026-03-01/<table>-<start>-<end>-r0-<fp8>.parquet         what a firing caused
+//! ```
+//!
+//! `late/`, `dead_letters/`, `quality/` and `alerts/` take either of the last two forms. The
+//! first and last offset are both within. Formatting and parsing are inverse to each other, and
+//! two different keys never have the same name. Nothing in here touches a store.
+
+use std::fmt::{self, Write as _};
+
+use chrono::{NaiveDate, NaiveDateTime};
+use xxhash_rust::xxh3::xxh3_128;
+
+use super::{Offset, OffsetRange, Partition, Timestamp, Window};
+
+/// Longer names are cut and get a hash, so that a whole file name stays below the 255 bytes that
+/// file systems allow.
+const MAX_NAME_BYTES: usize = 160;
+/// How much of a longer name is kept. With `-h` and 32 hex digits it is one byte longer than any
+/// uncut name, so the two never meet.
+const KEPT_NAME_BYTES: usize = MAX_NAME_BYTES + 1 - 34;
+
+/// A text made fit for a path segment.
+///
+/// Holds only `A-Z a-z 0-9 . _ -`. Every other byte is written `-xHH`, as is a leading `.` or `_`
+/// (readers skip such files) and a `-` that would read as an escape; so different texts have
+/// different names. Kafka's topic names and SQL's table names stay as they are.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SafeName(String);
+
+impl SafeName {
+    /// The name of `text`.
+    pub fn of(text: &str) -> SafeName {
+        let bytes = text.as_bytes();
+        let mut name = String::with_capacity(bytes.len());
+        for (i, &byte) in bytes.iter().enumerate() {
+            let plain = match byte {
+                b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' => true,
+                b'.' | b'_' => i > 0,
+                b'-' => !begins_escape(&bytes[i..]),
+                _ => false,
+            };
+            if plain {
+                name.push(char::from(byte));
+            } else {
+                push_escape(&mut name, byte);
+            }
+        }
+        if name.len() > MAX_NAME_BYTES {
+            name.truncate(KEPT_NAME_BYTES);
+            name.push_str("-h");
+            name.push_str(&hex128(xxh3_128(bytes)));
+        }
+        SafeName(name)
+    }
+
+    /// The name as it stands in a path.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Takes a name out of a path; `None` when no text has this name.
+    fn from_segment(segment: &str) -> Option<SafeName> {
+        if is_cut(segment) {
+            return Some(SafeName(segment.to_owned()));
+        }
+        let text = unescape(segment)?;
+        let name = SafeName::of(&text);
+        (name.0 == segment).then_some(name)
+    }
+}
+
+impl fmt::Display for SafeName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+fn begins_escape(bytes: &[u8]) -> bool {
+    let digit = |byte: &u8| byte.is_ascii_digit() || (b'A'..=b'F').contains(byte);
+    matches!(bytes, [b'-', b'x', high, low, ..] if digit(high) && digit(low))
+}
+
+fn push_escape(name: &mut String, byte: u8) {
+    const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    name.push_str("-x");
+    name.push(char::from(HEX[usize::from(byte >> 4)]));
+    name.push(char::from(HEX[usize::from(byte & 15)]));
+}
+
+fn unescape(segment: &str) -> Option<String> {
+    let bytes = segment.as_bytes();
+    let mut text = Vec::with_capacity(bytes.len());
+    let mut i = 0;
+    while i < bytes.len() {
+        if begins_escape(&bytes[i..]) {
+            text.push(u8::from_str_radix(segment.get(i + 2..i + 4)?, 16).ok()?);
+            i += 4;
+        } else {
+            text.push(bytes[i]);
+            i += 1;
+        }
+    }
+    String::from_utf8(text).ok()
+}
+
+/// Whether the segment is a name that was cut.
+fn is_cut(segment: &str) -> bool {
+    let lower_hex = |byte: &u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(byte);
+    let safe = |byte: &u8| byte.is_ascii_alphanumeric() || b"._-".contains(byte);
+    let bytes = segment.as_bytes();
+    bytes.len() == MAX_NAME_BYTES + 1
+        && bytes.iter().all(safe)
+        && bytes[KEPT_NAME_BYTES..].starts_with(b"-h")
+        && bytes[KEPT_NAME_BYTES + 2..].iter().all(lower_hex)
+}
+
+fn hex128(hash: u128) -> String {
+    format!("{hash:032x}")
+}
+
+/// Eight hexadecimal digits that tell apart what was computed from different SQL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Fingerprint(pub u32);
+
+impl Fingerprint {
+    /// The fingerprint of a text, as of a pipeline's SQL with everything it depends on.
+    pub fn of(text: &str) -> Fingerprint {
+        let [a, b, c, d, ..] = xxh3_128(text.as_bytes()).to_be_bytes();
+        Fingerprint(u32::from_be_bytes([a, b, c, d]))
+    }
+
+    fn parse(text: &str) -> Option<Fingerprint> {
+        let lower_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+        if text.len() != 8 || !text.bytes().all(lower_hex) {
+            return None;
+        }
+        u32::from_str_radix(text, 16).ok().map(Fingerprint)
+    }
+}
+
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:08x}", self.0)
+    }
+}
+
+/// The parts of the lake that are not tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Section {
+    /// Every event that passed decode, with what became of it.
+    Events,
+    /// Rows that missed every window of a table.
+    Late,
+    /// Records that could not become events.
+    DeadLetters,
+    /// Breaches, with their cards.
+    Alerts,
+    /// Findings about the input's quality.
+    Quality,
+}
+
+impl Section {
+    /// Every section.
+    pub const ALL: [Section; 5] =
+        [Section::Events, Section::Late, Section::DeadLetters, Section::Alerts, Section::Quality];
+
+    /// The section's folder, and its name in SQL.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Section::Events => "events",
+            Section::Late => "late",
+            Section::DeadLetters => "dead_letters",
+            Section::Alerts => "alerts",
+            Section::Quality => "quality",
+        }
+    }
+
+    fn parse(text: &str) -> Option<Section> {
+        Section::ALL.into_iter().find(|section| section.as_str() == text)
+    }
+}
+
+/// Which firing of a table an object holds.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FiringKey {
+    /// The table.
+    pub table: SafeName,
+    /// The window that fired; for row-level tables the range of the watermark. Years 1970 to 9999.
+    pub window: Window,
+    /// The window's revision.
+    pub revision: u32,
+    /// What it was computed with.
+    pub fingerprint: Fingerprint,
+}
+
+/// Which run of input an object was made of.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct InputKey {
+    /// The topic.
+    pub topic: SafeName,
+    /// The partition's number, not negative.
+    pub index: u32,
+    /// The first offset within, not negative.
+    pub first: u64,
+    /// The last offset within.
+    pub last: u64,
+}
+
+impl InputKey {
+    /// The key of a run of one partition. Negative numbers, which no source gives, count as 0.
+    pub fn of(partition: &Partition, first: Offset, last: Offset) -> InputKey {
+        let not_negative = |offset: Offset| u64::try_from(offset.0).unwrap_or(0);
+        InputKey {
+            topic: SafeName::of(&partition.topic),
+            index: u32::try_from(partition.index).unwrap_or(0),
+            first: not_negative(first),
+            last: not_negative(last),
+        }
+    }
+
+    /// Whether the run is one of this partition.
+    pub fn is_of(&self, partition: &Partition) -> bool {
+        u32::try_from(partition.index) == Ok(self.index)
+            && self.topic == SafeName::of(&partition.topic)
+    }
+
+    /// The offsets, half-open.
+    pub fn offsets(&self) -> OffsetRange {
+        let offset = |number: u64| Offset(i64::try_from(number).unwrap_or(i64::MAX));
+        OffsetRange { from: offset(self.first), to: offset(self.last.saturating_add(1)) }
+    }
+}
+
+/// The name of one object.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum LakeKey {
+    /// A settled day of a table.
+    Settled {
+        /// The table.
+        table: SafeName,
+        /// The day.
+        date: NaiveDate,
+        /// 0, and one more each time the day is settled anew with other rows.
+        revision: u32,
+    },
+    /// One firing of a day that is not settled yet.
+    Live {
+        /// The day.
+        date: NaiveDate,
+        /// The firing.
+        firing: FiringKey,
+    },
+    /// What a run of input left behind.
+    Input {
+        /// Where it is filed.
+        section: Section,
+        /// The day.
+        date: NaiveDate,
+        /// The run.
+        input: InputKey,
+    },
+    /// What a firing left behind beside its rows.
+    Aside {
+        /// Where it is filed.
+        section: Section,
+        /// The day.
+        date: NaiveDate,
+        /// The firing.
+        firing: FiringKey,
+    },
+}
+
+/// Folder of the settled days.
+pub const TABLES: &str = "tables";
+/// Folder of the firings of days that are not settled.
+pub const LIVE: &str = "live";
+const SUFFIX: &str = ".parquet";
+
+impl LakeKey {
+    /// The day the object is filed under.
+    pub fn date(&self) -> NaiveDate {
+        match self {
+            LakeKey::Settled { date, .. }
+            | LakeKey::Live { date, .. }
+            | LakeKey::Input { date, .. }
+            | LakeKey::Aside { date, .. } => *date,
+        }
+    }
+
+    /// Reads an object's name, relative to the lake. `None` when it is none of ours.
+    pub fn parse(name: &str) -> Option<LakeKey> {
+        let mut segments = name.split('/');
+        let top = segments.next()?;
+        let table = if top == TABLES || top == LIVE {
+            Some(SafeName::from_segment(segments.next()?)?)
+        } else {
+            None
+        };
+        let date = parse_date(segments.next()?.strip_prefix("date=")?)?;
+        let stem = segments.next()?.strip_suffix(SUFFIX)?;
+        if segments.next().is_some() {
+            return None;
+        }
+        match table {
+            Some(table) if top == TABLES => {
+                let revision = parse_number(stem.strip_prefix("day-r")?)?;
+                Some(LakeKey::Settled { table, date, revision })
+            }
+            Some(table) => {
+                let (rest, firing) = parse_firing(stem, |_| Some(table))?;
+                rest.is_empty().then_some(LakeKey::Live { date, firing })
+            }
+            None => {
+                let section = Section::parse(top)?;
+                if let Some(input) = parse_input(stem) {
+                    return Some(LakeKey::Input { section, date, input });
+                }
+                let name_before = |rest: &str| SafeName::from_segment(rest.strip_suffix('-')?);
+                let (_, firing) = parse_firing(stem, name_before)?;
+                Some(LakeKey::Aside { section, date, firing })
+            }
+        }
+    }
+}
+
+impl fmt::Display for LakeKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            LakeKey::Settled { table, date, revision } => {
+                write!(f, "{TABLES}/{table}/date={date}/day-r{revision}{SUFFIX}")
+            }
+            LakeKey::Live { date, firing } => {
+                write!(f, "{LIVE}/{}/date={date}/", firing.table)?;
+                write_firing(f, firing)
+            }
+            LakeKey::Input { section, date, input } => {
+                let InputKey { topic, index, first, last } = input;
+                write!(f, "{}/date={date}/", section.as_str())?;
+                write!(f, "{topic}-{index}-{first}-{last}{SUFFIX}")
+            }
+            LakeKey::Aside { section, date, firing } => {
+                write!(f, "{}/date={date}/{}-", section.as_str(), firing.table)?;
+                write_firing(f, firing)
+            }
+        }
+    }
+}
+
+fn write_firing(f: &mut fmt::Formatter<'_>, firing: &FiringKey) -> fmt::Result {
+    f.write_str(&firing.window.start.to_compact())?;
+    f.write_char('-')?;
+    f.write_str(&firing.window.end.to_compact())?;
+    write!(f, "-r{}-{}{SUFFIX}", firing.revision, firing.fingerprint)
+}
+
+/// Splits `<rest><start>-<end>-r<revision>-<fp8>`; `table` reads the table out of the rest.
+fn parse_firing(
+    stem: &str,
+    table: impl FnOnce(&str) -> Option<SafeName>,
+) -> Option<(&str, FiringKey)> {
+    let (stem, fingerprint) = stem.rsplit_once('-')?;
+    let (stem, revision) = stem.rsplit_once("-r")?;
+    let (stem, end) = stem.rsplit_once('-')?;
+    let at = stem.rfind('-').map_or(0, |dash| dash + 1);
+    let (rest, start) = stem.split_at(at);
+    let firing = FiringKey {
+        table: table(rest)?,
+        window: Window { start: parse_compact(start)?, end: parse_compact(end)? },
+        revision: parse_number(revision)?,
+        fingerprint: Fingerprint::parse(fingerprint)?,
+    };
+    Some((rest, firing))
+}
+
+/// Splits `<topic>-<partition>-<first>-<last>`.
+fn parse_input(stem: &str) -> Option<InputKey> {
+    let (stem, last) = stem.rsplit_once('-')?;
+    let (stem, first) = stem.rsplit_once('-')?;
+    let (topic, index) = stem.rsplit_once('-')?;
+    Some(InputKey {
+        topic: SafeName::from_segment(topic)?,
+        index: parse_number(index)?,
+        first: parse_number(first)?,
+        last: parse_number(last)?,
+    })
+}
+
+/// A number in its one canonical form: no sign, no leading zeros.
+fn parse_number<T: std::str::FromStr>(text: &str) -> Option<T> {
+    let canonical = text == "0" || !text.starts_with('0');
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    if canonical && digits { text.parse().ok() } else { None }
+}
+
+fn parse_date(text: &str) -> Option<NaiveDate> {
+    let date = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?;
+    (date.to_string() == text).then_some(date)
+}
+
+fn parse_compact(text: &str) -> Option<Timestamp> {
+    let instant = NaiveDateTime::parse_from_str(text, "%Y%m%dT%H%M%S%.fZ").ok()?;
+    let instant = Timestamp(instant.and_utc().timestamp_micros());
+    (instant.to_compact() == text).then_some(instant)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::sync::Arc;
+
+    fn day() -> NaiveDate {
+        NaiveDate::from_ymd_opt(2026, 3, 1).unwrap()
+    }
+
+    fn noon_hour() -> Window {
+        // 2026-03-01T12:00:00Z, by `date -u -d 2026-03-01T12:00:00Z +%s`.
+        let start = Timestamp(1_772_366_400_000_000);
+        Window { start, end: Timestamp(1_772_370_000_000_000) }
+    }
+
+    #[test]
+    fn names_are_those_of_the_design() {
+        let firing = FiringKey {
+            table: SafeName::of("throughput_1h"),
+            window: noon_hour(),
+            revision: 2,
+            fingerprint: Fingerprint(0x00c0_ffee),
+        };
+        let partition = Partition { topic: Arc::from("lab.events_v1"), index: 3 };
+        let input = InputKey::of(&partition, Offset(10), Offset(19));
+        let cases = [
+            (
+                LakeKey::Settled { table: SafeName::of("throughput_1h"), date: day(), revision: 0 },
+                "tables/throughput_1h/date=2026-03-01/day-r0.parquet",
+            ),
+            (
+                LakeKey::Live { date: day(), firing: firing.clone() },
+                "live/throughput_1h/date=2026-03-01/\
+                 20260301T120000Z-20260301T130000Z-r2-00c0ffee.parquet",
+            ),
+            (
+                LakeKey::Input { section: Section::Events, date: day(), input: input.clone() },
+                "events/date=2026-03-01/lab.events_v1-3-10-19.parquet",
+            ),
+            (
+                LakeKey::Input { section: Section::DeadLetters, date: day(), input },
+                "dead_letters/date=2026-03-01/lab.events_v1-3-10-19.parquet",
+            ),
+            (
+                LakeKey::Aside { section: Section::Alerts, date: day(), firing },
+                "alerts/date=2026-03-01/throughput_1h-\
+                 20260301T120000Z-20260301T130000Z-r2-00c0ffee.parquet",
+            ),
+        ];
+        for (key, name) in cases {
+            assert_eq!(key.to_string(), name);
+            assert_eq!(LakeKey::parse(name), Some(key));
+        }
+    }
+
+    #[test]
+    fn foreign_names_are_not_parsed() {
+        for name in [
+            "",
+            "tables",
+            "tables/t/day-r0.parquet",
+            "tables/t/date=2026-03-01/day-r0.parquet#1",
+            "tables/t/date=2026-03-01/day-r00.parquet",
+            "tables/t/date=2026-3-1/day-r0.parquet",
+            "tables/t/date=2026-03-01/x/day-r0.parquet",
+            "tables/_t/date=2026-03-01/day-r0.parquet",
+            "live/t/date=2026-03-01/x20260301T120000Z-20260301T130000Z-r0-00c0ffee.parquet",
+            "live/t/date=2026-03-01/20260301T120000Z-20260301T130000Z-r0-00C0FFEE.parquet",
+            "events/date=2026-03-01/topic-0-1.parquet",
+            "events/date=2026-03-01/topic-0--1-5.parquet",
+            "_turnaround/checkpoint",
+        ] {
+            assert_eq!(LakeKey::parse(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn texts_are_made_safe() {
+        for (text, name) in [
+            ("lab.events_v1", "lab.events_v1"),
+            ("data/a b.ndjson", "data-x2Fa-x20b.ndjson"),
+            ("_hidden", "-x5Fhidden"),
+            ("..", "-x2E."),
+            ("a-x2Fb", "a-x2Dx2Fb"),
+            ("é", "-xC3-xA9"),
+            ("", ""),
+        ] {
+            assert_eq!(SafeName::of(text).as_str(), name);
+            assert_eq!(SafeName::from_segment(name), Some(SafeName::of(text)));
+        }
+    }
+
+    #[test]
+    fn a_long_topic_still_makes_a_file_name() {
+        let one = Partition { topic: Arc::from("t".repeat(249).as_str()), index: i32::MAX };
+        let other = Partition { topic: Arc::from("t".repeat(248).as_str()), index: i32::MAX };
+        let key = |partition: &Partition| {
+            let input = InputKey::of(partition, Offset(i64::MAX - 1), Offset(i64::MAX));
+            LakeKey::Input { section: Section::Events, date: day(), input }
+        };
+        let name = key(&one).to_string();
+        assert!(name.rsplit('/').next().unwrap().len() + "#99".len() <= 255);
+        assert_ne!(name, key(&other).to_string());
+        match LakeKey::parse(&name) {
+            Some(LakeKey::Input { input, .. }) => {
+                assert!(input.is_of(&one));
+                assert!(!input.is_of(&other));
+            }
+            parsed => panic!("{parsed:?}"),
+        }
+    }
+
+    fn any_window() -> impl Strategy<Value = Window> {
+        let end_of_9999 = 253_402_300_799_999_999_i64;
+        (0..=end_of_9999, 0..=end_of_9999)
+            .prop_map(|(start, end)| Window { start: Timestamp(start), end: Timestamp(end) })
+    }
+
+    prop_compose! {
+        fn any_firing()(
+            table in any::<String>(), window in any_window(), revision: u32, print: u32,
+        ) -> FiringKey {
+            let fingerprint = Fingerprint(print);
+            FiringKey { table: SafeName::of(&table), window, revision, fingerprint }
+        }
+    }
+
+    fn any_key() -> impl Strategy<Value = LakeKey> {
+        let date = || (0..2_900_000_i32).prop_map(|days| day_of(days));
+        let section = || (0..5_usize).prop_map(|i| Section::ALL[i]);
+        let input = (any::<String>(), any::<u32>(), any::<u64>(), any::<u64>()).prop_map(
+            |(topic, index, first, last)| InputKey {
+                topic: SafeName::of(&topic),
+                index,
+                first,
+                last,
+            },
+        );
+        prop_oneof![
+            (any::<String>(), date(), any::<u32>()).prop_map(|(table, date, revision)| {
+                LakeKey::Settled { table: SafeName::of(&table), date, revision }
+            }),
+            (date(), any_firing()).prop_map(|(date, firing)| LakeKey::Live { date, firing }),
+            (section(), date(), input).prop_map(|(section, date, input)| LakeKey::Input {
+                section,
+                date,
+                input
+            }),
+            (section(), date(), any_firing()).prop_map(|(section, date, firing)| LakeKey::Aside {
+                section,
+                date,
+                firing
+            }),
+        ]
+    }
+
+    fn day_of(days: i32) -> NaiveDate {
+        NaiveDate::from_ymd_opt(1970, 1, 1).unwrap() + chrono::Duration::days(i64::from(days))
+    }
+
+    proptest! {
+        #[test]
+        fn keys_read_back_what_they_print(key in any_key()) {
+            prop_assert_eq!(LakeKey::parse(&key.to_string()), Some(key));
+        }
+
+        #[test]
+        fn short_names_give_back_their_text(text in "[-a-c_.x0-9A-F/é]{0,12}") {
+            let name = SafeName::of(&text);
+            prop_assert_eq!(unescape(name.as_str()), Some(text));
+        }
+    }
+}

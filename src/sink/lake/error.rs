@@ -1,0 +1,232 @@
+//! What can go wrong with a lake, one variant per reaction of the caller.
+
+use std::error::Error as StdError;
+use std::io;
+
+use super::encode::EncodeError;
+
+/// Why the lake could not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum LakeError {
+    /// The location is wrong: nothing was tried. Reaction: exit 2.
+    #[error("`{location}` is not a place for a lake: {problem}")]
+    BadLocation {
+        /// As given, without secrets.
+        location: String,
+        /// What is wrong and what to write.
+        problem: String,
+    },
+    /// The store does not answer, or answers that it cannot now. Reaction: try again later.
+    #[error("could not {action} in `{store}`, also after retries; {remedy}")]
+    Unreachable {
+        /// The lake.
+        store: String,
+        /// What was attempted.
+        action: String,
+        /// What to do.
+        remedy: &'static str,
+        /// What the store said.
+        source: object_store::Error,
+    },
+    /// The store knows us and says no. Reaction: stop.
+    #[error("could not {action} in `{store}`: access denied; {remedy}")]
+    Denied {
+        /// The lake.
+        store: String,
+        /// What was attempted.
+        action: String,
+        /// What to do.
+        remedy: &'static str,
+        /// What the store said.
+        source: object_store::Error,
+    },
+    /// The bucket, container or folder does not exist. Reaction: stop.
+    #[error("could not {action} in `{store}`: it does not exist; {remedy}")]
+    Missing {
+        /// The lake.
+        store: String,
+        /// What was attempted.
+        action: String,
+        /// What to do.
+        remedy: &'static str,
+        /// What the store said.
+        source: Option<object_store::Error>,
+    },
+    /// The disk or quota is full. Nothing stands under the object's name. Reaction: stop.
+    #[error(
+        "could not {action} in `{store}`: no space left; nothing partial was left behind; free \
+         some space or move the lake, then start again"
+    )]
+    NoSpace {
+        /// The lake.
+        store: String,
+        /// What was attempted.
+        action: String,
+        /// What the store said.
+        source: object_store::Error,
+    },
+    /// An object of that name holds other rows. Reaction: stop this pipeline.
+    #[error(
+        "`{key}` in `{store}` already holds other rows than were computed now, and objects are \
+         never overwritten; if SQL, reference data or input changed on purpose, write to an empty \
+         lake or delete that object, then start again"
+    )]
+    Conflict {
+        /// The lake.
+        store: String,
+        /// The object.
+        key: String,
+    },
+    /// An object of that name is not a whole Parquet file of ours. Reaction: stop this pipeline.
+    #[error(
+        "`{key}` in `{store}` exists but is not an object that turnaround wrote, or not all of \
+         it; delete it, then start again"
+    )]
+    Unreadable {
+        /// The lake.
+        store: String,
+        /// The object.
+        key: String,
+        /// What is wrong with it.
+        source: parquet::errors::ParquetError,
+    },
+    /// The rows cannot be stored. Reaction: stop this pipeline.
+    #[error("could not encode `{key}`")]
+    Encode {
+        /// The object.
+        key: String,
+        /// Why not.
+        source: EncodeError,
+    },
+    /// The process is shutting down. Reaction: none.
+    #[error("encoding `{key}` was interrupted by the shutdown")]
+    Interrupted {
+        /// The object.
+        key: String,
+    },
+}
+
+impl LakeError {
+    /// Whether the same call may succeed later without anybody doing anything.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            LakeError::Unreachable { .. } => true,
+            LakeError::BadLocation { .. }
+            | LakeError::Denied { .. }
+            | LakeError::Missing { .. }
+            | LakeError::NoSpace { .. }
+            | LakeError::Conflict { .. }
+            | LakeError::Unreadable { .. }
+            | LakeError::Encode { .. }
+            | LakeError::Interrupted { .. } => false,
+        }
+    }
+}
+
+/// The kinds of store, for what to do about their errors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoreKind {
+    /// A folder of this machine.
+    Local,
+    /// Amazon S3 or what speaks like it.
+    S3,
+    /// Azure Blob Storage or Data Lake.
+    Azure,
+    /// Google Cloud Storage.
+    Google,
+    /// Main memory, for tests.
+    Memory,
+}
+
+impl StoreKind {
+    fn remedy(self) -> &'static str {
+        match self {
+            StoreKind::Local => "check that the folder's disk is mounted and the path right",
+            StoreKind::S3 => {
+                "check that the store is up, AWS_REGION or AWS_ENDPOINT, and that \
+                 AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are set (profiles are not read)"
+            }
+            StoreKind::Azure => {
+                "check that the store is up, AZURE_STORAGE_ACCOUNT_NAME and \
+                 AZURE_STORAGE_ACCOUNT_KEY (or the credentials of a service principal)"
+            }
+            StoreKind::Google => {
+                "check that the store is up and that GOOGLE_APPLICATION_CREDENTIALS or \
+                 GOOGLE_SERVICE_ACCOUNT names the key's file"
+            }
+            StoreKind::Memory => "this cannot happen in memory",
+        }
+    }
+
+    fn denied_remedy(self) -> &'static str {
+        match self {
+            StoreKind::Local => "give this user the right to read and write the folder",
+            StoreKind::S3 => {
+                "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and that they may list, get, \
+                 put and delete"
+            }
+            StoreKind::Azure => {
+                "check AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY, and the role \
+                 Storage Blob Data Contributor"
+            }
+            StoreKind::Google => "check GOOGLE_APPLICATION_CREDENTIALS and the role Object Admin",
+            StoreKind::Memory => "this cannot happen in memory",
+        }
+    }
+
+    /// What to do when the lake does not exist.
+    pub(super) fn missing_remedy(self) -> &'static str {
+        match self {
+            StoreKind::Local => "check the path, or run `turnaround demo` to make a lake",
+            StoreKind::S3 | StoreKind::Google => "create the bucket, or check its name",
+            StoreKind::Azure => "create the container, or check its name",
+            StoreKind::Memory => "this cannot happen in memory",
+        }
+    }
+}
+
+/// Sorts a store's error by what the caller can do about it.
+pub(super) fn classify(
+    kind: StoreKind,
+    store: &str,
+    action: String,
+    source: object_store::Error,
+) -> LakeError {
+    let store = store.to_owned();
+    if io_kinds(&source).any(is_full) {
+        return LakeError::NoSpace { store, action, source };
+    }
+    let denied = |kind| matches!(kind, io::ErrorKind::PermissionDenied | READ_ONLY);
+    if io_kinds(&source).any(denied) {
+        return LakeError::Denied { store, action, remedy: kind.denied_remedy(), source };
+    }
+    match source {
+        object_store::Error::PermissionDenied { .. }
+        | object_store::Error::Unauthenticated { .. } => {
+            LakeError::Denied { store, action, remedy: kind.denied_remedy(), source }
+        }
+        object_store::Error::NotFound { .. } => {
+            let remedy = kind.missing_remedy();
+            LakeError::Missing { store, action, remedy, source: Some(source) }
+        }
+        other => LakeError::Unreachable { store, action, remedy: kind.remedy(), source: other },
+    }
+}
+
+const READ_ONLY: io::ErrorKind = io::ErrorKind::ReadOnlyFilesystem;
+
+fn is_full(kind: io::ErrorKind) -> bool {
+    use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    matches!(kind, StorageFull | QuotaExceeded | FileTooLarge)
+}
+
+/// The kinds of the operating system's errors in a chain of causes.
+fn io_kinds(error: &object_store::Error) -> impl Iterator<Item = io::ErrorKind> {
+    let mut next: Option<&(dyn StdError + 'static)> = Some(error);
+    std::iter::from_fn(move || {
+        let here = next?;
+        next = here.source();
+        Some(here.downcast_ref::<io::Error>().map(io::Error::kind))
+    })
+    .flatten()
+}

@@ -1,0 +1,213 @@
+//! A lake's location → the object store behind it.
+//!
+//! `file://…` or a path, `s3://bucket/prefix`, `az://container/prefix`, `gs://bucket/prefix`.
+//! Settings come from the environment's pairs that are handed in, never from the process itself.
+//! Cloud stores retry with back-off and then give up; conditional put is always on.
+
+use std::path::{Path as FilePath, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey, S3ConditionalPut};
+use object_store::azure::MicrosoftAzureBuilder;
+use object_store::gcp::GoogleCloudStorageBuilder;
+use object_store::local::LocalFileSystem;
+use object_store::path::Path;
+use object_store::{BackoffConfig, ObjectStore, RetryConfig};
+use url::Url;
+
+use super::error::{LakeError, StoreKind, classify};
+
+/// What the lake is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// To read: a folder that is not there is an error; gives up after [`READ_PATIENCE`].
+    Read,
+    /// To write: a folder is created; gives up after [`WRITE_PATIENCE`].
+    Write,
+}
+
+/// How long a person waits for an answer.
+pub const READ_PATIENCE: Duration = Duration::from_secs(10);
+/// How long a stream is held up before it stops: long enough for a store's restart, below the
+/// five minutes after which signed requests expire.
+pub const WRITE_PATIENCE: Duration = Duration::from_secs(60);
+
+impl Purpose {
+    /// How long to go on trying.
+    pub fn patience(self) -> Duration {
+        match self {
+            Purpose::Read => READ_PATIENCE,
+            Purpose::Write => WRITE_PATIENCE,
+        }
+    }
+}
+
+/// An opened location.
+#[derive(Clone, Debug)]
+pub struct Store {
+    /// The store.
+    pub objects: Arc<dyn ObjectStore>,
+    /// Where in the store the lake begins.
+    pub prefix: Path,
+    /// The location, fit for messages: without user or password.
+    pub name: String,
+    /// What kind of store it is.
+    pub kind: StoreKind,
+}
+
+impl Store {
+    /// What a failure of this store means; `action` is what was attempted, as "list the tables".
+    pub fn failed(&self, action: String, error: object_store::Error) -> LakeError {
+        classify(self.kind, &self.name, action, error)
+    }
+}
+
+/// Opens a location. Makes no request to a cloud store.
+pub fn open(
+    location: &str,
+    environment: impl IntoIterator<Item = (String, String)>,
+    purpose: Purpose,
+) -> Result<Store, LakeError> {
+    let environment: Vec<(String, String)> = environment.into_iter().collect();
+    let Some((scheme, _)) = location.split_once("://") else {
+        return open_folder(location, PathBuf::from(location), purpose);
+    };
+    let bad = |problem: String| LakeError::BadLocation { location: redact(location), problem };
+    let url = Url::parse(location).map_err(|error| bad(format!("{error}; {FORMS}")))?;
+    match scheme {
+        "file" => {
+            let path = url
+                .to_file_path()
+                .map_err(|()| bad("a file URL has three slashes, as file:///data/lake".into()))?;
+            open_folder(location, path, purpose)
+        }
+        "s3" | "s3a" | "gs" | "az" | "abfs" | "abfss" => {
+            if url.host_str().is_none_or(str::is_empty) {
+                return Err(bad(format!("the bucket's name is missing; {FORMS}")));
+            }
+            let prefix = Path::from_url_path(url.path()).map_err(|error| bad(error.to_string()))?;
+            let (kind, objects) = build(scheme, &url, &environment, purpose.patience())
+                .map_err(|error| bad(error.to_string()))?;
+            Ok(Store { objects, prefix, name: redact(location), kind })
+        }
+        other => Err(bad(format!("the scheme `{other}` is unknown; {FORMS}"))),
+    }
+}
+
+const FORMS: &str = "write a path, file:///path, s3://bucket/prefix, az://container/prefix or \
+                     gs://bucket/prefix";
+
+/// The location without user information and query.
+fn redact(location: &str) -> String {
+    let Ok(mut url) = Url::parse(location) else {
+        return location.split('?').next().unwrap_or_default().to_owned();
+    };
+    url.set_query(None);
+    url.set_fragment(None);
+    // Azure writes container@account; only a password is a secret.
+    if url.password().is_some() && url.set_password(None).is_err() {
+        return format!("{}://…", url.scheme());
+    }
+    url.to_string()
+}
+
+fn open_folder(location: &str, path: PathBuf, purpose: Purpose) -> Result<Store, LakeError> {
+    let name = location.to_owned();
+    let kind = StoreKind::Local;
+    let bad = |problem: String| LakeError::BadLocation { location: name.clone(), problem };
+    if location.trim().is_empty() {
+        return Err(bad(format!("it is empty; {FORMS}")));
+    }
+    match purpose {
+        Purpose::Write => create_folder(&path).map_err(&bad)?,
+        Purpose::Read if path.is_dir() => {}
+        Purpose::Read if path.exists() => {
+            return Err(bad("it is a file; name the folder that holds `tables/`".into()));
+        }
+        Purpose::Read => {
+            let action = "look for tables".to_owned();
+            let remedy = kind.missing_remedy();
+            return Err(LakeError::Missing { store: name, action, remedy, source: None });
+        }
+    }
+    let folder = LocalFileSystem::new_with_prefix(&path)
+        .map_err(|error| bad(error.to_string()))?
+        .with_automatic_cleanup(true);
+    Ok(Store { objects: Arc::new(folder), prefix: Path::default(), name, kind })
+}
+
+fn create_folder(path: &FilePath) -> Result<(), String> {
+    std::fs::create_dir_all(path).map_err(|error| {
+        format!("could not create the folder ({error}); name one that this user may write to")
+    })
+}
+
+type Built = (StoreKind, Arc<dyn ObjectStore>);
+
+fn build(
+    scheme: &str,
+    url: &Url,
+    environment: &[(String, String)],
+    patience: Duration,
+) -> object_store::Result<Built> {
+    let retry = retry(patience);
+    match scheme {
+        "s3" | "s3a" => {
+            let builder = AmazonS3Builder::new()
+                .with_url(url.as_str())
+                .with_retry(retry)
+                .with_conditional_put(S3ConditionalPut::ETagMatch);
+            let mut builder = options("aws_", environment)
+                .fold(builder, |builder, (key, value)| builder.with_config(key, value));
+            let endpoint = builder.get_config_value(&AmazonS3ConfigKey::Endpoint);
+            if endpoint.is_some_and(|endpoint| endpoint.starts_with("http://")) {
+                builder = builder.with_allow_http(true);
+            }
+            Ok((StoreKind::S3, Arc::new(builder.build()?)))
+        }
+        "gs" => {
+            let builder = GoogleCloudStorageBuilder::new().with_url(url.as_str()).with_retry(retry);
+            let builder = options("google_", environment)
+                .fold(builder, |builder, (key, value)| builder.with_config(key, value));
+            Ok((StoreKind::Google, Arc::new(builder.build()?)))
+        }
+        _ => {
+            let builder = MicrosoftAzureBuilder::new().with_url(url.as_str()).with_retry(retry);
+            let builder = options("azure_", environment)
+                .fold(builder, |builder, (key, value)| builder.with_config(key, value));
+            Ok((StoreKind::Azure, Arc::new(builder.build()?)))
+        }
+    }
+}
+
+/// The environment's pairs that set up one kind of store. Names without the store's own prefix
+/// (`TOKEN`, `REGION`) mean something else to somebody else and are left alone.
+fn options<'a, K: std::str::FromStr>(
+    prefix: &'static str,
+    environment: &'a [(String, String)],
+) -> impl Iterator<Item = (K, String)> + 'a
+where
+    K: 'a,
+{
+    environment.iter().filter_map(move |(name, value)| {
+        let name = name.to_ascii_lowercase();
+        if !name.starts_with(prefix) || value.is_empty() {
+            return None;
+        }
+        Some((name.parse().ok()?, value.clone()))
+    })
+}
+
+/// Back-off from 100 ms, doubling up to 5 s with jitter, for as long as `patience`.
+fn retry(patience: Duration) -> RetryConfig {
+    RetryConfig {
+        backoff: BackoffConfig {
+            init_backoff: Duration::from_millis(100),
+            max_backoff: Duration::from_secs(5),
+            base: 2.0,
+        },
+        max_retries: usize::MAX,
+        retry_timeout: patience,
+    }
+}

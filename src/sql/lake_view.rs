@@ -1,0 +1,645 @@
+//! A lake's objects → tables that SQL can read.
+//!
+//! A table is its settled days and, for days that are not settled, the highest revision of each
+//! window in `live/`; so it is right at any instant, also between a day's settling and the
+//! deletion of its live objects. `events`, `late`, `dead_letters`, `alerts` and `quality` are
+//! tables too, empty ones when the lake has none, and `ref.<name>` are the tables handed in.
+//! The view is of the instant when it was opened. It reads; it never writes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use async_trait::async_trait;
+use chrono::NaiveDate;
+use datafusion::catalog::{
+    CatalogProvider, MemTable, MemoryCatalogProvider, MemorySchemaProvider, SchemaProvider,
+    Session, TableProvider,
+};
+use datafusion::common::config::TableParquetOptions;
+use datafusion::datasource::TableType;
+use datafusion::datasource::file_format::FileFormat;
+use datafusion::datasource::file_format::parquet::ParquetFormat;
+use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder};
+use datafusion::datasource::table_schema::TableSchema;
+use datafusion::error::{DataFusionError, Result as DataFusionResult};
+use datafusion::execution::SessionState;
+use datafusion::execution::context::SQLOptions;
+use datafusion::execution::object_store::ObjectStoreUrl;
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::empty::EmptyExec;
+use datafusion::prelude::{DataFrame, SessionConfig, SessionContext};
+use futures::{StreamExt, TryStreamExt};
+use object_store::path::Path;
+use object_store::{ObjectMeta, ObjectStore};
+
+use crate::flow::Window;
+use crate::flow::event::{EVENT_SCHEMA, timestamp_type};
+use crate::flow::lake_key::{FiringKey, LIVE, LakeKey, SafeName, Section, TABLES};
+
+/// Under what the session knows the store. Nothing outside of the view sees it.
+const STORE_URL: &str = "lake://lake/";
+const CATALOG: &str = "turnaround";
+const SCHEMA: &str = "lake";
+const REFERENCES: &str = "ref";
+/// Beyond this, sorting and grouping spill to temporary files.
+const MEMORY_LIMIT_BYTES: usize = 2 << 30;
+/// Footers read at once.
+const FOOTER_READS: usize = 32;
+
+/// Why a lake cannot be asked.
+#[derive(Debug, thiserror::Error)]
+pub enum LakeViewError {
+    /// The store failed while its objects were listed.
+    #[error("could not list the lake's objects")]
+    List(#[source] object_store::Error),
+    /// No such table.
+    #[error("there is no table `{table}`; the lake has {known}")]
+    UnknownTable {
+        /// As written.
+        table: String,
+        /// All tables.
+        known: String,
+    },
+    /// An object of a table that the query names cannot be read.
+    #[error("could not read the objects of a table")]
+    Object(#[source] DataFusionError),
+    /// The text is not one SQL query over these tables.
+    #[error("could not understand the query")]
+    Sql(#[source] DataFusionError),
+    /// The text would change something.
+    #[error("the lake can only be read: write one SELECT")]
+    NotAQuery(#[source] DataFusionError),
+    /// The session could not be made.
+    #[error("could not set up the query engine")]
+    Setup(#[source] DataFusionError),
+}
+
+/// Tables over a lake.
+pub struct LakeView {
+    session: SessionContext,
+    lake: Arc<LakeSchema>,
+    references: Vec<String>,
+}
+
+impl LakeView {
+    /// Lists the objects below `prefix` and makes tables of them and of `references`, which are
+    /// pairs of a name (`labs` for `ref.labs`) and rows.
+    pub async fn open(
+        objects: Arc<dyn ObjectStore>,
+        prefix: &Path,
+        references: Vec<(String, RecordBatch)>,
+    ) -> Result<LakeView, LakeViewError> {
+        let listed = list(&objects, prefix).await.map_err(LakeViewError::List)?;
+        LakeView::over(objects, listed, references).map_err(LakeViewError::Setup)
+    }
+
+    fn over(
+        objects: Arc<dyn ObjectStore>,
+        listed: Vec<(LakeKey, ObjectMeta)>,
+        references: Vec<(String, RecordBatch)>,
+    ) -> DataFusionResult<LakeView> {
+        let runtime = RuntimeEnvBuilder::new().with_memory_limit(MEMORY_LIMIT_BYTES, 1.0);
+        let runtime = runtime.build_arc()?;
+        let store_url = ObjectStoreUrl::parse(STORE_URL)?;
+        runtime.register_object_store(store_url.as_ref(), Arc::clone(&objects));
+        let config = session_config();
+        let planning = SessionContext::new_with_config_rt(config.clone(), Arc::clone(&runtime));
+        let tables = choose(listed);
+        let lake = Arc::new(LakeSchema { tables, objects, store_url, planning: planning.state() });
+        let session = SessionContext::new_with_config_rt(config, runtime);
+        let catalog = MemoryCatalogProvider::new();
+        let schema: Arc<dyn SchemaProvider> = Arc::<LakeSchema>::clone(&lake);
+        catalog.register_schema(SCHEMA, schema)?;
+        let reference_schema = MemorySchemaProvider::new();
+        let names = references.iter().map(|(name, _)| name.clone()).collect();
+        for (name, rows) in references {
+            let table = MemTable::try_new(rows.schema(), vec![vec![rows]])?;
+            reference_schema.register_table(name, Arc::new(table))?;
+        }
+        catalog.register_schema(REFERENCES, Arc::new(reference_schema))?;
+        session.register_catalog(CATALOG, Arc::new(catalog));
+        Ok(LakeView { session, lake, references: names })
+    }
+
+    /// Whether the lake holds no object at all.
+    pub fn is_empty(&self) -> bool {
+        self.lake.tables.values().all(Vec::is_empty)
+    }
+
+    /// The names that hold rows: tables, then the sections that have objects, then `ref.<name>`.
+    pub fn tables(&self) -> Vec<String> {
+        let is_section = |name: &str| Section::ALL.iter().any(|section| section.as_str() == name);
+        let held = |(name, objects): (&String, &Vec<ObjectMeta>)| {
+            if objects.is_empty() { None } else { Some(name.clone()) }
+        };
+        let (sections, mut names): (Vec<String>, Vec<String>) =
+            self.lake.tables.iter().filter_map(held).partition(|name| is_section(name));
+        names.extend(sections);
+        names.extend(self.references.iter().map(|name| format!("{REFERENCES}.{name}")));
+        names
+    }
+
+    /// The session, to register functions with before the first query.
+    pub fn session(&self) -> &SessionContext {
+        &self.session
+    }
+
+    /// Plans one query. Nothing but queries is accepted.
+    pub async fn query(&self, sql: &str) -> Result<DataFrame, LakeViewError> {
+        let state = self.session.state();
+        let dialect = state.config().options().sql_parser.dialect;
+        let statement = state.sql_to_statement(sql, &dialect).map_err(LakeViewError::Sql)?;
+        let tables = state.resolve_table_references(&statement).map_err(LakeViewError::Sql)?;
+        for table in tables {
+            let known = self.session.table_exist(table.clone()).map_err(LakeViewError::Sql)?;
+            if !known && table.schema() != Some("information_schema") {
+                let known = self.tables().join(", ");
+                return Err(LakeViewError::UnknownTable { table: table.to_string(), known });
+            }
+        }
+        let plan =
+            state.statement_to_plan(statement).await.map_err(|error| match error.find_root() {
+                DataFusionError::ObjectStore(_) | DataFusionError::ParquetError(_) => {
+                    LakeViewError::Object(error)
+                }
+                _ => LakeViewError::Sql(error),
+            })?;
+        SQLOptions::new()
+            .with_allow_ddl(false)
+            .with_allow_dml(false)
+            .with_allow_statements(false)
+            .verify_plan(&plan)
+            .map_err(LakeViewError::NotAQuery)?;
+        self.session.execute_logical_plan(plan).await.map_err(LakeViewError::Sql)
+    }
+}
+
+/// Strings come back as plain Utf8, as they are stored.
+fn session_config() -> SessionConfig {
+    let mut config = SessionConfig::new()
+        .with_create_default_catalog_and_schema(false)
+        .with_default_catalog_and_schema(CATALOG, SCHEMA)
+        .with_information_schema(true);
+    let options = config.options_mut();
+    options.execution.parquet.schema_force_view_types = false;
+    options.execution.parquet.pushdown_filters = true;
+    options.sql_parser.map_string_types_to_utf8view = false;
+    config
+}
+
+/// Lists our objects. Live ones first: a day that settles meanwhile is then seen twice, never
+/// not at all, and settled wins.
+async fn list(
+    objects: &Arc<dyn ObjectStore>,
+    prefix: &Path,
+) -> object_store::Result<Vec<(LakeKey, ObjectMeta)>> {
+    let depth = prefix.parts().count();
+    let sections = Section::ALL.iter().map(|section| section.as_str());
+    let mut listed = Vec::new();
+    for folder in [LIVE, TABLES].into_iter().chain(sections) {
+        let folder = prefix.clone().join(folder);
+        let metas: Vec<ObjectMeta> = objects.list(Some(&folder)).try_collect().await?;
+        for meta in metas {
+            let parts: Vec<_> = meta.location.parts().skip(depth).collect();
+            let name = parts.iter().map(AsRef::as_ref).collect::<Vec<&str>>().join("/");
+            if let Some(key) = LakeKey::parse(&name) {
+                listed.push((key, meta));
+            }
+        }
+    }
+    Ok(listed)
+}
+
+/// Of two objects for the same rows, which one counts: the higher revision; computed by two
+/// versions of the SQL, the one put later.
+type Rank = (u32, chrono::DateTime<chrono::Utc>, Path);
+
+/// Which objects make up which table. Every section is there, maybe without objects.
+fn choose(listed: Vec<(LakeKey, ObjectMeta)>) -> BTreeMap<String, Vec<ObjectMeta>> {
+    let mut settled: BTreeMap<(SafeName, NaiveDate), (Rank, ObjectMeta)> = BTreeMap::new();
+    let mut live: BTreeMap<(SafeName, NaiveDate, Window), (Rank, ObjectMeta)> = BTreeMap::new();
+    let mut tables: BTreeMap<String, Vec<ObjectMeta>> =
+        Section::ALL.iter().map(|section| (section.as_str().to_owned(), Vec::new())).collect();
+    let rank = |revision, meta: &ObjectMeta| (revision, meta.last_modified, meta.location.clone());
+    for (key, meta) in listed {
+        match key {
+            LakeKey::Settled { table, date, revision } => {
+                keep_higher(&mut settled, (table, date), rank(revision, &meta), meta);
+            }
+            LakeKey::Live { date, firing } => {
+                let FiringKey { table, window, revision, .. } = firing;
+                keep_higher(&mut live, (table, date, window), rank(revision, &meta), meta);
+            }
+            LakeKey::Input { section, .. } | LakeKey::Aside { section, .. } => {
+                tables.entry(section.as_str().to_owned()).or_default().push(meta);
+            }
+        }
+    }
+    let settled_days: BTreeSet<_> = settled.keys().cloned().collect();
+    for ((table, _), (_, meta)) in settled {
+        tables.entry(table.as_str().to_owned()).or_default().push(meta);
+    }
+    for ((table, date, _), (_, meta)) in live {
+        let day = (table, date);
+        if !settled_days.contains(&day) {
+            tables.entry(day.0.as_str().to_owned()).or_default().push(meta);
+        }
+    }
+    tables
+}
+
+fn keep_higher<K: Ord>(
+    kept: &mut BTreeMap<K, (Rank, ObjectMeta)>,
+    key: K,
+    rank: Rank,
+    meta: ObjectMeta,
+) {
+    let higher = kept.get(&key).is_none_or(|(other, _)| *other < rank);
+    if higher {
+        kept.insert(key, (rank, meta));
+    }
+}
+
+/// The columns of a section that has no objects yet, as a lake that has some holds them.
+pub fn section_schema(section: Section) -> SchemaRef {
+    let text = |name: &str| Field::new(name, DataType::Utf8, true);
+    let time = |name: &str| Field::new(name, timestamp_type(), true);
+    let date = Field::new("date", DataType::Date32, true);
+    let position = vec![
+        text("topic"),
+        Field::new("partition", DataType::Int32, true),
+        Field::new("offset", DataType::Int64, true),
+        time("record_time"),
+    ];
+    let event = EVENT_SCHEMA.fields().iter().map(|field| field.as_ref().clone());
+    let mut fields: Vec<Field> = Vec::new();
+    match section {
+        Section::Events => {
+            fields.extend(position);
+            fields.extend(event);
+            fields.push(text("disposition"));
+        }
+        Section::Late => {
+            fields.push(text("table_name"));
+            fields.extend(position);
+            fields.extend([time("watermark"), text("windows_missed")]);
+            fields.extend(event);
+        }
+        Section::DeadLetters => {
+            fields.extend(position);
+            fields.extend([text("reason"), text("detail")]);
+            fields.push(Field::new("bytes", DataType::Binary, true));
+        }
+        Section::Alerts => {
+            fields.extend(["card_id", "rule", "table_name", "severity", "state"].map(text));
+            fields.extend(["at", "window_start", "window_end"].map(time));
+            fields.extend(["lab_id", "key", "figures", "delivery"].map(text));
+        }
+        Section::Quality => {
+            fields.push(text("rule"));
+            fields.extend(position);
+            fields.extend([text("lab_id"), text("detail")]);
+        }
+    }
+    fields.push(date);
+    Arc::new(Schema::new(fields))
+}
+
+/// The schema that names the lake's tables. A table's footers are read when a query names it.
+struct LakeSchema {
+    tables: BTreeMap<String, Vec<ObjectMeta>>,
+    objects: Arc<dyn ObjectStore>,
+    store_url: ObjectStoreUrl,
+    planning: SessionState,
+}
+
+impl std::fmt::Debug for LakeSchema {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LakeSchema").field("tables", &self.tables.keys()).finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl SchemaProvider for LakeSchema {
+    fn table_names(&self) -> Vec<String> {
+        self.tables.keys().cloned().collect()
+    }
+
+    async fn table(&self, name: &str) -> DataFusionResult<Option<Arc<dyn TableProvider>>> {
+        let Some(metas) = self.tables.get(name) else { return Ok(None) };
+        let options = &self.planning.config().options().execution.parquet;
+        let options = TableParquetOptions { global: options.clone(), ..Default::default() };
+        let format = Arc::new(ParquetFormat::default().with_options(options));
+        let section = Section::ALL.into_iter().find(|section| section.as_str() == name);
+        let schema = match section {
+            Some(section) if metas.is_empty() => section_schema(section),
+            Some(_) | None => self.merged_schema(&format, metas).await?,
+        };
+        let store_url = self.store_url.clone();
+        Ok(Some(Arc::new(ObjectsTable { schema, metas: metas.clone(), format, store_url })))
+    }
+
+    async fn table_type(&self, name: &str) -> DataFusionResult<Option<TableType>> {
+        Ok(self.tables.get(name).map(|_| TableType::Base))
+    }
+
+    fn table_exist(&self, name: &str) -> bool {
+        self.tables.contains_key(name)
+    }
+}
+
+impl LakeSchema {
+    /// Every column of any object. Where SQL changed a column's type, the newest day's counts and
+    /// older values are cast to it.
+    async fn merged_schema(
+        &self,
+        format: &Arc<ParquetFormat>,
+        metas: &[ObjectMeta],
+    ) -> DataFusionResult<SchemaRef> {
+        let read = |meta: ObjectMeta| async move {
+            let one = std::slice::from_ref(&meta);
+            let inferred = format.infer_schema(&self.planning, &self.objects, one).await;
+            inferred.map_err(|error| error.context(format!("could not read `{}`", meta.location)))
+        };
+        let schemas: Vec<SchemaRef> = futures::stream::iter(metas.iter().cloned())
+            .map(read)
+            .buffered(FOOTER_READS)
+            .try_collect()
+            .await?;
+        let mut fields: Vec<Field> = Vec::new();
+        for field in schemas.iter().flat_map(|schema| schema.fields()) {
+            match fields.iter_mut().find(|earlier| earlier.name() == field.name()) {
+                Some(earlier) => *earlier = field.as_ref().clone(),
+                None => fields.push(field.as_ref().clone()),
+            }
+        }
+        Ok(Arc::new(Schema::new(fields)))
+    }
+}
+
+/// One table: a schema and the objects that hold its rows.
+#[derive(Debug)]
+struct ObjectsTable {
+    schema: SchemaRef,
+    metas: Vec<ObjectMeta>,
+    format: Arc<ParquetFormat>,
+    store_url: ObjectStoreUrl,
+}
+
+#[async_trait]
+impl TableProvider for ObjectsTable {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    fn supports_filters_pushdown(
+        &self,
+        filters: &[&Expr],
+    ) -> DataFusionResult<Vec<TableProviderFilterPushDown>> {
+        Ok(vec![TableProviderFilterPushDown::Inexact; filters.len()])
+    }
+
+    async fn scan(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        _filters: &[Expr],
+        limit: Option<usize>,
+    ) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
+        if self.metas.is_empty() {
+            let schema = match projection {
+                Some(columns) => Arc::new(self.schema.project(columns)?),
+                None => Arc::clone(&self.schema),
+            };
+            return Ok(Arc::new(EmptyExec::new(schema)));
+        }
+        let files = self.metas.iter().cloned().map(PartitionedFile::from).collect();
+        let groups = FileGroup::new(files).split_files(state.config().target_partitions());
+        let table_schema = TableSchema::from(Arc::clone(&self.schema));
+        let source = self.format.file_source(table_schema);
+        let scan = FileScanConfigBuilder::new(self.store_url.clone(), source)
+            .with_file_groups(groups)
+            .with_projection_indices(projection.cloned())?
+            .with_limit(limit)
+            .build();
+        self.format.create_physical_plan(state, scan).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use arrow::array::{ArrayRef, AsArray, Float64Array, Int64Array, StringArray};
+    use arrow::datatypes::Int64Type;
+    use arrow::util::pretty::pretty_format_batches;
+    use object_store::memory::InMemory;
+    use object_store::{ObjectStoreExt, PutPayload};
+    use parquet::arrow::ArrowWriter;
+
+    const HOUR_12: &str = "20260302T120000Z-20260302T130000Z";
+    const HOUR_13: &str = "20260302T130000Z-20260302T140000Z";
+
+    fn rows(columns: Vec<(&str, ArrayRef)>) -> RecordBatch {
+        RecordBatch::try_from_iter(columns).unwrap()
+    }
+
+    /// One row that says where it stands.
+    fn row(place: &str, n: i64) -> RecordBatch {
+        let place: ArrayRef = Arc::new(StringArray::from(vec![place]));
+        rows(vec![("place", place), ("n", Arc::new(Int64Array::from(vec![n])))])
+    }
+
+    async fn lake(objects: Vec<(String, RecordBatch)>) -> Arc<dyn ObjectStore> {
+        let store = InMemory::new();
+        for (name, rows) in objects {
+            let mut writer = ArrowWriter::try_new(Vec::new(), rows.schema(), None).unwrap();
+            writer.write(&rows).unwrap();
+            let bytes = writer.into_inner().unwrap();
+            let path = Path::parse(format!("some/lake/{name}")).unwrap();
+            store.put(&path, PutPayload::from(bytes)).await.unwrap();
+        }
+        Arc::new(store)
+    }
+
+    async fn view(objects: Vec<(String, RecordBatch)>) -> LakeView {
+        let labs: ArrayRef = Arc::new(StringArray::from(vec!["north", "south"]));
+        let references = vec![("labs".to_owned(), rows(vec![("lab_id", labs)]))];
+        let prefix = Path::from("some/lake");
+        LakeView::open(lake(objects).await, &prefix, references).await.unwrap()
+    }
+
+    async fn answer(view: &LakeView, sql: &str) -> Vec<RecordBatch> {
+        view.query(sql).await.unwrap().collect().await.unwrap()
+    }
+
+    async fn text(view: &LakeView, sql: &str) -> String {
+        pretty_format_batches(&answer(view, sql).await).unwrap().to_string()
+    }
+
+    async fn number(view: &LakeView, sql: &str) -> i64 {
+        let batches = answer(view, sql).await;
+        batches[0].column(0).as_primitive::<Int64Type>().value(0)
+    }
+
+    async fn error(view: &LakeView, sql: &str) -> LakeViewError {
+        match view.query(sql).await {
+            Ok(_) => panic!("`{sql}` should be refused"),
+            Err(error) => error,
+        }
+    }
+
+    fn two_days() -> Vec<(String, RecordBatch)> {
+        let live = |day: &str, rest: &str| format!("live/t_1h/date=2026-03-{day}/{rest}.parquet");
+        let settled =
+            |day: &str, r: u32| format!("tables/t_1h/date=2026-03-{day}/day-r{r}.parquet");
+        vec![
+            (settled("01", 0), row("settled anew", 1)),
+            (settled("01", 1), row("settled", 10)),
+            (live("01", &format!("{HOUR_12}-r0-00000001")), row("settled day's live", 100)),
+            (live("02", &format!("{HOUR_12}-r0-00000001")), row("revised", 1_000)),
+            (live("02", &format!("{HOUR_12}-r2-00000001")), row("twice revised", 10_000)),
+            (live("02", &format!("{HOUR_12}-r10-00000001")), row("ten times revised", 100_000)),
+            (live("02", &format!("{HOUR_13}-r0-00000001")), row("next hour", 1_000_000)),
+            ("tables/other/date=2026-03-01/day-r0.parquet".to_owned(), row("other", 1)),
+            ("tables/t_1h/date=2026-03-01/_notes.txt".to_owned(), row("foreign", 5)),
+        ]
+    }
+
+    #[tokio::test]
+    async fn settled_wins_and_else_the_highest_revision_of_each_window() {
+        let view = view(two_days()).await;
+        let shown = text(&view, "SELECT place, n FROM t_1h ORDER BY n").await;
+        let expected = [
+            "+-------------------+---------+",
+            "| place             | n       |",
+            "+-------------------+---------+",
+            "| settled           | 10      |",
+            "| ten times revised | 100000  |",
+            "| next hour         | 1000000 |",
+            "+-------------------+---------+",
+        ];
+        assert_eq!(shown, expected.join("\n"));
+        assert_eq!(view.tables(), ["other", "t_1h", "ref.labs"]);
+        assert_eq!(number(&view, "SELECT sum(n) FROM t_1h WHERE n > 10").await, 1_100_000);
+        assert_eq!(number(&view, "SELECT count(*) FROM t_1h LIMIT 1").await, 3);
+    }
+
+    #[tokio::test]
+    async fn strings_come_back_as_they_are_stored() {
+        let view = view(two_days()).await;
+        let batches = answer(&view, "SELECT place, upper(place) AS loud FROM t_1h").await;
+        for field in batches[0].schema().fields() {
+            assert_eq!(*field.data_type(), DataType::Utf8, "{}", field.name());
+        }
+    }
+
+    #[tokio::test]
+    async fn sections_without_objects_are_empty_tables() {
+        let view = view(two_days()).await;
+        for section in Section::ALL {
+            let sql = format!("SELECT count(*) FROM {}", section.as_str());
+            assert_eq!(number(&view, &sql).await, 0, "{sql}");
+        }
+        let sql =
+            "SELECT topic, partition, offset, reason FROM dead_letters WHERE date > '2026-01-01'";
+        assert!(answer(&view, sql).await.iter().all(|batch| batch.num_rows() == 0));
+        assert_eq!(number(&view, "SELECT count(*) FROM ref.labs").await, 2);
+    }
+
+    #[tokio::test]
+    async fn sections_with_objects_have_their_columns() {
+        let name = |first: u32| format!("late/date=2026-03-01/events-0-{first}-{first}.parquet");
+        let aside = format!("late/date=2026-03-02/t_1h-{HOUR_12}-r0-00000001.parquet");
+        let objects = vec![(name(1), row("a", 1)), (name(2), row("b", 2)), (aside, row("c", 4))];
+        let view = view(objects).await;
+        assert_eq!(number(&view, "SELECT sum(n) FROM late").await, 7);
+        assert_eq!(view.tables(), ["late", "ref.labs"]);
+    }
+
+    #[tokio::test]
+    async fn columns_that_came_or_changed_later_are_read() {
+        let old = row("old", 1);
+        let place: ArrayRef = Arc::new(StringArray::from(vec!["new"]));
+        let n: ArrayRef = Arc::new(Float64Array::from(vec![2.5]));
+        let extra: ArrayRef = Arc::new(Int64Array::from(vec![9]));
+        let new = rows(vec![("n", n), ("place", place), ("extra", extra)]);
+        let view = view(vec![
+            ("tables/t/date=2026-03-01/day-r0.parquet".to_owned(), old),
+            ("tables/t/date=2026-03-02/day-r0.parquet".to_owned(), new),
+        ])
+        .await;
+        let shown = text(&view, "SELECT place, n, extra FROM t ORDER BY n").await;
+        let expected = [
+            "+-------+-----+-------+",
+            "| place | n   | extra |",
+            "+-------+-----+-------+",
+            "| old   | 1.0 |       |",
+            "| new   | 2.5 | 9     |",
+            "+-------+-----+-------+",
+        ];
+        assert_eq!(shown, expected.join("\n"));
+    }
+
+    #[tokio::test]
+    async fn a_wrong_name_gets_the_list_of_tables() {
+        let view = view(two_days()).await;
+        let message = error(&view, "SELECT * FROM t_2h").await.to_string();
+        assert_eq!(message, "there is no table `t_2h`; the lake has other, t_1h, ref.labs");
+        let column = error(&view, "SELECT nn FROM t_1h").await;
+        assert!(matches!(column, LakeViewError::Sql(_)), "{column:?}");
+        let shown = text(&view, "SHOW TABLES").await;
+        assert!(shown.contains("t_1h") && shown.contains("dead_letters"), "{shown}");
+        assert_eq!(
+            number(&view, "WITH a AS (SELECT n FROM t_1h) SELECT max(n) FROM a").await,
+            1_000_000
+        );
+    }
+
+    #[tokio::test]
+    async fn nothing_but_queries_is_accepted() {
+        let view = view(two_days()).await;
+        for sql in [
+            "CREATE TABLE a AS SELECT 1",
+            "CREATE EXTERNAL TABLE a STORED AS CSV LOCATION '/etc/passwd'",
+            "INSERT INTO t_1h VALUES ('x', 1)",
+            "DELETE FROM t_1h",
+            "DROP TABLE t_1h",
+            "COPY t_1h TO '/tmp/x.csv'",
+            "SET datafusion.execution.batch_size = 1",
+            "SELECT 1; SELECT 2",
+            "SELECT * FROM '/etc/passwd'",
+            "",
+        ] {
+            error(&view, sql).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_damaged_object_is_named() {
+        let objects = lake(two_days()).await;
+        let path = Path::from("some/lake/tables/t_1h/date=2026-03-04/day-r0.parquet");
+        objects.put(&path, PutPayload::from_static(b"PAR1 not all of it PAR1")).await.unwrap();
+        let view = LakeView::open(objects, &Path::from("some/lake"), Vec::new()).await.unwrap();
+        let damaged = error(&view, "SELECT * FROM t_1h").await;
+        assert!(matches!(damaged, LakeViewError::Object(_)), "{damaged:?}");
+        let whole = format!("{:#}", anyhow::Error::from(damaged));
+        assert!(whole.contains("date=2026-03-04/day-r0.parquet"), "{whole}");
+        assert_eq!(number(&view, "SELECT n FROM other").await, 1);
+    }
+
+    #[tokio::test]
+    async fn an_empty_lake_says_so() {
+        assert!(view(Vec::new()).await.is_empty());
+        assert!(!view(two_days()).await.is_empty());
+    }
+}
