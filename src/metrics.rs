@@ -1,1 +1,52 @@
 //! Every metric's name, unit and labels.
+//!
+//! Sinks and sources count under names of their own stage, listed here too; all of them appear at
+//! `/metrics` in the Prometheus text form.
+
+use metrics::{Unit, describe_counter, describe_gauge};
+
+/// Records read, by what became of them: label `fate` (`counted`, `late`, `repeated`,
+/// `dead_letter`, `other`).
+pub const RECORDS: &str = "turnaround_records_total";
+/// Fields of events that were not known and were ignored.
+pub const UNKNOWN_FIELDS: &str = "turnaround_unknown_fields_total";
+/// Objects written to the lake.
+pub const OBJECTS: &str = "turnaround_lake_objects_total";
+/// Bytes written to the lake.
+pub const OBJECT_BYTES: &str = "turnaround_lake_bytes_total";
+/// Windows that have fired, by label `table`.
+pub const WINDOWS: &str = "turnaround_windows_total";
+/// How far the job's watermark trails the clock.
+pub const WATERMARK_LAG: &str = "turnaround_watermark_lag_seconds";
+/// The job's watermark as seconds since the Unix epoch.
+pub const WATERMARK: &str = "turnaround_watermark_seconds";
+/// Bytes held for open windows.
+pub const STATE: &str = "turnaround_state_bytes";
+/// Pipelines that were stopped by an error.
+pub const STOPPED: &str = "turnaround_pipelines_stopped";
+
+/// Tells the recorder what the metrics are.
+pub fn describe() {
+    describe_counter!(RECORDS, Unit::Count, "records read, by what became of them");
+    describe_counter!(UNKNOWN_FIELDS, Unit::Count, "fields that were not known and were ignored");
+    describe_counter!(OBJECTS, Unit::Count, "objects written to the lake");
+    describe_counter!(OBJECT_BYTES, Unit::Bytes, "bytes written to the lake");
+    describe_counter!(WINDOWS, Unit::Count, "windows that have fired, by table");
+    describe_gauge!(WATERMARK_LAG, Unit::Seconds, "how far the watermark trails the clock");
+    describe_gauge!(WATERMARK, Unit::Seconds, "the watermark, since the Unix epoch");
+    describe_gauge!(STATE, Unit::Bytes, "bytes held for open windows");
+    describe_gauge!(STOPPED, Unit::Count, "pipelines that were stopped by an error");
+    describe_counter!(
+        "turnaround_source_records_total",
+        Unit::Count,
+        "records delivered by Kafka, by partition"
+    );
+    describe_gauge!(
+        "turnaround_consumer_lag",
+        Unit::Count,
+        "records between position and end, by partition"
+    );
+    describe_gauge!("turnaround_source_paused", Unit::Count, "1 while a partition is paused");
+    describe_counter!("turnaround_cards_total", Unit::Count, "cards, by outcome");
+    describe_counter!("turnaround_card_retries_total", Unit::Count, "posts that were tried again");
+}

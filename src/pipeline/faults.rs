@@ -99,7 +99,8 @@ fn position_of(text: &str, word: &str) -> Option<Position> {
         let after = text[at + word.len()..].chars().next().is_some_and(is_name);
         if !before && !after {
             let line = text[..at].matches('\n').count() + 1;
-            let column = text[..at].rsplit('\n').next().map_or(0, |start| start.chars().count()) + 1;
+            let column =
+                text[..at].rsplit('\n').next().map_or(0, |start| start.chars().count()) + 1;
             return Some(Position {
                 line: u32::try_from(line).ok()?,
                 column: u32::try_from(column).ok()?,

@@ -116,6 +116,7 @@ impl Engine {
         for (table, tally) in self.tables.iter_mut().zip(&partial.tallies) {
             table.tally.counted += tally.counted;
             table.tally.late += tally.late;
+            table.tally.other += tally.other;
         }
         for cells in partial.cells {
             let numbers: Vec<u32> = (0..cells.keys.len() as u32)

@@ -36,10 +36,8 @@ pub struct RelationRows {
     pub watermark_before: Int64Array,
     /// The event that each row came from, by its place in the batch.
     pub source_row: UInt32Array,
-    /// The lab of each row.
-    pub lab: StringArray,
-    /// How many events the batch held.
-    pub events: usize,
+    /// The lab of each row, where a calendar asks for it.
+    pub lab: Option<StringArray>,
 }
 
 /// Where rows go in time.
@@ -134,6 +132,8 @@ pub struct Tally {
     pub counted: u64,
     /// Events that were of the table's kind and missed every window.
     pub late: u64,
+    /// Events that were not of the table's kind.
+    pub other: u64,
 }
 
 /// What one batch of events gives to one family.
@@ -147,6 +147,8 @@ pub struct Partial {
     pub tallies: Vec<Tally>,
     /// Per table: the events (by place in the batch) that came too late for it.
     pub late_events: Vec<Vec<u32>>,
+    /// By event: whether at least one table counts it.
+    pub counted_events: Vec<bool>,
 }
 
 /// The fate of a batch's events in each table of a family, by event.
@@ -170,9 +172,9 @@ pub fn partial(
     query: &Query,
     family: &Family,
     inputs: &[RelationRows],
+    events: usize,
     executor: &Executor,
 ) -> Result<Partial> {
-    let events = inputs.first().map_or(0, |input| input.events);
     let tables = family.tables();
     let mut fates = Fates {
         counted: vec![vec![false; events]; tables],
@@ -211,13 +213,22 @@ pub fn partial(
 
 impl Fates {
     fn settle(self, out: &mut Partial) {
+        out.counted_events = vec![false; self.counted.first().map_or(0, Vec::len)];
         for (counted, late) in self.counted.iter().zip(self.late) {
-            let late_events: Vec<u32> = (0..late.len())
-                .filter(|event| late[*event] && !counted[*event])
-                .map(|event| event as u32)
-                .collect();
-            let counted = counted.iter().filter(|counted| **counted).count() as u64;
-            out.tallies.push(Tally { counted, late: late_events.len() as u64 });
+            let mut tally = Tally::default();
+            let mut late_events = Vec::new();
+            for (event, counts) in counted.iter().enumerate() {
+                out.counted_events[event] |= counts;
+                if *counts {
+                    tally.counted += 1;
+                } else if late[event] {
+                    tally.late += 1;
+                    late_events.push(event as u32);
+                } else {
+                    tally.other += 1;
+                }
+            }
+            out.tallies.push(tally);
             out.late_events.push(late_events);
         }
     }
@@ -241,12 +252,14 @@ pub fn branch_rows(
         return Ok(None);
     }
     let rows = input.project(&branch.columns)?;
-    let beside: Vec<ArrayRef> = vec![
+    let mut beside: Vec<ArrayRef> = vec![
         Arc::new(input.time.clone()),
         Arc::new(input.watermark_before.clone()),
         Arc::new(input.source_row.clone()),
-        Arc::new(input.lab.clone()),
     ];
+    if let Some(lab) = &input.lab {
+        beside.push(Arc::new(lab.clone()));
+    }
     Ok(Some(branch.chain.evaluate(rows, beside)?))
 }
 
@@ -266,9 +279,23 @@ impl RelationRows {
                 .as_primitive::<Int64Type>()
                 .clone(),
             source_row: filter(&self.source_row, keep)?.as_primitive::<UInt32Type>().clone(),
-            lab: filter(&self.lab, keep)?.as_string::<i32>().clone(),
-            events: self.events,
+            lab: match &self.lab {
+                Some(lab) => Some(filter(lab, keep)?.as_string::<i32>().clone()),
+                None => None,
+            },
         })
+    }
+
+    /// A run of the rows.
+    pub fn slice(&self, start: usize, length: usize) -> RelationRows {
+        RelationRows {
+            relation: Arc::clone(&self.relation),
+            rows: self.rows.slice(start, length),
+            time: self.time.slice(start, length),
+            watermark_before: self.watermark_before.slice(start, length),
+            source_row: self.source_row.slice(start, length),
+            lab: self.lab.as_ref().map(|lab| lab.slice(start, length)),
+        }
     }
 }
 
@@ -297,6 +324,11 @@ pub fn project_by_place(rows: &RecordBatch, columns: &[usize]) -> Result<RecordB
 /// the relation's whole schema.
 pub const PLACES: &str = "places";
 
+/// A row's lab; empty when there is none.
+fn lab_of(labs: Option<&StringArray>, row: usize) -> &str {
+    labs.filter(|labs| labs.is_valid(row)).map_or("", |labs| labs.value(row))
+}
+
 /// Finds each row's slice, notes its event's fate, and drops rows that missed every window.
 fn place(
     family: &Family,
@@ -307,14 +339,14 @@ fn place(
     let time = beside[0].as_primitive::<Int64Type>();
     let watermark = beside[1].as_primitive::<Int64Type>();
     let source = beside[2].as_primitive::<UInt32Type>();
-    let lab = beside[3].as_string::<i32>();
+    let labs = beside.get(3).map(|lab| lab.as_string::<i32>());
     let mut placer = Placer::new(family);
     let mut slices = Vec::with_capacity(rows.num_rows());
     let mut kept = 0;
     let mut keep = vec![true; rows.num_rows()];
     for row in 0..rows.num_rows() {
         let (time, watermark) = (time.value(row), watermark.value(row));
-        let lab = if lab.is_valid(row) { lab.value(row) } else { "" };
+        let lab = lab_of(labs, row);
         let event = source.value(row) as usize;
         match placer.slice(time, watermark, lab, event, fates) {
             Some(slice) => {
@@ -344,7 +376,7 @@ fn by_slice(
         let slices: Vec<Option<SliceKey>> = (0..input.rows.num_rows())
             .map(|row| {
                 let event = input.source_row.value(row) as usize;
-                let lab = if input.lab.is_valid(row) { input.lab.value(row) } else { "" };
+                let lab = lab_of(input.lab.as_ref(), row);
                 let (time, watermark) = (input.time.value(row), input.watermark_before.value(row));
                 placer.slice(time, watermark, lab, event, fates)
             })

@@ -11,6 +11,7 @@ use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::aggregates::{AggregateExec, AggregateInputMode};
 use datafusion::physical_plan::displayable;
+use datafusion::physical_plan::execution_plan::{ChildrenPropertiesMode, ReplaceChildrenOptions};
 use datafusion::physical_plan::filter::FilterExec;
 use datafusion::physical_plan::joins::HashJoinExec;
 use datafusion::physical_plan::projection::ProjectionExec;
@@ -229,7 +230,8 @@ fn with_leaf(
     if children.is_empty() {
         return Ok(Arc::clone(plan));
     }
-    Arc::clone(plan).with_new_children(children)
+    let options = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
+    Arc::clone(plan).replace_children(children, options)
 }
 
 /// Why a plan's rows over two batches are not the rows over each put together; none if they are.
@@ -275,7 +277,10 @@ impl Incremental {
     pub fn keeps_order(&self, columns: &[usize]) -> bool {
         let Above::Chain(chain) = &self.above else { return false };
         columns.len() == self.group_exprs.len()
-            && columns.iter().enumerate().all(|(place, column)| chain.source(*column) == Some(place))
+            && columns
+                .iter()
+                .enumerate()
+                .all(|(place, column)| chain.source(*column) == Some(place))
     }
 }
 

@@ -1,0 +1,317 @@
+//! What is filed beside the tables: the archive of events, late rows, dead letters.
+//!
+//! Rows are filed under a date and cut into objects where the partition's offsets or its watermark
+//! cross a mark, so that the objects are a function of the input alone.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::array::{
+    ArrayRef, BinaryArray, BooleanArray, Date32Array, Int32Array, Int64Array, RecordBatch,
+    StringArray, TimestampMicrosecondArray, UInt32Array,
+};
+use arrow::compute::{concat_batches, filter_record_batch, sort_to_indices, take_record_batch};
+use arrow::datatypes::{DataType, Field, Schema};
+use chrono::NaiveDate;
+use datafusion::common::Result;
+
+use super::judge::Judged;
+use super::work::{LateRows, event_times};
+use crate::flow::event::timestamp_type;
+use crate::flow::lake_key::Section;
+use crate::flow::{DeadLetter, EventBatch, Partition, Span, Timestamp};
+use crate::sql::output::epoch_day;
+
+/// Offsets per object at most: some 20 MiB of events in memory.
+const OFFSETS_PER_OBJECT: i64 = 65_536;
+/// Event time per object at most, so that a slow feed is archived within the hour.
+const TIME_PER_OBJECT: Span = Span::HOUR;
+
+/// Where an object is cut: offsets and watermark in units of their marks. Rises with the offset.
+pub type Cut = (i64, i64);
+
+/// Rows of one object, or a part of it.
+pub struct FiledPart {
+    /// The section of the lake.
+    pub section: Section,
+    /// The date.
+    pub date: NaiveDate,
+    /// The object within the date.
+    pub cut: Cut,
+    /// The first offset.
+    pub first: i64,
+    /// The last offset.
+    pub last: i64,
+    /// The rows.
+    pub rows: RecordBatch,
+}
+
+/// What one batch files.
+pub struct Filed {
+    /// The parts.
+    pub parts: Vec<FiledPart>,
+    /// The cut at the batch's end: what is cut before it is complete.
+    pub reached: Cut,
+}
+
+/// What is filed and how.
+#[derive(Clone, Copy, Debug)]
+pub struct Filing {
+    /// Whether events are archived.
+    pub archive: bool,
+    /// Whether records bear times of their own; a file's lines do not, and the run's clock must
+    /// not reach an object.
+    pub record_times: bool,
+}
+
+fn cut_of(offset: i64, watermark: i64) -> Cut {
+    let hour =
+        if watermark == i64::MIN { i64::MIN } else { watermark.div_euclid(TIME_PER_OBJECT.0) };
+    (offset.div_euclid(OFFSETS_PER_OBJECT), hour)
+}
+
+/// The rows that a judged batch files.
+pub fn file(judged: &Judged, late: &[LateRows], filing: Filing) -> Result<Filed> {
+    let mut parts = Vec::new();
+    let partition = &judged.events.partition;
+    if filing.archive {
+        parts.extend(archive(judged, filing)?);
+    }
+    for rows in late {
+        parts.extend(late_rows(judged, rows, filing)?);
+    }
+    if !judged.dead_letters.is_empty() {
+        parts.extend(dead_letters(partition, &judged.dead_letters, filing)?);
+    }
+    let last = |events: &EventBatch| events.offsets.last().copied();
+    let last_letter = judged.dead_letters.last().map(|(letter, _)| letter.offset);
+    let last = last(&judged.events).max(last(&judged.repeated)).max(last_letter).unwrap_or(0);
+    Ok(Filed { parts, reached: cut_of(last, judged.watermark.0) })
+}
+
+/// Topic, partition, offset and record time of events.
+fn positions(
+    partition: &Partition,
+    offsets: &[i64],
+    record_times: impl Iterator<Item = Option<i64>>,
+) -> (Vec<Field>, Vec<ArrayRef>) {
+    let fields = vec![
+        Field::new("topic", DataType::Utf8, true),
+        Field::new("partition", DataType::Int32, true),
+        Field::new("offset", DataType::Int64, true),
+        Field::new("record_time", timestamp_type(), true),
+    ];
+    let times: TimestampMicrosecondArray = record_times.collect();
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(StringArray::from_iter_values(offsets.iter().map(|_| &*partition.topic))),
+        Arc::new(Int32Array::from_value(partition.index, offsets.len())),
+        Arc::new(Int64Array::from(offsets.to_vec())),
+        Arc::new(times.with_timezone("UTC")),
+    ];
+    (fields, columns)
+}
+
+fn record_times(
+    events: &EventBatch,
+    filing: Filing,
+) -> impl Iterator<Item = Option<i64>> + use<'_> {
+    events.record_times.iter().map(move |time| filing.record_times.then_some(time.0))
+}
+
+fn batch(fields: Vec<Field>, columns: Vec<ArrayRef>) -> Result<RecordBatch> {
+    Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?)
+}
+
+fn archive(judged: &Judged, filing: Filing) -> Result<Vec<FiledPart>> {
+    let of = |events: &EventBatch, disposition: &str| -> Result<RecordBatch> {
+        let (mut fields, mut columns) =
+            positions(&events.partition, &events.offsets, record_times(events, filing));
+        fields.extend(events.rows.schema().fields().iter().map(|field| field.as_ref().clone()));
+        columns.extend(events.rows.columns().iter().map(Arc::clone));
+        fields.push(Field::new("disposition", DataType::Utf8, true));
+        let count = events.rows.num_rows();
+        columns.push(Arc::new(StringArray::from_iter_values((0..count).map(|_| disposition))));
+        batch(fields, columns)
+    };
+    let mut rows = of(&judged.events, "accepted")?;
+    let mut offsets = judged.events.offsets.clone();
+    let mut watermarks = judged.watermark_before.values().to_vec();
+    let mut times = times_of(&judged.events);
+    if judged.repeated.rows.num_rows() > 0 {
+        let repeated = of(&judged.repeated, "repeated")?;
+        rows = concat_batches(&rows.schema(), [&rows, &repeated])?;
+        offsets.extend(&judged.repeated.offsets);
+        watermarks.extend(judged.repeated_watermark.values());
+        times.extend(times_of(&judged.repeated));
+        let order = sort_to_indices(&Int64Array::from(offsets.clone()), None, None)?;
+        rows = take_record_batch(&rows, &order)?;
+        let pick = |values: &[i64]| order.values().iter().map(|i| values[*i as usize]).collect();
+        (offsets, watermarks, times) = (pick(&offsets), pick(&watermarks), pick(&times));
+    }
+    divide(Section::Events, rows, &offsets, &watermarks, &times)
+}
+
+fn times_of(events: &EventBatch) -> Vec<i64> {
+    event_times(&events.rows).map_or_else(Vec::new, |times| times.values().to_vec())
+}
+
+fn late_rows(judged: &Judged, late: &LateRows, filing: Filing) -> Result<Vec<FiledPart>> {
+    let events = &judged.events;
+    let places = UInt32Array::from(late.events.clone());
+    let picked = take_record_batch(&events.rows, &places)?;
+    let pick = |values: &[i64]| -> Vec<i64> {
+        late.events.iter().map(|event| values[*event as usize]).collect()
+    };
+    let offsets = pick(&events.offsets);
+    let watermarks = pick(judged.watermark_before.values());
+    let times = pick(&times_of(events));
+    let record = late
+        .events
+        .iter()
+        .map(|event| filing.record_times.then(|| events.record_times[*event as usize].0));
+    let count = offsets.len();
+    let mut fields = vec![Field::new("table_name", DataType::Utf8, true)];
+    let names = StringArray::from_iter_values((0..count).map(|_| &*late.table));
+    let mut columns: Vec<ArrayRef> = vec![Arc::new(names)];
+    let (position_fields, position_columns) = positions(&events.partition, &offsets, record);
+    fields.extend(position_fields);
+    columns.extend(position_columns);
+    fields.push(Field::new("watermark", timestamp_type(), true));
+    let marks = TimestampMicrosecondArray::from(watermarks.clone()).with_timezone("UTC");
+    columns.push(Arc::new(marks));
+    fields.extend(picked.schema().fields().iter().map(|field| field.as_ref().clone()));
+    columns.extend(picked.columns().iter().map(Arc::clone));
+    divide(Section::Late, batch(fields, columns)?, &offsets, &watermarks, &times)
+}
+
+fn dead_letters(
+    partition: &Partition,
+    letters: &[(DeadLetter, Timestamp)],
+    filing: Filing,
+) -> Result<Vec<FiledPart>> {
+    let offsets: Vec<i64> = letters.iter().map(|(letter, _)| letter.offset).collect();
+    let watermarks: Vec<i64> = letters.iter().map(|(_, watermark)| watermark.0).collect();
+    let record =
+        letters.iter().map(|(letter, _)| filing.record_times.then_some(letter.record_time.0));
+    let (mut fields, mut columns) = positions(partition, &offsets, record);
+    fields.push(Field::new("reason", DataType::Utf8, true));
+    let reasons = letters.iter().map(|(letter, _)| letter.reason.as_str());
+    columns.push(Arc::new(StringArray::from_iter_values(reasons)));
+    fields.push(Field::new("detail", DataType::Utf8, true));
+    let details = letters.iter().map(|(letter, _)| letter.detail.as_str());
+    columns.push(Arc::new(StringArray::from_iter_values(details)));
+    fields.push(Field::new("bytes", DataType::Binary, true));
+    let bytes = letters.iter().map(|(letter, _)| letter.bytes.as_ref());
+    columns.push(Arc::new(BinaryArray::from_iter_values(bytes)));
+    // Filed under the record's own day, else under the day that its partition had reached.
+    let times: Vec<i64> = letters
+        .iter()
+        .map(|(letter, watermark)| match (filing.record_times, *watermark) {
+            (true, _) => letter.record_time.0,
+            (false, Timestamp::MIN) => 0,
+            (false, watermark) => watermark.0,
+        })
+        .collect();
+    divide(Section::DeadLetters, batch(fields, columns)?, &offsets, &watermarks, &times)
+}
+
+/// Rows by cut and date, each part with the date as its last column.
+fn divide(
+    section: Section,
+    rows: RecordBatch,
+    offsets: &[i64],
+    watermarks: &[i64],
+    times: &[i64],
+) -> Result<Vec<FiledPart>> {
+    let days: Vec<i32> = times.iter().map(|time| day_of(*time)).collect();
+    let keys: Vec<(Cut, i32)> = offsets
+        .iter()
+        .zip(watermarks)
+        .zip(&days)
+        .map(|((offset, watermark), day)| (cut_of(*offset, *watermark), *day))
+        .collect();
+    let mut fields: Vec<Field> =
+        rows.schema().fields().iter().map(|field| field.as_ref().clone()).collect();
+    fields.push(Field::new("date", DataType::Date32, true));
+    let mut columns = rows.columns().to_vec();
+    columns.push(Arc::new(Date32Array::from(days)));
+    let rows = batch(fields, columns)?;
+    let mut distinct = keys.clone();
+    distinct.sort_unstable();
+    distinct.dedup();
+    let parts = distinct.iter().map(|(cut, day)| {
+        let mine: Vec<bool> = keys.iter().map(|key| key == &(*cut, *day)).collect();
+        let of_part = || offsets.iter().zip(&mine).filter(|(_, mine)| **mine).map(|(o, _)| *o);
+        let (first, last) = (of_part().min().unwrap_or(0), of_part().max().unwrap_or(0));
+        let date = Timestamp(i64::from(*day).saturating_mul(Span::DAY.0)).date();
+        let rows = if distinct.len() == 1 {
+            rows.clone()
+        } else {
+            filter_record_batch(&rows, &BooleanArray::from(mine))?
+        };
+        Ok(FiledPart { section, date, cut: *cut, first, last, rows })
+    });
+    parts.collect()
+}
+
+fn day_of(time: i64) -> i32 {
+    epoch_day(Timestamp(time).date())
+}
+
+/// Parts that wait for the rest of their object, by section, object and date.
+#[derive(Default)]
+pub struct Cabinet {
+    waiting: BTreeMap<(Section, Cut, NaiveDate), Folder>,
+}
+
+/// What waits for one object.
+#[derive(Default)]
+pub struct Folder {
+    /// The rows so far.
+    pub rows: Vec<RecordBatch>,
+    /// The first offset.
+    pub first: i64,
+    /// The last offset.
+    pub last: i64,
+}
+
+/// An object that is complete.
+pub struct Complete {
+    /// The section of the lake.
+    pub section: Section,
+    /// The date.
+    pub date: NaiveDate,
+    /// Its rows and offsets.
+    pub folder: Folder,
+}
+
+impl Cabinet {
+    /// Takes in what a batch files; gives the objects that are complete.
+    pub fn add(&mut self, filed: Filed) -> Vec<Complete> {
+        for part in filed.parts {
+            let key = (part.section, part.cut, part.date);
+            let folder = self.waiting.entry(key).or_insert_with(|| Folder {
+                rows: Vec::new(),
+                first: part.first,
+                last: part.last,
+            });
+            folder.first = folder.first.min(part.first);
+            folder.last = folder.last.max(part.last);
+            folder.rows.push(part.rows);
+        }
+        let done: Vec<_> =
+            self.waiting.keys().filter(|(_, cut, _)| *cut < filed.reached).copied().collect();
+        done.into_iter().filter_map(|key| self.take(key)).collect()
+    }
+
+    /// Every object: the input has ended.
+    pub fn finish(&mut self) -> Vec<Complete> {
+        let keys: Vec<_> = self.waiting.keys().copied().collect();
+        keys.into_iter().filter_map(|key| self.take(key)).collect()
+    }
+
+    fn take(&mut self, key: (Section, Cut, NaiveDate)) -> Option<Complete> {
+        let folder = self.waiting.remove(&key)?;
+        Some(Complete { section: key.0, date: key.2, folder })
+    }
+}

@@ -1,0 +1,65 @@
+//! How far a run has come, for progress bars, health and the summary.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+
+use super::work::Counts;
+use crate::flow::Timestamp;
+use crate::sql::partial::Tally;
+
+/// Shared between the loop and those who watch it.
+#[derive(Debug, Default)]
+pub struct Progress {
+    /// Records worked on.
+    pub records: AtomicU64,
+    /// What the source has delivered, in its own unit.
+    pub done: AtomicU64,
+    /// What the source will deliver, 0 when unknown.
+    pub total: AtomicU64,
+    /// The job's watermark, microseconds.
+    pub watermark: AtomicI64,
+    /// Whether the loop runs and no pipeline is stopped.
+    pub ready: AtomicBool,
+    /// Why it is not ready.
+    pub trouble: Mutex<Option<String>>,
+}
+
+impl Progress {
+    /// Notes trouble: the run is not ready any more.
+    pub fn trouble(&self, what: &str) {
+        self.ready.store(false, Ordering::Relaxed);
+        if let Ok(mut trouble) = self.trouble.lock() {
+            *trouble = Some(what.to_owned());
+        }
+    }
+}
+
+/// What a run has done.
+#[derive(Clone, Debug, Default)]
+pub struct Summary {
+    /// What became of the records.
+    pub counts: Counts,
+    /// What became of the events, by table.
+    pub tables: BTreeMap<String, Tally>,
+    /// Objects written.
+    pub objects: u64,
+    /// Bytes written.
+    pub bytes: u64,
+    /// Cards made, also those that were not posted.
+    pub cards: u64,
+    /// Cards delivered to a webhook.
+    pub delivered: u64,
+    /// Cards that could not be delivered before the end, by title.
+    pub undelivered: Vec<String>,
+    /// The largest event time.
+    pub largest: Option<Timestamp>,
+    /// Clock time the run took.
+    pub seconds: f64,
+    /// Whether it was asked to stop.
+    pub interrupted: bool,
+    /// The pipelines that were stopped, with the reason.
+    pub stopped: BTreeMap<String, String>,
+    /// The last cards made: title and what became of each.
+    pub last_cards: Vec<(String, String)>,
+}

@@ -1,0 +1,76 @@
+//! Runs the source on a task of its own, so that the loop may stop waiting for it at any time.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use super::RunError;
+use super::progress::Progress;
+use crate::flow::{Offset, Partition};
+use crate::source::{Source, SourceError, SourceEvent};
+
+/// Source events between the source and the loop: the source has queues of its own.
+const EVENTS_AHEAD: usize = 2;
+/// Positions to commit that wait for the source: only the latest of a partition matters.
+const COMMITS_AHEAD: usize = 64;
+
+/// The source's end of the loop.
+pub struct Pump {
+    events: mpsc::Receiver<Result<SourceEvent, SourceError>>,
+    commits: mpsc::Sender<(Arc<Partition>, i64)>,
+    task: JoinHandle<()>,
+}
+
+impl Pump {
+    /// Starts to read.
+    pub fn start(mut source: Box<dyn Source>, progress: Arc<Progress>) -> Pump {
+        let (sender, events) = mpsc::channel(EVENTS_AHEAD);
+        let (commits, mut to_commit) = mpsc::channel::<(Arc<Partition>, i64)>(COMMITS_AHEAD);
+        let task = tokio::spawn(async move {
+            loop {
+                let event = source.next().await;
+                if let Some(far) = source.progress() {
+                    progress.done.store(far.done, Ordering::Relaxed);
+                    progress.total.store(far.total.unwrap_or(0), Ordering::Relaxed);
+                }
+                while let Ok((partition, next)) = to_commit.try_recv() {
+                    source.commit(&partition, Offset(next));
+                }
+                let last = matches!(event, Ok(SourceEvent::End) | Err(_));
+                if sender.send(event).await.is_err() || last {
+                    return;
+                }
+            }
+        });
+        Pump { events, commits, task }
+    }
+
+    /// The next event; safe to stop waiting for.
+    pub async fn next(&mut self) -> Result<SourceEvent, RunError> {
+        match self.events.recv().await {
+            Some(event) => Ok(event?),
+            None => Ok(SourceEvent::End),
+        }
+    }
+
+    /// Tells the source that everything before `next` has been worked on. Advisory: when the queue
+    /// is full the position is left to a later one.
+    pub fn commit(&self, partition: &Arc<Partition>, next: i64) {
+        if self.commits.try_send((Arc::clone(partition), next)).is_err() {
+            tracing::trace!(%partition, next, "position not noted: the source is behind");
+        }
+    }
+
+    /// Stops reading.
+    pub async fn stop(self) {
+        drop(self.events);
+        self.task.abort();
+        if let Err(error) = self.task.await
+            && error.is_panic()
+        {
+            tracing::error!("the source panicked");
+        }
+    }
+}

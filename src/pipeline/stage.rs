@@ -1,0 +1,315 @@
+//! The end of the loop: collects what was worked out, fires windows, settles days, makes cards,
+//! and hands everything to the lake.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::RunError;
+use super::build::Plan;
+use super::deliver::{Delivery, by_window};
+use super::filed::Cabinet;
+use super::progress::{Progress, Summary};
+use super::tables::Tables;
+use super::work::{Counts, Worked};
+use crate::clock::Clock;
+use crate::flow::{OutputBatch, Partition, Timestamp};
+use crate::metrics as names;
+use crate::sink::teams::AlertSink;
+use crate::sink::teams::book::Observation;
+use crate::window::JobWatermark;
+
+/// Cards that the summary names.
+const CARDS_NAMED: usize = 50;
+
+/// What a run holds between batches.
+pub struct Stage {
+    plan: Arc<Plan>,
+    tables: Vec<Option<Tables>>,
+    cabinets: BTreeMap<Arc<Partition>, Cabinet>,
+    watermark: JobWatermark,
+    advanced_to: Timestamp,
+    largest: Timestamp,
+    delivery: Delivery,
+    alerts: AlertSink,
+    clock: Arc<dyn Clock>,
+    once: bool,
+    interrupted: bool,
+    counts: Counts,
+    cards: u64,
+    last_cards: Vec<(String, String)>,
+    failed: BTreeMap<String, String>,
+}
+
+impl Stage {
+    /// A run that has seen nothing.
+    pub fn new(
+        plan: Arc<Plan>,
+        partitions: &[Arc<Partition>],
+        delivery: Delivery,
+        alerts: AlertSink,
+        clock: Arc<dyn Clock>,
+        once: bool,
+    ) -> Result<Stage, RunError> {
+        let tables = plan.pipelines.iter().map(|pipeline| {
+            let tables = Tables::new(&plan, pipeline);
+            tables.map(Some).map_err(|source| super::failed(&pipeline.spec.name, source))
+        });
+        Ok(Stage {
+            tables: tables.collect::<Result<_, _>>()?,
+            plan,
+            cabinets: BTreeMap::new(),
+            watermark: JobWatermark::new(partitions),
+            advanced_to: Timestamp::MIN,
+            largest: Timestamp::MIN,
+            delivery,
+            alerts,
+            clock,
+            once,
+            interrupted: false,
+            counts: Counts::default(),
+            cards: 0,
+            last_cards: Vec::new(),
+            failed: BTreeMap::new(),
+        })
+    }
+
+    /// Takes in one batch's results and does what its watermark makes due.
+    pub async fn collect(&mut self, worked: Worked, progress: &Progress) -> Result<(), RunError> {
+        self.count(&worked.counts);
+        self.largest = self.largest.max(worked.largest);
+        let cabinet = self.cabinets.entry(Arc::clone(&worked.partition)).or_default();
+        for object in cabinet.add(worked.filed) {
+            self.delivery.filed(&worked.partition, object).await?;
+        }
+        for (place, work) in worked.pipelines.into_iter().enumerate() {
+            match work {
+                Ok(work) => {
+                    if let Some(tables) = &mut self.tables[place] {
+                        tables.collect(work);
+                    }
+                }
+                Err(error) => self.fail(place, &error),
+            }
+        }
+        self.watermark.observe(&worked.partition, worked.watermark);
+        progress.records.store(self.counts.records, Ordering::Relaxed);
+        self.advance(self.watermark.current(), self.watermark.current()).await
+    }
+
+    /// Takes in the watermarks of idle partitions.
+    pub async fn moved(&mut self, moved: Vec<(Arc<Partition>, Timestamp)>) -> Result<(), RunError> {
+        for (partition, watermark) in moved {
+            self.watermark.observe(&partition, watermark);
+        }
+        self.advance(self.watermark.current(), self.watermark.current()).await
+    }
+
+    fn count(&mut self, counts: &Counts) {
+        let total = &mut self.counts;
+        total.records += counts.records;
+        total.counted += counts.counted;
+        total.late += counts.late;
+        total.repeated += counts.repeated;
+        total.dead_letters += counts.dead_letters;
+        total.unknown_fields += counts.unknown_fields;
+        let known = counts.counted + counts.late + counts.repeated + counts.dead_letters;
+        let fates = [
+            ("counted", counts.counted),
+            ("late", counts.late),
+            ("repeated", counts.repeated),
+            ("dead_letter", counts.dead_letters),
+            ("other", counts.records.saturating_sub(known)),
+        ];
+        for (fate, count) in fates {
+            metrics::counter!(names::RECORDS, "fate" => fate).increment(count);
+        }
+        metrics::counter!(names::UNKNOWN_FIELDS).increment(counts.unknown_fields);
+    }
+
+    /// Stops a pipeline loudly; the others go on.
+    fn fail(&mut self, place: usize, error: &dyn std::error::Error) {
+        let name = self.plan.pipelines[place].spec.name.clone();
+        tracing::error!(pipeline = %name, %error, "the pipeline is stopped");
+        self.tables[place] = None;
+        self.failed.entry(name).or_insert_with(|| error.to_string());
+    }
+
+    async fn advance(
+        &mut self,
+        watermark: Timestamp,
+        empty_until: Timestamp,
+    ) -> Result<(), RunError> {
+        if watermark <= self.advanced_to {
+            return Ok(());
+        }
+        self.advanced_to = watermark;
+        for place in 0..self.tables.len() {
+            let Some(tables) = &mut self.tables[place] else { continue };
+            let fired = tables.advance(watermark, empty_until);
+            let settled = fired.and_then(|fired| Ok((fired, tables.settle(watermark)?)));
+            let (fired, settled) = match settled {
+                Ok(both) => both,
+                Err(error) => {
+                    self.fail(place, &error);
+                    continue;
+                }
+            };
+            for batch in &fired {
+                let windows = batch.windows.len() as u64;
+                metrics::counter!(names::WINDOWS, "table" => batch.table.to_string())
+                    .increment(windows);
+                self.judge_rules(place, batch).await?;
+            }
+            if !self.once {
+                let done = |batch: &&OutputBatch| {
+                    let same = |day: &super::tables::Settled| {
+                        day.table == batch.table && day.date == batch.date
+                    };
+                    !settled.iter().any(same)
+                };
+                for batch in fired.iter().filter(done) {
+                    self.delivery.live(batch).await?;
+                }
+            }
+            let now = self.clock.now();
+            for day in settled {
+                self.delivery.settled(day, now).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Judges a table's rules over what fired, window by window.
+    async fn judge_rules(&mut self, place: usize, batch: &OutputBatch) -> Result<(), RunError> {
+        let plan = Arc::clone(&self.plan);
+        let pipeline = &plan.pipelines[place];
+        let Some(rules) = pipeline.rules.get(&*batch.table).filter(|rules| !rules.is_empty())
+        else {
+            return Ok(());
+        };
+        let overlapping = pipeline
+            .families
+            .iter()
+            .flat_map(|family| &family.outputs)
+            .any(|output| output.table == batch.table && !output.is_tile);
+        for (window, rows) in by_window(batch) {
+            let mut alert_rows = Vec::new();
+            for rule in rules {
+                let judged = rule.judge(&rows);
+                let judged = judged.map_err(|source| super::failed(&pipeline.spec.name, source))?;
+                let observed = self.alerts.observe(&Observation {
+                    rule: &rule.rule,
+                    table: &batch.table,
+                    rows: &rows,
+                    grain: &rule.grain,
+                    when: &judged.when,
+                    until: judged.until.as_ref(),
+                    window,
+                    overlapping,
+                    revision: batch.revision,
+                    figures: &rule.figures,
+                    units: &rule.units,
+                });
+                let observed = observed.map_err(|error| {
+                    let source = datafusion::error::DataFusionError::External(Box::new(error));
+                    super::failed(&pipeline.spec.name, source)
+                })?;
+                self.cards += observed.cards.len() as u64;
+                for made in &observed.cards {
+                    let fate = made.disposition.as_str().to_owned();
+                    self.last_cards.push((made.card.summary.clone(), fate));
+                }
+                if observed.rows.num_rows() > 0 {
+                    alert_rows.push(observed.rows);
+                }
+            }
+            let excess = self.last_cards.len().saturating_sub(CARDS_NAMED);
+            self.last_cards.drain(..excess);
+            if let Some(first) = alert_rows.first() {
+                let joined = arrow::compute::concat_batches(&first.schema(), &alert_rows);
+                let joined =
+                    joined.map_err(|error| super::failed(&pipeline.spec.name, error.into()))?;
+                self.delivery.alerts(batch, window, joined).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Timed work: sweeping, cards that quiet hours have held back, gauges.
+    pub async fn tick(&mut self, progress: &Progress) -> Result<(), RunError> {
+        let now = self.clock.now();
+        self.delivery.sweep(now).await?;
+        self.delivery.poll().await?;
+        self.alerts.tick();
+        let watermark = self.watermark.current();
+        if watermark > Timestamp::MIN && watermark < Timestamp::MAX {
+            progress.watermark.store(watermark.0, Ordering::Relaxed);
+            metrics::gauge!(names::WATERMARK).set(watermark.0 as f64 / 1e6);
+            metrics::gauge!(names::WATERMARK_LAG).set((now.0 - watermark.0) as f64 / 1e6);
+        }
+        let held: usize = self.tables.iter().flatten().map(Tables::size).sum();
+        metrics::gauge!(names::STATE).set(held as f64);
+        metrics::gauge!(names::STOPPED).set(self.stopped().len() as f64);
+        if let Some((pipeline, reason)) = self.stopped().first_key_value() {
+            progress.trouble(&format!("pipeline `{pipeline}` is stopped: {reason}"));
+        }
+        Ok(())
+    }
+
+    /// Notes that the run was asked to stop.
+    pub fn interrupted(&mut self) {
+        self.interrupted = true;
+    }
+
+    fn stopped(&self) -> BTreeMap<String, String> {
+        let conflicts = self.delivery.stopped.iter();
+        let mut all: BTreeMap<String, String> =
+            conflicts.map(|(name, error)| (name.clone(), error.to_string())).collect();
+        all.extend(self.failed.clone());
+        all
+    }
+
+    /// Ends the run. Where the input has ended every window that holds rows fires and every day
+    /// settles; where the run was stopped, what is open stays open and will be computed again from
+    /// the input.
+    pub async fn finish(
+        mut self,
+        empty_until: Option<Timestamp>,
+        patience: Duration,
+    ) -> Result<Summary, RunError> {
+        if self.once && !self.interrupted {
+            let until = empty_until.unwrap_or(self.largest);
+            self.advance(Timestamp::MAX, until).await?;
+            let cabinets = std::mem::take(&mut self.cabinets);
+            for (partition, mut cabinet) in cabinets {
+                for object in cabinet.finish() {
+                    self.delivery.filed(&partition, object).await?;
+                }
+            }
+        }
+        self.delivery.finish().await?;
+        if self.once && !self.interrupted {
+            self.delivery.sweep_all().await?;
+        }
+        let stopped = self.stopped();
+        let tables = self.tables.iter().flatten().flat_map(Tables::tallies);
+        let tables = tables.map(|(table, tally)| (table.to_string(), tally)).collect();
+        let report = self.alerts.drain(patience).await;
+        Ok(Summary {
+            counts: self.counts,
+            tables,
+            objects: self.delivery.objects,
+            bytes: self.delivery.bytes,
+            cards: self.cards,
+            delivered: report.delivered,
+            undelivered: report.undelivered,
+            largest: (self.largest > Timestamp::MIN).then_some(self.largest),
+            seconds: 0.0,
+            interrupted: self.interrupted,
+            stopped,
+            last_cards: self.last_cards,
+        })
+    }
+}

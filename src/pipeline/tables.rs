@@ -1,0 +1,245 @@
+//! A pipeline's tables as a run fills them: engines, row-level rows, and the days that have not
+//! settled.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Date32Array, RecordBatch, RecordBatchOptions};
+use arrow::compute::concat_batches;
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use chrono::{Days, NaiveDate};
+use datafusion::common::Result;
+
+use super::build::{PipelinePlan, Plan};
+use super::work::{FinalRows, MINUTE, PipelineWork};
+use crate::flow::{OutputBatch, Span, Timestamp, Window};
+use crate::sql::engine::Engine;
+use crate::sql::output::{OutputShape, epoch_day, sort_by};
+use crate::sql::partial::{Family, Tally};
+use crate::window::{DayBook, PaneGrid};
+
+/// One pipeline while it runs.
+pub struct Tables {
+    engines: Vec<Engine>,
+    row_level: Option<RowLevel>,
+    days: Vec<OpenDays>,
+    lateness: Span,
+}
+
+/// The days of one table that have not settled.
+struct OpenDays {
+    table: Arc<str>,
+    shape: Option<OutputShape>,
+    book: DayBook<RecordBatch>,
+}
+
+/// The rows of a row-level table that are not final yet.
+struct RowLevel {
+    table: Arc<str>,
+    schema: SchemaRef,
+    minute: PaneGrid,
+    waiting: BTreeMap<i64, Vec<FinalRows>>,
+    tally: Tally,
+}
+
+/// A day that has settled.
+pub struct Settled {
+    /// The table.
+    pub table: Arc<str>,
+    /// The day.
+    pub date: NaiveDate,
+    /// Its rows, sorted.
+    pub rows: RecordBatch,
+}
+
+/// When a row-level table's day settles: its end and the allowed lateness.
+pub fn settles_at(date: NaiveDate, lateness: Span) -> Timestamp {
+    let days = i64::from(epoch_day(date)) + 1;
+    Timestamp(days.saturating_mul(Span::DAY.0)).plus(lateness)
+}
+
+impl Tables {
+    /// The tables of a pipeline, empty.
+    pub fn new(plan: &Plan, pipeline: &PipelinePlan) -> Result<Tables> {
+        let engines = pipeline.engines(&plan.executor)?;
+        let row_level = pipeline.families.is_empty().then(|| RowLevel::new(pipeline));
+        let windowed = engines.iter().flat_map(Engine::outputs).map(|output| OpenDays {
+            table: Arc::clone(&output.table),
+            shape: Some(output.clone()),
+            book: DayBook::default(),
+        });
+        let mut days: Vec<OpenDays> = windowed.collect();
+        if let Some(rows) = &row_level {
+            let table = Arc::clone(&rows.table);
+            days.push(OpenDays { table, shape: None, book: DayBook::default() });
+        }
+        Ok(Tables { engines, row_level, days, lateness: pipeline.spec.allowed_lateness })
+    }
+
+    /// Takes in what one batch gave.
+    pub fn collect(&mut self, work: PipelineWork) {
+        for (engine, partial) in self.engines.iter_mut().zip(work.partials) {
+            engine.collect(partial);
+        }
+        if let Some(row_level) = &mut self.row_level {
+            row_level.tally.counted += work.tally.counted;
+            row_level.tally.late += work.tally.late;
+            row_level.tally.other += work.tally.other;
+            for rows in work.rows {
+                row_level.waiting.entry(rows.ready).or_default().push(rows);
+            }
+        }
+    }
+
+    /// Fires what is due; the rows are also kept until their days settle.
+    pub fn advance(
+        &mut self,
+        watermark: Timestamp,
+        empty_until: Timestamp,
+    ) -> Result<Vec<OutputBatch>> {
+        let mut fired = Vec::new();
+        for engine in &mut self.engines {
+            fired.extend(engine.advance(watermark, empty_until)?);
+        }
+        if let Some(row_level) = &mut self.row_level {
+            fired.extend(row_level.advance(watermark)?);
+        }
+        for batch in fired.iter().filter(|batch| batch.rows.num_rows() > 0) {
+            if let Some(days) = self.days.iter_mut().find(|days| days.table == batch.table) {
+                days.book.add(batch.date, batch.rows.clone());
+            }
+        }
+        Ok(fired)
+    }
+
+    /// Takes out the days that have settled.
+    pub fn settle(&mut self, watermark: Timestamp) -> Result<Vec<Settled>> {
+        let before: Vec<Option<NaiveDate>> =
+            self.days.iter().map(|days| self.settled_before(&days.table, watermark)).collect();
+        let mut settled = Vec::new();
+        for (days, before) in self.days.iter_mut().zip(before) {
+            let taken = match before {
+                Some(date) => days.book.settle_before(date),
+                None => days.book.settle_all(),
+            };
+            for (date, batches) in taken {
+                let rows = match &days.shape {
+                    Some(shape) => shape.join_day(&batches)?,
+                    None => join_rows(&batches)?,
+                };
+                settled.push(Settled { table: Arc::clone(&days.table), date, rows });
+            }
+        }
+        Ok(settled)
+    }
+
+    /// The date before which a table's days have settled; none when the input has ended.
+    fn settled_before(&self, table: &Arc<str>, watermark: Timestamp) -> Option<NaiveDate> {
+        if watermark == Timestamp::MAX {
+            return None;
+        }
+        if watermark == Timestamp::MIN {
+            return Some(NaiveDate::MIN);
+        }
+        let reached = watermark.minus(self.lateness);
+        for engine in &self.engines {
+            let place = engine.outputs().position(|output| output.table == *table);
+            match (place, engine.family().as_ref()) {
+                (Some(place), Family::Fixed { grid, shapes }) => {
+                    let shape = shapes[place];
+                    let behind = (shape.size - shape.slide).saturating_mul(grid.width().0);
+                    return Some(reached.minus(Span(behind)).date());
+                }
+                (Some(_), Family::Calendar(zones)) => {
+                    let starts = zones.calendars().iter();
+                    let open = starts.map(|zone| zone.period_of(reached).local_start.date());
+                    return open.min();
+                }
+                (None, _) => {}
+            }
+        }
+        Some(reached.minus(MINUTE).date())
+    }
+
+    /// Every table's name and what became of the events in it.
+    pub fn tallies(&self) -> Vec<(Arc<str>, Tally)> {
+        let windowed = self.engines.iter().flat_map(Engine::tallies);
+        let windowed = windowed.map(|(table, tally)| (Arc::clone(table), tally));
+        let rows = self.row_level.iter().map(|rows| (Arc::clone(&rows.table), rows.tally));
+        windowed.chain(rows).collect()
+    }
+
+    /// Bytes held for windows that are open.
+    pub fn size(&self) -> usize {
+        self.engines.iter().map(Engine::size).sum()
+    }
+}
+
+impl RowLevel {
+    fn new(pipeline: &PipelinePlan) -> RowLevel {
+        let mut fields: Vec<Field> =
+            pipeline.query.schema.fields().iter().map(|field| field.as_ref().clone()).collect();
+        fields.push(Field::new("date", DataType::Date32, false));
+        RowLevel {
+            table: pipeline.spec.name.as_str().into(),
+            schema: Arc::new(Schema::new(fields)),
+            minute: PaneGrid::over([MINUTE]),
+            waiting: BTreeMap::new(),
+            tally: Tally::default(),
+        }
+    }
+
+    /// The rows that are final, by the minute in which they became so and by date.
+    fn advance(&mut self, watermark: Timestamp) -> Result<Vec<OutputBatch>> {
+        let reached = self.minute.reached(watermark);
+        let later = self.waiting.split_off(&reached.saturating_add(1));
+        let due = std::mem::replace(&mut self.waiting, later);
+        let mut fired = Vec::new();
+        for (ready, parts) in due {
+            let mut by_date: BTreeMap<NaiveDate, Vec<RecordBatch>> = BTreeMap::new();
+            for part in parts {
+                for (date, rows) in self.by_date(&part)? {
+                    by_date.entry(date).or_default().push(rows);
+                }
+            }
+            let end = self.minute.start_of(ready);
+            let window = Window { start: self.minute.start_of(ready - 1), end };
+            for (date, batches) in by_date {
+                let rows = concat_batches(&self.schema, &batches)?;
+                let table = Arc::clone(&self.table);
+                fired.push(OutputBatch { table, date, windows: vec![window], revision: 0, rows });
+            }
+        }
+        Ok(fired)
+    }
+
+    /// Rows by UTC date, each with the date as its last column.
+    fn by_date(&self, part: &FinalRows) -> Result<Vec<(NaiveDate, RecordBatch)>> {
+        let dates: Vec<i32> =
+            part.time.values().iter().map(|time| epoch_day(Timestamp(*time).date())).collect();
+        let mut distinct = dates.clone();
+        distinct.sort_unstable();
+        distinct.dedup();
+        let mut columns = part.rows.columns().to_vec();
+        let options = RecordBatchOptions::new().with_row_count(Some(part.rows.num_rows()));
+        columns.push(Arc::new(Date32Array::from(dates.clone())) as ArrayRef);
+        let rows = RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options)?;
+        let days = distinct.into_iter().map(|day| {
+            let date = NaiveDate::default() + Days::new(u64::try_from(day).unwrap_or(0));
+            let mine: arrow::array::BooleanArray =
+                dates.iter().map(|held| Some(*held == day)).collect();
+            Ok((date, arrow::compute::filter_record_batch(&rows, &mine)?))
+        });
+        days.collect()
+    }
+}
+
+/// A row-level day's rows in one order that does not depend on how partitions interleaved.
+fn join_rows(batches: &[RecordBatch]) -> Result<RecordBatch> {
+    let Some(first) = batches.first() else {
+        return datafusion::common::internal_err!("a day without rows settled");
+    };
+    let joined = concat_batches(&first.schema(), batches)?;
+    let columns: Vec<usize> = (0..joined.num_columns()).collect();
+    sort_by(&joined, &columns)
+}

@@ -1,0 +1,314 @@
+//! What is done with a judged batch without looking at any other: relations, partial states,
+//! row-level rows, and the rows of archive, late and dead letters. Pure, so it runs on any core.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, AsArray, Int64Array, RecordBatch, RecordBatchOptions, UInt32Array,
+};
+use arrow::compute::take;
+use arrow::datatypes::{Int64Type, Schema, TimestampMicrosecondType};
+use datafusion::common::Result;
+
+use super::build::{PipelinePlan, Plan};
+use super::filed::{self, Filed, Filing};
+use super::judge::Judged;
+use crate::flow::{Partition, Timestamp};
+use crate::relate::relate;
+use crate::sql::partial::{PLACES, Partial, RelationRows, Tally, branch_rows, partial};
+use crate::sql::query::{Below, Way};
+use crate::window::PaneGrid;
+
+/// What one batch gives.
+pub struct Worked {
+    /// The partition it came from.
+    pub partition: Arc<Partition>,
+    /// The partition's watermark after it.
+    pub watermark: Timestamp,
+    /// Its largest event time.
+    pub largest: Timestamp,
+    /// The offset after its last record.
+    pub next_offset: i64,
+    /// Per pipeline: partial states by family, and row-level rows.
+    pub pipelines: Vec<Result<PipelineWork>>,
+    /// Rows for the lake's sections.
+    pub filed: Filed,
+    /// Counters.
+    pub counts: Counts,
+}
+
+/// What one batch gives to one pipeline.
+#[derive(Default)]
+pub struct PipelineWork {
+    /// One per family.
+    pub partials: Vec<Partial>,
+    /// Row-level rows: when they are final, and the rows.
+    pub rows: Vec<FinalRows>,
+    /// Row-level only.
+    pub tally: Tally,
+}
+
+/// Row-level rows that are final once the watermark passes a minute.
+pub struct FinalRows {
+    /// The minute after which they are final, as a pane of one minute.
+    pub ready: i64,
+    /// Event time of each row, microseconds.
+    pub time: Int64Array,
+    /// The query's columns.
+    pub rows: RecordBatch,
+}
+
+/// What became of a batch's records.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Counts {
+    /// Records, whatever became of them.
+    pub records: u64,
+    /// Events that at least one table counts.
+    pub counted: u64,
+    /// Events that some table missed and none counts.
+    pub late: u64,
+    /// Events that were dropped as repeats.
+    pub repeated: u64,
+    /// Records that could not become events.
+    pub dead_letters: u64,
+    /// Fields that were not known.
+    pub unknown_fields: u64,
+}
+
+/// The minute: the pane in which row-level rows become final.
+pub const MINUTE: crate::flow::Span = crate::flow::Span::MINUTE;
+
+/// Works on a judged batch.
+pub fn work(plan: &Plan, judged: Judged, filing: Filing) -> Result<Worked> {
+    let inputs = relations(plan, &judged)?;
+    let events = judged.events.rows.num_rows();
+    let mut fates = EventFates { counted: vec![false; events], late: vec![false; events] };
+    let mut late = Vec::new();
+    let mut pipelines = Vec::with_capacity(plan.pipelines.len());
+    for pipeline in &plan.pipelines {
+        let worked = one_pipeline(plan, pipeline, &inputs, events);
+        if let Ok(worked) = &worked {
+            fates.note(pipeline, worked, &mut late);
+        }
+        pipelines.push(worked.map(|worked| worked.0));
+    }
+    let counted = fates.counted.iter().filter(|counted| **counted).count() as u64;
+    let missed =
+        fates.late.iter().zip(&fates.counted).filter(|(late, counted)| **late && !**counted);
+    let counts = Counts {
+        records: judged.records,
+        counted,
+        late: missed.count() as u64,
+        repeated: judged.repeated.rows.num_rows() as u64,
+        dead_letters: judged.dead_letters.len() as u64,
+        unknown_fields: judged.unknown_fields,
+    };
+    Ok(Worked {
+        partition: Arc::clone(&judged.events.partition),
+        watermark: judged.watermark,
+        largest: judged.largest,
+        next_offset: next_offset(&judged),
+        pipelines,
+        filed: filed::file(&judged, &late, filing)?,
+        counts,
+    })
+}
+
+fn next_offset(judged: &Judged) -> i64 {
+    let events = judged.events.offsets.last().copied();
+    let repeats = judged.repeated.offsets.last().copied();
+    let letters = judged.dead_letters.last().map(|(letter, _)| letter.offset);
+    events.max(repeats).max(letters).map_or(0, |last| last + 1)
+}
+
+/// The fate of each event over all tables.
+struct EventFates {
+    counted: Vec<bool>,
+    late: Vec<bool>,
+}
+
+/// Rows of events that missed a table.
+pub struct LateRows {
+    /// The table.
+    pub table: Arc<str>,
+    /// The events, by place in the batch.
+    pub events: Vec<u32>,
+}
+
+impl EventFates {
+    fn note(
+        &mut self,
+        pipeline: &PipelinePlan,
+        (worked, counted): &(PipelineWork, Vec<bool>),
+        late: &mut Vec<LateRows>,
+    ) {
+        for (event, counts) in counted.iter().enumerate() {
+            self.counted[event] |= counts;
+        }
+        for (family, partial) in pipeline.families.iter().zip(&worked.partials) {
+            for (output, events) in family.outputs.iter().zip(&partial.late_events) {
+                for event in events {
+                    self.late[*event as usize] = true;
+                }
+                if !events.is_empty() {
+                    late.push(LateRows {
+                        table: Arc::clone(&output.table),
+                        events: events.clone(),
+                    });
+                }
+            }
+        }
+    }
+}
+
+/// The relations that some pipeline reads.
+fn relations(plan: &Plan, judged: &Judged) -> Result<Vec<RelationRows>> {
+    let labs = judged.events.rows.column_by_name("lab_id");
+    plan.relations
+        .iter()
+        .map(|(relation, needed)| {
+            let related = relate(&judged.events, *relation, needed, &plan.targets)?;
+            let source_row = UInt32Array::from(related.source_row);
+            let times = related.event_time.iter().map(|time| time.0);
+            let lab = match labs.filter(|_| plan.by_lab) {
+                Some(labs) => Some(take(labs, &source_row, None)?.as_string::<i32>().clone()),
+                None => None,
+            };
+            let before = take(&judged.watermark_before, &source_row, None)?;
+            Ok(RelationRows {
+                relation: relation.name().into(),
+                rows: with_places(related.rows, needed)?,
+                time: Int64Array::from_iter_values(times),
+                watermark_before: before.as_primitive::<Int64Type>().clone(),
+                lab,
+                source_row,
+            })
+        })
+        .collect()
+}
+
+/// Notes the place of each column in the relation's whole schema.
+fn with_places(rows: RecordBatch, needed: &[usize]) -> Result<RecordBatch> {
+    let places: Vec<String> = needed.iter().map(ToString::to_string).collect();
+    let metadata = HashMap::from([(PLACES.to_owned(), places.join(","))]);
+    let schema = Schema::new_with_metadata(rows.schema().fields().clone(), metadata);
+    let options = RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
+    let (_, columns, _) = rows.into_parts();
+    Ok(RecordBatch::try_new_with_options(Arc::new(schema), columns, &options)?)
+}
+
+/// One pipeline's share, and which events at least one of its tables counts.
+fn one_pipeline(
+    plan: &Plan,
+    pipeline: &PipelinePlan,
+    inputs: &[RelationRows],
+    events: usize,
+) -> Result<(PipelineWork, Vec<bool>)> {
+    let query = &pipeline.query;
+    let mine: Vec<RelationRows> = inputs
+        .iter()
+        .filter(|input| query.reads.iter().any(|(name, _)| *name == input.relation))
+        .cloned()
+        .collect();
+    if let Way::RowLevel(below) = &query.way {
+        return row_level(plan, pipeline, below, &mine, events);
+    }
+    let mut work = PipelineWork::default();
+    let mut counted = vec![false; events];
+    for family in &pipeline.families {
+        let mut partial = partial(query, &family.family, &mine, events, &plan.executor)?;
+        for (event, counts) in std::mem::take(&mut partial.counted_events).iter().enumerate() {
+            counted[event] |= counts;
+        }
+        work.partials.push(partial);
+    }
+    Ok((work, counted))
+}
+
+/// A row-level table's rows: each belongs to its UTC day, and is late once that day has settled
+/// by its partition's watermark.
+fn row_level(
+    plan: &Plan,
+    pipeline: &PipelinePlan,
+    below: &Below,
+    inputs: &[RelationRows],
+    events: usize,
+) -> Result<(PipelineWork, Vec<bool>)> {
+    let mut work = PipelineWork::default();
+    let mut counted = vec![false; events];
+    let mut late = vec![false; events];
+    let minute = PaneGrid::over([MINUTE]);
+    let lateness = pipeline.spec.allowed_lateness;
+    let parts: Vec<(RecordBatch, Vec<ArrayRef>)> = match below {
+        Below::Branches(branches) => {
+            let rows = branches.iter().map(|branch| branch_rows(branch, inputs));
+            rows.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect()
+        }
+        Below::Plan(whole) => row_by_row(plan, whole, inputs)?,
+    };
+    for (rows, beside) in parts {
+        let time = beside[0].as_primitive::<Int64Type>();
+        let watermark = beside[1].as_primitive::<Int64Type>();
+        let source = beside[2].as_primitive::<arrow::datatypes::UInt32Type>();
+        let mut by_ready: std::collections::BTreeMap<i64, Vec<u32>> = Default::default();
+        for row in 0..rows.num_rows() {
+            let (at, stood) = (time.value(row), watermark.value(row));
+            let event = source.value(row) as usize;
+            if stood >= super::tables::settles_at(Timestamp(at).date(), lateness).0 {
+                late[event] = true;
+                continue;
+            }
+            counted[event] = true;
+            by_ready.entry(minute.ready(minute.pane_of(at), stood)).or_default().push(row as u32);
+        }
+        for (ready, places) in by_ready {
+            let places = UInt32Array::from(places);
+            work.rows.push(FinalRows {
+                ready,
+                time: take(time, &places, None)?.as_primitive::<Int64Type>().clone(),
+                rows: arrow::compute::take_record_batch(&rows, &places)?,
+            });
+        }
+    }
+    work.tally = Tally {
+        counted: counted.iter().filter(|counted| **counted).count() as u64,
+        late: late.iter().zip(&counted).filter(|(late, counted)| **late && !**counted).count()
+            as u64,
+        other: late.iter().zip(&counted).filter(|(late, counted)| !**late && !**counted).count()
+            as u64,
+    };
+    Ok((work, counted))
+}
+
+/// A row-level plan that is not a chain (a join with a reference table), run event time by event
+/// time, so that every result row keeps the time of the row it came from.
+fn row_by_row(
+    plan: &Plan,
+    whole: &Arc<dyn datafusion::physical_plan::ExecutionPlan>,
+    inputs: &[RelationRows],
+) -> Result<Vec<(RecordBatch, Vec<ArrayRef>)>> {
+    let mut out = Vec::new();
+    for input in inputs {
+        for row in 0..input.rows.num_rows() {
+            let one = input.slice(row, 1);
+            for rows in plan.executor.run_over(whole, std::slice::from_ref(&one))? {
+                let repeat = |column: &dyn Array| {
+                    take(column, &UInt32Array::from(vec![0; rows.num_rows()]), None)
+                };
+                let beside = vec![
+                    repeat(&one.time)?,
+                    repeat(&one.watermark_before)?,
+                    repeat(&one.source_row)?,
+                ];
+                out.push((rows, beside));
+            }
+        }
+    }
+    Ok(out)
+}
+
+/// The event times of a batch.
+pub fn event_times(rows: &RecordBatch) -> Option<&arrow::array::TimestampMicrosecondArray> {
+    rows.column_by_name("event_time")?.as_primitive_opt::<TimestampMicrosecondType>()
+}
