@@ -73,6 +73,11 @@ struct LaneState {
 }
 
 impl Delivery {
+    /// Delivery to no webhook at all.
+    pub fn none() -> Delivery {
+        Delivery { lanes: BTreeMap::new(), phase: watch::channel(Phase::Running).0 }
+    }
+
     /// Starts a task per webhook on the current runtime.
     pub fn start(
         webhooks: Vec<Webhook>,

@@ -31,6 +31,8 @@ pub(crate) mod catcher;
 mod delivery_tests;
 #[cfg(test)]
 mod samples;
+#[cfg(test)]
+mod sink_tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -112,7 +114,12 @@ impl AlertSink {
             .collect::<Result<Vec<_>, _>>()?;
         let form =
             if settings.legacy_message_card { CardForm::MessageCard } else { CardForm::Adaptive };
-        let poster = Poster::new(form, reach, tempo.timeout)?;
+        let delivery = if checked.is_empty() {
+            Delivery::none()
+        } else {
+            let poster = Poster::new(form, reach, tempo.timeout)?;
+            Delivery::start(checked, &poster, tempo, &clock)
+        };
         let set: BTreeSet<String> = webhooks.into_keys().collect();
         Ok(AlertSink {
             book: AlertBook::new(&settings),
@@ -120,7 +127,7 @@ impl AlertSink {
             zones,
             link: settings.link,
             form,
-            delivery: Delivery::start(checked, &poster, tempo, &clock),
+            delivery,
             clock,
         })
     }

@@ -159,3 +159,51 @@ fn text_at(array: &ArrayRef, row: usize) -> Result<String, ArrowError> {
 fn whole(number: f64) -> i64 {
     number.round() as i64
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use arrow::array::{Float64Array, Int32Array, Int64Array, StringArray};
+
+    #[test]
+    fn a_row_is_read_by_name_whatever_the_types() {
+        let rows = RecordBatch::try_from_iter_with_nullable([
+            ("lab_id", Arc::new(StringArray::from(vec![Some("L1"), None])) as ArrayRef, true),
+            ("iso_weekday", Arc::new(Int32Array::from(vec![1, 7])), true),
+            ("n", Arc::new(Int64Array::from(vec![Some(25), None])), true),
+            ("target_name", Arc::new(StringArray::from(vec!["gold", "gold"])), true),
+            ("target_rate", Arc::new(Float64Array::from(vec![Some(0.05), None])), true),
+            ("error_rate", Arc::new(Float64Array::from(vec![Some(0.25), None])), true),
+            ("grade", Arc::new(StringArray::from(vec!["poor", "good"])), true),
+        ])
+        .unwrap();
+        let names =
+            |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let grain = names(&["lab_id", "iso_weekday"]);
+        let groups = Groups::find(&rows, &grain).unwrap();
+        assert_eq!(groups.at(0).unwrap().describe(&[]), "lab_id=L1, iso_weekday=1");
+        assert_eq!(groups.at(1).unwrap().values, [None, Some("7".to_owned())]);
+        assert_eq!(Groups::find(&rows, &names(&["assay"])).err().unwrap(), "assay");
+        let named = names(&["error_rate", "grade", "lab_id", "n", "target_rate", "gone"]);
+        let units = BTreeMap::from([("error_rate".to_owned(), "%".to_owned())]);
+        let readings = Readings::find(&rows, &grain, &named, &units);
+        let first = readings.at(0).unwrap();
+        let values: Vec<_> =
+            first.figures.iter().map(|one| (one.column.as_str(), &one.value)).collect();
+        assert_eq!(
+            values,
+            [
+                ("error_rate", &FigureValue::Number(0.25)),
+                ("grade", &FigureValue::Text("poor".to_owned())),
+            ]
+        );
+        assert_eq!(first.figures[0].unit.as_deref(), Some("%"));
+        assert_eq!((first.n, first.target.unwrap().number()), (Some(25), Some(0.05)));
+        let second = readings.at(1).unwrap();
+        assert_eq!(second.figures[0].value, FigureValue::Null);
+        assert_eq!((second.n, second.target), (None, None));
+        let only_n = Readings::find(&rows, &grain, &names(&["n"]), &units).at(0).unwrap();
+        assert_eq!(only_n.figures[0].value, FigureValue::Number(25.0));
+    }
+}
