@@ -39,9 +39,11 @@ fn event_time_s(event: &Value) -> i64 {
     seconds(event, field.expect("a time"))
 }
 
+/// Of an even number of values, the middle of the two in the middle.
 fn median(values: &mut [f64]) -> f64 {
     values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
+    let middle = values.len() / 2;
+    if values.len() % 2 == 1 { values[middle] } else { (values[middle - 1] + values[middle]) / 2.0 }
 }
 
 #[test]
@@ -229,8 +231,11 @@ struct Survey {
 }
 
 static SURVEY: LazyLock<Survey> = LazyLock::new(|| {
-    let options = GeneratorOptions { labs: Some(60), days: Some(2.0), ..perfect(Profile::Network) };
-    let first_30_hours = DEFAULT_FROM.0 / SECOND_US + 30 * 3600;
+    // Wednesday: about as many outpatients as on the mean day of a week.
+    let from = DEFAULT_FROM.plus(Span(3 * Span::DAY.0));
+    let options =
+        GeneratorOptions { labs: Some(60), days: Some(2.0), from, ..perfect(Profile::Network) };
+    let first_30_hours = from.0 / SECOND_US + 30 * 3600;
     let mut survey = Survey::default();
     let mut flagged: HashMap<String, i64> = HashMap::new();
     for record in Generator::new(options).expect("valid options") {
@@ -467,7 +472,7 @@ fn the_demo_tells_of_a_slow_analyser_on_monday_afternoon_in_the_west() {
 #[test]
 fn memory_follows_what_is_open_not_the_length_of_the_feed() {
     let options = GeneratorOptions {
-        labs: Some(20),
+        labs: Some(6),
         days: Some(12.0),
         ..GeneratorOptions::new(Profile::Network)
     };
@@ -484,7 +489,7 @@ fn memory_follows_what_is_open_not_the_length_of_the_feed() {
             later = later.max(generator.open());
         }
     }
-    assert!(first_week > 1000 && later < first_week * 5 / 4, "{first_week}, then {later}");
+    assert!(first_week > 200 && later < first_week * 5 / 4, "{first_week}, then {later}");
     assert!(generator.tubes.len() < slots * 5 / 4, "{slots}, then {}", generator.tubes.len());
 }
 
