@@ -538,7 +538,7 @@ mod tests {
     }
 
     fn any_key() -> impl Strategy<Value = LakeKey> {
-        let date = || (0..2_900_000_i32).prop_map(|days| day_of(days));
+        let date = || (0..2_900_000_i32).prop_map(day_of);
         let section = || (0..5_usize).prop_map(|i| Section::ALL[i]);
         let input = (any::<String>(), any::<u32>(), any::<u64>(), any::<u64>()).prop_map(
             |(topic, index, first, last)| InputKey {

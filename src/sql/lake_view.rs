@@ -7,6 +7,7 @@
 //! The view is of the instant when it was opened. It reads; it never writes.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
@@ -33,9 +34,10 @@ use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::prelude::{DataFrame, SessionConfig, SessionContext};
-use futures::{StreamExt, TryStreamExt};
+use futures::{FutureExt, StreamExt, TryStreamExt};
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore};
+use parquet::errors::ParquetError;
 
 use crate::flow::Window;
 use crate::flow::event::{EVENT_SCHEMA, timestamp_type};
@@ -363,7 +365,12 @@ impl LakeSchema {
     ) -> DataFusionResult<SchemaRef> {
         let read = |meta: ObjectMeta| async move {
             let one = std::slice::from_ref(&meta);
-            let inferred = format.infer_schema(&self.planning, &self.objects, one).await;
+            let inferring = format.infer_schema(&self.planning, &self.objects, one);
+            // The Parquet library panics on some damaged footers.
+            let inferred = AssertUnwindSafe(inferring).catch_unwind().await.unwrap_or_else(|_| {
+                let text = "the footer is damaged; delete the object".to_owned();
+                Err(ParquetError::General(text).into())
+            });
             inferred.map_err(|error| error.context(format!("could not read `{}`", meta.location)))
         };
         let schemas: Vec<SchemaRef> = futures::stream::iter(metas.iter().cloned())
@@ -373,9 +380,11 @@ impl LakeSchema {
             .await?;
         let mut fields: Vec<Field> = Vec::new();
         for field in schemas.iter().flat_map(|schema| schema.fields()) {
+            // An object that lacks the column has nulls in its place.
+            let field = field.as_ref().clone().with_nullable(true);
             match fields.iter_mut().find(|earlier| earlier.name() == field.name()) {
-                Some(earlier) => *earlier = field.as_ref().clone(),
-                None => fields.push(field.as_ref().clone()),
+                Some(earlier) => *earlier = field,
+                None => fields.push(field),
             }
         }
         Ok(Arc::new(Schema::new(fields)))

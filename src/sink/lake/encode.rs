@@ -352,8 +352,8 @@ mod tests {
 
     use arrow::array::{
         Array, AsArray, BinaryViewArray, BooleanArray, Date32Array, DictionaryArray,
-        DurationSecondArray, Float64Array, Int64Array, ListArray, StringArray, StringViewArray,
-        TimestampMicrosecondArray, TimestampNanosecondArray, UInt64Array,
+        DurationSecondArray, Float64Array, Int64Array, ListArray, RecordBatchReader, StringArray,
+        StringViewArray, TimestampMicrosecondArray, TimestampNanosecondArray, UInt64Array,
     };
     use arrow::datatypes::{Int32Type, TimestampMicrosecondType};
     use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};

@@ -26,7 +26,7 @@ pub enum LakeError {
         /// What to do.
         remedy: &'static str,
         /// What the store said.
-        source: object_store::Error,
+        source: Box<object_store::Error>,
     },
     /// The store knows us and says no. Reaction: stop.
     #[error("could not {action} in `{store}`: access denied; {remedy}")]
@@ -38,7 +38,7 @@ pub enum LakeError {
         /// What to do.
         remedy: &'static str,
         /// What the store said.
-        source: object_store::Error,
+        source: Box<object_store::Error>,
     },
     /// The bucket, container or folder does not exist. Reaction: stop.
     #[error("could not {action} in `{store}`: it does not exist; {remedy}")]
@@ -50,7 +50,7 @@ pub enum LakeError {
         /// What to do.
         remedy: &'static str,
         /// What the store said.
-        source: Option<object_store::Error>,
+        source: Option<Box<object_store::Error>>,
     },
     /// The disk or quota is full. Nothing stands under the object's name. Reaction: stop.
     #[error(
@@ -63,7 +63,7 @@ pub enum LakeError {
         /// What was attempted.
         action: String,
         /// What the store said.
-        source: object_store::Error,
+        source: Box<object_store::Error>,
     },
     /// An object of that name holds other rows. Reaction: stop this pipeline.
     #[error(
@@ -193,23 +193,24 @@ pub(super) fn classify(
     source: object_store::Error,
 ) -> LakeError {
     let store = store.to_owned();
-    if io_kinds(&source).any(is_full) {
+    let denied = |kind| matches!(kind, io::ErrorKind::PermissionDenied | READ_ONLY);
+    let full = io_kinds(&source).any(is_full);
+    let denied = io_kinds(&source).any(denied);
+    let source = Box::new(source);
+    if full {
         return LakeError::NoSpace { store, action, source };
     }
-    let denied = |kind| matches!(kind, io::ErrorKind::PermissionDenied | READ_ONLY);
-    if io_kinds(&source).any(denied) {
-        return LakeError::Denied { store, action, remedy: kind.denied_remedy(), source };
-    }
-    match source {
+    match *source {
         object_store::Error::PermissionDenied { .. }
         | object_store::Error::Unauthenticated { .. } => {
             LakeError::Denied { store, action, remedy: kind.denied_remedy(), source }
         }
+        _ if denied => LakeError::Denied { store, action, remedy: kind.denied_remedy(), source },
         object_store::Error::NotFound { .. } => {
             let remedy = kind.missing_remedy();
             LakeError::Missing { store, action, remedy, source: Some(source) }
         }
-        other => LakeError::Unreachable { store, action, remedy: kind.remedy(), source: other },
+        _ => LakeError::Unreachable { store, action, remedy: kind.remedy(), source },
     }
 }
 

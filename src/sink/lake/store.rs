@@ -183,12 +183,12 @@ fn build(
 
 /// The environment's pairs that set up one kind of store. Names without the store's own prefix
 /// (`TOKEN`, `REGION`) mean something else to somebody else and are left alone.
-fn options<'a, K: std::str::FromStr>(
+fn options<'a, K>(
     prefix: &'static str,
     environment: &'a [(String, String)],
 ) -> impl Iterator<Item = (K, String)> + 'a
 where
-    K: 'a,
+    K: std::str::FromStr + 'a,
 {
     environment.iter().filter_map(move |(name, value)| {
         let name = name.to_ascii_lowercase();

@@ -160,7 +160,7 @@ async fn a_damaged_object_is_named_and_left_alone() {
     let key = settled("throughput_1h", day(1));
     let file = folder.path().join(key.to_string());
     std::fs::create_dir_all(file.parent().unwrap()).unwrap();
-    for content in [b"".as_slice(), b"PAR1 not all of it"] {
+    for content in [b"".as_slice(), b"PAR1 not all of it", b"PAR1 not all of it PAR1"] {
         std::fs::write(&file, content).unwrap();
         let error = lake.put(&key, rows(&[1.0]), notes(0)).await.unwrap_err();
         assert!(matches!(&error, LakeError::Unreadable { .. }), "{error:?}");
