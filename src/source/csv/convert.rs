@@ -25,6 +25,8 @@ pub struct Event {
     pub at: Timestamp,
     /// The Kafka key: lab and specimen.
     pub key: String,
+    /// What it says became of the test.
+    pub status: &'static str,
     /// One JSON object, without a line end.
     pub json: Vec<u8>,
 }
@@ -259,6 +261,9 @@ impl Resolver<'_> {
             .map(|(field, _)| field.as_str())
             .filter(|field| kind_of(field) == FieldKind::Time && *field != name)
             .collect();
+        if self.map.unreadable.iter().any(|field| field == other) {
+            return None;
+        }
         let what = format!(
             "`{other}` is not a time that this map gives; write one of its times ({})",
             times.join(", ")
@@ -292,7 +297,9 @@ impl Resolver<'_> {
 
     /// What every map has to give.
     fn required(&mut self, lab: Option<&str>) {
-        let given: Vec<&str> = self.map.fields.iter().map(|(name, _)| name.as_str()).collect();
+        let read = self.map.fields.iter().map(|(name, _)| name.as_str());
+        let given: Vec<&str> =
+            read.chain(self.map.unreadable.iter().map(String::as_str)).collect();
         let mut need = |name: &str, example: &str| {
             if !given.contains(&name) {
                 let what = format!("`{name}` is missing; add a line as `{name}: {example}`");
@@ -421,17 +428,17 @@ fn events_of(values: &[Option<Value>]) -> Result<Vec<Event>, String> {
     let lab = text("lab_id").ok_or_else(|| absent("lab_id"))?;
     let specimen = text("specimen_id").ok_or_else(|| absent("specimen_id"))?;
     let received_at = time("received_at").ok_or_else(|| absent("received_at"))?;
-    let status = text("status").ok_or_else(|| absent("status"))?;
+    let status = status(text("status").ok_or_else(|| absent("status"))?)?;
     let assay = text("assay");
     if assay.is_none() && matches!(status, "IN_PROCESS" | "COMPLETED" | "ERROR") {
         return Err(format!("assay: is empty, and {status} is said of a test"));
     }
-    let event = |status: &str, at: Timestamp| {
+    let event = |status: &'static str, at: Timestamp| {
         let assay = assay.unwrap_or("");
         let identity = format!("{lab}\0{specimen}\0{assay}\0{status}\0{}", at.0);
         let id = format!("{:032x}", xxh3_128(identity.as_bytes()));
         let json = write_json(&id, status, values)?;
-        Ok::<Event, String>(Event { at, key: format!("{lab}/{specimen}"), json })
+        Ok::<Event, String>(Event { at, key: format!("{lab}/{specimen}"), status, json })
     };
     let mut events = vec![event("RECEIVED", received_at)?];
     if status != "RECEIVED" {

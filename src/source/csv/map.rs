@@ -14,6 +14,8 @@ pub struct CsvMap {
     pub source: CsvForm,
     /// The event's fields, in the order of the map.
     pub fields: Vec<(String, FieldRule)>,
+    /// Fields whose rule could not be read, which is reported already.
+    pub unreadable: Vec<String>,
 }
 
 /// How a file is written.
@@ -206,7 +208,11 @@ pub fn map_of_own_names(header: &[String], delimiter: u8) -> Result<CsvMap, Stri
         return Err(wrong.join("; "));
     }
     let fields = header.iter().map(|name| (name.clone(), FieldRule::column(name))).collect();
-    Ok(CsvMap { source: CsvForm { delimiter, ..CsvForm::default() }, fields })
+    Ok(CsvMap {
+        source: CsvForm { delimiter, ..CsvForm::default() },
+        fields,
+        unreadable: Vec::new(),
+    })
 }
 
 /// The name among `known` that is nearest to `name`, when it is near enough to be meant.

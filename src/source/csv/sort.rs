@@ -207,7 +207,7 @@ mod tests {
         let mut sorter = EventSorter::new(&spills, limit);
         for (index, at) in times.iter().enumerate() {
             let json = format!("{{\"n\":{index}}}").into_bytes();
-            sorter.push(&Event { at: Timestamp(*at), key: format!("k{index}"), json }).unwrap();
+            sorter.push(&Event { at: Timestamp(*at), key: format!("k{index}"), status: "ERROR", json }).unwrap();
         }
         let mut lines = Vec::new();
         sorter
