@@ -242,8 +242,12 @@ fn converter(
         let made = map.converter(header, args.lab.as_deref());
         return made.map_err(|faults| {
             let lines = faults.iter().map(ToString::to_string).collect();
-            list(std::iter::once("the map has mistakes:".to_owned()).chain::<Vec<_>>(lines).collect())
-                .into()
+            list(
+                std::iter::once("the map has mistakes:".to_owned())
+                    .chain::<Vec<_>>(lines)
+                    .collect(),
+            )
+            .into()
         });
     }
     let file = args.file.display();
@@ -255,8 +259,13 @@ fn converter(
     })?;
     let lab = args.lab.as_deref().unwrap_or(DEFAULT_LAB);
     Converter::new(&map, header, Some(lab)).map_err(|faults| {
-        list(faults.iter().map(|fault| format!("`{file}`: {}; {}", fault.what, fault.remedy)).collect())
-            .into()
+        list(
+            faults
+                .iter()
+                .map(|fault| format!("`{file}`: {}; {}", fault.what, fault.remedy))
+                .collect(),
+        )
+        .into()
     })
 }
 
@@ -375,7 +384,9 @@ impl EventSink {
             Out::StandardOutput => Ok(EventSink::StandardOutput(BufWriter::new(io::stdout()))),
             Out::Kafka(topic) => {
                 let brokers = args.brokers.as_deref().ok_or_else(|| {
-                    WrongInput("no Kafka brokers are named; set KAFKA_BROKERS or --brokers".to_owned())
+                    WrongInput(
+                        "no Kafka brokers are named; set KAFKA_BROKERS or --brokers".to_owned(),
+                    )
                 })?;
                 let options = kafka_options(&args.kafka_options)?;
                 Ok(EventSink::Kafka(KafkaOut::connect(brokers, topic, &options)?))

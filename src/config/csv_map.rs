@@ -10,9 +10,9 @@ use chrono_tz::Tz;
 use super::decode::{Fields, Named};
 use super::fault::{Fault, Faults, Position, nearest, quoted};
 use super::yaml::{Document, Entry, Node, Value};
+use crate::source::csv::Converter;
 use crate::source::csv::map::{Anchor, CsvForm, CsvMap, FieldRule, MapFault, Side};
 use crate::source::csv::time::DateOrder;
-use crate::source::csv::Converter;
 
 const RULE_EXAMPLE: &str = "a column's name, or a map as { column: result, otherwise: COMPLETED }";
 
@@ -66,7 +66,11 @@ impl CsvMapFile {
         let mut node = self.document.as_ref().map(|document| &document.root);
         for key in &fault.path {
             let Some(entry) = node.and_then(|node| entry_of(node, key)) else { break };
-            at = if matches!(entry.node.value, Value::Map(_)) { entry.key_at } else { entry.node.at };
+            at = if matches!(entry.node.value, Value::Map(_)) {
+                entry.key_at
+            } else {
+                entry.node.at
+            };
             node = Some(&entry.node);
         }
         Fault::at(&self.file, at, fault.what.clone(), fault.remedy.clone())
@@ -197,7 +201,8 @@ fn read_column(keys: &mut Fields<'_>, faults: &mut Faults) -> Option<FieldRule> 
     let column = keys.take("column")?;
     let column = column.text(faults, "a column's name").map(str::to_owned);
     let time = keys.take("time");
-    let time = time.map(|time| time.text(faults, "the column of the time of day").map(str::to_owned));
+    let time =
+        time.map(|time| time.text(faults, "the column of the time of day").map(str::to_owned));
     let mut values = Vec::new();
     if let Some(listed) = keys.take("values") {
         for entry in listed.map(faults, "a map, as { invalid: ERROR }").unwrap_or_default() {
@@ -214,9 +219,9 @@ fn read_shift(rule: &Named<'_>, keys: &mut Fields<'_>, faults: &mut Faults) -> O
     let base = keys.take("base");
     let from = keys.take("from");
     let anchor = match (&base, &from) {
-        (Some(base), None) => {
-            base.text(faults, "a time, as 2020-01-01T12:00:00Z").map(|at| Anchor::Base(at.to_owned()))
-        }
+        (Some(base), None) => base
+            .text(faults, "a time, as 2020-01-01T12:00:00Z")
+            .map(|at| Anchor::Base(at.to_owned())),
         (None, Some(from)) => {
             from.text(faults, "another time's name").map(|name| Anchor::Field(name.to_owned()))
         }
@@ -237,9 +242,11 @@ fn read_shift(rule: &Named<'_>, keys: &mut Fields<'_>, faults: &mut Faults) -> O
     };
     let mut parts = shift.fields(faults, "{ column: tat, unit: h }")?;
     let column = parts.require("column", faults, "tat");
-    let column = column.and_then(|column| column.text(faults, "a column's name").map(str::to_owned));
+    let column =
+        column.and_then(|column| column.text(faults, "a column's name").map(str::to_owned));
     let unit = parts.require("unit", faults, "h");
-    let unit = unit.and_then(|unit| unit.text(faults, "us, ms, s, min, h, d or w").map(str::to_owned));
+    let unit =
+        unit.and_then(|unit| unit.text(faults, "us, ms, s, min, h, d or w").map(str::to_owned));
     parts.finish(faults);
     Some(FieldRule::Shifted { from: anchor?, side, column: column?, unit: unit? })
 }
@@ -329,8 +336,8 @@ fields:
             "map.yaml:5:10: the file has no column `tset`. write `test`",
             "map.yaml:6:29: `X` is not a priority",
             "map.yaml:7:24: `noon` is not a time",
-            "map.yaml:7:55: `fortnight` is not a unit. write us",
-            "map.yaml:8:41: the key `unit` is missing",
+            "map.yaml:7:56: `fortnight` is not a unit. write us",
+            "map.yaml:8:43: the key `unit` is missing",
             "map.yaml:9:25: `collected_at` counts from itself",
             "map.yaml:10:23: `ordered_at` counts from itself",
         ];

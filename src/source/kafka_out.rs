@@ -5,8 +5,8 @@
 //! message that could not be delivered fails the next call.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use rdkafka::ClientContext;
@@ -86,9 +86,12 @@ impl KafkaOut {
         }
         let producer: BaseProducer<Outcome> =
             config.create_with_context(Outcome::default()).map_err(|error| {
-                SourceError::Wrong(format!("could not make a Kafka producer: {error}; mend the Kafka options"))
+                SourceError::Wrong(format!(
+                    "could not make a Kafka producer: {error}; mend the Kafka options"
+                ))
             })?;
-        let out = KafkaOut { brokers: brokers.to_owned(), topic: topic.to_owned(), producer, sent: 0 };
+        let out =
+            KafkaOut { brokers: brokers.to_owned(), topic: topic.to_owned(), producer, sent: 0 };
         out.find_topic()?;
         Ok(out)
     }
@@ -99,7 +102,9 @@ impl KafkaOut {
             match self.producer.client().fetch_metadata(Some(&self.topic), CONNECT_TIMEOUT) {
                 Ok(metadata) => {
                     let found = metadata.topics().iter().find(|topic| topic.name() == self.topic);
-                    if found.is_some_and(|topic| topic.error().is_none() && !topic.partitions().is_empty()) {
+                    if found.is_some_and(|topic| {
+                        topic.error().is_none() && !topic.partitions().is_empty()
+                    }) {
                         return Ok(());
                     }
                     if attempt == CONNECT_TRIES {
@@ -111,11 +116,16 @@ impl KafkaOut {
                 }
                 Err(error) if attempt == CONNECT_TRIES => {
                     return Err(self.failed(
-                        &format!("reach Kafka at {} in {CONNECT_TRIES} tries; check KAFKA_BROKERS", self.brokers),
+                        &format!(
+                            "reach Kafka at {} in {CONNECT_TRIES} tries; check KAFKA_BROKERS",
+                            self.brokers
+                        ),
                         error,
                     ));
                 }
-                Err(error) => tracing::warn!(brokers = %self.brokers, %error, "Kafka does not answer yet"),
+                Err(error) => {
+                    tracing::warn!(brokers = %self.brokers, %error, "Kafka does not answer yet")
+                }
             }
             self.producer.poll(pause);
             pause *= 2;
@@ -135,7 +145,9 @@ impl KafkaOut {
                     self.producer.poll(Duration::from_millis(50));
                 }
                 Err((error, _)) => {
-                    return Err(self.failed(&format!("queue a message for topic `{}`", self.topic), error));
+                    return Err(
+                        self.failed(&format!("queue a message for topic `{}`", self.topic), error)
+                    );
                 }
             }
         }

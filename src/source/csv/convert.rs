@@ -65,7 +65,11 @@ pub struct Converter {
 
 impl Converter {
     /// Resolves a map against a file's header. `lab` stands where the map gives no lab.
-    pub fn new(map: &CsvMap, header: &[String], lab: Option<&str>) -> Result<Converter, Vec<MapFault>> {
+    pub fn new(
+        map: &CsvMap,
+        header: &[String],
+        lab: Option<&str>,
+    ) -> Result<Converter, Vec<MapFault>> {
         let times = TimeReader { zone: map.source.timezone, order: map.source.date_order };
         let mut resolver = Resolver { header, times, map, faults: Vec::new() };
         let mut rules = Vec::new();
@@ -194,7 +198,11 @@ impl Resolver<'_> {
                         self.fault(&["fields", name, "values"], why);
                     }
                 }
-                Resolved::Column { index: index?, values: values.clone(), otherwise: otherwise.clone() }
+                Resolved::Column {
+                    index: index?,
+                    values: values.clone(),
+                    otherwise: otherwise.clone(),
+                }
             }
             FieldRule::Column { column, time: Some(time), .. } => {
                 self.only_for_times(name, "time");
@@ -221,7 +229,14 @@ impl Resolver<'_> {
         Some((field, resolved))
     }
 
-    fn shifted(&mut self, name: &str, from: &Anchor, side: Side, column: &str, unit: &str) -> Option<Resolved> {
+    fn shifted(
+        &mut self,
+        name: &str,
+        from: &Anchor,
+        side: Side,
+        column: &str,
+        unit: &str,
+    ) -> Option<Resolved> {
         let key = match side {
             Side::Add => "add",
             Side::Subtract => "subtract",
@@ -298,8 +313,7 @@ impl Resolver<'_> {
     /// What every map has to give.
     fn required(&mut self, lab: Option<&str>) {
         let read = self.map.fields.iter().map(|(name, _)| name.as_str());
-        let given: Vec<&str> =
-            read.chain(self.map.unreadable.iter().map(String::as_str)).collect();
+        let given: Vec<&str> = read.chain(self.map.unreadable.iter().map(String::as_str)).collect();
         let mut need = |name: &str, example: &str| {
             if !given.contains(&name) {
                 let what = format!("`{name}` is missing; add a line as `{name}: {example}`");
@@ -326,7 +340,8 @@ impl Resolver<'_> {
             if ready.is_empty() {
                 for (field, _) in rest {
                     let name = MAPPED_FIELDS[field].0;
-                    let what = format!("`{name}` counts from itself; begin at a column or a `base`");
+                    let what =
+                        format!("`{name}` counts from itself; begin at a column or a `base`");
                     self.fault(&["fields", name, "from"], what);
                 }
                 return ordered;
@@ -467,4 +482,105 @@ fn write_json(id: &str, status: &str, values: &[Option<Value>]) -> Result<Vec<u8
     }
     json.push(b'}');
     Ok(json)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::map::map_of_own_names;
+    use super::super::rows::{Read, RowReader};
+    use super::*;
+
+    const HEADER: &str =
+        "specimen_id,assay,machine_id,operator_id,status,error_code,received_at,processed_at";
+
+    /// The events of a starter kit's row without their ids, or why it has none.
+    fn convert(line: &str) -> Result<Vec<String>, String> {
+        let events = convert_with_ids(line)?;
+        let without_id = |event: &Event| {
+            let json = String::from_utf8(event.json.clone()).unwrap();
+            format!("{} {{{}", event.at, json.split_once(',').unwrap().1)
+        };
+        Ok(events.iter().map(without_id).collect())
+    }
+
+    fn convert_with_ids(line: &str) -> Result<Vec<Event>, String> {
+        let header: Vec<String> = HEADER.split(',').map(str::to_owned).collect();
+        let map = map_of_own_names(&header, b',').unwrap();
+        let converter = Converter::new(&map, &header, Some("lab-1")).unwrap();
+        let mut row = Row::default();
+        assert_eq!(RowReader::new(line.as_bytes(), b',').read(&mut row).unwrap(), Read::Row);
+        converter.convert(&row, 1)
+    }
+
+    #[test]
+    fn a_finished_row_is_two_events() {
+        assert_eq!(
+            convert("SP1,CBC,M1,O2,COMPLETED,,2026-03-01T08:00:00Z,2026-03-01T09:30:00.5Z")
+                .unwrap(),
+            [
+                "2026-03-01T08:00:00Z {\"lab_id\":\"lab-1\",\"specimen_id\":\"SP1\",\"assay\":\"CBC\",\
+                 \"received_at\":\"2026-03-01T08:00:00Z\",\"status\":\"RECEIVED\"}",
+                "2026-03-01T09:30:00.500Z {\"lab_id\":\"lab-1\",\"specimen_id\":\"SP1\",\"assay\":\"CBC\",\
+                 \"received_at\":\"2026-03-01T08:00:00Z\",\"processed_at\":\"2026-03-01T09:30:00.500Z\",\
+                 \"machine_id\":\"M1\",\"operator_id\":\"O2\",\"status\":\"COMPLETED\"}",
+            ]
+        );
+    }
+
+    #[test]
+    fn an_error_without_its_time_stands_at_the_receipt() {
+        let events = convert("SP1,CBC,M1,O2,error,E03,2026-03-01 08:00:00,").unwrap();
+        assert_eq!(events.len(), 2);
+        assert!(events[1].starts_with("2026-03-01T08:00:00Z {"), "{}", events[1]);
+        assert!(events[1].contains("\"error_code\":\"E03\",\"status\":\"ERROR\""), "{}", events[1]);
+        assert!(!events[1].contains("processed_at"), "{}", events[1]);
+        assert_eq!(convert("SP1,,,,RECEIVED,,2026-03-01T08:00:00Z,").unwrap().len(), 1);
+    }
+
+    #[test]
+    fn a_negative_duration_keeps_both_events() {
+        let events = convert("SP1,CBC,,,COMPLETED,,2026-03-01T08:00:00Z,2026-03-01T07:00:00Z");
+        let events = events.unwrap();
+        assert!(events[0].starts_with("2026-03-01T08:00:00Z"));
+        assert!(events[1].starts_with("2026-03-01T07:00:00Z"));
+    }
+
+    #[test]
+    fn an_events_id_follows_from_what_it_says() {
+        let line = "SP1,CBC,M1,O2,COMPLETED,,2026-03-01T08:00:00Z,2026-03-01T09:30:00Z";
+        let ids = |line: &str| -> Vec<Vec<u8>> {
+            convert_with_ids(line).unwrap().iter().map(|event| event.json[..47].to_vec()).collect()
+        };
+        let first = ids(line);
+        assert_eq!(first, ids(line));
+        assert_ne!(first[0], first[1]);
+        let moved = ids(&line.replace("09:30", "09:31"));
+        assert_eq!((moved[0] == first[0], moved[1] == first[1]), (true, false));
+        assert!(ids(&line.replace("SP1", "SP2")).iter().all(|id| !first.contains(id)));
+    }
+
+    #[test]
+    fn a_bad_row_says_why() {
+        let cases = [
+            ("SP1,CBC,M1", "has 3 fields where the header has 8"),
+            (",CBC,,,COMPLETED,,2026-03-01,", "specimen_id: is empty"),
+            ("SP1,CBC,,,COMPLETED,,,", "received_at: is empty"),
+            ("SP1,,,,COMPLETED,,2026-03-01,", "assay: is empty, and COMPLETED is said of a test"),
+            ("SP1,CBC,,,COMPLETED,,soon,", "received_at: `soon` is not a time"),
+            (
+                "SP1,CBC,,,COMPLETED,,20244-01-01,",
+                "received_at: `20244-01-01` lies outside of the years 1970 to 9999",
+            ),
+            (
+                "SP1,CBC,,,DONE,,2026-03-01,",
+                "status: `DONE` is not a status; map it with `values` to one of RECEIVED, \
+                 IN_PROCESS, COMPLETED, ERROR, REJECTED, CANCELLED",
+            ),
+        ];
+        for (line, why) in cases {
+            assert_eq!(convert(line), Err(why.to_owned()), "{line}");
+        }
+        let long = format!("{},CBC,,,COMPLETED,,2026-03-01,", "x".repeat(65));
+        assert!(convert(&long).is_err_and(|why| why.ends_with("is longer than 64 bytes")));
+    }
 }

@@ -120,12 +120,65 @@ struct Draft<'a> {
 
 /// Names under which a field goes, the surest first.
 const NAMES: &[(&str, &[&str])] = &[
-    ("specimen_id", &["specimen_id", "specimen", "sample_id", "barcode", "tube_id", "accession_number", "accession"]),
-    ("lab_id", &["lab_id", "lab", "laboratory_id", "laboratory", "site_id", "site", "centre", "center", "facility", "clinic_name"]),
-    ("assay", &["assay", "test_id", "test_code", "test_type", "test_name", "test", "panel", "analyte"]),
-    ("received_at", &["received_at", "received_date", "date_received", "received", "receipt_time", "reception_date"]),
-    ("processed_at", &["processed_at", "verified_at", "completed_at", "resulted_at", "result_time", "completed_date", "date_verified", "processed"]),
-    ("collected_at", &["collected_at", "collection_datetime", "collection_date", "date_collected", "collected"]),
+    (
+        "specimen_id",
+        &[
+            "specimen_id",
+            "specimen",
+            "sample_id",
+            "barcode",
+            "tube_id",
+            "accession_number",
+            "accession",
+        ],
+    ),
+    (
+        "lab_id",
+        &[
+            "lab_id",
+            "lab",
+            "laboratory_id",
+            "laboratory",
+            "site_id",
+            "site",
+            "centre",
+            "center",
+            "facility",
+            "clinic_name",
+        ],
+    ),
+    (
+        "assay",
+        &["assay", "test_id", "test_code", "test_type", "test_name", "test", "panel", "analyte"],
+    ),
+    (
+        "received_at",
+        &[
+            "received_at",
+            "received_date",
+            "date_received",
+            "received",
+            "receipt_time",
+            "reception_date",
+        ],
+    ),
+    (
+        "processed_at",
+        &[
+            "processed_at",
+            "verified_at",
+            "completed_at",
+            "resulted_at",
+            "result_time",
+            "completed_date",
+            "date_verified",
+            "processed",
+        ],
+    ),
+    (
+        "collected_at",
+        &["collected_at", "collection_datetime", "collection_date", "date_collected", "collected"],
+    ),
     ("ordered_at", &["ordered_at", "order_time", "order_date", "ordered"]),
     ("status", &["status", "state", "result"]),
     ("priority", &["priority", "urgency", "prio"]),
@@ -133,7 +186,18 @@ const NAMES: &[(&str, &[&str])] = &[
     ("location", &["location", "ward", "clinic"]),
     ("specimen_type", &["specimen_type", "sample_type", "tube_type", "container"]),
     ("order_id", &["order_id", "order_number", "requisition"]),
-    ("machine_id", &["machine_id", "machine", "instrument_id", "instrument", "analyzer", "analyser", "device_id"]),
+    (
+        "machine_id",
+        &[
+            "machine_id",
+            "machine",
+            "instrument_id",
+            "instrument",
+            "analyzer",
+            "analyser",
+            "device_id",
+        ],
+    ),
     ("operator_id", &["operator_id", "operator", "technician_id", "technician", "performed_by"]),
     ("error_code", &["error_code", "failure_code"]),
     ("reject_reason", &["reject_reason", "rejection_reason", "rejection_code"]),
@@ -141,14 +205,42 @@ const NAMES: &[(&str, &[&str])] = &[
 
 /// Parts of a column's name that speak of a patient.
 const PATIENT_WORDS: [&str; 18] = [
-    "patient", "subject", "name", "gender", "sex", "age", "birth", "dob", "address", "phone",
-    "email", "mrn", "ssn", "payor", "insurance", "demo", "ethnicity", "race",
+    "patient",
+    "subject",
+    "name",
+    "gender",
+    "sex",
+    "age",
+    "birth",
+    "dob",
+    "address",
+    "phone",
+    "email",
+    "mrn",
+    "ssn",
+    "payor",
+    "insurance",
+    "demo",
+    "ethnicity",
+    "race",
 ];
 
 const STATUS_WORDS: &[(&str, &[&str])] = &[
     ("RECEIVED", &["received", "registered", "accessioned", "pending"]),
     ("IN_PROCESS", &["in_process", "in_progress", "processing", "running", "started"]),
-    ("COMPLETED", &["completed", "complete", "done", "final", "finished", "verified", "approved", "published"]),
+    (
+        "COMPLETED",
+        &[
+            "completed",
+            "complete",
+            "done",
+            "final",
+            "finished",
+            "verified",
+            "approved",
+            "published",
+        ],
+    ),
     ("ERROR", &["error", "failed", "failure", "invalid"]),
     ("REJECTED", &["rejected", "unsatisfactory"]),
     ("CANCELLED", &["cancelled", "canceled"]),
@@ -224,7 +316,8 @@ impl Draft<'_> {
             let why = "no column says when the tube came in, so its collection stands for it";
             self.line(field, &date, Sure::Guess(why.to_owned()));
         } else {
-            let sure = if sure { Sure::Sure } else { Sure::Guess("its values are times".to_owned()) };
+            let sure =
+                if sure { Sure::Sure } else { Sure::Guess("its values are times".to_owned()) };
             self.line(field, &date, sure);
         }
         true
@@ -236,7 +329,8 @@ impl Draft<'_> {
         }
         let day = self.sample.header.iter().enumerate().position(|(index, name)| {
             let profile = &self.sample.profiles[index];
-            snake(name).split('_').any(|word| word == "day") && profile.mostly(profile.whole_numbers)
+            snake(name).split('_').any(|word| word == "day")
+                && profile.mostly(profile.whole_numbers)
         });
         if let Some(day) = day {
             self.used.push(day);
@@ -321,7 +415,8 @@ impl Draft<'_> {
         let (pairs, unknown) = self.meant(column, STATUS_WORDS);
         let values = pairs.join(", ");
         if !by_own_name {
-            let value = format!("{{ column: {name}, values: {{ {values} }}, otherwise: COMPLETED }}");
+            let value =
+                format!("{{ column: {name}, values: {{ {values} }}, otherwise: COMPLETED }}");
             let why = "a result stands for a finished test".to_owned();
             self.line("status", &value, Sure::Guess(why));
         } else if unknown.is_empty() && pairs.is_empty() {
@@ -361,8 +456,14 @@ impl Draft<'_> {
 
     fn plain(&mut self) {
         for field in [
-            "patient_class", "location", "specimen_type", "order_id", "machine_id", "operator_id",
-            "error_code", "reject_reason",
+            "patient_class",
+            "location",
+            "specimen_type",
+            "order_id",
+            "machine_id",
+            "operator_id",
+            "error_code",
+            "reject_reason",
         ] {
             self.direct(field);
         }
@@ -387,7 +488,11 @@ impl Draft<'_> {
         let (day, month) = (sum(|p| p.day_first), sum(|p| p.month_first));
         if day + month > 0 {
             let order = if day >= month { "day_first" } else { "month_first" };
-            let seen = if day > 0 && month > 0 { "a guess: both occur" } else { "sure: a number above 12 shows it" };
+            let seen = if day > 0 && month > 0 {
+                "a guess: both occur"
+            } else {
+                "sure: a number above 12 shows it"
+            };
             out += &commented(&format!("  date_order: {order}"), seen);
         }
         if self.sample.delimiter != b',' {
@@ -399,7 +504,9 @@ impl Draft<'_> {
         for (line, sure) in &self.lines {
             match sure {
                 Sure::Sure => out += &commented(&format!("  {line}"), "sure"),
-                Sure::Guess(why) => out += &commented(&format!("  {line}"), &format!("a guess: {why}")),
+                Sure::Guess(why) => {
+                    out += &commented(&format!("  {line}"), &format!("a guess: {why}"))
+                }
             }
         }
         out += &self.left_out();
@@ -407,10 +514,11 @@ impl Draft<'_> {
     }
 
     fn left_out(&self) -> String {
-        let rest = self.sample.header.iter().enumerate().filter(|(index, _)| !self.used.contains(index));
-        let (patient, other): (Vec<_>, Vec<_>) = rest.map(|(_, name)| name.as_str()).partition(|name| {
-            snake(name).split('_').any(|word| PATIENT_WORDS.contains(&word))
-        });
+        let rest =
+            self.sample.header.iter().enumerate().filter(|(index, _)| !self.used.contains(index));
+        let (patient, other): (Vec<_>, Vec<_>) = rest
+            .map(|(_, name)| name.as_str())
+            .partition(|name| snake(name).split('_').any(|word| PATIENT_WORDS.contains(&word)));
         let mut out = String::new();
         for (names, why) in [(patient, "may speak of a patient"), (other, "no field of an event")] {
             if !names.is_empty() {

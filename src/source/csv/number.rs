@@ -32,7 +32,8 @@ impl Unit {
 /// Reads a decimal number (`5.2`, `-93.4`, `1e3`, `.5`) of `unit`, rounded to whole microseconds,
 /// halves away from zero. The error says what is wrong with the text.
 pub fn read_span(text: &str, unit: Unit) -> Result<Span, String> {
-    let decimal = Decimal::parse(text).ok_or_else(|| format!("`{}` is not a number", shown(text)))?;
+    let decimal =
+        Decimal::parse(text).ok_or_else(|| format!("`{}` is not a number", shown(text)))?;
     let too_long = || format!("a duration of {} is longer than a hundred years", shown(text));
     let micros = decimal.times(unit.0.0).ok_or_else(too_long)?;
     match i64::try_from(micros) {

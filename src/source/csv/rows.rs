@@ -191,7 +191,9 @@ fn step(at: At, byte: u8, delimiter: u8) -> At {
         (At::FieldStart, b'"') | (At::QuoteInQuoted, b'"') => At::Quoted,
         (At::Quoted, b'"') => At::QuoteInQuoted,
         (At::Quoted, _) => At::Quoted,
-        (At::FieldStart | At::Plain | At::QuoteInQuoted, byte) if byte == delimiter => At::FieldStart,
+        (At::FieldStart | At::Plain | At::QuoteInQuoted, byte) if byte == delimiter => {
+            At::FieldStart
+        }
         (At::FieldStart | At::Plain | At::QuoteInQuoted, _) => At::Plain,
     }
 }
@@ -254,7 +256,9 @@ mod tests {
 
     #[test]
     fn quotes_line_ends_and_the_byte_order_mark_are_taken_off() {
-        let rows = read_all(b"\xef\xbb\xbfa,b,c\r\n1,\"x, \"\"y\"\"\",3\r\n\r\n4,\"two\nlines\", 6\n7,5\" tube,");
+        let rows = read_all(
+            b"\xef\xbb\xbfa,b,c\r\n1,\"x, \"\"y\"\"\",3\r\n\r\n4,\"two\nlines\", 6\n7,5\" tube,",
+        );
         assert_eq!(
             rows,
             [

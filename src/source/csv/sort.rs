@@ -207,12 +207,20 @@ mod tests {
         let mut sorter = EventSorter::new(&spills, limit);
         for (index, at) in times.iter().enumerate() {
             let json = format!("{{\"n\":{index}}}").into_bytes();
-            sorter.push(&Event { at: Timestamp(*at), key: format!("k{index}"), status: "ERROR", json }).unwrap();
+            sorter
+                .push(&Event {
+                    at: Timestamp(*at),
+                    key: format!("k{index}"),
+                    status: "ERROR",
+                    json,
+                })
+                .unwrap();
         }
         let mut lines = Vec::new();
         sorter
             .drain(|at, key, json| {
-                let line = format!("{} {}", String::from_utf8_lossy(key), String::from_utf8_lossy(json));
+                let line =
+                    format!("{} {}", String::from_utf8_lossy(key), String::from_utf8_lossy(json));
                 lines.push((at.0, line));
                 Ok::<(), io::Error>(())
             })

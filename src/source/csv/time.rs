@@ -56,7 +56,8 @@ impl TimeReader {
     }
 
     fn read_digits(&self, text: &str) -> Result<Timestamp, String> {
-        let number = |range: std::ops::Range<usize>| -> Option<u32> { text.get(range)?.parse().ok() };
+        let number =
+            |range: std::ops::Range<usize>| -> Option<u32> { text.get(range)?.parse().ok() };
         let since_epoch = |unit: i64| {
             let count: i64 = text.parse().map_err(|_| not_a_time(text))?;
             let micros = count.checked_mul(unit).ok_or_else(|| not_a_time(text))?;
@@ -82,15 +83,21 @@ impl TimeReader {
         }
     }
 
-    fn place(&self, local: NaiveDateTime, written: &Written, text: &str) -> Result<Timestamp, String> {
+    fn place(
+        &self,
+        local: NaiveDateTime,
+        written: &Written,
+        text: &str,
+    ) -> Result<Timestamp, String> {
         let at = match written {
             Written::OffsetSeconds(seconds) => {
                 Timestamp(local.and_utc().timestamp_micros()).minus(Span(seconds * Span::SECOND.0))
             }
             Written::Local => {
-                let instant = self.zone.from_local_datetime(&local).earliest().ok_or_else(|| {
-                    format!("`{text}` does not exist in {}: the clocks skip it", self.zone)
-                })?;
+                let instant =
+                    self.zone.from_local_datetime(&local).earliest().ok_or_else(|| {
+                        format!("`{text}` does not exist in {}: the clocks skip it", self.zone)
+                    })?;
                 Timestamp(instant.timestamp_micros())
             }
         };
@@ -250,11 +257,23 @@ impl<'a> Cursor<'a> {
 /// The number of a month by its English name or its first three letters.
 fn month_of(name: &str) -> Option<u32> {
     const MONTHS: [&str; 12] = [
-        "january", "february", "march", "april", "may", "june", "july", "august", "september",
-        "october", "november", "december",
+        "january",
+        "february",
+        "march",
+        "april",
+        "may",
+        "june",
+        "july",
+        "august",
+        "september",
+        "october",
+        "november",
+        "december",
     ];
     let name = name.to_ascii_lowercase();
-    let index = MONTHS.iter().position(|month| *month == name || (name.len() == 3 && month.starts_with(&name)))?;
+    let index = MONTHS
+        .iter()
+        .position(|month| *month == name || (name.len() == 3 && month.starts_with(&name)))?;
     u32::try_from(index + 1).ok()
 }
 
@@ -294,8 +313,12 @@ mod tests {
         }
         assert_eq!(read("2026-03-01").as_deref(), Some("2026-03-01T00:00:00Z"));
         assert_eq!(read("20260301").as_deref(), Some("2026-03-01T00:00:00Z"));
-        assert_eq!(read("2026-03-01T08:30:00.1234569Z").as_deref(), Some("2026-03-01T08:30:00.123456Z"));
-        let parts = reader(Tz::UTC, None).read_parts("2024-01-15", "08:30").map(Timestamp::to_rfc3339);
+        assert_eq!(
+            read("2026-03-01T08:30:00.1234569Z").as_deref(),
+            Some("2026-03-01T08:30:00.123456Z")
+        );
+        let parts =
+            reader(Tz::UTC, None).read_parts("2024-01-15", "08:30").map(Timestamp::to_rfc3339);
         assert_eq!(parts.as_deref(), Ok("2024-01-15T08:30:00Z"));
     }
 
@@ -319,7 +342,11 @@ mod tests {
 
     #[test]
     fn the_order_of_day_and_month_is_asked_for() {
-        assert!(reader(Tz::UTC, None).read("03/04/2026 08:30").is_err_and(|why| why.contains("date_order")));
+        assert!(
+            reader(Tz::UTC, None)
+                .read("03/04/2026 08:30")
+                .is_err_and(|why| why.contains("date_order"))
+        );
         let day = reader(Tz::UTC, Some(DateOrder::DayFirst)).read("03/04/2026 08:30");
         assert_eq!(day.map(Timestamp::to_rfc3339).as_deref(), Ok("2026-04-03T08:30:00Z"));
         let month = reader(Tz::UTC, Some(DateOrder::MonthFirst)).read("03/04/2026 12:05 AM");
@@ -329,9 +356,22 @@ mod tests {
     #[test]
     fn what_is_no_time_is_refused() {
         for text in [
-            "", "soon", "20244-01-16", "2026-13-01", "2026-02-30", "2026-03-01T25:00:00Z",
-            "2026-03-01 08", "2026-03-01X08:30", "1969-12-31", "26-03-01", "2026-03-01 13:00 PM",
-            "2026-03-01 08:30 MEZ", "123", "COVID-19", "2026-03-01T08:30:00+2500", "2026-03-011",
+            "",
+            "soon",
+            "20244-01-16",
+            "2026-13-01",
+            "2026-02-30",
+            "2026-03-01T25:00:00Z",
+            "2026-03-01 08",
+            "2026-03-01X08:30",
+            "1969-12-31",
+            "26-03-01",
+            "2026-03-01 13:00 PM",
+            "2026-03-01 08:30 MEZ",
+            "123",
+            "COVID-19",
+            "2026-03-01T08:30:00+2500",
+            "2026-03-011",
         ] {
             assert_eq!(read(text), None, "{text}");
         }
