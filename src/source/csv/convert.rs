@@ -453,7 +453,7 @@ fn events_of(values: &[Option<Value>]) -> Result<Vec<Event>, String> {
         let identity = format!("{lab}\0{specimen}\0{assay}\0{status}\0{}", at.0);
         let id = format!("{:032x}", xxh3_128(identity.as_bytes()));
         let json = write_json(&id, status, values)?;
-        Ok::<Event, String>(Event { at, key: format!("{lab}/{specimen}"), status, json })
+        Ok::<Event, String>(Event { at, key: format!("{lab}:{specimen}"), status, json })
     };
     let mut events = vec![event("RECEIVED", received_at)?];
     if status != "RECEIVED" {
