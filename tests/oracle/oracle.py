@@ -52,7 +52,7 @@ PIPELINES = {
              case when phase = 'tat' then count(*) filter (minutes <= target) end within_target,
              case when phase = 'tat' then count(*) filter (minutes <= target) / count(*) end
                within_target_rate
-           from {rows} group by all""",
+           from {rows} group by ws, we, lab_id, assay, priority, phase""",
     ),
     "throughput": (
         "moves",
@@ -135,7 +135,9 @@ PIPELINES = {
                when a.indicator_rejected * 100.0::double / a.indicator_tubes <= a.good then 'good'
                when a.indicator_rejected * 100.0::double / a.indicator_tubes >= a.poor then 'poor'
                else 'medium' end grade
-           from j a join j b on a.ws = b.ws and a.we = b.we and a.lab_id = b.lab_id group by all""",
+           from j a join j b on a.ws = b.ws and a.we = b.we and a.lab_id = b.lab_id
+           group by a.ws, a.we, a.lab_id, a.reject_reason, a.rejected, a.indicator,
+             a.indicator_rejected, a.indicator_tubes, a.good, a.poor""",
     ),
     "sla_breaches": (
         "completed",
