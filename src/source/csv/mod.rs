@@ -14,9 +14,12 @@ pub mod convert;
 pub mod infer;
 pub mod map;
 pub mod number;
+mod profile;
+mod resolve;
 pub mod rows;
 pub mod sort;
 pub mod time;
+mod value;
 
 pub use convert::{Converter, Event};
 pub use map::{CsvMap, FieldRule, MapFault};
