@@ -346,4 +346,31 @@ fields:
         }
         assert_eq!(told.len(), expected.len(), "{told:#?}");
     }
+
+    #[test]
+    fn a_drafted_map_is_a_map() {
+        use crate::source::csv::infer::Sample;
+        use crate::source::csv::{Read, Row, RowReader};
+        let file = "pan_day;test id;clinic_name;result;col_rec_tat;rec_ver_tat;first_name\n\
+                    4;covid;ward a;negative;1.4;5.2;x\n7;covid;lab;invalid;2.3;5.8;y\n";
+        let mut rows = RowReader::new(file.as_bytes(), b';');
+        let mut row = Row::default();
+        assert_eq!(rows.read(&mut row).expect("bytes"), Read::Row);
+        let header: Vec<String> = row.fields().map(str::to_owned).collect();
+        let mut sample = Sample::new(header.clone(), b';');
+        while rows.read(&mut row).expect("bytes") == Read::Row {
+            sample.add(&row);
+        }
+        let map = read(&sample.draft());
+        assert_eq!(map.map.source.delimiter, b';');
+        let converter = map.converter(&header, None).expect("a map without mistakes");
+        let mut rows = RowReader::new(file.lines().nth(1).expect("a row").as_bytes(), b';');
+        assert_eq!(rows.read(&mut row).expect("bytes"), Read::Row);
+        let events = converter.convert(&row, 1).expect("two events");
+        let outcome = String::from_utf8(events[1].json.clone()).expect("JSON");
+        // Day 4 after the first of January at noon, and 5.2 h later.
+        assert!(outcome.contains(r#""received_at":"2020-01-05T12:00:00Z""#), "{outcome}");
+        assert!(outcome.contains(r#""processed_at":"2020-01-05T17:12:00Z""#), "{outcome}");
+        assert!(outcome.contains(r#""collected_at":"2020-01-05T10:36:00Z""#), "{outcome}");
+    }
 }

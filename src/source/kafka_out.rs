@@ -1,6 +1,7 @@
 //! Events onto a Kafka topic, for `import` and `generate`.
 //!
-//! Idempotent and acknowledged by all replicas; the order of a key's messages is kept. At most
+//! Idempotent and acknowledged by all replicas; a key's messages are on one partition, the one that
+//! Java clients choose, in order. At most
 //! [`IN_FLIGHT_KB`] wait at a time: a full queue makes [`KafkaOut::send`] wait, never drop. A
 //! message that could not be delivered fails the next call.
 
@@ -78,6 +79,7 @@ impl KafkaOut {
             .set("acks", "all")
             .set("compression.type", "zstd")
             .set("linger.ms", "20")
+            .set("partitioner", "murmur2_random")
             .set("message.max.bytes", "16777216")
             .set("queue.buffering.max.kbytes", IN_FLIGHT_KB.to_string())
             .set("log_level", "3");
@@ -188,5 +190,54 @@ impl KafkaOut {
 
     fn failed(&self, attempted: &str, error: KafkaError) -> SourceError {
         SourceError::Failed { attempted: attempted.to_owned(), source: error.into() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::Message;
+    use rdkafka::consumer::{BaseConsumer, Consumer};
+    use rdkafka::mocking::MockCluster;
+
+    use super::*;
+
+    #[test]
+    fn every_message_arrives_once_and_a_keys_messages_in_order() {
+        let cluster = MockCluster::new(1).unwrap();
+        cluster.create_topic("events", 3, 1).unwrap();
+        let brokers = cluster.bootstrap_servers();
+        let mut out = KafkaOut::connect(&brokers, "events", &[]).unwrap();
+        for number in 0..3_000_u32 {
+            let key = format!("lab-1:S{}", number % 7);
+            out.send(key.as_bytes(), format!("{number:05}").as_bytes()).unwrap();
+        }
+        assert_eq!(out.finish().unwrap(), 3_000);
+
+        let consumer: BaseConsumer = ClientConfig::new()
+            .set("bootstrap.servers", &brokers)
+            .set("group.id", "reader")
+            .set("auto.offset.reset", "earliest")
+            .create()
+            .unwrap();
+        consumer.subscribe(&["events"]).unwrap();
+        let mut by_key: std::collections::BTreeMap<Vec<u8>, Vec<Vec<u8>>> = Default::default();
+        for _ in 0..3_000 {
+            // A poll may also end without a message.
+            let mut polls = (0..100).map(|_| consumer.poll(Duration::from_millis(300)));
+            let message = polls.find_map(|polled| polled).expect("a message").unwrap();
+            let (key, payload) = (message.key().unwrap(), message.payload().unwrap());
+            by_key.entry(key.to_vec()).or_default().push(payload.to_vec());
+        }
+        assert_eq!(by_key.len(), 7);
+        for messages in by_key.values() {
+            assert!(messages.windows(2).all(|pair| pair[0] < pair[1]));
+        }
+    }
+
+    #[test]
+    fn an_unknown_option_is_a_wrong_configuration() {
+        let options = [("no.such.setting".to_owned(), "1".to_owned())];
+        let error = KafkaOut::connect("127.0.0.1:1", "events", &options).err().unwrap();
+        assert!(matches!(error, SourceError::Wrong(_)), "{error}");
     }
 }

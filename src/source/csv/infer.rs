@@ -357,3 +357,87 @@ fn scalar(text: &str) -> String {
         );
     if plain { text.to_owned() } else { format!("{text:?}") }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::rows::{Read, RowReader};
+    use super::*;
+
+    /// The draft's lines for a file, without comments and indentation.
+    fn lines(csv: &str) -> Vec<String> {
+        let mut rows = RowReader::new(csv.as_bytes(), b',');
+        let mut row = Row::default();
+        assert_eq!(rows.read(&mut row).unwrap(), Read::Row);
+        let mut sample = Sample::new(row.fields().map(str::to_owned).collect(), b',');
+        while rows.read(&mut row).unwrap() == Read::Row {
+            sample.add(&row);
+        }
+        let draft = sample.draft();
+        let code = |line: &str| line.split(" #").next().unwrap_or("").trim().to_owned();
+        draft.lines().filter(|line| !line.starts_with('#')).map(code).collect()
+    }
+
+    #[test]
+    fn dates_minutes_and_words_are_recognised() {
+        let draft = lines(
+            "specimen_id,patient_id,assay,collection_date,received_date,status,machine_id,\
+             tat_minutes,error_code,priority\n\
+             SP001,P001,COVID-19,2024-01-15,2024-01-15 08:00:00,completed,MACH001,120,,high\n",
+        );
+        assert_eq!(
+            draft,
+            [
+                "source:",
+                "timezone: UTC",
+                "null_values: [\"\"]",
+                "fields:",
+                "specimen_id: specimen_id",
+                "lab_id: { constant: lab-1 }",
+                "assay: assay",
+                "received_at: received_date",
+                "processed_at: { from: received_at, add: { column: tat_minutes, unit: min } }",
+                "collected_at: collection_date",
+                "status: status",
+                "priority: { column: priority, values: { high: S } }",
+                "machine_id: machine_id",
+                "error_code: error_code",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_date_and_its_time_of_day_belong_together() {
+        let draft = lines(
+            "specimen_id,collection_date,test_type,tat_hours,status,priority,patient_age,\
+             technician_id,collection_time\n\
+             SP001,2024-01-15,CBC,2.1,Completed,Routine,45,T001,08:30\n\
+             SP003,2024-01-15,Blood Culture,48.0,In Progress,Urgent,67,T003,10:00\n",
+        );
+        for line in [
+            "assay: test_type",
+            "received_at: { column: collection_date, time: collection_time }",
+            "processed_at: { from: received_at, add: { column: tat_hours, unit: h } }",
+            "status: { column: status, values: { In Progress: IN_PROCESS } }",
+            "priority: { column: priority, values: { Routine: R, Urgent: S } }",
+            "operator_id: technician_id",
+        ] {
+            assert!(draft.iter().any(|drafted| drafted == line), "{line} in {draft:#?}");
+        }
+    }
+
+    #[test]
+    fn the_order_of_day_and_month_shows_above_twelve() {
+        let of = |date: &str| lines(&format!("specimen_id,received_at\nA,{date}\nB,01/02/2026\n"));
+        assert!(of("13/02/2026").contains(&"date_order: day_first".to_owned()));
+        assert!(of("02/13/2026").contains(&"date_order: month_first".to_owned()));
+    }
+
+    #[test]
+    fn names_and_ages_are_left_out() {
+        let draft = lines("sample_id,last_name,gender,age,received_at\nA,x,f,4,2026-01-01\n");
+        let fields = draft.join("\n");
+        assert!(
+            !fields.contains("last_name") && !fields.contains("gender") && !fields.contains("age")
+        );
+    }
+}
