@@ -9,6 +9,7 @@ pub mod yaml;
 mod decode;
 mod values;
 mod csv_text;
+pub mod csv_map;
 mod files;
 pub mod reference;
 pub mod pipeline;

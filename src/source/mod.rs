@@ -7,6 +7,7 @@ pub mod csv;
 pub mod file;
 pub mod generator;
 pub mod kafka;
+pub mod kafka_out;
 
 use std::sync::Arc;
 use std::time::Duration;

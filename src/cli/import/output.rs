@@ -1,0 +1,138 @@
+//! Where the events and the rejected rows go.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+
+use super::{Args, Out};
+use crate::cli::WrongInput;
+use crate::source::csv::Row;
+use crate::source::kafka_out::KafkaOut;
+
+/// The rows that became no event; the file is made with the first one.
+pub(super) struct Rejected {
+    pub(super) path: PathBuf,
+    pub(super) file: Option<BufWriter<File>>,
+}
+
+impl Rejected {
+    /// Writes a row with the reason.
+    pub(super) fn write(&mut self, row: &Row, why: &str) -> anyhow::Result<()> {
+        let context = || format!("could not write rejected rows to `{}`", self.path.display());
+        let file = match &mut self.file {
+            Some(file) => file,
+            slot @ None => {
+                let mut file = BufWriter::new(File::create(&self.path).with_context(context)?);
+                file.write_all(b"line,reason,row\n").with_context(context)?;
+                slot.insert(file)
+            }
+        };
+        let mut line = format!("{},", row.line).into_bytes();
+        quote(why.as_bytes(), &mut line);
+        line.push(b',');
+        quote(&row.raw, &mut line);
+        line.push(b'\n');
+        file.write_all(&line).with_context(context)
+    }
+
+    /// Writes what is buffered.
+    pub(super) fn finish(&mut self) -> anyhow::Result<()> {
+        let context = || format!("could not write rejected rows to `{}`", self.path.display());
+        self.file.as_mut().map_or(Ok(()), Write::flush).with_context(context)
+    }
+}
+
+fn quote(text: &[u8], out: &mut Vec<u8>) {
+    out.push(b'"');
+    for byte in text {
+        if *byte == b'"' {
+            out.push(b'"');
+        }
+        out.push(*byte);
+    }
+    out.push(b'"');
+}
+
+/// The open output.
+pub(super) enum EventSink {
+    File { path: PathBuf, partial: PathBuf, file: BufWriter<File> },
+    StandardOutput(BufWriter<io::Stdout>),
+    Kafka(KafkaOut),
+}
+
+impl EventSink {
+    /// Opens the output.
+    pub(super) fn open(out: &Out, args: &Args) -> anyhow::Result<EventSink> {
+        match out {
+            Out::File(path) => {
+                let partial = partial(path, "partial");
+                let file = File::create(&partial).map_err(|error| {
+                    WrongInput(format!("could not write to `{}`: {error}", partial.display()))
+                })?;
+                let file = BufWriter::with_capacity(1 << 20, file);
+                Ok(EventSink::File { path: path.clone(), partial, file })
+            }
+            Out::StandardOutput => Ok(EventSink::StandardOutput(BufWriter::new(io::stdout()))),
+            Out::Kafka(topic) => {
+                let brokers = args.brokers.as_deref().ok_or_else(|| {
+                    WrongInput(
+                        "no Kafka brokers are named; set KAFKA_BROKERS or --brokers".to_owned(),
+                    )
+                })?;
+                let options = kafka_options(&args.kafka_options)?;
+                Ok(EventSink::Kafka(KafkaOut::connect(brokers, topic, &options)?))
+            }
+        }
+    }
+
+    /// Writes an event.
+    pub(super) fn write(&mut self, key: &[u8], json: &[u8]) -> anyhow::Result<()> {
+        match self {
+            EventSink::File { partial, file, .. } => file
+                .write_all(json)
+                .and_then(|()| file.write_all(b"\n"))
+                .with_context(|| format!("could not write events to `{}`", partial.display())),
+            EventSink::StandardOutput(out) => out
+                .write_all(json)
+                .and_then(|()| out.write_all(b"\n"))
+                .context("could not write events to standard output"),
+            EventSink::Kafka(kafka) => Ok(kafka.send(key, json)?),
+        }
+    }
+
+    /// Makes what was written last and visible.
+    pub(super) fn finish(self) -> anyhow::Result<()> {
+        match self {
+            EventSink::File { path, partial, mut file } => {
+                let context = || format!("could not write events to `{}`", path.display());
+                file.flush().with_context(context)?;
+                file.get_ref().sync_all().with_context(context)?;
+                std::fs::rename(&partial, &path).with_context(context)
+            }
+            EventSink::StandardOutput(mut out) => {
+                out.flush().context("could not write events to standard output")
+            }
+            EventSink::Kafka(kafka) => {
+                kafka.finish()?;
+                Ok(())
+            }
+        }
+    }
+}
+
+fn kafka_options(given: &[String]) -> anyhow::Result<Vec<(String, String)>> {
+    let split = |option: &String| match option.split_once('=') {
+        Some((name, value)) => Ok((name.trim().to_owned(), value.trim().to_owned())),
+        None => Err(WrongInput("a --kafka-option has no `=`; write name=value".to_owned()).into()),
+    };
+    given.iter().map(split).collect()
+}
+
+/// The name of a file that is not finished.
+pub(super) fn partial(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".{suffix}"));
+    PathBuf::from(name)
+}
