@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# down.sh STATE: ends what up.sh started, each by its own process id, and removes STATE.
+set -uo pipefail
+# shellcheck source=tests/servers/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+STATE=$1
+for pid_file in "$STATE"/*.pid "$STATE"/kafka/*.pid; do
+    end_pid "$pid_file"
+done
+if [ -s "$STATE/compose-project" ]; then
+    docker compose --project-name "$(cat "$STATE/compose-project")" \
+        --file "$ROOT/docker/compose.yaml" down --volumes --timeout 5 >/dev/null 2>&1 ||
+        say "warning: could not take down the compose project $(cat "$STATE/compose-project")"
+fi
+rm -rf "$STATE"
