@@ -203,7 +203,11 @@ fn a_wrong_arrow_is_caught_wherever_it_hides() {
         ("src/decode/mod.rs", "fn f() -> crate::sql::Plan { todo() }", "crate::sql::Plan"),
         ("src/decode/mod.rs", "use super::window::Pane as P;", "crate::window::Pane"),
         ("src/decode/deep/row.rs", "use super::super::super::clock::Clock;", "crate::clock::Clock"),
-        ("src/flow/time.rs", "use crate::{\n    clock::{Clock, manual},\n};", "crate::clock::Clock"),
+        (
+            "src/flow/time.rs",
+            "use crate::{\n    clock::{Clock, manual},\n};",
+            "crate::clock::Clock",
+        ),
         ("src/serve/api.rs", "use crate::pipeline::build;", "crate::pipeline::build"),
         ("src/config/mod.rs", "use crate::sink::lake::Lake;", "crate::sink::lake::Lake"),
         ("src/window/mod.rs", "use crate::*;", "crate::*"),

@@ -4,17 +4,17 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A file below `src/`.
-pub struct SourceFile {
+pub(crate) struct SourceFile {
     /// The path from the repository's root, with `/`.
-    pub name: String,
+    pub(crate) name: String,
     /// The modules from the crate's root: `sink`, `teams` for `src/sink/teams/mod.rs`.
-    pub module: Vec<String>,
+    pub(crate) module: Vec<String>,
     /// The text as it is.
-    pub text: String,
+    pub(crate) text: String,
 }
 
 /// Every `.rs` file below `src/`, in the order of their names.
-pub fn source_files() -> Vec<SourceFile> {
+pub(crate) fn source_files() -> Vec<SourceFile> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut paths = Vec::new();
     collect(&root.join("src"), &mut paths);
@@ -42,7 +42,7 @@ fn read(root: &Path, path: &Path) -> SourceFile {
 }
 
 /// `src/sink/teams/mod.rs` is `sink::teams`; `src/lib.rs` and `src/main.rs` are the root.
-pub fn module_of(name: &str) -> Vec<String> {
+pub(crate) fn module_of(name: &str) -> Vec<String> {
     let inner = name.trim_start_matches("src/").trim_end_matches(".rs");
     let mut module: Vec<String> = inner.split('/').map(str::to_owned).collect();
     if module.last().is_some_and(|last| matches!(last.as_str(), "mod" | "lib" | "main")) {
@@ -53,12 +53,12 @@ pub fn module_of(name: &str) -> Vec<String> {
 
 /// The text with comments and the insides of literals as blanks, and without the items under
 /// `#[cfg(test)]`. Lines keep their numbers.
-pub fn production_code(text: &str) -> String {
+pub(crate) fn production_code(text: &str) -> String {
     without_test_items(&blank_comments_and_literals(text))
 }
 
 /// How many lines stand before the tests of a file.
-pub fn lines_before_tests(text: &str) -> usize {
+pub(crate) fn lines_before_tests(text: &str) -> usize {
     let code = blank_comments_and_literals(text);
     let lines = || code.lines();
     lines().position(|line| line.trim() == "#[cfg(test)]").unwrap_or_else(|| lines().count())

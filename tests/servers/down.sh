@@ -5,9 +5,10 @@ set -uo pipefail
 . "$(dirname "$0")/lib.sh"
 
 STATE=$1
-for pid_file in "$STATE"/*.pid "$STATE"/kafka/*.pid; do
-    end_pid "$pid_file"
-done
+end_pid "$STATE/s3.pid"
+if [ -d "$STATE/kafka" ]; then
+    "$SERVERS/kafka/stop.sh" "$STATE/kafka"
+fi
 if [ -s "$STATE/compose-project" ]; then
     docker compose --project-name "$(cat "$STATE/compose-project")" \
         --file "$ROOT/docker/compose.yaml" down --volumes --timeout 5 >/dev/null 2>&1 ||

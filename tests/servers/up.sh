@@ -47,12 +47,10 @@ kafka_by_compose() {
 kafka_by_maven() {
     local line
     say "Kafka: starting Apache Kafka from Maven Central"
-    if line=$(STATE_DIR="$STATE/kafka" "$SERVERS/kafka/start.sh" "$STATE/kafka" 2>"$STATE/kafka.log" |
-        grep '^KAFKA_BROKERS='); then
+    if line=$("$SERVERS/kafka/start.sh" "$STATE/kafka" | grep '^KAFKA_BROKERS='); then
         export_line KAFKA_BROKERS "${line#KAFKA_BROKERS=}"
         say "Kafka: ${line#KAFKA_BROKERS=}"
     else
-        tail_of "$STATE/kafka.log"
         skip "$STATE/skipped" Kafka "tests/servers/kafka/start.sh did not start it"
     fi
 }
