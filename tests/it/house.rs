@@ -182,10 +182,9 @@ fn files_are_short_or_say_why_not() {
 
 fn too_long(file: &SourceFile) -> Option<String> {
     let lines = lines_before_tests(&file.text);
-    let is_tests = file.module.last().is_some_and(|last| last == "tests");
     let mut top = file.text.lines().take_while(|line| line.is_empty() || line.starts_with("//"));
     let excused = top.any(|line| line.starts_with(LONG_BECAUSE));
-    (lines > LONGEST_FILE && !is_tests && !excused).then(|| format!("{}: {lines} lines", file.name))
+    (lines > LONGEST_FILE && !excused).then(|| format!("{}: {lines} lines", file.name))
 }
 
 #[test]

@@ -15,8 +15,7 @@ fn blocks(language: &str) -> Vec<&'static str> {
 
 /// The block that holds a text that no other one does.
 fn block(language: &str, mark: &str) -> &'static str {
-    let found: Vec<_> =
-        blocks(language).into_iter().filter(|block| block.contains(mark)).collect();
+    let found: Vec<_> = blocks(language).into_iter().filter(|block| block.contains(mark)).collect();
     assert_eq!(found.len(), 1, "{language} blocks of the README with `{mark}`");
     found[0]
 }

@@ -13,14 +13,25 @@ pub(crate) struct SourceFile {
     pub(crate) text: String,
 }
 
-/// Every `.rs` file below `src/`, in the order of their names.
+/// Every `.rs` file below `src/` but those that only tests use, in the order of their names.
 pub(crate) fn source_files() -> Vec<SourceFile> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut paths = Vec::new();
     collect(&root.join("src"), &mut paths);
     paths.sort();
     assert!(paths.len() > 20, "found only {} source files", paths.len());
-    paths.iter().map(|path| read(root, path)).collect()
+    let mut files: Vec<SourceFile> = paths.iter().map(|path| read(root, path)).collect();
+    let of_tests: Vec<Vec<String>> = files.iter().flat_map(test_files).collect();
+    files.retain(|file| !of_tests.iter().any(|module| file.module.starts_with(module)));
+    files
+}
+
+/// The modules that a file declares for its tests and that stand in files of their own.
+fn test_files(file: &SourceFile) -> Vec<Vec<String>> {
+    let items = test_items(&file.text).into_iter();
+    let declared = items
+        .filter_map(|(_, item)| item.strip_suffix(';')?.split("mod ").nth(1).map(str::to_owned));
+    declared.map(|name| file.module.iter().cloned().chain([name]).collect()).collect()
 }
 
 fn collect(folder: &Path, paths: &mut Vec<PathBuf>) {
@@ -57,11 +68,22 @@ pub(crate) fn production_code(text: &str) -> String {
     without_test_items(&blank_comments_and_literals(text))
 }
 
-/// How many lines stand before the tests of a file.
+/// How many lines stand before the test module of a file.
 pub(crate) fn lines_before_tests(text: &str) -> usize {
+    let module = test_items(text).into_iter().find(|(_, item)| item.ends_with("mod tests {"));
+    module.map_or_else(|| text.lines().count(), |(line, _)| line)
+}
+
+/// The first line of each item under `#[cfg(test)]`, with the number, from 0, of the attribute's.
+fn test_items(text: &str) -> Vec<(usize, String)> {
     let code = blank_comments_and_literals(text);
-    let lines = || code.lines();
-    lines().position(|line| line.trim() == "#[cfg(test)]").unwrap_or_else(|| lines().count())
+    let lines: Vec<&str> = code.lines().map(str::trim).collect();
+    let mut items = Vec::new();
+    for (at, _) in lines.iter().enumerate().filter(|(_, line)| **line == "#[cfg(test)]") {
+        let item = lines[at..].iter().find(|line| !line.is_empty() && !line.starts_with("#["));
+        items.extend(item.map(|item| (at, (*item).to_owned())));
+    }
+    items
 }
 
 fn blank_comments_and_literals(text: &str) -> String {
@@ -180,7 +202,12 @@ const C: (char, char, &'static str) = ('"', '\'', "crate::c");
 use crate::{one::Two, three};
 fn after() { crate::sink::go(); }
 #[cfg(test)]
-mod tests { use crate::cli; fn f() { {} } }
+#[expect(lint, reason = "because")]
+mod tests {
+    use crate::cli; fn f() { {} }
+}
+#[cfg(test)]
+pub(crate) mod samples;
 fn last<'a>(r#type: &'a str) { crate::window::end(r#type) }
 "####;
     let code = production_code(text);
@@ -190,5 +217,7 @@ fn last<'a>(r#type: &'a str) { crate::window::end(r#type) }
         .collect();
     assert_eq!(found, ["crate::flow::Span", "crate::sink::go", "crate::window::end"]);
     assert_eq!(code.lines().count(), text.lines().count());
-    assert_eq!(lines_before_tests(text), 6);
+    assert_eq!(lines_before_tests(text), 9);
+    let file = SourceFile { name: String::new(), module: vec!["a".to_owned()], text: text.into() };
+    assert_eq!(test_files(&file), [["a", "samples"]]);
 }
