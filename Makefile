@@ -1,0 +1,32 @@
+# Everything in the release profile, so that the dependencies, which are heavy, are built once.
+CARGO ?= cargo
+SERVERS := tests/servers
+
+.DEFAULT_GOAL := help
+.PHONY: help test check fmt demo bench doctor docker-lint
+
+help: ## what there is
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+test: doctor check ## formatting, lints, dependency checks, then every test against real servers
+	@$(SERVERS)/with.sh $(CARGO) test --release --locked
+
+check: docker-lint ## formatting, lints and dependency checks: no test, no server
+	$(CARGO) fmt --all -- --check
+	$(CARGO) clippy --release --locked --all-targets -- -D warnings
+	@$(SERVERS)/deny.sh
+
+fmt: ## format the source
+	$(CARGO) fmt --all
+
+demo: ## three days of three laboratories through everything, into ./turnaround-lake
+	$(CARGO) run --release --locked -- demo
+
+bench: ## rows per second
+	$(CARGO) bench --locked
+
+doctor: ## names each missing tool with the line that installs it
+	@$(SERVERS)/doctor.sh
+
+docker-lint: ## docker/, the workflow and the scripts
+	@$(SERVERS)/lint.sh

@@ -1,0 +1,228 @@
+//! The rules of the house that no compiler checks: one copy of the heavy dependencies, licences,
+//! the length of files, what `--help` must mention.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
+
+use crate::rust_source::{SourceFile, lines_before_tests, source_files};
+
+const LONGEST_FILE: usize = 400;
+const LONG_BECAUSE: &str = "// long because ";
+
+/// The commands of the interface.
+const COMMANDS: &[&str] = &[
+    "demo",
+    "run",
+    "check",
+    "try",
+    "explain",
+    "generate",
+    "import",
+    "query",
+    "relations",
+    "test-alert",
+];
+
+const DENY_TOML: &str = include_str!("../../deny.toml");
+
+/// A crate that the product is built from.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Dependency {
+    name: String,
+    version: String,
+    licence: String,
+}
+
+/// What is linked in, and what builds it, on this platform.
+fn dependencies() -> BTreeSet<Dependency> {
+    let output = Command::new(env!("CARGO"))
+        .args(["tree", "--locked", "--offline", "--edges", "normal,build", "--prefix", "none"])
+        .args(["--format", "{p}\t{l}"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .expect("cargo runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let tree = String::from_utf8(output.stdout).expect("cargo prints UTF-8");
+    let dependencies: BTreeSet<Dependency> = tree.lines().map(dependency).collect();
+    assert!(dependencies.len() > 200, "cargo tree printed only {}", dependencies.len());
+    dependencies
+}
+
+/// Reads `name v1.2.3 (proc-macro)<TAB>MIT OR Apache-2.0`; ` (*)` follows where a crate is repeated.
+fn dependency(line: &str) -> Dependency {
+    let line = line.trim_end_matches(" (*)");
+    let (package, licence) = line.split_once('\t').expect("a tab before the licence");
+    let mut words = package.split(' ');
+    let mut word = || words.next().unwrap_or_default().to_owned();
+    Dependency { name: word(), version: word(), licence: licence.trim().to_owned() }
+}
+
+#[test]
+fn the_heavy_dependencies_stand_once() {
+    let single = denied_twice(DENY_TOML);
+    for name in ["arrow", "parquet", "object_store", "datafusion"] {
+        assert!(single.contains(&name), "deny.toml no longer asks for one copy of {name}");
+    }
+    let mut versions: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for dependency in dependencies() {
+        versions.entry(dependency.name).or_default().push(dependency.version);
+    }
+    let families = ["arrow-", "parquet-", "datafusion-"];
+    for (name, versions) in &versions {
+        let heavy = single.contains(&name.as_str())
+            || families.iter().any(|family| name.starts_with(family));
+        assert!(!heavy || versions.len() == 1, "{name} stands more than once: {versions:?}");
+    }
+    for name in single {
+        assert!(versions.contains_key(name), "deny.toml speaks of {name}, which nobody uses");
+    }
+}
+
+/// The crates that deny.toml gives `deny-multiple-versions`.
+fn denied_twice(deny: &str) -> Vec<&str> {
+    deny.lines()
+        .filter(|line| line.contains("deny-multiple-versions = true"))
+        .filter_map(|line| line.split('"').nth(1))
+        .collect()
+}
+
+#[test]
+fn every_licence_is_allowed() {
+    let allowed = allowed_licences(DENY_TOML);
+    let faults: Vec<String> = dependencies()
+        .into_iter()
+        .filter(|dependency| !is_allowed(&dependency.licence, &allowed))
+        .map(|dependency| {
+            format!("{} {}: `{}`", dependency.name, dependency.version, dependency.licence)
+        })
+        .collect();
+    assert!(faults.is_empty(), "not in deny.toml's `allow`:\n{}", faults.join("\n"));
+}
+
+/// The strings of `[licenses] allow = […]`.
+fn allowed_licences(deny: &str) -> Vec<&str> {
+    let section = deny.split("[licenses]").nth(1).expect("deny.toml has [licenses]");
+    let list = section.split("allow = [").nth(1).and_then(|rest| rest.split(']').next());
+    list.expect("[licenses] has allow").split('"').skip(1).step_by(2).collect()
+}
+
+/// Whether an SPDX expression can be met by allowed licences. `/` is the old way to write OR;
+/// AND binds more tightly than OR.
+fn is_allowed(expression: &str, allowed: &[&str]) -> bool {
+    let spaced = expression.replace('/', " OR ").replace('(', " ( ").replace(')', " ) ");
+    let words: Vec<&str> = spaced.split_whitespace().collect();
+    let mut at = 0;
+    let met = any_of(&words, &mut at, allowed);
+    met && at == words.len()
+}
+
+fn any_of(words: &[&str], at: &mut usize, allowed: &[&str]) -> bool {
+    let mut met = all_of(words, at, allowed);
+    while words.get(*at) == Some(&"OR") {
+        *at += 1;
+        met |= all_of(words, at, allowed);
+    }
+    met
+}
+
+fn all_of(words: &[&str], at: &mut usize, allowed: &[&str]) -> bool {
+    let mut met = one(words, at, allowed);
+    while words.get(*at) == Some(&"AND") {
+        *at += 1;
+        met &= one(words, at, allowed);
+    }
+    met
+}
+
+fn one(words: &[&str], at: &mut usize, allowed: &[&str]) -> bool {
+    let Some(word) = words.get(*at) else { return false };
+    *at += 1;
+    if *word == "(" {
+        let met = any_of(words, at, allowed);
+        *at += 1;
+        return met;
+    }
+    let mut licence = (*word).to_owned();
+    if words.get(*at) == Some(&"WITH") {
+        licence = format!("{word} WITH {}", words.get(*at + 1).unwrap_or(&""));
+        *at += 2;
+    }
+    allowed.contains(&licence.as_str())
+}
+
+#[test]
+fn spdx_expressions_are_understood() {
+    let allowed = ["MIT", "Apache-2.0", "Apache-2.0 WITH LLVM-exception", "Unicode-3.0"];
+    for met in [
+        "MIT",
+        "MIT/Apache-2.0",
+        "GPL-3.0 OR MIT",
+        "Apache-2.0 WITH LLVM-exception OR GPL-2.0",
+        "(MIT OR GPL-3.0) AND Unicode-3.0",
+        "GPL-3.0 AND BSL-1.0 OR MIT",
+    ] {
+        assert!(is_allowed(met, &allowed), "{met}");
+    }
+    for unmet in
+        ["", "GPL-3.0", "MIT AND GPL-3.0", "MIT WITH Other", "(MIT OR X) AND Y", "MIT Apache-2.0"]
+    {
+        assert!(!is_allowed(unmet, &allowed), "{unmet}");
+    }
+}
+
+#[test]
+fn files_are_short_or_say_why_not() {
+    let faults: Vec<String> = source_files().iter().filter_map(too_long).collect();
+    assert!(
+        faults.is_empty(),
+        "split these, or say why not in a line `{LONG_BECAUSE}…` at the top:\n{}",
+        faults.join("\n")
+    );
+}
+
+fn too_long(file: &SourceFile) -> Option<String> {
+    let lines = lines_before_tests(&file.text);
+    let mut top = file.text.lines().take_while(|line| line.is_empty() || line.starts_with("//"));
+    let excused = top.any(|line| line.starts_with(LONG_BECAUSE));
+    (lines > LONGEST_FILE && !excused).then(|| format!("{}: {lines} lines", file.name))
+}
+
+#[test]
+fn a_long_file_is_caught_unless_it_says_why() {
+    let file = |text: String| SourceFile {
+        name: "src/flow/long.rs".to_owned(),
+        module: vec!["flow".to_owned(), "long".to_owned()],
+        text,
+    };
+    let body = "fn f() {}\n".repeat(LONGEST_FILE + 1);
+    assert!(too_long(&file(body.clone())).is_some());
+    assert!(
+        too_long(&file(format!("//! A table.\n{LONG_BECAUSE}it is one table\n{body}"))).is_none()
+    );
+    assert!(
+        too_long(&file(format!("fn f() {{}}\n#[cfg(test)]\nmod tests {{\n{body}}}"))).is_none()
+    );
+}
+
+#[test]
+fn every_file_says_first_what_it_is() {
+    let faults: Vec<String> = source_files()
+        .into_iter()
+        .filter(|file| !file.text.starts_with("//! "))
+        .map(|file| file.name)
+        .collect();
+    assert!(faults.is_empty(), "these do not begin with `//! `:\n{}", faults.join("\n"));
+}
+
+#[test]
+fn help_mentions_every_command() {
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_turnaround")).arg("--help").output().expect("it runs");
+    assert!(output.status.success());
+    let help = String::from_utf8(output.stdout).expect("help is UTF-8");
+    for command in COMMANDS {
+        let line = help.lines().find(|line| line.split_whitespace().next() == Some(command));
+        let line = line.unwrap_or_else(|| panic!("--help does not mention `{command}`:\n{help}"));
+        assert!(line.split_whitespace().count() > 2, "--help does not say what `{command}` does");
+    }
+}

@@ -1,0 +1,12 @@
+//! The integration tests, in one binary: linking DataFusion once is enough.
+//!
+//! `house`, `imports`, `docker` and `readme` look at the repository itself; the others drive the
+//! library and the binary. `servers` says where Kafka, S3 and the readers are.
+
+mod rust_source;
+mod servers;
+
+mod docker;
+mod house;
+mod imports;
+mod readme;
