@@ -5,6 +5,8 @@ pub mod demo;
 pub mod explain;
 pub mod generate;
 pub mod import;
+pub mod launch;
+pub mod logging;
 pub mod query;
 pub mod relations;
 pub mod run;
