@@ -42,13 +42,28 @@ struct Findings {
 /// Runs the command.
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let reading = Project::read(args.project.as_deref(), args.config.as_deref());
-    let findings = findings(reading, &Env::from_process());
+    let sql = check_sql(&reading).await;
+    let mut findings = findings(reading, &Env::from_process());
+    findings.faults.extend(sql);
+    findings.faults.sort();
+    findings.faults.dedup();
     if args.json {
         writeln!(std::io::stdout(), "{:#}", findings.to_json())?;
     } else {
         findings.print()?;
     }
     Ok(ExitCode::from(if findings.faults.is_empty() { 0 } else { 2 }))
+}
+
+/// What planning the project's queries and rules finds wrong. Queries that would read a faulty
+/// table or view are not planned.
+async fn check_sql(reading: &Reading) -> Vec<Fault> {
+    if reading.lacks_relations {
+        return Vec::new();
+    }
+    let settings = Settings::default();
+    let planned = crate::pipeline::build::plan(&reading.project, &settings, None, true).await;
+    planned.err().unwrap_or_default()
 }
 
 /// Everything that is wrong, in the order of files and lines.
@@ -64,7 +79,6 @@ fn findings(reading: Reading, env: &Env) -> Findings {
         let remedy = "mend the faulty reference tables and views first";
         notes.push(Fault::of("sql", what, remedy));
     }
-    // The SQL layer's check joins here: `else { faults.extend(check_sql(&project)) }`.
     faults.sort();
     faults.dedup();
     notes.sort();

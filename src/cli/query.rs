@@ -21,6 +21,8 @@ use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 
 use super::WrongInput;
+use super::check::wrong_project;
+use crate::config::Project;
 use crate::sink::lake::store::{self, Purpose};
 use crate::sink::lake::{LakeError, Store};
 use crate::sql::lake_view::{LakeView, LakeViewError};
@@ -103,7 +105,17 @@ impl Inputs {
     #[expect(clippy::disallowed_methods, reason = "the store's own variables")]
     fn read(args: &Args) -> anyhow::Result<Inputs> {
         let lake = args.lake.clone().unwrap_or_else(|| "turnaround-lake".to_owned());
-        Ok(Inputs { lake, environment: std::env::vars().collect(), references: Vec::new() })
+        let project = Project::load(args.project.as_deref());
+        let references = match (project, &args.project) {
+            (Ok(project), _) => {
+                let tables = project.reference.into_iter();
+                tables.map(|table| (table.name, table.rows)).collect()
+            }
+            (Err(faults), Some(_)) => return Err(wrong_project(&faults).into()),
+            // No project was asked for: a faulty one nearby is not the query's concern.
+            (Err(_), None) => Vec::new(),
+        };
+        Ok(Inputs { lake, environment: std::env::vars().collect(), references })
     }
 }
 

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::check::{counted, wrong_project};
 use crate::config::Project;
+use crate::relate;
 
 /// The command's arguments.
 #[derive(Debug, clap::Args)]
@@ -39,12 +40,24 @@ pub struct Relation<'r> {
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let project = Project::load(args.project.as_deref());
     let project = project.map_err(|faults| wrong_project(&faults))?;
-    // The stream's relations join here, from `relate`.
-    let relations: &[Relation<'_>] = &[];
+    let docs: Vec<Vec<(&str, &str)>> = relate::Relation::ALL
+        .iter()
+        .map(|relation| relation.columns().iter().map(|column| (column.name, column.doc)).collect())
+        .collect();
+    let relations: Vec<Relation<'_>> = relate::Relation::ALL
+        .iter()
+        .zip(&docs)
+        .map(|(relation, docs)| Relation {
+            name: relation.name(),
+            event_time: relation.event_time_column(),
+            schema: relate::relation_schema(*relation),
+            docs,
+        })
+        .collect();
     if args.json {
-        writeln!(std::io::stdout(), "{:#}", to_json(relations, &project))?;
+        writeln!(std::io::stdout(), "{:#}", to_json(&relations, &project))?;
     } else {
-        write!(std::io::stdout(), "{}", to_text(relations, &project))?;
+        write!(std::io::stdout(), "{}", to_text(&relations, &project))?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -20,6 +20,7 @@ use super::running::Running;
 use super::running::count::RunningCount;
 use super::running::exact_sum::RunningSum;
 use super::running::extreme::{RunningExtreme, Side};
+use super::running::int_sum::RunningIntSum;
 use super::running::percentile::RunningPercentile;
 
 /// How a slot's states become results as a window slides.
@@ -27,6 +28,8 @@ use super::running::percentile::RunningPercentile;
 pub enum SlotKind {
     /// Counted while sliding.
     Count,
+    /// Integers summed while sliding.
+    IntSum,
     /// Summed exactly while sliding, read in these ways.
     Sum(Vec<Reading>),
     /// Kept sorted while sliding, read at these fractions.
@@ -96,7 +99,9 @@ impl Slot {
         let family = match &kind {
             SlotKind::Percentile(_) => "multiset".to_owned(),
             SlotKind::Sum(_) => "exact sum".to_owned(),
-            SlotKind::Count | SlotKind::Extreme(..) => expr.fun().name().to_owned(),
+            SlotKind::Count | SlotKind::IntSum | SlotKind::Extreme(..) => {
+                expr.fun().name().to_owned()
+            }
             SlotKind::Merged => expr.name().to_owned(),
         };
         let filter_text = filter.map(|filter| filter.to_string()).unwrap_or_default();
@@ -124,6 +129,7 @@ impl Slot {
             }
             (
                 SlotKind::Count
+                | SlotKind::IntSum
                 | SlotKind::Extreme(..)
                 | SlotKind::Merged
                 | SlotKind::Sum(_)
@@ -167,6 +173,7 @@ impl Slot {
     pub fn running(&self) -> Option<Box<dyn Running>> {
         Some(match &self.kind {
             SlotKind::Count => Box::new(RunningCount::default()),
+            SlotKind::IntSum => Box::new(RunningIntSum::default()),
             SlotKind::Sum(readings) => Box::new(RunningSum::new(readings.clone())),
             SlotKind::Percentile(fractions) => Box::new(RunningPercentile::new(fractions.clone())),
             SlotKind::Extreme(side, data_type) => running_extreme(*side, data_type)?,
@@ -178,6 +185,7 @@ impl Slot {
     pub fn describe(&self) -> String {
         let way = match &self.kind {
             SlotKind::Count => "running count",
+            SlotKind::IntSum => "running sum",
             SlotKind::Sum(_) => "running exact sum",
             SlotKind::Percentile(_) => "running sorted multiset of values",
             SlotKind::Extreme(..) => "running extremes of panes",
@@ -203,6 +211,7 @@ fn kind_of(expr: &AggregateFunctionExpr, args: &[Arc<dyn PhysicalExpr>]) -> Resu
         "count" if states.len() == 1 && states[0].data_type() == &DataType::Int64 => {
             SlotKind::Count
         }
+        "sum" if states.len() == 1 && states[0].data_type() == &DataType::Int64 => SlotKind::IntSum,
         "sum" if exact => SlotKind::Sum(vec![Reading::Sum]),
         "avg" if exact => SlotKind::Sum(vec![Reading::Avg]),
         "min" if running_extreme(Side::Min, &result).is_some() => {

@@ -7,6 +7,7 @@
 pub mod count;
 pub mod exact_sum;
 pub mod extreme;
+pub mod int_sum;
 pub mod percentile;
 
 use arrow::array::ArrayRef;
