@@ -45,21 +45,33 @@ fn kafka_answers() {
     assert!(!metadata.expect("a broker answers").brokers().is_empty());
 }
 
-/// What the lake builds upon: of two puts with `If-None-Match: *` the second is refused.
+/// What the lake builds upon: of two puts of one key, each if absent, the second is refused.
 #[tokio::test]
 async fn s3_puts_only_if_absent() {
+    use object_store::aws::AmazonS3Builder;
+    use object_store::path::Path;
+    use object_store::{Error, ObjectStore, ObjectStoreExt, PutMode};
+
     let Some(url) = s3("servers::s3_puts_only_if_absent") else { return };
-    let bucket = format!("{url}/servers-test-{}", std::process::id());
-    let client = reqwest::Client::new();
-    let made = client.put(&bucket).send().await.expect("the S3 server answers");
-    assert_eq!(made.status(), 200);
-    let put = |body: &'static str| {
-        client.put(format!("{bucket}/key")).header("If-None-Match", "*").body(body).send()
-    };
-    assert_eq!(put("first").await.expect("it answers").status(), 200);
-    assert_eq!(put("second").await.expect("it answers").status(), 412);
-    let kept = client.get(format!("{bucket}/key")).send().await.expect("it answers");
-    assert_eq!(kept.text().await.expect("a body"), "first");
+    let bucket = format!("servers-test-{}", std::process::id());
+    let made = reqwest::Client::new().put(format!("{url}/{bucket}")).send().await;
+    assert_eq!(made.expect("the S3 server answers").status(), 200);
+    let store = AmazonS3Builder::new()
+        .with_endpoint(url)
+        .with_allow_http(true)
+        .with_bucket_name(bucket)
+        .with_region("us-east-1")
+        .with_access_key_id("testing")
+        .with_secret_access_key("testing")
+        .build()
+        .expect("the settings are whole");
+    let key = Path::from("key");
+    let put = |body: &'static str| store.put_opts(&key, body.into(), PutMode::Create.into());
+    put("first").await.expect("nothing is there yet");
+    let second = put("second").await;
+    assert!(matches!(second, Err(Error::AlreadyExists { .. })), "{second:?}");
+    let kept = store.get(&key).await.expect("it is there").bytes().await.expect("it has bytes");
+    assert_eq!(&kept[..], b"first");
 }
 
 #[test]
