@@ -348,6 +348,9 @@ mod tests {
 
     const PARTITIONS: i32 = 6;
 
+    /// A partition and its messages: timestamp in milliseconds, payload.
+    type OnPartition = (i32, Vec<(i64, Vec<u8>)>);
+
     fn options() -> GeneratorOptions {
         GeneratorOptions {
             events: Some(3000),
@@ -386,7 +389,7 @@ mod tests {
                 .expect("assigned");
         }
         consumer.assign(&assignment).expect("assigned");
-        let mut read: HashMap<String, (i32, Vec<(i64, Vec<u8>)>)> = HashMap::new();
+        let mut read: HashMap<String, OnPartition> = HashMap::new();
         for _ in 0..3000 {
             let message = consumer.poll(Duration::from_secs(20)).expect("a message").expect("ok");
             let key = String::from_utf8_lossy(message.key().unwrap_or_default()).into_owned();

@@ -172,6 +172,7 @@ fn hit(dice: &mut Dice, rate: f64) -> bool {
     rate > 0.0 && dice.chance(rate)
 }
 
+/// Whole milliseconds, as Kafka's timestamps are, in microseconds.
 fn seconds_us(dice: &mut Dice, (low, high): (f64, f64)) -> i64 {
-    (dice.between(low, high) * 1e6) as i64
+    (dice.between(low, high) * 1000.0) as i64 * 1000
 }

@@ -1,12 +1,12 @@
 //! The starter kit's world in the row form: one specimen, one test, two rows.
 
+use super::analysis::unplanned;
 use super::dice::Dice;
 use super::figures::{
     ASSAYS, ERROR_WEIGHTS, KIT_ASSAYS, KIT_ERROR_SHARE, Section, TAIL_FACTOR, TAIL_SHARE,
 };
 use super::lab::{Lab, transport_delay_us};
 use super::options::GeneratorOptions;
-use super::plan::unplanned;
 use super::tube::{PatientClass, Priority, StepKind, Tube, Visit};
 
 /// Plans the specimen that is received at `received_at` (seconds).

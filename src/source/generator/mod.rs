@@ -11,6 +11,7 @@
 //! It holds no queue of analysers and knows no patients: turnaround is drawn from the published
 //! distributions, and only instruments' outages, PCR runs and the demo's story bend it.
 
+mod analysis;
 mod arrivals;
 mod dice;
 mod faults;
@@ -21,6 +22,7 @@ mod lab;
 mod line;
 mod options;
 mod plan;
+mod queue;
 mod render;
 mod source;
 mod tube;
@@ -29,15 +31,13 @@ pub use faults::Counters;
 pub use options::{DEFAULT_FROM, FaultRates, GeneratorOptions, OptionsError, Profile};
 pub use source::GeneratorSource;
 
-use std::cmp::Ordering;
-use std::collections::BinaryHeap;
-
 use crate::flow::Timestamp;
 
 use arrivals::{Stream, next_collection};
 use faults::{Faults, Verdict};
 use lab::{Lab, laboratories};
 use plan::{LEAD_S, plan_burst};
+use queue::{Held, Item, Queue};
 use render::{Twist, instrument_event, machine_key, tube_event, tube_key};
 use tube::{StepKind, Tube};
 
@@ -63,9 +63,7 @@ pub struct Generator {
     /// Open tubes, by slot; `free` slots are used again.
     tubes: Vec<Tube>,
     free: Vec<u32>,
-    queue: BinaryHeap<Entry>,
-    /// How many entries have been queued: decides between equal arrivals.
-    queued: u64,
+    queue: Queue,
     faults: Faults,
     counters: Counters,
     from_s: i64,
@@ -83,33 +81,6 @@ struct Flow {
     next_us: i64,
 }
 
-/// What happens at an instant; the earliest is the greatest.
-#[derive(Debug)]
-struct Entry {
-    arrival_us: i64,
-    order: u64,
-    item: Item,
-}
-
-#[derive(Debug)]
-enum Item {
-    /// A collection of this flow is to be planned.
-    Flow(usize),
-    /// The next step of the tube in this slot.
-    Tube(u32),
-    /// The next state of an instrument: laboratory, instrument.
-    Instrument(u32, u32),
-    /// A record that was held up, or comes again.
-    Held(Box<Held>),
-}
-
-#[derive(Debug)]
-struct Held {
-    line: Vec<u8>,
-    key: String,
-    marks: Counters,
-}
-
 impl Generator {
     /// A generator before its first record.
     pub fn new(options: GeneratorOptions) -> Result<Generator, OptionsError> {
@@ -124,8 +95,7 @@ impl Generator {
             flows: Vec::new(),
             tubes: Vec::new(),
             free: Vec::new(),
-            queue: BinaryHeap::new(),
-            queued: 0,
+            queue: Queue::default(),
             faults: Faults::new(options.faults, options.seed),
             counters: Counters::default(),
             from_s: options.from.0.div_euclid(SECOND_US),
@@ -173,7 +143,7 @@ impl Generator {
         mut key: Option<&mut String>,
     ) -> Option<Timestamp> {
         while self.options.events.is_none_or(|limit| self.counters.events < limit) {
-            let Entry { arrival_us, item, .. } = self.queue.pop()?;
+            let (arrival_us, item) = self.queue.pop()?;
             let told = match item {
                 Item::Flow(flow) => self.collect(flow),
                 Item::Tube(slot) => self.tell_tube(slot, arrival_us, line, key.as_deref_mut()),
@@ -214,13 +184,8 @@ impl Generator {
             .map(|machine| machine.pending.at * SECOND_US + machine.delay_us)
             .collect();
         for (machine, arrival_us) in first.into_iter().enumerate() {
-            self.enqueue(arrival_us, Item::Instrument(index, machine as u32));
+            self.queue.push(arrival_us, Item::Instrument(index, machine as u32));
         }
-    }
-
-    fn enqueue(&mut self, arrival_us: i64, item: Item) {
-        self.queued += 1;
-        self.queue.push(Entry { arrival_us, order: self.queued, item });
     }
 
     /// Finds a flow's next collection and comes back early enough to plan it.
@@ -236,7 +201,7 @@ impl Generator {
             Stream::Kit => 0,
         };
         let wake_us = (flow.next_us.div_euclid(SECOND_US) - lead_s) * SECOND_US;
-        self.enqueue(wake_us, Item::Flow(index));
+        self.queue.push(wake_us, Item::Flow(index));
     }
 
     /// Plans a flow's next collection. Tells nothing.
@@ -274,7 +239,7 @@ impl Generator {
         let next = self.tubes.get(slot as usize).and_then(|tube| tube.next_step());
         match next {
             Some((step, arrival_us)) if step.at < self.cut_s => {
-                self.enqueue(arrival_us, Item::Tube(slot));
+                self.queue.push(arrival_us, Item::Tube(slot));
             }
             Some(_) | None => self.free.push(slot),
         }
@@ -309,7 +274,7 @@ impl Generator {
         let name = if named { tube_key(lab, tube) } else { String::new() };
         self.schedule_step(slot);
         if let Some(refused) = refused {
-            self.enqueue(arrival_us + SECOND_US, Item::Held(Box::new(refused)));
+            self.queue.push(arrival_us + SECOND_US, Item::Held(Box::new(refused)));
         }
         self.deliver(verdict, arrival_us, (line, start), (name, key))
     }
@@ -334,7 +299,7 @@ impl Generator {
         let name = if named { machine_key(lab, machine) } else { String::new() };
         if next_s < self.cut_s {
             let item = Item::Instrument(lab_index, machine_index);
-            self.enqueue(next_s * SECOND_US + delay_us, item);
+            self.queue.push(next_s * SECOND_US + delay_us, item);
         }
         self.deliver(verdict, arrival_us, (line, start), (name, key))
     }
@@ -356,11 +321,11 @@ impl Generator {
             let copy = line.get(start..).unwrap_or_default().to_vec();
             let marks = Counters { repeated: 1, late: 0, ..marks };
             let held = Held { line: copy, key: name.clone(), marks };
-            self.enqueue(arrival_us + held_us + again_us, Item::Held(Box::new(held)));
+            self.queue.push(arrival_us + held_us + again_us, Item::Held(Box::new(held)));
         }
         if verdict.late_us.is_some() {
             let held = Held { line: line.split_off(start), key: name, marks };
-            self.enqueue(arrival_us + held_us, Item::Held(Box::new(held)));
+            self.queue.push(arrival_us + held_us, Item::Held(Box::new(held)));
             return false;
         }
         if let Some(key) = key {
@@ -381,26 +346,6 @@ impl Iterator for Generator {
         };
         record.arrival = self.write_next(&mut record.line, Some(&mut record.key))?;
         Some(record)
-    }
-}
-
-impl PartialEq for Entry {
-    fn eq(&self, other: &Entry) -> bool {
-        self.cmp(other) == Ordering::Equal
-    }
-}
-
-impl Eq for Entry {}
-
-impl PartialOrd for Entry {
-    fn partial_cmp(&self, other: &Entry) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Entry {
-    fn cmp(&self, other: &Entry) -> Ordering {
-        (other.arrival_us, other.order).cmp(&(self.arrival_us, self.order))
     }
 }
 

@@ -1,0 +1,100 @@
+//! What happens next: pending items in the order of their arrival, equal arrivals in the order
+//! in which they were queued.
+
+use std::cmp::Ordering;
+use std::collections::BinaryHeap;
+
+use super::faults::Counters;
+
+/// Something that is pending.
+#[derive(Debug)]
+pub(super) enum Item {
+    /// A collection of this flow is to be planned.
+    Flow(usize),
+    /// The next step of the tube in this slot.
+    Tube(u32),
+    /// The next state of an instrument: laboratory, instrument.
+    Instrument(u32, u32),
+    /// A record that was held up, or comes again.
+    Held(Box<Held>),
+}
+
+/// A record that has been written and not yet told.
+#[derive(Debug)]
+pub(super) struct Held {
+    pub(super) line: Vec<u8>,
+    pub(super) key: String,
+    /// What is to be counted when it arrives.
+    pub(super) marks: Counters,
+}
+
+/// Pending items.
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    entries: BinaryHeap<Entry>,
+    /// How many have been queued: decides between equal arrivals.
+    queued: u64,
+}
+
+impl Queue {
+    /// Adds an item that arrives at `arrival_us`, in microseconds.
+    pub(super) fn push(&mut self, arrival_us: i64, item: Item) {
+        self.queued += 1;
+        self.entries.push(Entry { arrival_us, order: self.queued, item });
+    }
+
+    /// Takes the earliest item.
+    pub(super) fn pop(&mut self) -> Option<(i64, Item)> {
+        self.entries.pop().map(|entry| (entry.arrival_us, entry.item))
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+}
+
+/// The earliest is the greatest.
+#[derive(Debug)]
+struct Entry {
+    arrival_us: i64,
+    order: u64,
+    item: Item,
+}
+
+impl PartialEq for Entry {
+    fn eq(&self, other: &Entry) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Entry {}
+
+impl PartialOrd for Entry {
+    fn partial_cmp(&self, other: &Entry) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Entry {
+    fn cmp(&self, other: &Entry) -> Ordering {
+        (other.arrival_us, other.order).cmp(&(self.arrival_us, self.order))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_earliest_comes_first_and_equals_in_the_order_of_queueing() {
+        let mut queue = Queue::default();
+        for (arrival_us, flow) in [(5, 0), (3, 1), (5, 2), (3, 3), (4, 4)] {
+            queue.push(arrival_us, Item::Flow(flow));
+        }
+        let mut order = Vec::new();
+        while let Some((arrival_us, Item::Flow(flow))) = queue.pop() {
+            order.push((arrival_us, flow));
+        }
+        assert_eq!(order, [(3, 1), (3, 3), (4, 4), (5, 0), (5, 2)]);
+    }
+}
