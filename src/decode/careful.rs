@@ -7,11 +7,11 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess,
 use serde_json::error::Category;
 
 use crate::flow::Reason;
-use crate::flow::event::EVENT_FIELDS;
+use crate::flow::event::{EVENT_FIELDS, FieldKind};
 
+use super::block::{Block, Fault};
 use super::fields::{FIELDS, KINDS, Kind, bit, field_named, word_code};
 use super::instant::read_any;
-use super::row::{Fault, Row};
 
 /// The longest record that is looked into: beyond it nothing legitimate is to be expected, and a
 /// batch's memory is bounded by it.
@@ -26,7 +26,7 @@ enum Value {
     /// A whole number beyond 64 signed bits.
     TooWhole(u64),
     Real(f64),
-    /// A text in the reader's buffer.
+    /// A text in the block's buffer.
     Text(usize, usize),
     Array,
     Object,
@@ -47,24 +47,30 @@ impl Value {
     }
 }
 
-/// The reader with its buffers.
+/// The reader with its buffer.
 #[derive(Debug)]
 pub(super) struct Careful {
     values: [Value; FIELDS],
-    /// The texts of the record that was read last; rows point into it.
-    pub(super) texts: String,
 }
 
 impl Careful {
     pub(super) fn new() -> Careful {
-        Careful { values: [Value::Null; FIELDS], texts: String::new() }
+        Careful { values: [Value::Null; FIELDS] }
     }
 
-    /// Reads one record into `row`, whose texts then lie in [`Careful::texts`]. Of a repeated key
-    /// the last value counts.
-    pub(super) fn read(&mut self, record: &[u8], row: &mut Row) -> Result<(), Fault> {
-        row.clear();
-        self.texts.clear();
+    /// Reads one record into the block's current row; its texts go to [`Block::unescaped`]. Of a
+    /// repeated key the last value counts.
+    pub(super) fn read(&mut self, record: &[u8], block: &mut Block) -> Result<(), Fault> {
+        block.begin();
+        let before = block.unescaped.len();
+        let read = self.read_into(record, block);
+        if read.is_err() {
+            block.unescaped.truncate(before);
+        }
+        read
+    }
+
+    fn read_into(&mut self, record: &[u8], block: &mut Block) -> Result<(), Fault> {
         if record.len() > LONGEST_RECORD {
             let detail = format!("{} bytes, more than {LONGEST_RECORD}", record.len());
             return Err(Fault::new(Reason::TooLong, detail));
@@ -74,43 +80,44 @@ impl Careful {
             Fault::new(Reason::Malformed, detail)
         })?;
         let mut json = serde_json::Deserializer::from_str(text);
-        let (named, unknown) =
-            RecordVisitor(self).deserialize(&mut json).map_err(|error| malformed(&error))?;
+        let visitor = RecordVisitor { values: &mut self.values, texts: &mut block.unescaped };
+        let (named, unknown) = visitor.deserialize(&mut json).map_err(|error| malformed(&error))?;
         json.end().map_err(|error| malformed(&error))?;
-        row.named = named;
-        row.unknown = unknown;
+        block.unknown = unknown;
         let mut fields = named;
         while fields != 0 {
             let field = fields.trailing_zeros() as usize;
             fields &= fields - 1;
-            self.take(field, row)?;
+            self.take(field, block)?;
         }
         Ok(())
     }
 
     /// Checks one value against its field and puts it into the row.
-    fn take(&self, field: usize, row: &mut Row) -> Result<(), Fault> {
+    fn take(&self, field: usize, block: &mut Block) -> Result<(), Fault> {
         let value = self.values[field];
         match (KINDS[field], value) {
             (_, Value::Null) => {}
             (Kind::Text(_), Value::Text(start, end)) => {
-                self.limited(field, start, end)?;
-                row.set_text(field, start, end - start);
+                check_length(field, end - start)?;
+                block.set_text(field, block.place_of_unescaped(start), end - start);
             }
             (Kind::Words(words), Value::Text(start, end)) => {
-                let text = self.limited(field, start, end)?;
-                let code = word_code(words, text.as_bytes()).ok_or_else(|| unknown_word(field))?;
-                row.set_word(field, start, end - start, code);
+                check_length(field, end - start)?;
+                let text = &block.unescaped.as_bytes()[start..end];
+                let code = word_code(words, text).ok_or_else(|| unknown_word(field))?;
+                block.set_coded(field, block.place_of_unescaped(start), end - start, code);
             }
             (Kind::Time, Value::Text(start, end)) => {
-                let micros = read_any(&self.texts[start..end]).ok_or_else(|| no_instant(field))?;
-                row.set(field, micros as u64);
+                let text = &block.unescaped[start..end];
+                let micros = read_any(text).ok_or_else(|| no_instant(field))?;
+                block.set(field, micros as u64);
             }
-            (Kind::Int, Value::Whole(value)) => row.set(field, value as u64),
-            (Kind::Float, Value::Whole(value)) => row.set(field, (value as f64).to_bits()),
-            (Kind::Float, Value::TooWhole(value)) => row.set(field, (value as f64).to_bits()),
-            (Kind::Float, Value::Real(value)) => row.set(field, value.to_bits()),
-            (Kind::Bool, Value::Bool(value)) => row.set(field, u64::from(value)),
+            (Kind::Int, Value::Whole(value)) => block.set(field, value as u64),
+            (Kind::Float, Value::Whole(value)) => block.set(field, (value as f64).to_bits()),
+            (Kind::Float, Value::TooWhole(value)) => block.set(field, (value as f64).to_bits()),
+            (Kind::Float, Value::Real(value)) => block.set(field, value.to_bits()),
+            (Kind::Bool, Value::Bool(value)) => block.set(field, u64::from(value)),
             (
                 Kind::Text(_) | Kind::Words(_) | Kind::Time | Kind::Int | Kind::Float | Kind::Bool,
                 other,
@@ -118,21 +125,20 @@ impl Careful {
         }
         Ok(())
     }
+}
 
-    fn limited(&self, field: usize, start: usize, end: usize) -> Result<&str, Fault> {
-        use crate::flow::event::FieldKind;
-        let (name, kind) = EVENT_FIELDS[field];
-        match kind {
-            FieldKind::Text(limit) if end - start > limit => {
-                let detail = format!("`{name}` has {} bytes, more than {limit}", end - start);
-                Err(Fault::new(Reason::TooLong, detail))
-            }
-            FieldKind::Text(_)
-            | FieldKind::Time
-            | FieldKind::Int
-            | FieldKind::Float
-            | FieldKind::Bool => Ok(&self.texts[start..end]),
+fn check_length(field: usize, length: usize) -> Result<(), Fault> {
+    let (name, kind) = EVENT_FIELDS[field];
+    match kind {
+        FieldKind::Text(limit) if length > limit => {
+            let detail = format!("`{name}` has {length} bytes, more than {limit}");
+            Err(Fault::new(Reason::TooLong, detail))
         }
+        FieldKind::Text(_)
+        | FieldKind::Time
+        | FieldKind::Int
+        | FieldKind::Float
+        | FieldKind::Bool => Ok(()),
     }
 }
 
@@ -172,9 +178,12 @@ fn no_instant(field: usize) -> Fault {
     Fault::new(Reason::BadTimestamp, detail)
 }
 
-/// Reads an object into [`Careful::values`]; gives the set of known fields and the number of
-/// unknown ones.
-struct RecordVisitor<'a>(&'a mut Careful);
+/// Reads an object into values by field; gives the set of known fields and the number of unknown
+/// ones.
+struct RecordVisitor<'a> {
+    values: &'a mut [Value; FIELDS],
+    texts: &'a mut String,
+}
 
 impl<'de> DeserializeSeed<'de> for RecordVisitor<'_> {
     type Value = (u64, u32);
@@ -197,8 +206,8 @@ impl<'de> Visitor<'de> for RecordVisitor<'_> {
             match field {
                 Some(field) => {
                     named |= bit(field);
-                    let texts = &mut self.0.texts;
-                    self.0.values[field] = map.next_value_seed(ValueVisitor { texts })?;
+                    let texts = &mut *self.texts;
+                    self.values[field] = map.next_value_seed(ValueVisitor { texts })?;
                 }
                 None => {
                     unknown += 1;

@@ -15,8 +15,8 @@ use arrow::datatypes::{Field, Fields};
 
 use crate::flow::event::{EVENT_FIELDS, EVENT_SCHEMA, FieldKind};
 
+use super::block::{Block, Text, Texts};
 use super::fields::{EVENT_TYPE, EVENT_TYPES, FIELDS, LAB_ID, PRIORITY, SNAPSHOT, bit};
-use super::row::Row;
 
 /// What absent fields are taken as.
 #[derive(Clone, Debug)]
@@ -32,6 +32,27 @@ pub(super) struct Columns {
     wanted: u64,
     defaults: Defaults,
     rows: usize,
+}
+
+/// One field of a block's rows.
+#[derive(Clone, Copy, Debug)]
+struct Run<'a> {
+    /// The number of the first row.
+    first: usize,
+    words: &'a [u64],
+    present: &'a [u64],
+    bit: u64,
+    /// Every row has a value.
+    full: bool,
+}
+
+impl<'a> Run<'a> {
+    /// The rows' words, `None` where a row has no value.
+    #[inline(always)]
+    fn values(self) -> impl Iterator<Item = Option<u64>> + 'a {
+        let words = self.words.iter().zip(self.present);
+        words.map(move |(word, present)| (present & self.bit != 0).then_some(*word))
+    }
 }
 
 #[derive(Debug)]
@@ -62,45 +83,41 @@ impl Columns {
         }
     }
 
-    /// Appends one row whose texts lie in `source`.
-    #[inline(always)]
-    pub(super) fn push(&mut self, row: &Row, source: &[u8]) {
-        let mut fields = row.present & self.wanted;
+    /// Appends the block's rows, whose texts lie in `texts`.
+    pub(super) fn append(&mut self, block: &Block, texts: Texts<'_>) {
+        let (mut every, mut any) = (u64::MAX, 0);
+        for present in block.present() {
+            every &= present;
+            any |= present;
+        }
+        let defaults = bit(EVENT_TYPE) | bit(PRIORITY) | bit(LAB_ID);
+        let mut fields = self.wanted & (any | defaults);
         while fields != 0 {
             let field = fields.trailing_zeros() as usize;
             fields &= fields - 1;
-            let word = row.words[field];
+            let run = Run {
+                first: self.rows,
+                words: block.words(field),
+                present: block.present(),
+                bit: bit(field),
+                full: every & bit(field) != 0,
+            };
+            let default = match field {
+                EVENT_TYPE => Some(EVENT_TYPES[SNAPSHOT]),
+                PRIORITY => Some("R"),
+                LAB_ID => Some(self.defaults.lab_id.as_str()),
+                _ => None,
+            };
             match &mut self.columns[field] {
-                Column::Text(column) => {
-                    let start = word as usize;
-                    column.push(self.rows, source, start, row.lengths[field] as usize);
+                Column::Text(column) => column.append(run, texts, default),
+                Column::Time(column) | Column::Int(column) => {
+                    column.append(run, |word| word as i64);
                 }
-                Column::Time(column) | Column::Int(column) => column.push(self.rows, word as i64),
-                Column::Float(column) => column.push(self.rows, f64::from_bits(word)),
-                Column::Bool(column) => column.push(self.rows, word != 0),
+                Column::Float(column) => column.append(run, f64::from_bits),
+                Column::Bool(column) => column.append(run),
             }
         }
-        let defaulted = self.wanted & !row.present;
-        if defaulted & (bit(EVENT_TYPE) | bit(PRIORITY) | bit(LAB_ID)) != 0 {
-            self.push_defaults(defaulted);
-        }
-        self.rows += 1;
-    }
-
-    #[inline(always)]
-    fn push_defaults(&mut self, absent: u64) {
-        let texts = [
-            (EVENT_TYPE, EVENT_TYPES[SNAPSHOT]),
-            (PRIORITY, "R"),
-            (LAB_ID, self.defaults.lab_id.as_str()),
-        ];
-        for (field, text) in texts {
-            if absent & bit(field) != 0
-                && let Column::Text(column) = &mut self.columns[field]
-            {
-                column.push(self.rows, text.as_bytes(), 0, text.len());
-            }
-        }
+        self.rows += block.rows();
     }
 
     /// The batch: the wanted columns in the order of [`EVENT_SCHEMA`].
@@ -178,28 +195,44 @@ impl Default for TextColumn {
 }
 
 impl TextColumn {
-    /// The text lies within `source`; `row` is the row's number.
-    #[inline(always)]
-    fn push(&mut self, row: usize, source: &[u8], start: usize, length: usize) {
-        if self.ends.len() != row + 1 {
-            self.pad(row);
+    fn append(&mut self, run: Run<'_>, texts: Texts<'_>, default: Option<&str>) {
+        self.pad(run.first);
+        if run.full {
+            self.append_full(run.words, texts);
+            return;
         }
-        // A copy of a fixed size is a store or two; the excess is cut off again.
-        let end = self.bytes.len() + length;
-        if length <= 16
-            && let Some(chunk) = source.get(start..).and_then(|rest| rest.first_chunk::<16>())
-        {
-            self.bytes.extend_from_slice(chunk);
-            self.bytes.truncate(end);
-        } else {
-            self.bytes.extend_from_slice(&source[start..start + length]);
+        for value in run.values() {
+            let text = value.map(|word| texts.text(word));
+            let text = text.or(default.map(str::as_bytes));
+            self.bytes.extend_from_slice(text.unwrap_or_default());
+            self.ends.push(self.bytes.len() as i32);
+            self.nulls.append(text.is_some());
         }
-        // Texts are parts of a batch's bytes, of which sources deliver far less than 2 GiB.
-        self.ends.push(end as i32);
-        self.nulls.append_non_null();
     }
 
-    #[cold]
+    /// Every row has a text. Short ones are copied as sixteen bytes, which is two instructions; what
+    /// is too much is written over by the next text, and cut off at the end.
+    fn append_full(&mut self, words: &[u64], texts: Texts<'_>) {
+        let mut at = self.bytes.len();
+        let total: usize = words.iter().map(|word| Text::of_word(*word).length).sum();
+        self.bytes.resize(at + total + 16, 0);
+        let bytes = self.bytes.as_mut_slice();
+        // Texts are parts of a batch's bytes, of which sources deliver far less than 2 GiB.
+        self.ends.extend(words.iter().map(|word| {
+            let text = Text::of_word(*word);
+            let from = texts.from(text);
+            match (from.first_chunk::<16>(), bytes[at..].first_chunk_mut::<16>()) {
+                (Some(from), Some(to)) if text.length <= 16 => *to = *from,
+                _ => bytes[at..at + text.length].copy_from_slice(&from[..text.length]),
+            }
+            at += text.length;
+            at as i32
+        }));
+        self.bytes.truncate(at);
+        self.nulls.append_n_non_nulls(words.len());
+    }
+
+    /// Nulls up to the row.
     fn pad(&mut self, row: usize) {
         if self.ends.is_empty() {
             self.ends.push(0);
@@ -240,15 +273,20 @@ impl<T> Default for WordColumn<T> {
 
 impl<T: Copy + Default + arrow::datatypes::ArrowNativeType> WordColumn<T> {
     #[inline(always)]
-    fn push(&mut self, row: usize, value: T) {
-        if self.values.len() != row {
-            self.pad(row);
+    fn append(&mut self, run: Run<'_>, of_word: impl Fn(u64) -> T) {
+        self.pad(run.first);
+        if run.full {
+            self.values.extend(run.words.iter().map(|word| of_word(*word)));
+            self.nulls.append_n_non_nulls(run.words.len());
+            return;
         }
-        self.values.push(value);
-        self.nulls.append_non_null();
+        for value in run.values() {
+            self.values.push(value.map(&of_word).unwrap_or_default());
+            self.nulls.append(value.is_some());
+        }
     }
 
-    #[cold]
+    /// Nulls up to the row.
     fn pad(&mut self, row: usize) {
         self.nulls.append_n_nulls(row - self.values.len());
         self.values.resize(row, T::default());
@@ -280,10 +318,12 @@ impl Default for BoolColumn {
 }
 
 impl BoolColumn {
-    fn push(&mut self, row: usize, value: bool) {
-        self.pad(row);
-        self.values.append(value);
-        self.nulls.append_non_null();
+    fn append(&mut self, run: Run<'_>) {
+        self.pad(run.first);
+        for value in run.values() {
+            self.values.append(value == Some(1));
+            self.nulls.append(value.is_some());
+        }
     }
 
     fn pad(&mut self, row: usize) {

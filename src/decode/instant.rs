@@ -35,11 +35,11 @@ pub(super) struct Days {
 }
 
 impl Days {
-    /// Reads the instant that starts at `at`; gives it and the position of the byte after it.
-    /// `None` when it is not of the common shapes.
+    /// Reads the instant that `rest` begins with; gives it and its length. `None` when it is not
+    /// of the common shapes.
     #[inline(always)]
-    pub(super) fn read(&mut self, bytes: &[u8], at: usize) -> Option<(i64, usize)> {
-        let text: &[u8; 20] = bytes.get(at..)?.first_chunk()?;
+    pub(super) fn read(&mut self, rest: &[u8]) -> Option<(i64, usize)> {
+        let text: &[u8; 20] = rest.first_chunk()?;
         let head = word(text, 0);
         let tail = word(text, 8) & 0x00ff_ffff;
         if head != self.head || tail != self.tail {
@@ -48,9 +48,9 @@ impl Days {
         let within = seconds_of_day(word(text, 11))?;
         let micros = self.micros + within * Span::SECOND.0;
         if text[19] == b'Z' {
-            return Some((micros, at + 20));
+            return Some((micros, 20));
         }
-        fraction_and_zone(bytes, at + 19, micros)
+        fraction_and_zone(rest, 19, micros)
     }
 }
 
@@ -148,7 +148,7 @@ mod tests {
     fn read(text: &str) -> Option<i64> {
         let mut padded = text.as_bytes().to_vec();
         padded.push(b'"');
-        let (micros, end) = Days::default().read(&padded, 0)?;
+        let (micros, end) = Days::default().read(&padded)?;
         (end == text.len()).then_some(micros)
     }
 

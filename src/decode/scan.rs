@@ -1,4 +1,4 @@
-//! The fast reader: one flat JSON object of known shapes into a [`Row`], in one pass.
+//! The fast reader: one flat JSON object of plain shape into the block's current row, in one pass.
 //!
 //! It takes a record only when it is certain of every byte; anything else (an escape, a nested
 //! value, a repeated key, an unusual number, a fault of any kind) is `None`, and `careful` reads
@@ -6,12 +6,13 @@
 //! with the same row.
 //!
 //! Records of one feed look alike, so it remembers, for each field, the exact bytes that led from
-//! the end of that field's value to the next value (`,"assay":`), and compares those first.
-//! The bytes handed in must be valid UTF-8 wherever a record is taken.
+//! the end of that field's value to the next value (`","assay":"` without the first quote), and
+//! compares those first. The bytes must be valid UTF-8 wherever a record is taken.
 
+use super::block::{Block, COLUMNS};
 use super::fields::{FIELDS, KINDS, Kind, bit, field_named, word_code};
 use super::instant::{Days, read_any};
-use super::row::Row;
+use super::stops::plain_length;
 
 /// "Previous field" at the start of a record.
 const START: usize = FIELDS;
@@ -19,236 +20,232 @@ const START: usize = FIELDS;
 const UNKNOWN: usize = FIELDS + 1;
 
 /// The longest run of bytes between two values that is remembered.
-const STEP: usize = 32;
+const LONGEST: usize = 32;
 
-const LOW_BITS: u64 = 0x0101_0101_0101_0101;
-const TOP_BITS: u64 = 0x8080_8080_8080_8080;
+/// What stands behind a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    /// Nothing: the step is the object's end.
+    End,
+    /// Nothing: the step includes the value, null.
+    Null,
+    /// A known field's text, without its opening quote.
+    Text,
+    /// An instant's text, without its opening quote.
+    Time,
+    /// A known field's value of any other kind.
+    Other,
+    /// An unknown field's value.
+    Unknown,
+}
 
 /// What led from one value to the next, the last time.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 struct Step {
-    bytes: [u64; STEP / 8],
-    mask: [u64; STEP / 8],
-    /// 0: nothing is known yet.
-    length: u8,
+    bytes: [[u8; 16]; 2],
+    mask: [[u8; 16]; 2],
+    length: usize,
     field: u8,
+    next: Next,
+    /// The longest text that the field takes.
+    limit: u16,
+    /// The words that the field takes, if it takes words only.
+    words: Option<&'static [&'static str]>,
 }
 
 impl Step {
-    fn new(text: &[u8], field: usize) -> Step {
-        let (mut bytes, mut mask) = ([0; STEP], [0; STEP]);
-        bytes[..text.len()].copy_from_slice(text);
-        mask[..text.len()].fill(u8::MAX);
-        let words = |from: [u8; STEP]| std::array::from_fn(|i| word_of(&from, i * 8));
-        Step {
-            bytes: words(bytes),
-            mask: words(mask),
-            length: text.len() as u8,
-            field: field as u8,
+    /// Matches nothing: the byte 0xff is never valid.
+    const NONE: Step = Step {
+        bytes: [[u8::MAX; 16]; 2],
+        mask: [[u8::MAX; 16]; 2],
+        length: 0,
+        field: UNKNOWN as u8,
+        next: Next::Unknown,
+        limit: 0,
+        words: None,
+    };
+
+    /// A step of these bytes; one that is too long matches nothing later.
+    fn new(text: &[u8], field: usize, next: Next) -> Step {
+        let mut step = Step { length: text.len(), field: field as u8, next, ..Step::NONE };
+        if text.len() <= LONGEST {
+            for i in 0..LONGEST {
+                let byte = text.get(i);
+                step.bytes[i / 16][i % 16] = byte.copied().unwrap_or(0);
+                step.mask[i / 16][i % 16] = if byte.is_some() { u8::MAX } else { 0 };
+            }
         }
+        if next == Next::Text {
+            match KINDS[field] {
+                Kind::Text(limit) => step.limit = limit as u16,
+                Kind::Words(words) => (step.limit, step.words) = (u16::MAX, Some(words)),
+                Kind::Time | Kind::Int | Kind::Float | Kind::Bool => {}
+            }
+        }
+        step
     }
 
     #[inline(always)]
-    fn matches(&self, bytes: &[u8], at: usize) -> bool {
-        let Some(text) = bytes.get(at..).and_then(|rest| rest.first_chunk::<STEP>()) else {
+    fn matches(&self, rest: &[u8]) -> bool {
+        let Some(text) = rest.first_chunk::<LONGEST>() else {
             return false;
         };
-        let mut differ = 0;
-        for i in 0..STEP / 8 {
-            differ |= (word_of(text, i * 8) ^ self.bytes[i]) & self.mask[i];
-        }
-        differ == 0 && self.length != 0
+        let (halves, _) = text.as_chunks::<16>();
+        let differ = |i: usize| {
+            let bits = |bytes: &[u8; 16]| u128::from_le_bytes(*bytes);
+            (bits(&halves[i]) ^ bits(&self.bytes[i])) & bits(&self.mask[i])
+        };
+        differ(0) == 0 && (self.length <= 16 || differ(1) == 0)
     }
-}
-
-#[inline(always)]
-fn word_of(text: &[u8; STEP], at: usize) -> u64 {
-    let mut word = [0; 8];
-    word.copy_from_slice(&text[at..at + 8]);
-    u64::from_le_bytes(word)
 }
 
 /// The reader with what it has learned about the feed. What it has learned changes its speed, never
 /// its answer.
 #[derive(Debug)]
 pub(super) struct Scanner {
-    steps: [Step; FIELDS + 2],
-    days: [Days; FIELDS],
+    steps: [Step; COLUMNS],
+    days: [Days; COLUMNS],
 }
 
 impl Scanner {
     pub(super) fn new() -> Scanner {
-        Scanner { steps: [Step::default(); FIELDS + 2], days: [Days::default(); FIELDS] }
+        Scanner { steps: [Step::NONE; COLUMNS], days: [Days::default(); COLUMNS] }
     }
 
-    /// Reads the object that starts at `at` into `row`; gives the position after its brace.
+    /// Reads the object that starts at `at` into the current row; gives the position behind it.
     #[inline(always)]
-    pub(super) fn read(&mut self, bytes: &[u8], mut at: usize, row: &mut Row) -> Option<usize> {
-        row.clear();
+    pub(super) fn read(&mut self, bytes: &[u8], at: usize, block: &mut Block) -> Option<usize> {
+        block.begin();
+        let mut rest = bytes.get(at..)?;
         let mut previous = START;
+        let (mut named, mut twice) = (0, 0);
         loop {
+            if !self.steps[previous].matches(rest) {
+                self.learn(rest, previous)?;
+            }
             let step = &self.steps[previous];
-            let field;
-            if step.matches(bytes, at) {
-                field = step.field as usize;
-                at += step.length as usize;
-            } else {
-                (field, at) = self.key(bytes, at, previous)?;
-            }
-            at = if field < FIELDS {
-                self.value(bytes, at, field, row)?
-            } else {
-                row.unknown += 1;
-                skip(bytes, at)?
-            };
-            previous = field;
-            match *bytes.get(at)? {
-                b',' => {}
-                b'}' => return Some(at + 1),
-                _ => {
-                    let end = skip_space(bytes, at);
-                    match *bytes.get(end)? {
-                        // The step to the next value starts where this value ended.
-                        b',' => {}
-                        b'}' => return Some(end + 1),
-                        _ => return None,
+            rest = rest.get(step.length..)?;
+            previous = step.field as usize % COLUMNS;
+            twice |= named & bit(previous);
+            named |= bit(previous);
+            let consumed = match step.next {
+                Next::Text => {
+                    let length = plain_length(rest)?;
+                    if length > step.limit as usize {
+                        return None;
                     }
+                    let start = bytes.len() - rest.len();
+                    match step.words {
+                        None => block.set_text(previous, start, length),
+                        Some(words) => {
+                            let code = word_code(words, &rest[..length])?;
+                            block.set_coded(previous, start, length, code);
+                        }
+                    }
+                    length + 1
                 }
-            }
+                Next::Time => {
+                    let (micros, consumed) = instant(&mut self.days[previous], rest)?;
+                    block.set(previous, micros as u64);
+                    consumed
+                }
+                Next::Null => 0,
+                Next::Other => other(rest, previous, block)?,
+                Next::Unknown => {
+                    twice &= !bit(UNKNOWN);
+                    block.unknown += 1;
+                    skip(rest)?
+                }
+                Next::End => {
+                    return (twice & !bit(UNKNOWN) == 0).then(|| bytes.len() - rest.len());
+                }
+            };
+            rest = rest.get(consumed..)?;
         }
     }
 
-    /// Reads `{ "name" :` or `, "name" :` and remembers it.
+    /// Reads `{ "name" : "`, `, "name" : "` or `}` and remembers it as the step from `previous`.
     #[inline(never)]
-    fn key(&mut self, bytes: &[u8], from: usize, previous: usize) -> Option<(usize, usize)> {
-        let mut at = skip_space(bytes, from);
-        let opens = if previous == START { b'{' } else { b',' };
-        if *bytes.get(at)? != opens {
+    fn learn(&mut self, rest: &[u8], previous: usize) -> Option<()> {
+        let mut at = skip_space(rest, 0);
+        let first = *rest.get(at)?;
+        if first == b'}' && previous != START {
+            self.steps[previous] = Step::new(&rest[..=at], START, Next::End);
+            return Some(());
+        }
+        if first != if previous == START { b'{' } else { b',' } {
             return None;
         }
-        at = skip_space(bytes, at + 1);
-        if *bytes.get(at)? != b'"' {
+        at = skip_space(rest, at + 1);
+        if *rest.get(at)? != b'"' {
             return None;
         }
-        let end = end_of_text(bytes, at + 1)?;
-        let field = field_named(bytes.get(at + 1..end)?).unwrap_or(UNKNOWN);
-        at = skip_space(bytes, end + 1);
-        if *bytes.get(at)? != b':' {
+        let name = rest.get(at + 1..)?;
+        let name = &name[..plain_length(name)?];
+        at = skip_space(rest, at + name.len() + 2);
+        if *rest.get(at)? != b':' {
             return None;
         }
-        at = skip_space(bytes, at + 1);
-        let text = bytes.get(from..at)?;
-        if text.len() <= STEP {
-            self.steps[previous] = Step::new(text, field);
-        }
-        Some((field, at))
-    }
-
-    #[inline(always)]
-    fn value(&mut self, bytes: &[u8], at: usize, field: usize, row: &mut Row) -> Option<usize> {
-        if row.named & bit(field) != 0 {
-            return None;
-        }
-        row.named |= bit(field);
-        let first = *bytes.get(at)?;
-        if first == b'n' {
-            return literal(bytes, at, b"null");
-        }
-        match KINDS[field] {
-            Kind::Text(limit) => {
-                let (start, end) = text(bytes, at)?;
-                if end - start > limit {
-                    return None;
+        at = skip_space(rest, at + 1);
+        let value = rest.get(at..)?;
+        let step = match field_named(name) {
+            None => Step::new(&rest[..at], UNKNOWN, Next::Unknown),
+            Some(field) if value.starts_with(b"null") => {
+                Step::new(&rest[..at + 4], field, Next::Null)
+            }
+            Some(field) => match (KINDS[field], value.first() == Some(&b'"')) {
+                (Kind::Text(_) | Kind::Words(_), true) => {
+                    Step::new(&rest[..=at], field, Next::Text)
                 }
-                row.set_text(field, start, end - start);
-                Some(end + 1)
-            }
-            Kind::Words(words) => {
-                let (start, end) = text(bytes, at)?;
-                let code = word_code(words, &bytes[start..end])?;
-                row.set_word(field, start, end - start, code);
-                Some(end + 1)
-            }
-            Kind::Time => {
-                let (micros, end) = self.instant(bytes, at, field)?;
-                row.set(field, micros as u64);
-                Some(end)
-            }
-            Kind::Int => {
-                let (value, end) = integer(bytes, at)?;
-                row.set(field, value as u64);
-                Some(end)
-            }
-            Kind::Float => {
-                let (value, end) = float(bytes, at)?;
-                row.set(field, value.to_bits());
-                Some(end)
-            }
-            Kind::Bool => {
-                let end = truth(bytes, at)?;
-                row.set(field, u64::from(first == b't'));
-                Some(end)
-            }
-        }
+                (Kind::Time, true) => Step::new(&rest[..=at], field, Next::Time),
+                (Kind::Int | Kind::Float | Kind::Bool, false) => {
+                    Step::new(&rest[..at], field, Next::Other)
+                }
+                (Kind::Text(_) | Kind::Words(_) | Kind::Time, false)
+                | (Kind::Int | Kind::Float | Kind::Bool, true) => return None,
+            },
+        };
+        self.steps[previous] = step;
+        Some(())
     }
+}
 
-    #[inline(always)]
-    fn instant(&mut self, bytes: &[u8], at: usize, field: usize) -> Option<(i64, usize)> {
-        if bytes[at] != b'"' {
-            return None;
-        }
-        if let Some((micros, end)) = self.days[field].read(bytes, at + 1)
-            && bytes.get(end) == Some(&b'"')
-        {
-            return Some((micros, end + 1));
-        }
-        unusual_instant(bytes, at)
+/// An instant and its length with the closing quote.
+#[inline(always)]
+fn instant(days: &mut Days, rest: &[u8]) -> Option<(i64, usize)> {
+    match days.read(rest) {
+        Some((micros, length)) if rest.get(length) == Some(&b'"') => Some((micros, length + 1)),
+        Some(_) | None => unusual_instant(rest),
     }
 }
 
 #[cold]
-fn unusual_instant(bytes: &[u8], at: usize) -> Option<(i64, usize)> {
-    let (start, end) = text(bytes, at)?;
-    let text = std::str::from_utf8(&bytes[start..end]).ok()?;
-    Some((read_any(text)?, end + 1))
+fn unusual_instant(rest: &[u8]) -> Option<(i64, usize)> {
+    let length = plain_length(rest)?;
+    let text = std::str::from_utf8(&rest[..length]).ok()?;
+    Some((read_any(text)?, length + 1))
 }
 
-/// A text's start and end, without its quotes.
-#[inline(always)]
-fn text(bytes: &[u8], at: usize) -> Option<(usize, usize)> {
-    if *bytes.get(at)? != b'"' {
-        return None;
-    }
-    Some((at + 1, end_of_text(bytes, at + 1)?))
-}
-
-/// The position of the closing quote of a text without escapes.
-#[inline(always)]
-fn end_of_text(bytes: &[u8], mut at: usize) -> Option<usize> {
-    while let Some(chunk) = bytes.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
-        let word = u64::from_le_bytes(*chunk);
-        let stops = stops(word);
-        if stops != 0 {
-            let shift = stops.trailing_zeros() & !7;
-            return ((word >> shift) as u8 == b'"').then_some(at + shift as usize / 8);
+/// Reads a number or a truth; gives its length.
+fn other(rest: &[u8], field: usize, block: &mut Block) -> Option<usize> {
+    match KINDS[field] {
+        Kind::Int => {
+            let (value, end) = integer(rest, 0)?;
+            block.set(field, value as u64);
+            Some(end)
         }
-        at += 8;
+        Kind::Float => {
+            let (value, end) = float(rest, 0)?;
+            block.set(field, value.to_bits());
+            Some(end)
+        }
+        Kind::Bool => {
+            let end = truth(rest, 0)?;
+            block.set(field, u64::from(rest[0] == b't'));
+            Some(end)
+        }
+        Kind::Text(_) | Kind::Words(_) | Kind::Time => None,
     }
-    let rest = bytes.get(at..)?;
-    let stop = rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | ..0x20))?;
-    (rest[stop] == b'"').then_some(at + stop)
-}
-
-/// The top bit of the first byte that is a quote, a backslash or a control character; bits above
-/// the lowest one mean nothing.
-#[inline(always)]
-fn stops(word: u64) -> u64 {
-    let quote = word ^ (LOW_BITS * b'"' as u64);
-    let escape = word ^ (LOW_BITS * b'\\' as u64);
-    let zero_quote = quote.wrapping_sub(LOW_BITS) & !quote;
-    let zero_escape = escape.wrapping_sub(LOW_BITS) & !escape;
-    let control = word.wrapping_sub(LOW_BITS * 0x20) & !word;
-    (zero_quote | zero_escape | control) & TOP_BITS
 }
 
 /// Past spaces, tabs and carriage returns. A line feed ends a line, so it is never skipped here.
@@ -327,34 +324,19 @@ fn float(bytes: &[u8], at: usize) -> Option<(f64, usize)> {
     Some((if negative { -value } else { value }, end))
 }
 
-/// Past an unknown field's value, when it is plain.
-fn skip(bytes: &[u8], at: usize) -> Option<usize> {
-    match *bytes.get(at)? {
-        b'"' => Some(end_of_text(bytes, at + 1)? + 1),
-        b'n' => literal(bytes, at, b"null"),
-        b't' | b'f' => truth(bytes, at),
-        _ => Some(float(bytes, at)?.1),
+/// The length of an unknown field's value, when it is plain.
+fn skip(rest: &[u8]) -> Option<usize> {
+    match *rest.first()? {
+        b'"' => Some(plain_length(&rest[1..])? + 2),
+        b'n' => literal(rest, 0, b"null"),
+        b't' | b'f' => truth(rest, 0),
+        _ => Some(float(rest, 0)?.1),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_end_of_a_text_is_its_first_stop() {
-        for length in 0..40 {
-            let plain = "é-x".repeat(length);
-            for (stop, found) in [("\"", true), ("\\", false), ("\n", false), ("\u{1f}", false)] {
-                for after in ["", "\"", "\" and some more \\ text \" behind it"] {
-                    let all = format!("{plain}{stop}{after}");
-                    let expected = found.then_some(plain.len());
-                    assert_eq!(end_of_text(all.as_bytes(), 0), expected, "{all:?}");
-                }
-            }
-            assert_eq!(end_of_text(plain.as_bytes(), 0), None);
-        }
-    }
 
     #[test]
     fn numbers_in_plain_digits_are_read() {

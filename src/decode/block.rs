@@ -1,0 +1,278 @@
+//! A run of records' fields before they enter the columns, and the rules that span fields.
+//!
+//! Both readers (`scan` and `careful`) fill the block's current row; [`Block::complete`] then
+//! decides alike for both, and [`Block::keep`] makes the row count. Until then it costs nothing to
+//! drop it. Fields lie column by column, so that whole runs enter the columns at once.
+//!
+//! Texts are not copied: a row points into the batch's bytes, or, behind their end, into the
+//! block's own buffer of texts that had to be unescaped.
+
+use crate::flow::event::EVENT_FIELDS;
+use crate::flow::{Reason, Timestamp};
+
+use super::fields::{
+    EVENT_TIME, EVENT_TYPE, LAB_ID, PRIORITY, PROCESSED_AT, RECEIVED_AT, REQUIRED_BY_STATE,
+    REQUIRED_BY_STATUS, REQUIRED_BY_TYPE, SCHEMA_VERSION, SNAPSHOT, STATUS, TO_STATE, TRANSITION,
+    bit,
+};
+
+/// Rows in a block: enough to share the cost of a run, few enough for the first-level cache.
+pub(super) const ROWS: usize = 128;
+
+/// Columns in a block: a power of two, so that an index into it is a mask.
+pub(super) const COLUMNS: usize = 64;
+
+/// Unescaped texts beyond this many bytes fill a block.
+const MOST_UNESCAPED: usize = 1 << 20;
+
+/// Why a record is not an event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Fault {
+    /// The class.
+    pub(super) reason: Reason,
+    /// For a person; names fields, never values.
+    pub(super) detail: String,
+}
+
+impl Fault {
+    pub(super) fn new(reason: Reason, detail: String) -> Fault {
+        Fault { reason, detail }
+    }
+}
+
+/// The limits that a row is judged by.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// The latest instant that an event time may have.
+    pub(super) latest: Timestamp,
+    /// Whether a lab is known without `lab_id`.
+    pub(super) has_default_lab: bool,
+}
+
+/// The rows of a run, the current one last.
+#[derive(Debug)]
+pub(super) struct Block {
+    /// By field, then by row: a text's place, the bits of an instant, an integer or a number, or a
+    /// truth.
+    words: Box<[[u64; ROWS]; COLUMNS]>,
+    /// By row: the fields that have a value.
+    present: [u64; ROWS],
+    /// How many rows count.
+    rows: usize,
+    /// The length of the batch, where `unescaped` begins.
+    base: usize,
+    /// Texts that do not stand in the batch as they are.
+    pub(super) unescaped: String,
+    /// The current row's fields that have a value.
+    current: u64,
+    /// The current row's words by their place in their lists.
+    event_type: u8,
+    status: u8,
+    to_state: u8,
+    /// How many unknown fields the current row names.
+    pub(super) unknown: u32,
+}
+
+impl Block {
+    /// For a batch of so many bytes.
+    pub(super) fn new(base: usize) -> Block {
+        Block {
+            words: Box::new([[0; ROWS]; COLUMNS]),
+            present: [0; ROWS],
+            rows: 0,
+            base,
+            unescaped: String::new(),
+            current: 0,
+            event_type: 0,
+            status: 0,
+            to_state: 0,
+            unknown: 0,
+        }
+    }
+
+    /// Begins the current row anew.
+    #[inline(always)]
+    pub(super) fn begin(&mut self) {
+        self.current = 0;
+        self.unknown = 0;
+    }
+
+    #[inline(always)]
+    pub(super) fn has(&self, field: usize) -> bool {
+        self.current & bit(field) != 0
+    }
+
+    #[inline(always)]
+    pub(super) fn set(&mut self, field: usize, word: u64) {
+        self.current |= bit(field);
+        self.words[field % COLUMNS][self.rows % ROWS] = word;
+    }
+
+    /// A text of the batch's bytes, within its field's limit.
+    #[inline(always)]
+    pub(super) fn set_text(&mut self, field: usize, start: usize, length: usize) {
+        self.set(field, Text { start, length }.to_word());
+    }
+
+    /// A text that is the word `code` of the field's list. A priority is kept by its first letter.
+    #[inline(always)]
+    pub(super) fn set_coded(&mut self, field: usize, start: usize, length: usize, code: usize) {
+        let kept = if field == PRIORITY { 1 } else { length };
+        self.set_text(field, start, kept);
+        match field {
+            EVENT_TYPE => self.event_type = code as u8,
+            STATUS => self.status = code as u8,
+            TO_STATE => self.to_state = code as u8,
+            _ => {}
+        }
+    }
+
+    /// Where a text of `unescaped` stands.
+    pub(super) fn place_of_unescaped(&self, start: usize) -> usize {
+        self.base + start
+    }
+
+    #[inline(always)]
+    fn instant(&self, field: usize) -> i64 {
+        self.words[field % COLUMNS][self.rows % ROWS] as i64
+    }
+
+    /// Checks what spans fields and fills in what follows from other fields: the row form's event
+    /// time, the schema version.
+    #[inline(always)]
+    pub(super) fn complete(&mut self, limits: Limits) -> Result<(), Fault> {
+        let code = if self.has(EVENT_TYPE) { self.event_type as usize } else { SNAPSHOT };
+        let mut required = REQUIRED_BY_TYPE[code];
+        if code == SNAPSHOT && self.has(STATUS) {
+            required |= REQUIRED_BY_STATUS[self.status as usize];
+        } else if code == TRANSITION && self.has(TO_STATE) {
+            required |= REQUIRED_BY_STATE[self.to_state as usize];
+        }
+        if limits.has_default_lab {
+            required &= !bit(LAB_ID);
+        }
+        let missing = required & !self.current;
+        if missing != 0 {
+            return Err(missing_field(missing));
+        }
+        if code == SNAPSHOT {
+            self.take_event_time_of_row_form(limits)?;
+        } else if self.instant(EVENT_TIME) > limits.latest.0 {
+            return Err(future(EVENT_TIME));
+        }
+        if !self.has(SCHEMA_VERSION) {
+            self.set(SCHEMA_VERSION, 1);
+        }
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn take_event_time_of_row_form(&mut self, limits: Limits) -> Result<(), Fault> {
+        let received = self.instant(RECEIVED_AT);
+        if received > limits.latest.0 {
+            return Err(future(RECEIVED_AT));
+        }
+        let mut event_time = received;
+        if self.has(PROCESSED_AT) {
+            event_time = self.instant(PROCESSED_AT);
+            if event_time > limits.latest.0 {
+                return Err(future(PROCESSED_AT));
+            }
+        }
+        self.set(EVENT_TIME, event_time as u64);
+        Ok(())
+    }
+
+    /// Makes the current row count. The block must not be full.
+    #[inline(always)]
+    pub(super) fn keep(&mut self) {
+        self.present[self.rows % ROWS] = self.current;
+        self.rows += 1;
+    }
+
+    #[inline(always)]
+    pub(super) fn is_full(&self) -> bool {
+        self.rows == ROWS || self.unescaped.len() > MOST_UNESCAPED
+    }
+
+    /// The rows that count.
+    pub(super) fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Of each row that counts, the fields that have a value.
+    pub(super) fn present(&self) -> &[u64] {
+        &self.present[..self.rows]
+    }
+
+    /// The field's words of the rows that count.
+    pub(super) fn words(&self, field: usize) -> &[u64] {
+        &self.words[field % COLUMNS][..self.rows]
+    }
+
+    /// The texts that this block's rows point to, in a batch of `bytes`.
+    pub(super) fn texts<'a>(&'a self, bytes: &'a [u8]) -> Texts<'a> {
+        Texts { bytes, unescaped: self.unescaped.as_bytes() }
+    }
+
+    /// Forgets the rows.
+    pub(super) fn clear(&mut self) {
+        self.rows = 0;
+        self.unescaped.clear();
+    }
+}
+
+/// Where a text stands: 48 bits of start, 16 of length.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Text {
+    pub(super) start: usize,
+    pub(super) length: usize,
+}
+
+impl Text {
+    #[inline(always)]
+    fn to_word(self) -> u64 {
+        (self.start as u64) << 16 | self.length as u64
+    }
+
+    #[inline(always)]
+    pub(super) fn of_word(word: u64) -> Text {
+        Text { start: (word >> 16) as usize, length: (word & 0xffff) as usize }
+    }
+}
+
+/// What a block's texts point into.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Texts<'a> {
+    bytes: &'a [u8],
+    unescaped: &'a [u8],
+}
+
+impl<'a> Texts<'a> {
+    /// The text and what stands behind it.
+    #[inline(always)]
+    pub(super) fn from(self, text: Text) -> &'a [u8] {
+        match self.bytes.get(text.start..) {
+            Some(rest) if !rest.is_empty() => rest,
+            Some(_) | None => &self.unescaped[text.start - self.bytes.len()..],
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn text(self, word: u64) -> &'a [u8] {
+        let text = Text::of_word(word);
+        &self.from(text)[..text.length]
+    }
+}
+
+#[cold]
+fn missing_field(missing: u64) -> Fault {
+    let name = EVENT_FIELDS[missing.trailing_zeros() as usize].0;
+    Fault::new(Reason::MissingField, format!("`{name}` is required here and absent"))
+}
+
+#[cold]
+fn future(field: usize) -> Fault {
+    let name = EVENT_FIELDS[field].0;
+    Fault::new(Reason::Future, format!("`{name}` lies too far after the record's own time"))
+}
