@@ -31,6 +31,8 @@ const DEFAULTS: &[(&str, &str)] = &[
     // (each costs some 400 bytes beside its payload), and what one answer of a broker may bring.
     ("queued.max.messages.kbytes", "32768"),
     ("queued.min.messages", "20000"),
+    // When that is full, fetching rests for so long; the default of 1 s starves the loop.
+    ("fetch.queue.backoff.ms", "10"),
     ("fetch.max.bytes", "16777216"),
     // A fetch may bring fetch.max.bytes and one large message; Kafka messages of 10 MB are legal.
     ("receive.message.max.bytes", "67108864"),
