@@ -25,7 +25,7 @@ use blocks::Blocks;
 
 /// The block size to give to [`FileSource::open`]: large enough that decoding it pays, small
 /// enough to stay in the cache between reading and counting.
-pub const CHUNK_BYTES: usize = 2 * 1024 * 1024;
+pub const CHUNK_BYTES: usize = 1024 * 1024;
 
 /// How many blocks are read ahead of the consumer: one that is waiting, one that is being read.
 const READ_AHEAD_BLOCKS: usize = 2;

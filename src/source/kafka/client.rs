@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::groups::GroupMemberInfo;
@@ -30,6 +31,8 @@ const DEFAULTS: &[(&str, &str)] = &[
     // (each costs some 400 bytes beside its payload), and what one answer of a broker may bring.
     ("queued.max.messages.kbytes", "32768"),
     ("queued.min.messages", "20000"),
+    // When that is full, fetching rests for so long; the default of 1 s starves the loop.
+    ("fetch.queue.backoff.ms", "10"),
     ("fetch.max.bytes", "16777216"),
     // A fetch may bring fetch.max.bytes and one large message; Kafka messages of 10 MB are legal.
     ("receive.message.max.bytes", "67108864"),
@@ -61,11 +64,11 @@ const MAX_BACKOFF: Duration = Duration::from_secs(2);
 /// The longest wait for one answer, so that a refusal is heard soon.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
 
+/// How long librdkafka may take to tell what went wrong.
+const HEAR_TIMEOUT: Duration = Duration::from_millis(50);
+
 /// How often a topic that is not there is looked for: one just created takes a moment to show.
 const MISSING_TOPIC_ATTEMPTS: usize = 3;
-
-/// How long another member of the group may linger: a killed one is there until its session ends.
-const LINGER_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A topic that was found.
 pub(super) struct FoundTopic {
@@ -141,6 +144,8 @@ fn consumer(settings: &KafkaSettings, topic: &str) -> Result<BaseConsumer<Contex
 
 fn client_config(settings: &KafkaSettings) -> Result<ClientConfig, SourceError> {
     let mut config = ClientConfig::new();
+    // Its words on failures become part of ours; they are not printed as they come.
+    config.set_log_level(RDKafkaLogLevel::Info);
     config.set("client.id", "turnaround");
     for (key, value) in DEFAULTS {
         config.set(*key, *value);
@@ -237,7 +242,7 @@ impl Start<'_> {
     /// Waits for another instance to leave the group: joining would take partitions from it.
     fn wait_for_empty_group(&self) -> Result<(), SourceError> {
         let group = self.settings.group.as_str();
-        let until = Instant::now() + LINGER_TIMEOUT;
+        let until = Instant::now() + self.settings.linger_timeout;
         let mut told = false;
         loop {
             let groups = match self.consumer.fetch_group_list(Some(group), ANSWER_TIMEOUT) {
@@ -310,7 +315,8 @@ impl Start<'_> {
 
     /// Lets librdkafka tell what went wrong, and ends the attempts when retrying is of no use.
     fn hear_out(&self) -> Result<(), SourceError> {
-        while let Some(event) = self.consumer.poll(Duration::ZERO) {
+        // A poll that is given no time ends with the first log line.
+        while let Some(event) = self.consumer.poll(HEAR_TIMEOUT) {
             if let Err(error) = event {
                 tracing::debug!(topic = self.topic, %error, "Kafka reports");
             }
@@ -391,7 +397,11 @@ mod tests {
         assert!(!value.contains("hunter2"), "{value}");
         let kind = refused_option("security.protocol", "hunter2");
         assert!(kind.contains("`security.protocol`") && !kind.contains("hunter2"), "{kind}");
-        let file = refused_option("ssl.ca.location", "/absent/ca.pem");
+        let tls = settings(&[("security.protocol", "ssl"), ("ssl.ca.location", "/absent.pem")]);
+        let file = match consumer(&tls, "t") {
+            Ok(_) => panic!("must be refused"),
+            Err(error) => error.to_string(),
+        };
         assert!(file.contains("ssl.ca.location"), "{file}");
         assert!(!format!("{:?}", settings(&[("sasl.password", "hunter2")])).contains("hunter2"));
     }

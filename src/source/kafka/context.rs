@@ -33,6 +33,8 @@ struct Notes {
     /// librdkafka's own words on the last thing that failed.
     failure: Option<String>,
     sight: Option<Sight>,
+    #[cfg(test)]
+    pauses: usize,
 }
 
 /// What the polling thread must act upon.
@@ -98,6 +100,21 @@ impl Context {
         self.notes().failure.clone()
     }
 
+    /// Tells of back-pressure.
+    pub(super) fn note_pause(&self) {
+        tracing::debug!(topic = self.topic, "the loop is busy; pausing");
+        #[cfg(test)]
+        {
+            self.notes().pauses += 1;
+        }
+    }
+
+    /// How often the partitions were paused.
+    #[cfg(test)]
+    pub(super) fn pauses(&self) -> usize {
+        self.notes().pauses
+    }
+
     fn position(&self, partition: i32) -> Option<&AtomicI64> {
         self.positions.get()?.get(usize::try_from(partition).ok()?)
     }
@@ -156,21 +173,10 @@ impl Context {
 
 impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        match level {
-            RDKafkaLogLevel::Emerg
-            | RDKafkaLogLevel::Alert
-            | RDKafkaLogLevel::Critical
-            | RDKafkaLogLevel::Error
-            | RDKafkaLogLevel::Warning => {
-                let mut notes = self.notes();
-                if !notes.closing {
-                    tracing::debug!(target: "librdkafka", facility, "{message}");
-                    notes.failure = Some(message.to_owned());
-                }
-            }
-            RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info | RDKafkaLogLevel::Debug => {
-                tracing::trace!(target: "librdkafka", facility, "{message}");
-            }
+        tracing::debug!(target: "librdkafka", ?level, facility, "{message}");
+        let mut notes = self.notes();
+        if facility == "FAIL" && !notes.closing {
+            notes.failure = Some(message.to_owned());
         }
     }
 

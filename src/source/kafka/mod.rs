@@ -59,13 +59,16 @@ pub struct KafkaSettings {
     pub as_of: Timestamp,
     /// How long to try to reach the brokers at the start.
     pub start_timeout: Duration,
+    /// How long another member of the group may stay at the start: a killed instance is a member
+    /// until its session ends.
+    pub linger_timeout: Duration,
     /// How long to bear that no broker can be reached later on.
     pub outage_timeout: Duration,
 }
 
 impl KafkaSettings {
     /// Settings with the defaults: group `turnaround`, streaming, 30 s to reach the brokers at the
-    /// start, 5 min of outage later on.
+    /// start, 60 s for another instance to leave, 5 min of outage later on.
     pub fn new(brokers: impl Into<String>, topics: Vec<String>, as_of: Timestamp) -> KafkaSettings {
         KafkaSettings {
             brokers: brokers.into(),
@@ -75,6 +78,7 @@ impl KafkaSettings {
             once: false,
             as_of,
             start_timeout: Duration::from_secs(30),
+            linger_timeout: Duration::from_secs(60),
             outage_timeout: Duration::from_secs(300),
         }
     }

@@ -392,8 +392,10 @@ impl Reader {
 
     /// Pauses or resumes every partition that is still to be read.
     fn pause(&mut self, pause: bool) -> Result<(), Stop> {
-        tracing::debug!(topic = self.topic, pause, "back-pressure");
         self.paused = pause;
+        if pause {
+            self.consumer.context().note_pause();
+        }
         let indices: Vec<i32> =
             self.lanes.iter().filter(|lane| !lane.read).map(|lane| lane.partition.index).collect();
         for index in indices {

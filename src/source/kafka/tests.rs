@@ -144,32 +144,25 @@ async fn once_delivers_every_record_in_order_and_again_after_a_restart() {
         .collect();
     messages.push((1, None, NOON_MS));
     send(&producer(&brokers, &[]), "events", &messages);
-    for round in 0..2 {
+    for _ in 0..2 {
         let opened = KafkaSource::connect(settings(&brokers, "events", true)).await;
         let mut source = opened.expect("connects");
         let indices: Vec<i32> = source.partitions().iter().map(|p| p.index).collect();
         assert_eq!(indices, [0, 1, 2, 3]);
-        let progress = |done| Progress { done, total: Some(3001), unit: ProgressUnit::Records };
-        assert_eq!(source.progress(), Some(progress(0)));
-        // Written after the start: beyond the end of this reading.
-        if round == 0 {
-            send(&producer(&brokers, &[]), "events", &[text(0, "later")]);
-        } else {
-            messages.push(text(0, "later"));
-        }
-        let received = read_to_end(&mut source).await;
-        if round == 0 {
-            assert_eq!(received, expected(&messages));
-            assert_eq!(source.progress(), Some(progress(3001)));
-        } else {
-            let by_partition = |m: &[Sent]| expected(m);
-            assert_eq!(received, by_partition(&messages));
-        }
+        let total = messages.len() as u64;
+        let progress =
+            |done| Some(Progress { done, total: Some(total), unit: ProgressUnit::Records });
+        assert_eq!(source.progress(), progress(0));
+        // Written after the start: beyond the end of this reading, but not of the next.
+        send(&producer(&brokers, &[]), "events", &[text(0, "later")]);
+        assert_eq!(read_to_end(&mut source).await, expected(&messages));
+        assert_eq!(source.progress(), progress(total));
         assert!(matches!(source.next().await, Ok(SourceEvent::End)));
+        messages.push(text(0, "later"));
+        // Advisory: the next start reads from the earliest offset all the same.
         for partition in source.partitions() {
             source.commit(partition, Offset(900));
         }
-        messages.retain(|(_, payload, _)| payload.as_deref() != Some(b"later"));
     }
 }
 
@@ -228,6 +221,7 @@ async fn a_loop_that_stands_still_loses_nothing() {
     }
     // Well beyond the moment where the partitions are paused, then in jerks.
     tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(source.topics[0].consumer.context().pauses(), 1);
     let mut received = Received::new();
     for _ in 0..3 {
         if let SourceEvent::Batch(batch) = source.next().await.expect("reads") {
@@ -455,6 +449,12 @@ async fn a_real_groups_member_is_not_disturbed_by_a_second_instance() {
         first.next().await.expect("the first goes on");
     }
     assert!(!second.is_finished(), "the second waits for the first to leave");
+    let mut hasty = real_settings(&brokers, &topic, false);
+    hasty.linger_timeout = Duration::from_secs(1);
+    let Err(SourceError::Wrong(said)) = KafkaSource::connect(hasty).await else {
+        panic!("must be refused as wrong")
+    };
+    assert!(said.contains("several instances read topic") && said.contains("127.0.0.1"), "{said}");
     drop(first);
     let mut second = second.await.expect("no panic").expect("connects once the first has left");
     let mut received = Received::new();
@@ -462,4 +462,84 @@ async fn a_real_groups_member_is_not_disturbed_by_a_second_instance() {
         read_until_caught_up(&mut second, &mut received).await;
     }
     assert_eq!(received, expected(&[text(0, "x")]));
+}
+
+/// The real broker's listener with TLS and passwords, and the file of its certificate.
+#[expect(clippy::disallowed_methods, reason = "a test's own switch, not configuration")]
+fn secure_brokers(test: &str) -> Option<(String, String)> {
+    real_brokers(test)?;
+    let secure =
+        std::env::var("KAFKA_SECURE_BROKERS").ok().zip(std::env::var("KAFKA_SECURE_CA").ok());
+    if secure.is_none() {
+        eprintln!("SKIPPED {test}: KAFKA_SECURE_BROKERS and KAFKA_SECURE_CA are not set");
+    }
+    secure
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_real_broker_is_read_over_tls_with_a_password_and_refuses_a_wrong_one_at_once() {
+    let Some((brokers, ca)) = secure_brokers("TLS and passwords on a real broker") else { return };
+    let with = |password: &str, ca: &str| {
+        let options = [
+            ("security.protocol", "SASL_SSL"),
+            ("sasl.mechanism", "PLAIN"),
+            ("sasl.username", "lab"),
+            ("sasl.password", password),
+            ("ssl.ca.location", ca),
+        ];
+        options.map(|(key, value)| (key.to_owned(), value.to_owned()))
+    };
+    let plain = real_brokers("TLS and passwords on a real broker").expect("checked above");
+    let topic = real_topic(&plain, "tls", 1).await;
+    send(&producer(&plain, &[]), &topic, &[text(0, "x")]);
+    let mut right = real_settings(&brokers, &topic, true);
+    right.options = with("secret", &ca).into();
+    let mut source = KafkaSource::connect(right.clone()).await.expect("connects");
+    assert_eq!(read_to_end(&mut source).await, expected(&[text(0, "x")]));
+
+    let refused = async |options: BTreeMap<String, String>| {
+        let began = Instant::now();
+        let settings = KafkaSettings { options, ..right.clone() };
+        let Err(error) = KafkaSource::connect(settings).await else { panic!("must be refused") };
+        assert!(began.elapsed() < Duration::from_secs(10), "{error:?}: {:?}", began.elapsed());
+        let said = error.to_string();
+        assert!(matches!(error, SourceError::Wrong(_)), "{error:?}");
+        assert!(said.contains(&brokers) && !said.contains("hunter2"), "{said}");
+        said
+    };
+    let said = refused(with("hunter2", &ca).into()).await;
+    assert!(said.contains("refuses the credentials") && said.contains("`sasl.`"), "{said}");
+    // The certificate is signed by nobody that the system trusts.
+    let mut untrusting = BTreeMap::from(with("secret", &ca));
+    untrusting.remove("ssl.ca.location");
+    let said = refused(untrusting).await;
+    assert!(said.contains("agree on TLS") && said.contains("`ssl.`"), "{said}");
+}
+
+/// Measures how fast a real broker's topic is read. Run with `-- --ignored --nocapture`.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "a measurement, not a check"]
+async fn throughput() {
+    let Some(brokers) = real_brokers("throughput") else { return };
+    let topic = real_topic(&brokers, "rate", 6).await;
+    let payload = "x".repeat(300);
+    let messages: Vec<Sent> = (0..1_000_000).map(|i| text(i % 6, payload.as_str())).collect();
+    send(&producer(&brokers, &[("linger.ms", "50")]), &topic, &messages);
+    let opened = KafkaSource::connect(real_settings(&brokers, &topic, true)).await;
+    let mut source = opened.expect("connects");
+    let mut began = None;
+    let mut records = 0;
+    loop {
+        match source.next().await.expect("reads") {
+            SourceEvent::Batch(batch) => {
+                began.get_or_insert_with(Instant::now);
+                let Framing::Records(frames) = batch.framing else { panic!("messages") };
+                records += frames.len();
+            }
+            SourceEvent::End => break,
+            SourceEvent::CaughtUp(_) | SourceEvent::Quiet => {}
+        }
+    }
+    let seconds = began.expect("some came").elapsed().as_secs_f64();
+    eprintln!("{records} records of 300 bytes in {seconds:.2} s");
 }

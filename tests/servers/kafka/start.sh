@@ -4,7 +4,13 @@
 #   start.sh [STATE_DIR] [PORT]
 #
 # STATE_DIR holds the broker's data, log, pid and address (default: state-kafka in the cache).
-# PORT is chosen when not given. On success the last line printed is KAFKA_BROKERS=127.0.0.1:PORT.
+# PORT is chosen when not given. A second listener asks for TLS and a password (user `lab`, password
+# `secret`). On success the lines printed are, the last one last:
+#
+#   KAFKA_SECURE_BROKERS=127.0.0.1:OTHER_PORT
+#   KAFKA_SECURE_CA=STATE_DIR/ca.pem
+#   KAFKA_BROKERS=127.0.0.1:PORT
+#
 # A broker that already runs in STATE_DIR is used as it is. End it with stop.sh [STATE_DIR].
 set -euo pipefail
 
@@ -77,11 +83,16 @@ write_properties() {
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:$controller_port
-listeners=PLAINTEXT://127.0.0.1:$port,CONTROLLER://127.0.0.1:$controller_port
-advertised.listeners=PLAINTEXT://127.0.0.1:$port
+listeners=PLAINTEXT://127.0.0.1:$port,SECURE://127.0.0.1:$secure_port,CONTROLLER://127.0.0.1:$controller_port
+advertised.listeners=PLAINTEXT://127.0.0.1:$port,SECURE://127.0.0.1:$secure_port
 controller.listener.names=CONTROLLER
 inter.broker.listener.name=PLAINTEXT
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SECURE:SASL_SSL
+listener.name.secure.sasl.enabled.mechanisms=PLAIN
+listener.name.secure.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required user_lab="secret";
+listener.name.secure.ssl.keystore.type=PKCS12
+listener.name.secure.ssl.keystore.location=$state/broker.p12
+listener.name.secure.ssl.keystore.password=loopback
 log.dirs=$state/data
 num.partitions=1
 auto.create.topics.enable=false
@@ -106,10 +117,30 @@ log.cleaner.dedupe.buffer.size=16777216
 PROPERTIES
 }
 
+# A certificate for 127.0.0.1 that signs itself.
+write_certificate() {
+  rm -f "$state/broker.p12" "$state/ca.pem"
+  keytool -genkeypair -alias broker -keyalg RSA -keysize 2048 -validity 365 \
+    -dname CN=127.0.0.1 -ext san=ip:127.0.0.1 -ext bc:c \
+    -storetype PKCS12 -keystore "$state/broker.p12" -storepass loopback 2>"$state/format.log" &&
+    keytool -exportcert -rfc -alias broker -keystore "$state/broker.p12" -storepass loopback \
+      >"$state/ca.pem" 2>>"$state/format.log"
+}
+
+print_addresses() {
+  echo "KAFKA_SECURE_BROKERS=$(cat "$state/brokers-secure")"
+  echo "KAFKA_SECURE_CA=$state/ca.pem"
+  echo "KAFKA_BROKERS=$(cat "$state/brokers")"
+}
+
 # Formats the data folder and starts the broker; succeeds once it takes requests.
 start_broker() {
   rm -rf "$state/data"
   write_properties
+  write_certificate || {
+    cat "$state/format.log" >&2
+    fail "could not make a certificate with keytool"
+  }
   local id
   id=$(java -cp "$libs/*" kafka.tools.StorageTool random-uuid 2>/dev/null)
   java -cp "$libs/*" kafka.tools.StorageTool format --cluster-id "$id" \
@@ -142,7 +173,7 @@ libs=$cache/kafka-$version
 mkdir -p "$state"
 state=$(cd "$state" && pwd)
 if [ -s "$state/pid" ] && [ -s "$state/brokers" ] && kill -0 "$(cat "$state/pid")" 2>/dev/null; then
-  echo "KAFKA_BROKERS=$(cat "$state/brokers")"
+  print_addresses
   exit 0
 fi
 
@@ -153,9 +184,11 @@ fetch_jars
 for attempt in 1 2 3; do
   port=${wanted_port:-$(free_port)}
   controller_port=$(free_port)
+  secure_port=$(free_port)
   if start_broker; then
+    echo "127.0.0.1:$secure_port" >"$state/brokers-secure"
     echo "127.0.0.1:$port" >"$state/brokers"
-    echo "KAFKA_BROKERS=127.0.0.1:$port"
+    print_addresses
     exit 0
   fi
   rm -f "$state/pid"

@@ -33,6 +33,6 @@ if is_ours; then
     kill -KILL "$pid"
   fi
 fi
-rm -rf "$state/data" "$state/pid" "$state/brokers" "$state/server.properties" \
-  "$state/server.log" "$state/format.log"
+rm -rf "$state/data" "$state/pid" "$state/brokers" "$state/brokers-secure" "$state/ca.pem" \
+  "$state/broker.p12" "$state/server.properties" "$state/server.log" "$state/format.log"
 rmdir "$state" 2>/dev/null || true
