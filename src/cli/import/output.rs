@@ -57,7 +57,13 @@ fn quote(text: &[u8], out: &mut Vec<u8>) {
 
 /// The open output.
 pub(super) enum EventSink {
-    File { path: PathBuf, partial: PathBuf, file: BufWriter<File> },
+    /// `unfinished` is what the file is called until it is complete; none for a device or a pipe,
+    /// which is written as it stands and never replaced.
+    File {
+        path: PathBuf,
+        unfinished: Option<Unfinished>,
+        file: BufWriter<File>,
+    },
     StandardOutput(BufWriter<io::Stdout>),
     Kafka(KafkaOut),
 }
@@ -67,12 +73,19 @@ impl EventSink {
     pub(super) fn open(out: &Out, args: &Args) -> anyhow::Result<EventSink> {
         match out {
             Out::File(path) => {
-                let partial = partial(path, "partial");
-                let file = File::create(&partial).map_err(|error| {
-                    WrongInput(format!("could not write to `{}`: {error}", partial.display()))
-                })?;
+                let special = std::fs::metadata(path).is_ok_and(|found| !found.is_file());
+                let written = if special { path.clone() } else { partial(path, "partial") };
+                let file = File::options()
+                    .write(true)
+                    .create(!special)
+                    .truncate(!special)
+                    .open(&written)
+                    .map_err(|error| {
+                        WrongInput(format!("could not write to `{}`: {error}", written.display()))
+                    })?;
                 let file = BufWriter::with_capacity(1 << 20, file);
-                Ok(EventSink::File { path: path.clone(), partial, file })
+                let unfinished = (!special).then(|| Unfinished(written));
+                Ok(EventSink::File { path: path.clone(), unfinished, file })
             }
             Out::StandardOutput => Ok(EventSink::StandardOutput(BufWriter::new(io::stdout()))),
             Out::Kafka(topic) => {
@@ -90,10 +103,10 @@ impl EventSink {
     /// Writes an event.
     pub(super) fn write(&mut self, key: &[u8], json: &[u8]) -> anyhow::Result<()> {
         match self {
-            EventSink::File { partial, file, .. } => file
+            EventSink::File { path, file, .. } => file
                 .write_all(json)
                 .and_then(|()| file.write_all(b"\n"))
-                .with_context(|| format!("could not write events to `{}`", partial.display())),
+                .with_context(|| format!("could not write events to `{}`", path.display())),
             EventSink::StandardOutput(out) => out
                 .write_all(json)
                 .and_then(|()| out.write_all(b"\n"))
@@ -105,11 +118,12 @@ impl EventSink {
     /// Makes what was written last and visible.
     pub(super) fn finish(self) -> anyhow::Result<()> {
         match self {
-            EventSink::File { path, partial, mut file } => {
+            EventSink::File { path, unfinished, mut file } => {
                 let context = || format!("could not write events to `{}`", path.display());
                 file.flush().with_context(context)?;
+                let Some(unfinished) = unfinished else { return Ok(()) };
                 file.get_ref().sync_all().with_context(context)?;
-                std::fs::rename(&partial, &path).with_context(context)
+                std::fs::rename(&unfinished.0, &path).with_context(context)
             }
             EventSink::StandardOutput(mut out) => {
                 out.flush().context("could not write events to standard output")
@@ -128,6 +142,20 @@ fn kafka_options(given: &[String]) -> anyhow::Result<Vec<(String, String)>> {
         None => Err(WrongInput("a --kafka-option has no `=`; write name=value".to_owned()).into()),
     };
     given.iter().map(split).collect()
+}
+
+/// A file that goes away unless it was given its final name.
+pub(super) struct Unfinished(PathBuf);
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        match std::fs::remove_file(&self.0) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                tracing::warn!(file = %self.0.display(), %error, "could not remove it");
+            }
+            Ok(()) | Err(_) => {}
+        }
+    }
 }
 
 /// The name of a file that is not finished.

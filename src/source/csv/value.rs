@@ -8,7 +8,7 @@ use crate::flow::Timestamp;
 use crate::flow::event::{EVENT_FIELDS, FieldKind};
 
 /// The statuses of the row form.
-pub const STATUSES: [&str; 6] =
+pub(super) const STATUSES: [&str; 6] =
     ["RECEIVED", "IN_PROCESS", "COMPLETED", "ERROR", "REJECTED", "CANCELLED"];
 
 /// A field's value in one row.
