@@ -19,13 +19,15 @@ use futures::StreamExt;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
+use secrecy::ExposeSecret;
 
 use super::WrongInput;
 use super::check::wrong_project;
-use crate::config::Project;
+use crate::config::{Env, Flags, Project, Settings};
 use crate::sink::lake::store::{self, Purpose};
 use crate::sink::lake::{LakeError, Store};
 use crate::sql::lake_view::{LakeView, LakeViewError};
+use crate::sql::session::ReferenceRows;
 
 /// The command's arguments.
 #[derive(Debug, clap::Args)]
@@ -98,31 +100,36 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
 struct Inputs {
     lake: String,
     environment: Vec<(String, String)>,
-    references: Vec<(String, RecordBatch)>,
+    references: Vec<ReferenceRows>,
 }
 
 impl Inputs {
-    #[expect(clippy::disallowed_methods, reason = "the store's own variables")]
+    /// A fault in a pipeline does not matter here, one in a reference table does.
     fn read(args: &Args) -> anyhow::Result<Inputs> {
-        let lake = args.lake.clone().unwrap_or_else(|| "turnaround-lake".to_owned());
-        let project = Project::load(args.project.as_deref());
-        let references = match (project, &args.project) {
-            (Ok(project), _) => {
-                let tables = project.reference.into_iter();
-                tables.map(|table| (table.name, table.rows)).collect()
-            }
-            (Err(faults), Some(_)) => return Err(wrong_project(&faults).into()),
-            // No project was asked for: a faulty one nearby is not the query's concern.
-            (Err(_), None) => Vec::new(),
-        };
-        Ok(Inputs { lake, environment: std::env::vars().collect(), references })
+        let reading = Project::read(args.project.as_deref(), None);
+        let no_project = args.project.is_some() && reading.project.folder.is_none();
+        if reading.lacks_relations || no_project {
+            return Err(wrong_project(&reading.faults).into());
+        }
+        let env = Env::from_process();
+        let flags = Flags { lake: args.lake.clone(), ..Flags::default() };
+        let settings = Settings::resolve(reading.project.settings.as_ref(), &env, &flags)
+            .map_err(|faults| wrong_project(&faults))?;
+        let environment = env
+            .store_options()
+            .map(|(name, value)| (name.to_owned(), value.expose_secret().to_owned()))
+            .collect();
+        let references = reading
+            .project
+            .reference
+            .into_iter()
+            .map(|table| ReferenceRows { name: table.name, rows: table.rows })
+            .collect();
+        Ok(Inputs { lake: settings.lake, environment, references })
     }
 }
 
-async fn open_view(
-    store: &Store,
-    references: Vec<(String, RecordBatch)>,
-) -> anyhow::Result<LakeView> {
+async fn open_view(store: &Store, references: Vec<ReferenceRows>) -> anyhow::Result<LakeView> {
     let opened = LakeView::open(Arc::clone(&store.objects), &store.prefix, references).await;
     let view = match opened {
         Err(LakeViewError::List(error)) => {

@@ -10,7 +10,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use async_trait::async_trait;
 use chrono::NaiveDate;
@@ -42,6 +41,8 @@ use parquet::errors::ParquetError;
 use crate::flow::Window;
 use crate::flow::event::{EVENT_SCHEMA, timestamp_type};
 use crate::flow::lake_key::{FiringKey, LIVE, LakeKey, SafeName, Section, TABLES};
+use crate::sql::functions;
+use crate::sql::session::ReferenceRows;
 
 /// Under what the session knows the store. Nothing outside of the view sees it.
 const STORE_URL: &str = "lake://lake/";
@@ -89,12 +90,11 @@ pub struct LakeView {
 }
 
 impl LakeView {
-    /// Lists the objects below `prefix` and makes tables of them and of `references`, which are
-    /// pairs of a name (`labs` for `ref.labs`) and rows.
+    /// Lists the objects below `prefix` and makes tables of them and of `references`.
     pub async fn open(
         objects: Arc<dyn ObjectStore>,
         prefix: &Path,
-        references: Vec<(String, RecordBatch)>,
+        references: Vec<ReferenceRows>,
     ) -> Result<LakeView, LakeViewError> {
         let listed = list(&objects, prefix).await.map_err(LakeViewError::List)?;
         LakeView::over(objects, listed, references).map_err(LakeViewError::Setup)
@@ -103,7 +103,7 @@ impl LakeView {
     fn over(
         objects: Arc<dyn ObjectStore>,
         listed: Vec<(LakeKey, ObjectMeta)>,
-        references: Vec<(String, RecordBatch)>,
+        references: Vec<ReferenceRows>,
     ) -> DataFusionResult<LakeView> {
         let runtime = RuntimeEnvBuilder::new().with_memory_limit(MEMORY_LIMIT_BYTES, 1.0);
         let runtime = runtime.build_arc()?;
@@ -114,12 +114,15 @@ impl LakeView {
         let tables = choose(listed);
         let lake = Arc::new(LakeSchema { tables, objects, store_url, planning: planning.state() });
         let session = SessionContext::new_with_config_rt(config, runtime);
+        for function in functions::aggregates() {
+            session.register_udaf(function.as_ref().clone());
+        }
         let catalog = MemoryCatalogProvider::new();
         let schema: Arc<dyn SchemaProvider> = Arc::<LakeSchema>::clone(&lake);
         catalog.register_schema(SCHEMA, schema)?;
         let reference_schema = MemorySchemaProvider::new();
-        let names = references.iter().map(|(name, _)| name.clone()).collect();
-        for (name, rows) in references {
+        let names = references.iter().map(|table| table.name.clone()).collect();
+        for ReferenceRows { name, rows } in references {
             let table = MemTable::try_new(rows.schema(), vec![vec![rows]])?;
             reference_schema.register_table(name, Arc::new(table))?;
         }
@@ -146,7 +149,7 @@ impl LakeView {
         names
     }
 
-    /// The session, to register functions with before the first query.
+    /// The session, with our functions.
     pub fn session(&self) -> &SessionContext {
         &self.session
     }
@@ -448,7 +451,7 @@ impl TableProvider for ObjectsTable {
 mod tests {
     use super::*;
 
-    use arrow::array::{ArrayRef, AsArray, Float64Array, Int64Array, StringArray};
+    use arrow::array::{ArrayRef, AsArray, Float64Array, Int64Array, RecordBatch, StringArray};
     use arrow::datatypes::Int64Type;
     use arrow::util::pretty::pretty_format_batches;
     use object_store::memory::InMemory;
@@ -482,7 +485,8 @@ mod tests {
 
     async fn view(objects: Vec<(String, RecordBatch)>) -> LakeView {
         let labs: ArrayRef = Arc::new(StringArray::from(vec!["north", "south"]));
-        let references = vec![("labs".to_owned(), rows(vec![("lab_id", labs)]))];
+        let labs = rows(vec![("lab_id", labs)]);
+        let references = vec![ReferenceRows { name: "labs".to_owned(), rows: labs }];
         let prefix = Path::from("some/lake");
         LakeView::open(lake(objects).await, &prefix, references).await.unwrap()
     }
@@ -541,6 +545,9 @@ mod tests {
         assert_eq!(view.tables(), ["other", "t_1h", "ref.labs"]);
         assert_eq!(number(&view, "SELECT sum(n) FROM t_1h WHERE n > 10").await, 1_100_000);
         assert_eq!(number(&view, "SELECT count(*) FROM t_1h LIMIT 1").await, 3);
+        // Type 7 at 0.9 over 10, 100000, 1000000: 100000 + 0.8 * 900000.
+        let p90 = text(&view, "SELECT percentile_cont(0.9) WITHIN GROUP (ORDER BY n) FROM t_1h");
+        assert!(p90.await.contains("| 820000.0 "));
     }
 
     #[tokio::test]
