@@ -95,7 +95,7 @@ pub fn job(
         idle_after: loaded.settings.time.idle_after,
         once: request.once,
         empty_until: request.as_of,
-        filing: Filing { archive: request.archive, record_times: !of_file },
+        filing: Filing { archive: request.archive, record_times: !of_file, once: request.once },
         progress,
     })
 }

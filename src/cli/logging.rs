@@ -1,5 +1,7 @@
 //! Logs on standard error: text for people, JSON for machines.
 
+use std::io::IsTerminal as _;
+
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -23,7 +25,8 @@ pub fn start(format: LogFormat, filter: Option<&str>, quiet: bool) {
         Ok(filter) => (filter, None),
         Err(error) => (EnvFilter::new(usual), Some(error)),
     };
-    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let coloured = std::io::stderr().is_terminal();
+    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(coloured);
     let registry = tracing_subscriber::registry().with(filter);
     let begun = match format {
         LogFormat::Text => registry.with(layer.with_target(false)).try_init(),

@@ -88,6 +88,9 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let opened = store::open(&inputs.lake, inputs.environment, Purpose::Read);
     let store = opened.map_err(wrong_lake)?;
     let view = open_view(&store, inputs.references).await?;
+    for function in crate::sql::functions::aggregates() {
+        view.session().register_udaf(function.as_ref().clone());
+    }
     let frame = view.query(&args.sql).await.map_err(wrong_query)?;
     match &args.out {
         Some(path) => write_file(frame, format, path).await?,

@@ -24,8 +24,11 @@ use crate::sql::output::epoch_day;
 
 /// Offsets per object at most: some 20 MiB of events in memory.
 const OFFSETS_PER_OBJECT: i64 = 65_536;
-/// Event time per object at most, so that a slow feed is archived within the hour.
+/// Event time per object at most while a stream runs, so that a slow feed is filed within the
+/// hour.
 const TIME_PER_OBJECT: Span = Span::HOUR;
+/// Event time per object at most where the input ends and nothing waits.
+const TIME_PER_OBJECT_ONCE: Span = Span::DAY;
 
 /// Where an object is cut: offsets and watermark in units of their marks. Rises with the offset.
 pub type Cut = (i64, i64);
@@ -62,12 +65,16 @@ pub struct Filing {
     /// Whether records bear times of their own; a file's lines do not, and the run's clock must
     /// not reach an object.
     pub record_times: bool,
+    /// Whether the run ends with its input.
+    pub once: bool,
 }
 
-fn cut_of(offset: i64, watermark: i64) -> Cut {
-    let hour =
-        if watermark == i64::MIN { i64::MIN } else { watermark.div_euclid(TIME_PER_OBJECT.0) };
-    (offset.div_euclid(OFFSETS_PER_OBJECT), hour)
+impl Filing {
+    fn cut_of(self, offset: i64, watermark: i64) -> Cut {
+        let mark = if self.once { TIME_PER_OBJECT_ONCE } else { TIME_PER_OBJECT };
+        let time = if watermark == i64::MIN { i64::MIN } else { watermark.div_euclid(mark.0) };
+        (offset.div_euclid(OFFSETS_PER_OBJECT), time)
+    }
 }
 
 /// The rows that a judged batch files.
@@ -86,7 +93,7 @@ pub fn file(judged: &Judged, late: &[LateRows], filing: Filing) -> Result<Filed>
     let last = |events: &EventBatch| events.offsets.last().copied();
     let last_letter = judged.dead_letters.last().map(|(letter, _)| letter.offset);
     let last = last(&judged.events).max(last(&judged.repeated)).max(last_letter).unwrap_or(0);
-    Ok(Filed { parts, reached: cut_of(last, judged.watermark.0) })
+    Ok(Filed { parts, reached: filing.cut_of(last, judged.watermark.0) })
 }
 
 /// Topic, partition, offset and record time of events.
@@ -148,7 +155,7 @@ fn archive(judged: &Judged, filing: Filing) -> Result<Vec<FiledPart>> {
         let pick = |values: &[i64]| order.values().iter().map(|i| values[*i as usize]).collect();
         (offsets, watermarks, times) = (pick(&offsets), pick(&watermarks), pick(&times));
     }
-    divide(Section::Events, rows, &offsets, &watermarks, &times)
+    divide((Section::Events, filing), rows, &offsets, &watermarks, &times)
 }
 
 fn times_of(events: &EventBatch) -> Vec<i64> {
@@ -181,7 +188,7 @@ fn late_rows(judged: &Judged, late: &LateRows, filing: Filing) -> Result<Vec<Fil
     columns.push(Arc::new(marks));
     fields.extend(picked.schema().fields().iter().map(|field| field.as_ref().clone()));
     columns.extend(picked.columns().iter().map(Arc::clone));
-    divide(Section::Late, batch(fields, columns)?, &offsets, &watermarks, &times)
+    divide((Section::Late, filing), batch(fields, columns)?, &offsets, &watermarks, &times)
 }
 
 fn dead_letters(
@@ -212,12 +219,12 @@ fn dead_letters(
             (false, watermark) => watermark.0,
         })
         .collect();
-    divide(Section::DeadLetters, batch(fields, columns)?, &offsets, &watermarks, &times)
+    divide((Section::DeadLetters, filing), batch(fields, columns)?, &offsets, &watermarks, &times)
 }
 
 /// Rows by cut and date, each part with the date as its last column.
 fn divide(
-    section: Section,
+    (section, filing): (Section, Filing),
     rows: RecordBatch,
     offsets: &[i64],
     watermarks: &[i64],
@@ -228,7 +235,7 @@ fn divide(
         .iter()
         .zip(watermarks)
         .zip(&days)
-        .map(|((offset, watermark), day)| (cut_of(*offset, *watermark), *day))
+        .map(|((offset, watermark), day)| (filing.cut_of(*offset, *watermark), *day))
         .collect();
     let mut fields: Vec<Field> =
         rows.schema().fields().iter().map(|field| field.as_ref().clone()).collect();
