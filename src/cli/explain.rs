@@ -8,7 +8,7 @@ use super::launch::{self, Request};
 use crate::config::{Flags, PipelineSpec};
 use crate::flow::Span;
 use crate::pipeline::build::PipelinePlan;
-use crate::sql::partial::Family;
+use crate::sql::family::Family;
 use crate::sql::query::{Above, Below, Way};
 use crate::window::WindowKind;
 

@@ -131,12 +131,22 @@ fn alert_sink(
 pub fn open_lake(loaded: &Loaded, location: &str) -> anyhow::Result<Lake> {
     let options = loaded.env.store_options();
     let options = options.map(|(name, value)| (name.to_owned(), value.expose_secret().to_owned()));
-    Lake::open(location, options).map_err(|error| wrong_or_failed(error).into())
+    Lake::open(location, options).map_err(wrong_or_failed)
 }
 
 /// A lake's error as the command's: wrong where the location is, failed otherwise.
 fn wrong_or_failed(error: LakeError) -> anyhow::Error {
-    anyhow::Error::new(error)
+    match error {
+        LakeError::BadLocation { .. } => WrongInput(error.to_string()).into(),
+        LakeError::Missing { .. }
+        | LakeError::Unreachable { .. }
+        | LakeError::Denied { .. }
+        | LakeError::NoSpace { .. }
+        | LakeError::Conflict { .. }
+        | LakeError::Unreadable { .. }
+        | LakeError::Encode { .. }
+        | LakeError::Interrupted { .. } => error.into(),
+    }
 }
 
 /// Opens the source that the settings name.

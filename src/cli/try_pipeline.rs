@@ -79,7 +79,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         let options = FormatOptions::default().with_null("");
         writeln!(out, "{table}\n{}", pretty_format_batches_with_options(&rows, &options)?)?;
     }
-    for (pipeline, reason) in &summary.stopped {
+    if let Some((pipeline, reason)) = summary.stopped.first_key_value() {
         anyhow::bail!("pipeline `{pipeline}` was stopped: {reason}");
     }
     Ok(ExitCode::SUCCESS)

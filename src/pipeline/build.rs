@@ -4,25 +4,23 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray, RecordBatch};
-use arrow::compute::cast;
-use arrow::datatypes::{DataType, Float64Type, TimestampMicrosecondType};
+use arrow::array::RecordBatch;
 use chrono_tz::Tz;
 use datafusion::common::{DataFusionError, Result};
 use datafusion::prelude::SessionContext;
 use tokio::runtime::Handle;
 
+use super::reference::{labs_of, targets_of};
 use super::rules::{Rule, rules_of};
 use crate::config::{Fault, PipelineSpec, Project, Settings};
 use crate::decode::DecodeOptions;
 use crate::flow::Span;
-use crate::flow::event::timestamp_type;
-use crate::relate::{Relation, Target, Targets, event_columns, relation_schema};
+use crate::relate::{Relation, Targets, event_columns, relation_schema};
 use crate::sql::engine::Engine;
 use crate::sql::execute::Executor;
 use crate::sql::expect::Expected;
+use crate::sql::family::{Family, Zones};
 use crate::sql::output::OutputShape;
-use crate::sql::partial::{Family, Zones};
 use crate::sql::query::{self, Query, Way};
 use crate::sql::relation::RelationDef;
 use crate::sql::session::{self, ReferenceRows, StagingView};
@@ -347,52 +345,6 @@ fn decoded_columns(relations: &[(Relation, Vec<usize>)]) -> BTreeSet<usize> {
     let fields = crate::flow::event::EVENT_FIELDS.iter().enumerate();
     columns.extend(fields.filter(|(_, (name, _))| filed.contains(name)).map(|(place, _)| place));
     columns
-}
-
-/// The zones of `ref.labs`; a project without that table lists none.
-fn labs_of(project: &Project) -> BTreeMap<String, Tz> {
-    let Some(table) = project.reference.iter().find(|table| table.name == "labs") else {
-        return BTreeMap::new();
-    };
-    let (Some(labs), Some(zones)) = (text(&table.rows, "lab_id"), text(&table.rows, "tz")) else {
-        return BTreeMap::new();
-    };
-    let pairs = labs.into_iter().zip(zones);
-    pairs.filter_map(|(lab, zone)| Some((lab?, zone?.parse().ok()?))).collect()
-}
-
-/// A column's texts, if the table has the column.
-fn text(rows: &RecordBatch, column: &str) -> Option<Vec<Option<String>>> {
-    let column = cast(rows.column_by_name(column)?, &DataType::Utf8).ok()?;
-    Some(column.as_string::<i32>().iter().map(|value| value.map(str::to_owned)).collect())
-}
-
-/// The rows of `ref.targets`; a project without that table has none.
-fn targets_of(project: &Project) -> Vec<Target> {
-    let Some(table) = project.reference.iter().find(|table| table.name == "targets") else {
-        return Vec::new();
-    };
-    let rows = &table.rows;
-    let minutes = rows
-        .column_by_name("target_minutes")
-        .and_then(|column| cast(column, &DataType::Float64).ok());
-    let Some(minutes) = minutes else { return Vec::new() };
-    let valid = rows.column_by_name("valid_from").and_then(|c| cast(c, &timestamp_type()).ok());
-    let columns = ["lab_id", "assay", "priority", "patient_class"];
-    let names = columns.map(|name| text(rows, name).unwrap_or(vec![None; rows.num_rows()]));
-    (0..rows.num_rows())
-        .filter(|row| minutes.is_valid(*row))
-        .map(|row| Target {
-            lab_id: names[0][row].clone(),
-            assay: names[1][row].clone(),
-            priority: names[2][row].clone(),
-            patient_class: names[3][row].clone(),
-            target_minutes: minutes.as_primitive::<Float64Type>().value(row),
-            valid_from: valid.as_ref().filter(|column| column.is_valid(row)).map(|column| {
-                crate::flow::Timestamp(column.as_primitive::<TimestampMicrosecondType>().value(row))
-            }),
-        })
-        .collect()
 }
 
 /// What a table's rows were computed with: SQL, plan, windows, reference data and our version.

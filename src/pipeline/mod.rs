@@ -15,6 +15,7 @@ pub mod filed;
 pub mod judge;
 pub mod progress;
 pub mod pump;
+pub mod reference;
 pub mod rules;
 pub mod stage;
 pub mod tables;
@@ -32,14 +33,14 @@ use futures::{FutureExt, StreamExt};
 
 use crate::clock::Clock;
 use crate::decode::{Decoded, decode};
-use crate::flow::{Partition, Span, Timestamp};
+use crate::flow::{Partition, RawBatch, Span, Timestamp};
 use crate::sink::lake::{Lake, LakeError};
 use crate::sink::teams::AlertSink;
 use crate::source::{Source, SourceError, SourceEvent};
 use build::Plan;
 use deliver::Delivery;
 use filed::Filing;
-use judge::Judge;
+use judge::{Judge, Judged};
 use progress::{Progress, Summary};
 use pump::Pump;
 use stage::Stage;
@@ -127,19 +128,12 @@ pub async fn run(
 ) -> Result<Summary, RunError> {
     let began = Instant::now();
     let partitions = source.partitions().to_vec();
-    let now = job.clock.now();
-    let mut judge = Judge::new(&partitions, job.max_disorder, job.idle_after, now);
+    let clock = Arc::clone(&job.clock);
+    let mut judge = Judge::new(&partitions, job.max_disorder, job.idle_after, clock.now());
     let mut delivery = Delivery::new(job.lake, job.dead_letters, &job.plan.pipelines);
     delivery.learn(&partitions).await?;
     let plan = Arc::new(job.plan);
-    let mut stage = Stage::new(
-        Arc::clone(&plan),
-        &partitions,
-        delivery,
-        job.alerts,
-        Arc::clone(&job.clock),
-        job.once,
-    )?;
+    let mut stage = Stage::new(&plan, &partitions, delivery, job.alerts, &clock, job.once)?;
     let mut pump = Pump::start(source, Arc::clone(&job.progress));
     let mut reading: InOrder<Read> = FuturesOrdered::new();
     let mut working: InOrder<Done> = FuturesOrdered::new();
@@ -154,6 +148,13 @@ pub async fn run(
                 stage.interrupted();
                 break;
             }
+            _ = tick.tick() => {
+                let moved = if job.once { Vec::new() } else { judge.advance_idle(clock.now()) };
+                if !moved.is_empty() {
+                    working.push_back(ready(Done::Idle(moved)));
+                }
+                stage.tick(&job.progress).await?;
+            }
             Some(done) = working.next() => match done? {
                 Done::Worked(worked) => {
                     let worked = worked.map_err(|source| failed("relations", source))?;
@@ -165,20 +166,14 @@ pub async fn run(
             },
             Some(read) = reading.next(), if working.len() < BATCHES_AT_ONCE => match read? {
                 Read::Decoded(decoded) => {
-                    let judged = judge.judge(*decoded, job.clock.now());
-                    let (plan, filing) = (Arc::clone(&plan), job.filing);
-                    let task = tokio::task::spawn_blocking(move || work(&plan, judged, filing));
-                    working.push_back(async { Ok(Done::Worked(task.await?)) }.boxed());
+                    let judged = judge.judge(*decoded, clock.now());
+                    working.push_back(working_on(&plan, judged, job.filing));
                 }
-                Read::CaughtUp(partition) => judge.caught_up(&partition, job.clock.now()),
+                Read::CaughtUp(partition) => judge.caught_up(&partition, clock.now()),
                 Read::End => working.push_back(ready(Done::End)),
             },
             event = pump.next(), if !ended && reading.len() < BATCHES_AT_ONCE => match event? {
-                SourceEvent::Batch(raw) => {
-                    let options = plan.decode.clone();
-                    let task = tokio::task::spawn_blocking(move || decode(&raw, &options));
-                    reading.push_back(async { Ok(Read::Decoded(Box::new(task.await?))) }.boxed());
-                }
+                SourceEvent::Batch(raw) => reading.push_back(decoding(&plan, raw)),
                 SourceEvent::CaughtUp(partition) => {
                     reading.push_back(ready(Read::CaughtUp(partition)));
                 }
@@ -188,21 +183,30 @@ pub async fn run(
                     reading.push_back(ready(Read::End));
                 }
             },
-            _ = tick.tick() => {
-                if !job.once {
-                    let moved = judge.advance_idle(job.clock.now());
-                    if !moved.is_empty() {
-                        working.push_back(ready(Done::Idle(moved)));
-                    }
-                }
-                stage.tick(&job.progress).await?;
-            }
         }
     }
     pump.stop().await;
     let mut summary = stage.finish(job.empty_until, CARD_PATIENCE).await?;
     summary.seconds = began.elapsed().as_secs_f64();
     Ok(summary)
+}
+
+/// Decodes a batch on a core that is free.
+fn decoding(plan: &Arc<Plan>, raw: RawBatch) -> BoxFuture<'static, Result<Read, RunError>> {
+    let plan = Arc::clone(plan);
+    let task = tokio::task::spawn_blocking(move || decode(&raw, &plan.decode));
+    async { Ok(Read::Decoded(Box::new(task.await?))) }.boxed()
+}
+
+/// Works on a judged batch on a core that is free.
+fn working_on(
+    plan: &Arc<Plan>,
+    judged: Judged,
+    filing: Filing,
+) -> BoxFuture<'static, Result<Done, RunError>> {
+    let plan = Arc::clone(plan);
+    let task = tokio::task::spawn_blocking(move || work(&plan, judged, filing));
+    async { Ok(Done::Worked(task.await?)) }.boxed()
 }
 
 fn failed(pipeline: &str, source: datafusion::error::DataFusionError) -> RunError {

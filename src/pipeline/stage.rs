@@ -45,27 +45,27 @@ pub struct Stage {
 impl Stage {
     /// A run that has seen nothing.
     pub fn new(
-        plan: Arc<Plan>,
+        plan: &Arc<Plan>,
         partitions: &[Arc<Partition>],
         delivery: Delivery,
         alerts: AlertSink,
-        clock: Arc<dyn Clock>,
+        clock: &Arc<dyn Clock>,
         once: bool,
     ) -> Result<Stage, RunError> {
         let tables = plan.pipelines.iter().map(|pipeline| {
-            let tables = Tables::new(&plan, pipeline);
+            let tables = Tables::new(plan, pipeline);
             tables.map(Some).map_err(|source| super::failed(&pipeline.spec.name, source))
         });
         Ok(Stage {
             tables: tables.collect::<Result<_, _>>()?,
-            plan,
+            plan: Arc::clone(plan),
             cabinets: BTreeMap::new(),
             watermark: JobWatermark::new(partitions),
             advanced_to: Timestamp::MIN,
             largest: Timestamp::MIN,
             delivery,
             alerts,
-            clock,
+            clock: Arc::clone(clock),
             once,
             interrupted: false,
             counts: Counts::default(),

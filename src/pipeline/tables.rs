@@ -14,8 +14,9 @@ use super::build::{PipelinePlan, Plan};
 use super::work::{FinalRows, MINUTE, PipelineWork};
 use crate::flow::{OutputBatch, Span, Timestamp, Window};
 use crate::sql::engine::Engine;
+use crate::sql::family::Family;
 use crate::sql::output::{OutputShape, epoch_day, sort_by};
-use crate::sql::partial::{Family, Tally};
+use crate::sql::partial::Tally;
 use crate::window::{DayBook, PaneGrid};
 
 /// One pipeline while it runs.

@@ -47,6 +47,8 @@ pub struct PipelineWork {
     pub rows: Vec<FinalRows>,
     /// Row-level only.
     pub tally: Tally,
+    /// Row-level only: the events that came too late, by place in the batch.
+    pub late_events: Vec<u32>,
 }
 
 /// Row-level rows that are final once the watermark passes a minute.
@@ -137,6 +139,15 @@ pub struct LateRows {
 }
 
 impl EventFates {
+    fn late(&mut self, table: &Arc<str>, events: &[u32], late: &mut Vec<LateRows>) {
+        for event in events {
+            self.late[*event as usize] = true;
+        }
+        if !events.is_empty() {
+            late.push(LateRows { table: Arc::clone(table), events: events.to_vec() });
+        }
+    }
+
     fn note(
         &mut self,
         pipeline: &PipelinePlan,
@@ -148,16 +159,11 @@ impl EventFates {
         }
         for (family, partial) in pipeline.families.iter().zip(&worked.partials) {
             for (output, events) in family.outputs.iter().zip(&partial.late_events) {
-                for event in events {
-                    self.late[*event as usize] = true;
-                }
-                if !events.is_empty() {
-                    late.push(LateRows {
-                        table: Arc::clone(&output.table),
-                        events: events.clone(),
-                    });
-                }
+                self.late(&output.table, events, late);
             }
+        }
+        if pipeline.families.is_empty() {
+            self.late(&pipeline.spec.name.as_str().into(), &worked.late_events, late);
         }
     }
 }
@@ -271,6 +277,8 @@ fn row_level(
             });
         }
     }
+    let missed = |event: &usize| late[*event] && !counted[*event];
+    work.late_events = (0..events).filter(missed).map(|event| event as u32).collect();
     work.tally = Tally {
         counted: counted.iter().filter(|counted| **counted).count() as u64,
         late: late.iter().zip(&counted).filter(|(late, counted)| **late && !**counted).count()

@@ -7,10 +7,12 @@
 //! `session` and `relation` make a planner, `query` divides a plan, `partial` runs what stands
 //! below the aggregate, `engine` fires windows, `output` makes the tables' rows.
 
+mod cells;
 pub mod chain;
 pub mod engine;
 pub mod execute;
 pub mod expect;
+pub mod family;
 pub mod functions;
 pub mod groups;
 pub mod lake_view;

@@ -16,12 +16,12 @@ use arrow::compute::{filter, filter_record_batch};
 use arrow::datatypes::{Int64Type, UInt32Type};
 use datafusion::common::{Result, exec_datafusion_err};
 
+use super::cells::number_cells;
 use super::chain::Branch;
 use super::execute::Executor;
+use super::family::{Family, Fates, Placer, SliceKey};
 use super::groups::Keys;
 use super::query::{Below, Incremental, Query, Way};
-use crate::flow::Timestamp;
-use crate::window::{Calendar, PaneGrid, Period, Shape};
 
 /// Rows of one relation out of one batch of events.
 #[derive(Clone, Debug)]
@@ -38,63 +38,6 @@ pub struct RelationRows {
     pub source_row: UInt32Array,
     /// The lab of each row, where a calendar asks for it.
     pub lab: Option<StringArray>,
-}
-
-/// Where rows go in time.
-#[derive(Clone, Debug)]
-pub enum Family {
-    /// Panes that the fixed windows of a pipeline share.
-    Fixed {
-        /// The panes.
-        grid: PaneGrid,
-        /// The windows, in the order of their tables.
-        shapes: Vec<Shape>,
-    },
-    /// Calendar periods, one table.
-    Calendar(Zones),
-}
-
-/// The calendars of labs.
-#[derive(Clone, Debug)]
-pub struct Zones {
-    calendars: Vec<Calendar>,
-    by_lab: HashMap<String, usize>,
-}
-
-impl Zones {
-    /// One calendar for every lab.
-    pub fn fixed(calendar: Calendar) -> Zones {
-        Zones { calendars: vec![calendar], by_lab: HashMap::new() }
-    }
-
-    /// Calendars by lab; those not listed have the first.
-    pub fn by_lab(calendars: Vec<Calendar>, by_lab: HashMap<String, usize>) -> Zones {
-        Zones { calendars, by_lab }
-    }
-
-    /// Every calendar.
-    pub fn calendars(&self) -> &[Calendar] {
-        &self.calendars
-    }
-
-    /// The number of a lab's calendar.
-    pub fn of_lab(&self, lab: &str) -> usize {
-        self.by_lab.get(lab).copied().unwrap_or(0)
-    }
-}
-
-/// What a row is collected under: a pane with the first window end that may count it, or a period.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum SliceKey {
-    /// A pane.
-    Pane {
-        /// The pane.
-        pane: i64,
-        /// The first pane end at which a window may count it.
-        ready: i64,
-    },
-    /// A calendar period.
-    Period(Period),
 }
 
 /// What has been collected under one slice.
@@ -151,22 +94,6 @@ pub struct Partial {
     pub counted_events: Vec<bool>,
 }
 
-/// The fate of a batch's events in each table of a family, by event.
-struct Fates {
-    counted: Vec<Vec<bool>>,
-    late: Vec<Vec<bool>>,
-}
-
-impl Family {
-    /// How many tables it has.
-    pub fn tables(&self) -> usize {
-        match self {
-            Family::Fixed { shapes, .. } => shapes.len(),
-            Family::Calendar(_) => 1,
-        }
-    }
-}
-
 /// Runs one batch of events through a windowed query.
 pub fn partial(
     query: &Query,
@@ -176,10 +103,7 @@ pub fn partial(
     executor: &Executor,
 ) -> Result<Partial> {
     let tables = family.tables();
-    let mut fates = Fates {
-        counted: vec![vec![false; events]; tables],
-        late: vec![vec![false; events]; tables],
-    };
+    let mut fates = Fates::new(tables, events);
     let mut out = Partial::default();
     match &query.way {
         Way::Incremental(incremental) => match &incremental.below {
@@ -209,29 +133,6 @@ pub fn partial(
     }
     fates.settle(&mut out);
     Ok(out)
-}
-
-impl Fates {
-    fn settle(self, out: &mut Partial) {
-        out.counted_events = vec![false; self.counted.first().map_or(0, Vec::len)];
-        for (counted, late) in self.counted.iter().zip(self.late) {
-            let mut tally = Tally::default();
-            let mut late_events = Vec::new();
-            for (event, counts) in counted.iter().enumerate() {
-                out.counted_events[event] |= counts;
-                if *counts {
-                    tally.counted += 1;
-                } else if late[event] {
-                    tally.late += 1;
-                    late_events.push(event as u32);
-                } else {
-                    tally.other += 1;
-                }
-            }
-            out.tallies.push(tally);
-            out.late_events.push(late_events);
-        }
-    }
 }
 
 /// Rows with the slice of each.
@@ -342,21 +243,17 @@ fn place(
     let labs = beside.get(3).map(|lab| lab.as_string::<i32>());
     let mut placer = Placer::new(family);
     let mut slices = Vec::with_capacity(rows.num_rows());
-    let mut kept = 0;
     let mut keep = vec![true; rows.num_rows()];
-    for row in 0..rows.num_rows() {
+    for (row, keep) in keep.iter_mut().enumerate() {
         let (time, watermark) = (time.value(row), watermark.value(row));
         let lab = lab_of(labs, row);
         let event = source.value(row) as usize;
         match placer.slice(time, watermark, lab, event, fates) {
-            Some(slice) => {
-                slices.push(slice);
-                kept += 1;
-            }
-            None => keep[row] = false,
+            Some(slice) => slices.push(slice),
+            None => *keep = false,
         }
     }
-    let rows = if kept == rows.num_rows() {
+    let rows = if slices.len() == rows.num_rows() {
         rows
     } else {
         filter_record_batch(&rows, &BooleanArray::from(keep))?
@@ -392,88 +289,6 @@ fn by_slice(
     Ok(out)
 }
 
-/// Assigns rows to slices; remembers the last answer, since neighbours in a feed share it.
-struct Placer<'a> {
-    family: &'a Family,
-    pane: i64,
-    pane_range: Range<i64>,
-    periods: Vec<Option<Period>>,
-    lab: String,
-    zone: usize,
-}
-
-impl<'a> Placer<'a> {
-    fn new(family: &'a Family) -> Placer<'a> {
-        let zones = match family {
-            Family::Fixed { .. } => 0,
-            Family::Calendar(zones) => zones.calendars.len(),
-        };
-        Placer {
-            family,
-            pane: 0,
-            pane_range: 0..0,
-            periods: vec![None; zones],
-            lab: String::new(),
-            zone: zones,
-        }
-    }
-
-    /// The row's slice, or none when it missed every window of every table.
-    fn slice(
-        &mut self,
-        time: i64,
-        watermark: i64,
-        lab: &str,
-        event: usize,
-        fates: &mut Fates,
-    ) -> Option<SliceKey> {
-        match self.family {
-            Family::Fixed { grid, shapes } => {
-                if !self.pane_range.contains(&time) {
-                    self.pane = grid.pane_of(time);
-                    self.pane_range = grid.start_of(self.pane).0..grid.start_of(self.pane + 1).0;
-                }
-                let ready = if watermark < self.pane_range.end {
-                    self.pane + 1
-                } else {
-                    grid.ready(self.pane, watermark)
-                };
-                let mut any = false;
-                for (table, shape) in shapes.iter().enumerate() {
-                    let counts = shape.align_up(ready) <= shape.last_end(self.pane);
-                    let fate = if counts { &mut fates.counted } else { &mut fates.late };
-                    fate[table][event] = true;
-                    any |= counts;
-                }
-                any.then_some(SliceKey::Pane { pane: self.pane, ready })
-            }
-            Family::Calendar(zones) => {
-                let period = self.period(zones, time, lab);
-                let counts = watermark < period.window.end.0;
-                let fate = if counts { &mut fates.counted } else { &mut fates.late };
-                fate[0][event] = true;
-                counts.then_some(SliceKey::Period(period))
-            }
-        }
-    }
-
-    fn period(&mut self, zones: &Zones, time: i64, lab: &str) -> Period {
-        if self.zone >= zones.calendars.len() || self.lab != lab {
-            self.zone = zones.of_lab(lab);
-            self.lab.clear();
-            self.lab.push_str(lab);
-        }
-        match self.periods[self.zone] {
-            Some(period) if (period.window.start.0..period.window.end.0).contains(&time) => period,
-            Some(_) | None => {
-                let period = zones.calendars[self.zone].period_of(Timestamp(time));
-                self.periods[self.zone] = Some(period);
-                period
-            }
-        }
-    }
-}
-
 /// The states of placed rows by cell; none when there are no rows.
 fn cells(query: &Incremental, placed: Placed) -> Result<Option<Cells>> {
     let Placed { rows, slices } = placed;
@@ -498,82 +313,4 @@ fn cells(query: &Incremental, placed: Placed) -> Result<Option<Cells>> {
         rows: numbering.rows,
         states: states?,
     }))
-}
-
-/// Cells numbered so that those of a slice stand together.
-struct Numbering {
-    of_row: Vec<usize>,
-    slices: Vec<(SliceKey, Range<usize>)>,
-    groups: Vec<u32>,
-    rows: Vec<u32>,
-}
-
-fn number_cells(slices: &[SliceKey], groups: &[u32]) -> Numbering {
-    let (distinct, slice_of_row) = number_slices(slices);
-    let mut first_seen: hashbrown::HashMap<u64, u32> = hashbrown::HashMap::new();
-    let mut cells: Vec<(u32, u32)> = Vec::new();
-    let seen: Vec<u32> = slice_of_row
-        .iter()
-        .zip(groups)
-        .map(|(slice, group)| {
-            let key = (u64::from(*slice) << 32) | u64::from(*group);
-            *first_seen.entry(key).or_insert_with(|| {
-                cells.push((*slice, *group));
-                cells.len() as u32 - 1
-            })
-        })
-        .collect();
-    let mut order: Vec<u32> = (0..cells.len() as u32).collect();
-    order.sort_by_key(|cell| cells[*cell as usize].0);
-    let mut place = vec![0usize; cells.len()];
-    for (position, cell) in order.iter().enumerate() {
-        place[*cell as usize] = position;
-    }
-    let mut rows = vec![0u32; cells.len()];
-    let of_row: Vec<usize> = seen
-        .iter()
-        .map(|cell| {
-            let position = place[*cell as usize];
-            rows[position] += 1;
-            position
-        })
-        .collect();
-    let sorted_groups = order.iter().map(|cell| cells[*cell as usize].1).collect();
-    let mut ranges: Vec<(SliceKey, Range<usize>)> = Vec::with_capacity(distinct.len());
-    let mut start = 0;
-    for (number, slice) in distinct.iter().enumerate() {
-        let held = order[start..].partition_point(|cell| cells[*cell as usize].0 <= number as u32);
-        ranges.push((*slice, start..start + held));
-        start += held;
-    }
-    Numbering { of_row, slices: ranges, groups: sorted_groups, rows }
-}
-
-/// The distinct slices, sorted, and each row's place among them.
-fn number_slices(slices: &[SliceKey]) -> (Vec<SliceKey>, Vec<u32>) {
-    let mut distinct: Vec<SliceKey> = Vec::new();
-    let mut last: Option<(SliceKey, u32)> = None;
-    let mut known: HashMap<SliceKey, u32> = HashMap::new();
-    let unsorted: Vec<u32> = slices
-        .iter()
-        .map(|slice| match last {
-            Some((held, number)) if held == *slice => number,
-            Some(_) | None => {
-                let number = *known.entry(*slice).or_insert_with(|| {
-                    distinct.push(*slice);
-                    distinct.len() as u32 - 1
-                });
-                last = Some((*slice, number));
-                number
-            }
-        })
-        .collect();
-    let mut order: Vec<u32> = (0..distinct.len() as u32).collect();
-    order.sort_by_key(|number| distinct[*number as usize]);
-    let mut place = vec![0u32; distinct.len()];
-    for (position, number) in order.iter().enumerate() {
-        place[*number as usize] = position as u32;
-    }
-    let sorted = order.iter().map(|number| distinct[*number as usize]).collect();
-    (sorted, unsorted.iter().map(|number| place[*number as usize]).collect())
 }

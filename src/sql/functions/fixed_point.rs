@@ -52,8 +52,8 @@ pub fn total(fixed: i128, odd: &[f64]) -> f64 {
 
 /// What infinities and NaN among the terms make of the sum.
 fn special_total(odd: &[f64]) -> Option<f64> {
-    let plus = odd.iter().any(|value| *value == f64::INFINITY);
-    let minus = odd.iter().any(|value| *value == f64::NEG_INFINITY);
+    let plus = odd.contains(&f64::INFINITY);
+    let minus = odd.contains(&f64::NEG_INFINITY);
     if odd.iter().any(|value| value.is_nan()) || (plus && minus) {
         return Some(f64::NAN);
     }

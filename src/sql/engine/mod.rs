@@ -4,20 +4,24 @@
 //! rows that were on time for it. A window without rows fires only where a reference table names
 //! groups to expect, and then only between the first window that held rows and `empty_until`.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+mod calendar;
+mod finish;
+
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
-use datafusion::common::{Result, internal_err};
+use arrow::array::Array;
+use datafusion::common::Result;
 
-use super::execute::Executor;
-use super::expect::Expected;
-use super::groups::Keys;
-use super::output::{Fired, OutputShape};
-use super::partial::{Chunk, Family, Partial, SliceKey, Tally, Zones, project_by_place};
-use super::query::{Above, Incremental, Query, Way};
-use super::sliding::{Sliding, panes};
 use crate::flow::{OutputBatch, Timestamp, Window};
+use crate::sql::execute::Executor;
+use crate::sql::expect::Expected;
+use crate::sql::family::{Family, SliceKey};
+use crate::sql::groups::Keys;
+use crate::sql::output::{Fired, OutputShape};
+use crate::sql::partial::{Chunk, Partial, Tally};
+use crate::sql::query::{Query, Way};
+use crate::sql::sliding::{Sliding, panes};
 use crate::window::{PaneBook, PaneGrid, Period, Shape};
 
 /// Result rows after which what has fired is handed on, so that memory stays bounded.
@@ -299,204 +303,6 @@ impl Engine {
         Ok(())
     }
 
-    fn advance_calendar(
-        &mut self,
-        zones: &Zones,
-        watermark: Timestamp,
-        empty_until: Timestamp,
-    ) -> Result<Vec<OutputBatch>> {
-        let mut pending = Pending::new();
-        let mut out = Vec::new();
-        for period in self.due_periods(zones, watermark, empty_until) {
-            let chunks = self.periods.remove(&(period.window.end, period)).unwrap_or_default();
-            self.fire_period(zones, period, &chunks, &mut pending)?;
-            if pending.groups.len() >= ROWS_PER_BATCH || self.tables[0].sliding.is_none() {
-                out.extend(self.finish_with(0, std::mem::take(&mut pending), &chunks)?);
-            }
-        }
-        if !pending.windows.is_empty() {
-            out.extend(self.finish(0, pending)?);
-        }
-        Ok(out)
-    }
-
-    /// The periods to fire, in the order of their ends: those with rows, and those in which groups
-    /// are expected.
-    fn due_periods(
-        &mut self,
-        zones: &Zones,
-        watermark: Timestamp,
-        empty_until: Timestamp,
-    ) -> Vec<Period> {
-        let held = self.periods.keys().take_while(|(end, _)| *end <= watermark);
-        let mut due: BTreeSet<(Timestamp, Period)> = held.copied().collect();
-        if self.expected.is_some() {
-            let table = &mut self.tables[0];
-            let first = due.first().map(|(_, period)| *period);
-            for (calendar, next) in zones.calendars().iter().zip(&mut table.next_period) {
-                if next.is_none() {
-                    *next = first.map(|first| calendar.period_of(first.window.start));
-                }
-                let last_held = due.last().map_or(Timestamp::MIN, |(end, _)| *end);
-                let until = empty_until.min(watermark).max(last_held.min(watermark));
-                while let Some(period) = next.filter(|period| period.window.end <= until) {
-                    due.insert((period.window.end, period));
-                    *next = Some(calendar.next(&period));
-                }
-            }
-        }
-        due.into_iter().map(|(_, period)| period).collect()
-    }
-
-    fn fire_period(
-        &mut self,
-        zones: &Zones,
-        period: Period,
-        chunks: &[Arc<Chunk>],
-        pending: &mut Pending,
-    ) -> Result<()> {
-        let table = &mut self.tables[0];
-        let fired = Fired::of_period(period);
-        let Some(sliding) = &mut table.sliding else {
-            pending.of_row.push(pending.windows.len() as u32);
-            pending.groups.push(0);
-            pending.windows.push(fired);
-            return Ok(());
-        };
-        sliding.clear();
-        for chunk in chunks {
-            sliding.enter(chunk, 0, self.keys.len())?;
-        }
-        let mut groups = sliding.groups(&self.keys).to_vec();
-        if let Some(expected) = &mut self.expected {
-            let here = |lab: &str| {
-                zones.calendars()[zones.of_lab(lab)].period_of(period.window.start) == period
-            };
-            expected.complete(&mut groups, &mut self.keys, Some(&here))?;
-        }
-        sliding.read(&groups, self.keys.len(), || chunks.iter().map(Arc::as_ref).collect())?;
-        pending.of_row.extend(std::iter::repeat_n(pending.windows.len() as u32, groups.len()));
-        pending.groups.extend(groups);
-        pending.windows.push(fired);
-        Ok(())
-    }
-
-    /// Finishes what fired: what stands above the aggregate, then the table's own columns.
-    fn finish(&mut self, index: usize, pending: Pending) -> Result<Vec<OutputBatch>> {
-        self.finish_with(index, pending, &[])
-    }
-
-    fn finish_with(
-        &mut self,
-        index: usize,
-        pending: Pending,
-        chunks: &[Arc<Chunk>],
-    ) -> Result<Vec<OutputBatch>> {
-        let query = Arc::clone(&self.query);
-        match &query.way {
-            Way::Incremental(incremental) => {
-                let aggregates = self.aggregates(index, incremental, &pending)?;
-                let (rows, of_row) = self.above(incremental, aggregates, &pending)?;
-                self.tables[index].output.assemble(rows, of_row, pending.windows)
-            }
-            Way::Recompute(_) => {
-                let (rows, of_row) = self.recompute(&query, index, &pending, chunks)?;
-                self.tables[index].output.assemble(rows, of_row, pending.windows)
-            }
-            Way::RowLevel(_) => internal_err!("a row-level query has no windows"),
-        }
-    }
-
-    /// The aggregate's rows: group columns, then results in the order of the query.
-    fn aggregates(
-        &mut self,
-        index: usize,
-        query: &Incremental,
-        pending: &Pending,
-    ) -> Result<RecordBatch> {
-        let mut columns = query.codec.columns(&self.keys, &pending.groups)?;
-        if let Some(sliding) = &mut self.tables[index].sliding {
-            let slots = sliding.take_outputs()?;
-            let results: Vec<ArrayRef> = query
-                .outputs
-                .iter()
-                .map(|output| Arc::clone(&slots[output.slot][output.index]))
-                .collect();
-            columns.extend(results);
-        }
-        let options = RecordBatchOptions::new().with_row_count(Some(pending.groups.len()));
-        let schema = Arc::clone(&query.aggregate_schema);
-        Ok(RecordBatch::try_new_with_options(schema, columns, &options)?)
-    }
-
-    fn above(
-        &self,
-        query: &Incremental,
-        aggregates: RecordBatch,
-        pending: &Pending,
-    ) -> Result<(RecordBatch, Vec<u32>)> {
-        use arrow::array::{AsArray, UInt32Array};
-        use arrow::datatypes::UInt32Type;
-        match &query.above {
-            Above::Chain(chain) => {
-                let of_row: ArrayRef = Arc::new(UInt32Array::from(pending.of_row.clone()));
-                let (rows, beside) = chain.evaluate(aggregates, vec![of_row])?;
-                let of_row = beside[0].as_primitive::<UInt32Type>().values().to_vec();
-                Ok((rows, of_row))
-            }
-            Above::Plan(plan) => {
-                let mut parts = Parts::default();
-                let mut start = 0;
-                for number in 0..pending.windows.len() as u32 {
-                    let length = pending.of_row[start..].partition_point(|of| *of <= number);
-                    let window = aggregates.slice(start, length);
-                    start += length;
-                    let batches = self.executor.run(plan, &|leaf| {
-                        if leaf.relation().as_ref() == "aggregate" {
-                            Ok(vec![window.project(leaf.columns())?])
-                        } else {
-                            internal_err!("the plan above an aggregate reads {}", leaf.relation())
-                        }
-                    })?;
-                    parts.add(batches, number);
-                }
-                parts.join(&plan.schema())
-            }
-        }
-    }
-
-    /// The whole query over the rows of each window.
-    fn recompute(
-        &self,
-        query: &Query,
-        index: usize,
-        pending: &Pending,
-        chunks: &[Arc<Chunk>],
-    ) -> Result<(RecordBatch, Vec<u32>)> {
-        let mut parts = Parts::default();
-        for (number, fired) in pending.windows.iter().enumerate() {
-            let held = self.window_chunks(index, fired, chunks);
-            let batches = self.executor.run(&query.plan, &|leaf| {
-                let rows = held.iter().flat_map(|chunk| &chunk.kept);
-                let mine = rows.filter(|(relation, _)| relation == leaf.relation());
-                mine.map(|(_, rows)| project_by_place(rows, leaf.columns())).collect()
-            })?;
-            parts.add(batches, number as u32);
-        }
-        parts.join(&query.schema)
-    }
-
-    fn window_chunks(&self, index: usize, fired: &Fired, chunks: &[Arc<Chunk>]) -> Vec<Arc<Chunk>> {
-        match self.family.as_ref() {
-            Family::Calendar(_) => chunks.to_vec(),
-            Family::Fixed { grid, shapes } => {
-                let end = grid.pane_of(fired.window.end.0);
-                let within = self.panes.within(panes(end, shapes[index].size));
-                within.map(|(_, chunk)| Arc::clone(chunk)).collect()
-            }
-        }
-    }
-
     /// Bytes held for open windows.
     pub fn size(&self) -> usize {
         let tables = self.tables.iter().filter_map(|table| table.sliding.as_ref());
@@ -534,25 +340,5 @@ impl Chunk {
         let state: usize =
             states.filter_map(|state| state.to_data().get_slice_memory_size().ok()).sum();
         self.groups.len() * 8 + state + kept
-    }
-}
-
-/// Result rows gathered window by window.
-#[derive(Default)]
-struct Parts {
-    batches: VecDeque<RecordBatch>,
-    of_row: Vec<u32>,
-}
-
-impl Parts {
-    fn add(&mut self, batches: Vec<RecordBatch>, number: u32) {
-        for batch in batches {
-            self.of_row.extend(std::iter::repeat_n(number, batch.num_rows()));
-            self.batches.push_back(batch);
-        }
-    }
-
-    fn join(self, schema: &arrow::datatypes::SchemaRef) -> Result<(RecordBatch, Vec<u32>)> {
-        Ok((arrow::compute::concat_batches(schema, &self.batches)?, self.of_row))
     }
 }

@@ -1,0 +1,197 @@
+//! Where rows go in time: the panes or calendar periods of a family of windows, and each row's
+//! fate in its tables, judged by the watermark that stood before it.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use super::partial::{Partial, Tally};
+use crate::flow::Timestamp;
+use crate::window::{Calendar, PaneGrid, Period, Shape};
+
+/// Where rows go in time.
+#[derive(Clone, Debug)]
+pub enum Family {
+    /// Panes that the fixed windows of a pipeline share.
+    Fixed {
+        /// The panes.
+        grid: PaneGrid,
+        /// The windows, in the order of their tables.
+        shapes: Vec<Shape>,
+    },
+    /// Calendar periods, one table.
+    Calendar(Zones),
+}
+
+/// The calendars of labs.
+#[derive(Clone, Debug)]
+pub struct Zones {
+    calendars: Vec<Calendar>,
+    by_lab: HashMap<String, usize>,
+}
+
+impl Zones {
+    /// One calendar for every lab.
+    pub fn fixed(calendar: Calendar) -> Zones {
+        Zones { calendars: vec![calendar], by_lab: HashMap::new() }
+    }
+
+    /// Calendars by lab; those not listed have the first.
+    pub fn by_lab(calendars: Vec<Calendar>, by_lab: HashMap<String, usize>) -> Zones {
+        Zones { calendars, by_lab }
+    }
+
+    /// Every calendar.
+    pub fn calendars(&self) -> &[Calendar] {
+        &self.calendars
+    }
+
+    /// The number of a lab's calendar.
+    pub fn of_lab(&self, lab: &str) -> usize {
+        self.by_lab.get(lab).copied().unwrap_or(0)
+    }
+}
+
+/// What a row is collected under: a pane with the first window end that may count it, or a period.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum SliceKey {
+    /// A pane.
+    Pane {
+        /// The pane.
+        pane: i64,
+        /// The first pane end at which a window may count it.
+        ready: i64,
+    },
+    /// A calendar period.
+    Period(Period),
+}
+
+impl Family {
+    /// How many tables it has.
+    pub fn tables(&self) -> usize {
+        match self {
+            Family::Fixed { shapes, .. } => shapes.len(),
+            Family::Calendar(_) => 1,
+        }
+    }
+}
+
+/// The fate of a batch's events in each table of a family, by event.
+pub(super) struct Fates {
+    counted: Vec<Vec<bool>>,
+    late: Vec<Vec<bool>>,
+}
+
+impl Fates {
+    /// Of so many events in so many tables, none known yet.
+    pub(super) fn new(tables: usize, events: usize) -> Fates {
+        Fates {
+            counted: vec![vec![false; events]; tables],
+            late: vec![vec![false; events]; tables],
+        }
+    }
+
+    /// The fates as tallies, and the events that came too late.
+    pub(super) fn settle(self, out: &mut Partial) {
+        out.counted_events = vec![false; self.counted.first().map_or(0, Vec::len)];
+        for (counted, late) in self.counted.iter().zip(self.late) {
+            let mut tally = Tally::default();
+            let mut late_events = Vec::new();
+            for (event, counts) in counted.iter().enumerate() {
+                out.counted_events[event] |= counts;
+                if *counts {
+                    tally.counted += 1;
+                } else if late[event] {
+                    tally.late += 1;
+                    late_events.push(event as u32);
+                } else {
+                    tally.other += 1;
+                }
+            }
+            out.tallies.push(tally);
+            out.late_events.push(late_events);
+        }
+    }
+}
+
+/// Assigns rows to slices; remembers the last answer, since neighbours in a feed share it.
+pub(super) struct Placer<'a> {
+    family: &'a Family,
+    pane: i64,
+    pane_range: Range<i64>,
+    periods: Vec<Option<Period>>,
+    lab: String,
+    zone: usize,
+}
+
+impl<'a> Placer<'a> {
+    /// Knows nothing yet.
+    pub(super) fn new(family: &'a Family) -> Placer<'a> {
+        let zones = match family {
+            Family::Fixed { .. } => 0,
+            Family::Calendar(zones) => zones.calendars.len(),
+        };
+        Placer {
+            family,
+            pane: 0,
+            pane_range: 0..0,
+            periods: vec![None; zones],
+            lab: String::new(),
+            zone: zones,
+        }
+    }
+
+    /// The row's slice, or none when it missed every window of every table.
+    pub(super) fn slice(
+        &mut self,
+        time: i64,
+        watermark: i64,
+        lab: &str,
+        event: usize,
+        fates: &mut Fates,
+    ) -> Option<SliceKey> {
+        match self.family {
+            Family::Fixed { grid, shapes } => {
+                if !self.pane_range.contains(&time) {
+                    self.pane = grid.pane_of(time);
+                    self.pane_range = grid.start_of(self.pane).0..grid.start_of(self.pane + 1).0;
+                }
+                let ready = if watermark < self.pane_range.end {
+                    self.pane + 1
+                } else {
+                    grid.ready(self.pane, watermark)
+                };
+                let mut any = false;
+                for (table, shape) in shapes.iter().enumerate() {
+                    let counts = shape.align_up(ready) <= shape.last_end(self.pane);
+                    let fate = if counts { &mut fates.counted } else { &mut fates.late };
+                    fate[table][event] = true;
+                    any |= counts;
+                }
+                any.then_some(SliceKey::Pane { pane: self.pane, ready })
+            }
+            Family::Calendar(zones) => {
+                let period = self.period(zones, time, lab);
+                let counts = watermark < period.window.end.0;
+                let fate = if counts { &mut fates.counted } else { &mut fates.late };
+                fate[0][event] = true;
+                counts.then_some(SliceKey::Period(period))
+            }
+        }
+    }
+
+    fn period(&mut self, zones: &Zones, time: i64, lab: &str) -> Period {
+        if self.zone >= zones.calendars.len() || self.lab != lab {
+            self.zone = zones.of_lab(lab);
+            self.lab.clear();
+            self.lab.push_str(lab);
+        }
+        match self.periods[self.zone] {
+            Some(period) if (period.window.start.0..period.window.end.0).contains(&time) => period,
+            Some(_) | None => {
+                let period = zones.calendars[self.zone].period_of(Timestamp(time));
+                self.periods[self.zone] = Some(period);
+                period
+            }
+        }
+    }
+}
