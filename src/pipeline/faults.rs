@@ -85,7 +85,7 @@ fn quoted(message: &str) -> Option<String> {
     let marks: &[char] = &['\'', '"', '`'];
     let rest = message.split_once("named ").map_or(message, |(_, rest)| rest);
     let name = rest.split(marks).find(|part| !part.trim().is_empty())?;
-    let name = name.split([' ', ',']).next()?;
+    let name = name.split([' ', ',']).next()?.trim_end_matches('.');
     Some(name.rsplit('.').next()?.trim_matches(marks).to_owned())
 }
 
@@ -120,6 +120,17 @@ mod tests {
         let sql = "SELECT labs,\n  lab\nFROM x";
         assert_eq!(position_of(sql, "lab"), Some(Position { line: 2, column: 3 }));
         assert_eq!(position_of(sql, "nothing"), None);
+    }
+
+    #[test]
+    fn the_name_complained_of_is_found_in_the_message() {
+        let name = |message| quoted(message).unwrap();
+        assert_eq!(
+            name("No field named c.tat_minuts. Did you mean 'c.tat_minutes'?"),
+            "tat_minuts"
+        );
+        assert_eq!(name("table 'turnaround.public.completion' not found"), "completion");
+        assert_eq!(name("Invalid function 'percentil'"), "percentil");
     }
 
     #[test]

@@ -53,6 +53,7 @@ pub fn bare() -> SessionContext {
             "datafusion.execution.skip_partial_aggregation_probe_ratio_threshold",
             &ScalarValue::Float64(Some(1.0)),
         )
+        .set_bool("datafusion.sql_parser.collect_spans", true)
         .set_bool("datafusion.sql_parser.map_string_types_to_utf8view", false)
         .set_bool("datafusion.execution.parquet.schema_force_view_types", false);
     let logical: Vec<_> = Optimizer::new()
