@@ -265,8 +265,11 @@ impl TextColumn {
         if self.ends.is_empty() {
             self.ends.push(0);
         }
-        self.nulls.append_n_nulls(row + 1 - self.ends.len());
-        self.ends.resize(row + 1, self.bytes.len() as i32);
+        // Even no nulls at all would make the builder keep a bitmap.
+        if self.ends.len() < row + 1 {
+            self.nulls.append_n_nulls(row + 1 - self.ends.len());
+            self.ends.resize(row + 1, self.bytes.len() as i32);
+        }
     }
 
     fn reserve(&mut self, rows: usize, more: usize) {
@@ -316,8 +319,11 @@ impl<T: Copy + Default + arrow::datatypes::ArrowNativeType> WordColumn<T> {
 
     /// Nulls up to the row.
     fn pad(&mut self, row: usize) {
-        self.nulls.append_n_nulls(row - self.values.len());
-        self.values.resize(row, T::default());
+        // Even no nulls at all would make the builder keep a bitmap.
+        if self.values.len() < row {
+            self.nulls.append_n_nulls(row - self.values.len());
+            self.values.resize(row, T::default());
+        }
     }
 
     fn reserve(&mut self, more: usize) {
@@ -358,8 +364,10 @@ impl BoolColumn {
 
     fn pad(&mut self, row: usize) {
         let missing = row - self.values.len();
-        self.values.append_n(missing, false);
-        self.nulls.append_n_nulls(missing);
+        if missing > 0 {
+            self.values.append_n(missing, false);
+            self.nulls.append_n_nulls(missing);
+        }
     }
 
     fn finish(mut self, rows: usize) -> ArrayRef {
