@@ -13,6 +13,7 @@ pub mod execute;
 pub mod expect;
 pub mod functions;
 pub mod groups;
+pub mod lake_sections;
 pub mod lake_view;
 pub mod output;
 pub mod partial;
