@@ -1,8 +1,8 @@
 //! A run of records' fields before they enter the columns, and the rules that span fields.
 //!
-//! Both readers (`scan` and `careful`) fill the block's current row; [`Block::complete`] then
-//! decides alike for both, and [`Block::keep`] makes the row count. Until then it costs nothing to
-//! drop it. Fields lie column by column, so that whole runs enter the columns at once.
+//! Both readers (`scan` and `careful`) fill the [`Row`] behind the rows that count; [`Block::keep`]
+//! then decides alike for both whether it counts too. Until then it costs nothing to drop it.
+//! Fields lie column by column, so that whole runs enter the columns at once.
 //!
 //! Texts are not copied: a row points into the batch's bytes, or, behind their end, into the
 //! block's own buffer of texts that had to be unescaped.
@@ -49,7 +49,7 @@ pub(super) struct Limits {
     pub(super) has_default_lab: bool,
 }
 
-/// The rows of a run, the current one last.
+/// The rows of a run, the current one behind them.
 #[derive(Debug)]
 pub(super) struct Block {
     /// By field, then by row: a text's place, the bits of an instant, an integer or a number, or a
@@ -63,13 +63,26 @@ pub(super) struct Block {
     base: usize,
     /// Texts that do not stand in the batch as they are.
     pub(super) unescaped: String,
-    /// The current row's fields that have a value.
-    current: u64,
-    /// The current row's words by their place in their lists.
+}
+
+/// The row that is being read. It counts once it is kept.
+#[derive(Debug)]
+pub(super) struct Row<'a> {
+    words: &'a mut [[u64; ROWS]; COLUMNS],
+    at: usize,
+    read: Read,
+}
+
+/// What of a row does not lie in the block.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Read {
+    /// The fields that have a value.
+    pub(super) present: u64,
+    /// Words by their place in their lists.
     event_type: u8,
     status: u8,
     to_state: u8,
-    /// How many unknown fields the current row names.
+    /// How many unknown fields the record names.
     pub(super) unknown: u32,
 }
 
@@ -82,54 +95,14 @@ impl Block {
             rows: 0,
             base,
             unescaped: String::new(),
-            current: 0,
-            event_type: 0,
-            status: 0,
-            to_state: 0,
-            unknown: 0,
         }
     }
 
-    /// Begins the current row anew.
+    /// A new row, the buffer for its unescaped texts, and the place of that buffer's start.
     #[inline(always)]
-    pub(super) fn begin(&mut self) {
-        self.current = 0;
-        self.unknown = 0;
-    }
-
-    #[inline(always)]
-    pub(super) fn has(&self, field: usize) -> bool {
-        self.current & bit(field) != 0
-    }
-
-    #[inline(always)]
-    pub(super) fn set(&mut self, field: usize, word: u64) {
-        self.current |= bit(field);
-        self.words[field % COLUMNS][self.rows % ROWS] = word;
-    }
-
-    /// A text of the batch's bytes, within its field's limit.
-    #[inline(always)]
-    pub(super) fn set_text(&mut self, field: usize, start: usize, length: usize) {
-        self.set(field, Text { start, length }.to_word());
-    }
-
-    /// A text that is the word `code` of the field's list. A priority is kept by its first letter.
-    #[inline(always)]
-    pub(super) fn set_coded(&mut self, field: usize, start: usize, length: usize, code: usize) {
-        let kept = if field == PRIORITY { 1 } else { length };
-        self.set_text(field, start, kept);
-        match field {
-            EVENT_TYPE => self.event_type = code as u8,
-            STATUS => self.status = code as u8,
-            TO_STATE => self.to_state = code as u8,
-            _ => {}
-        }
-    }
-
-    /// Where a text of `unescaped` stands.
-    pub(super) fn place_of_unescaped(&self, start: usize) -> usize {
-        self.base + start
+    pub(super) fn begin(&mut self) -> (Row<'_>, &mut String, usize) {
+        let row = Row { words: &mut self.words, at: self.rows % ROWS, read: Read::default() };
+        (row, &mut self.unescaped, self.base)
     }
 
     #[inline(always)]
@@ -137,57 +110,63 @@ impl Block {
         self.words[field % COLUMNS][self.rows % ROWS] as i64
     }
 
-    /// Checks what spans fields and fills in what follows from other fields: the row form's event
-    /// time, the schema version.
     #[inline(always)]
-    pub(super) fn complete(&mut self, limits: Limits) -> Result<(), Fault> {
-        let code = if self.has(EVENT_TYPE) { self.event_type as usize } else { SNAPSHOT };
+    fn set(&mut self, read: &mut Read, field: usize, word: u64) {
+        read.present |= bit(field);
+        self.words[field % COLUMNS][self.rows % ROWS] = word;
+    }
+
+    /// Makes the row that was just read count, if nothing that spans fields is wrong with it, with
+    /// what follows from other fields filled in: the row form's event time, the schema version.
+    /// The block must not be full.
+    #[inline(always)]
+    pub(super) fn keep(&mut self, mut read: Read, limits: Limits) -> Result<(), Fault> {
+        let code = if read.has(EVENT_TYPE) { read.event_type as usize } else { SNAPSHOT };
         let mut required = REQUIRED_BY_TYPE[code];
-        if code == SNAPSHOT && self.has(STATUS) {
-            required |= REQUIRED_BY_STATUS[self.status as usize];
-        } else if code == TRANSITION && self.has(TO_STATE) {
-            required |= REQUIRED_BY_STATE[self.to_state as usize];
+        if code == SNAPSHOT && read.has(STATUS) {
+            required |= REQUIRED_BY_STATUS[read.status as usize];
+        } else if code == TRANSITION && read.has(TO_STATE) {
+            required |= REQUIRED_BY_STATE[read.to_state as usize];
         }
         if limits.has_default_lab {
             required &= !bit(LAB_ID);
         }
-        let missing = required & !self.current;
+        let missing = required & !read.present;
         if missing != 0 {
             return Err(missing_field(missing));
         }
         if code == SNAPSHOT {
-            self.take_event_time_of_row_form(limits)?;
+            self.take_event_time_of_row_form(&mut read, limits)?;
         } else if self.instant(EVENT_TIME) > limits.latest.0 {
             return Err(future(EVENT_TIME));
         }
-        if !self.has(SCHEMA_VERSION) {
-            self.set(SCHEMA_VERSION, 1);
+        if !read.has(SCHEMA_VERSION) {
+            self.set(&mut read, SCHEMA_VERSION, 1);
         }
+        self.present[self.rows % ROWS] = read.present;
+        self.rows += 1;
         Ok(())
     }
 
     #[inline(always)]
-    fn take_event_time_of_row_form(&mut self, limits: Limits) -> Result<(), Fault> {
+    fn take_event_time_of_row_form(
+        &mut self,
+        read: &mut Read,
+        limits: Limits,
+    ) -> Result<(), Fault> {
         let received = self.instant(RECEIVED_AT);
         if received > limits.latest.0 {
             return Err(future(RECEIVED_AT));
         }
         let mut event_time = received;
-        if self.has(PROCESSED_AT) {
+        if read.has(PROCESSED_AT) {
             event_time = self.instant(PROCESSED_AT);
             if event_time > limits.latest.0 {
                 return Err(future(PROCESSED_AT));
             }
         }
-        self.set(EVENT_TIME, event_time as u64);
+        self.set(read, EVENT_TIME, event_time as u64);
         Ok(())
-    }
-
-    /// Makes the current row count. The block must not be full.
-    #[inline(always)]
-    pub(super) fn keep(&mut self) {
-        self.present[self.rows % ROWS] = self.current;
-        self.rows += 1;
     }
 
     #[inline(always)]
@@ -219,6 +198,55 @@ impl Block {
     pub(super) fn clear(&mut self) {
         self.rows = 0;
         self.unescaped.clear();
+    }
+}
+
+impl Row<'_> {
+    #[inline(always)]
+    pub(super) fn set(&mut self, field: usize, word: u64) {
+        self.read.present |= bit(field);
+        self.words[field % COLUMNS][self.at % ROWS] = word;
+    }
+
+    /// A text of the batch's bytes, within its field's limit.
+    #[inline(always)]
+    pub(super) fn set_text(&mut self, field: usize, start: usize, length: usize) {
+        self.set(field, Text { start, length }.to_word());
+    }
+
+    /// A text that is the word `code` of the field's list. A priority is kept by its first letter.
+    #[inline(always)]
+    pub(super) fn set_coded(&mut self, field: usize, start: usize, length: usize, code: usize) {
+        let kept = if field == PRIORITY { 1 } else { length };
+        self.set_text(field, start, kept);
+        match field {
+            EVENT_TYPE => self.read.event_type = code as u8,
+            STATUS => self.read.status = code as u8,
+            TO_STATE => self.read.to_state = code as u8,
+            _ => {}
+        }
+    }
+
+    pub(super) fn count_unknown(&mut self) {
+        self.read.unknown += 1;
+    }
+
+    /// The known fields that have a value so far.
+    pub(super) fn present(&self) -> u64 {
+        self.read.present
+    }
+
+    /// What was read.
+    #[inline(always)]
+    pub(super) fn end(self) -> Read {
+        self.read
+    }
+}
+
+impl Read {
+    #[inline(always)]
+    fn has(&self, field: usize) -> bool {
+        self.present & bit(field) != 0
     }
 }
 

@@ -9,7 +9,7 @@ use serde_json::error::Category;
 use crate::flow::Reason;
 use crate::flow::event::{EVENT_FIELDS, FieldKind};
 
-use super::block::{Block, Fault};
+use super::block::{Block, Fault, Read, Row};
 use super::fields::{FIELDS, KINDS, Kind, bit, field_named, word_code};
 use super::instant::read_any;
 
@@ -58,19 +58,25 @@ impl Careful {
         Careful { values: [Value::Null; FIELDS] }
     }
 
-    /// Reads one record into the block's current row; its texts go to [`Block::unescaped`]. Of a
+    /// Reads one record into the block's next row; its texts go to the block's own buffer. Of a
     /// repeated key the last value counts.
-    pub(super) fn read(&mut self, record: &[u8], block: &mut Block) -> Result<(), Fault> {
-        block.begin();
-        let before = block.unescaped.len();
-        let read = self.read_into(record, block);
+    pub(super) fn read(&mut self, record: &[u8], block: &mut Block) -> Result<Read, Fault> {
+        let (row, texts, base) = block.begin();
+        let before = texts.len();
+        let read = self.read_into(record, row, texts, base);
         if read.is_err() {
-            block.unescaped.truncate(before);
+            texts.truncate(before);
         }
         read
     }
 
-    fn read_into(&mut self, record: &[u8], block: &mut Block) -> Result<(), Fault> {
+    fn read_into(
+        &mut self,
+        record: &[u8],
+        mut row: Row<'_>,
+        texts: &mut String,
+        base: usize,
+    ) -> Result<Read, Fault> {
         if record.len() > LONGEST_RECORD {
             let detail = format!("{} bytes, more than {LONGEST_RECORD}", record.len());
             return Err(Fault::new(Reason::TooLong, detail));
@@ -80,51 +86,57 @@ impl Careful {
             Fault::new(Reason::Malformed, detail)
         })?;
         let mut json = serde_json::Deserializer::from_str(text);
-        let visitor = RecordVisitor { values: &mut self.values, texts: &mut block.unescaped };
+        let visitor = RecordVisitor { values: &mut self.values, texts };
         let (named, unknown) = visitor.deserialize(&mut json).map_err(|error| malformed(&error))?;
         json.end().map_err(|error| malformed(&error))?;
-        block.unknown = unknown;
         let mut fields = named;
         while fields != 0 {
             let field = fields.trailing_zeros() as usize;
             fields &= fields - 1;
-            self.take(field, block)?;
+            take(field, self.values[field], &mut row, texts, base)?;
         }
-        Ok(())
+        for _ in 0..unknown {
+            row.count_unknown();
+        }
+        Ok(row.end())
     }
+}
 
-    /// Checks one value against its field and puts it into the row.
-    fn take(&self, field: usize, block: &mut Block) -> Result<(), Fault> {
-        let value = self.values[field];
-        match (KINDS[field], value) {
-            (_, Value::Null) => {}
-            (Kind::Text(_), Value::Text(start, end)) => {
-                check_length(field, end - start)?;
-                block.set_text(field, block.place_of_unescaped(start), end - start);
-            }
-            (Kind::Words(words), Value::Text(start, end)) => {
-                check_length(field, end - start)?;
-                let text = &block.unescaped.as_bytes()[start..end];
-                let code = word_code(words, text).ok_or_else(|| unknown_word(field))?;
-                block.set_coded(field, block.place_of_unescaped(start), end - start, code);
-            }
-            (Kind::Time, Value::Text(start, end)) => {
-                let text = &block.unescaped[start..end];
-                let micros = read_any(text).ok_or_else(|| no_instant(field))?;
-                block.set(field, micros as u64);
-            }
-            (Kind::Int, Value::Whole(value)) => block.set(field, value as u64),
-            (Kind::Float, Value::Whole(value)) => block.set(field, (value as f64).to_bits()),
-            (Kind::Float, Value::TooWhole(value)) => block.set(field, (value as f64).to_bits()),
-            (Kind::Float, Value::Real(value)) => block.set(field, value.to_bits()),
-            (Kind::Bool, Value::Bool(value)) => block.set(field, u64::from(value)),
-            (
-                Kind::Text(_) | Kind::Words(_) | Kind::Time | Kind::Int | Kind::Float | Kind::Bool,
-                other,
-            ) => return Err(wrong_type(field, other)),
+/// Checks one value against its field and puts it into the row.
+fn take(
+    field: usize,
+    value: Value,
+    row: &mut Row<'_>,
+    texts: &str,
+    base: usize,
+) -> Result<(), Fault> {
+    match (KINDS[field], value) {
+        (_, Value::Null) => {}
+        (Kind::Text(_), Value::Text(start, end)) => {
+            check_length(field, end - start)?;
+            row.set_text(field, base + start, end - start);
         }
-        Ok(())
+        (Kind::Words(words), Value::Text(start, end)) => {
+            check_length(field, end - start)?;
+            let text = &texts.as_bytes()[start..end];
+            let code = word_code(words, text).ok_or_else(|| unknown_word(field))?;
+            row.set_coded(field, base + start, end - start, code);
+        }
+        (Kind::Time, Value::Text(start, end)) => {
+            let micros = read_any(&texts[start..end]).ok_or_else(|| no_instant(field))?;
+            row.set(field, micros as u64);
+        }
+        (Kind::Int, Value::Whole(value)) => row.set(field, value as u64),
+        (Kind::Float, Value::Whole(value)) => row.set(field, (value as f64).to_bits()),
+        (Kind::Float, Value::TooWhole(value)) => row.set(field, (value as f64).to_bits()),
+        (Kind::Float, Value::Real(value)) => row.set(field, value.to_bits()),
+        (Kind::Bool, Value::Bool(value)) => row.set(field, u64::from(value)),
+        (
+            Kind::Text(_) | Kind::Words(_) | Kind::Time | Kind::Int | Kind::Float | Kind::Bool,
+            other,
+        ) => return Err(wrong_type(field, other)),
     }
+    Ok(())
 }
 
 fn check_length(field: usize, length: usize) -> Result<(), Fault> {

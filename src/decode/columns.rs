@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BooleanArray, Float64Array, Int64Array, RecordBatch, StringArray, StructArray,
+    Array, ArrayRef, BooleanArray, Float64Array, Int64Array, RecordBatch, StringArray, StructArray,
     TimestampMicrosecondArray, new_null_array,
 };
 use arrow::array::{BooleanBufferBuilder, NullBufferBuilder};
@@ -47,11 +47,13 @@ struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    /// The rows' words, `None` where a row has no value.
+    /// The rows' numbers and words, `None` where a row has no value.
     #[inline(always)]
-    fn values(self) -> impl Iterator<Item = Option<u64>> + 'a {
-        let words = self.words.iter().zip(self.present);
-        words.map(move |(word, present)| (present & self.bit != 0).then_some(*word))
+    fn values(self) -> impl Iterator<Item = (usize, Option<u64>)> + 'a {
+        let words = self.words.iter().zip(self.present).enumerate();
+        words.map(move |(i, (word, present))| {
+            (self.first + i, (present & self.bit != 0).then_some(*word))
+        })
     }
 }
 
@@ -129,13 +131,24 @@ impl Columns {
         if fields.is_empty() {
             return RecordBatch::from(StructArray::new_empty_fields(rows, None));
         }
-        let arrays = self
-            .columns
-            .into_iter()
-            .enumerate()
-            .filter(|(field, _)| self.wanted & bit(*field) != 0)
-            .map(|(_, column)| column.finish(rows))
-            .collect();
+        // Columns without any value share one array of nulls for each type.
+        let mut nulls: Vec<ArrayRef> = Vec::new();
+        let mut arrays = Vec::with_capacity(fields.len());
+        for (field, column) in self.columns.into_iter().enumerate() {
+            if self.wanted & bit(field) == 0 {
+                continue;
+            }
+            if column.is_untouched() {
+                let data_type = EVENT_SCHEMA.field(field).data_type();
+                let made = nulls.iter().find(|nulls| nulls.data_type() == data_type).cloned();
+                arrays.push(made.unwrap_or_else(|| {
+                    nulls.push(new_null_array(data_type, rows));
+                    nulls[nulls.len() - 1].clone()
+                }));
+            } else {
+                arrays.push(column.finish(rows));
+            }
+        }
         RecordBatch::from(StructArray::new(Fields::from(fields), arrays, None))
     }
 }
@@ -157,6 +170,16 @@ impl Column {
             Column::Time(column) | Column::Int(column) => column.reserve(more),
             Column::Float(column) => column.reserve(more),
             Column::Bool(_) => {}
+        }
+    }
+
+    /// No row has come near it.
+    fn is_untouched(&self) -> bool {
+        match self {
+            Column::Text(column) => column.ends.is_empty(),
+            Column::Time(column) | Column::Int(column) => column.values.is_empty(),
+            Column::Float(column) => column.values.is_empty(),
+            Column::Bool(column) => column.values.is_empty(),
         }
     }
 
@@ -196,17 +219,19 @@ impl Default for TextColumn {
 
 impl TextColumn {
     fn append(&mut self, run: Run<'_>, texts: Texts<'_>, default: Option<&str>) {
-        self.pad(run.first);
         if run.full {
+            self.pad(run.first);
             self.append_full(run.words, texts);
             return;
         }
-        for value in run.values() {
+        for (row, value) in run.values() {
             let text = value.map(|word| texts.text(word));
-            let text = text.or(default.map(str::as_bytes));
-            self.bytes.extend_from_slice(text.unwrap_or_default());
-            self.ends.push(self.bytes.len() as i32);
-            self.nulls.append(text.is_some());
+            if let Some(text) = text.or(default.map(str::as_bytes)) {
+                self.pad(row);
+                self.bytes.extend_from_slice(text);
+                self.ends.push(self.bytes.len() as i32);
+                self.nulls.append_non_null();
+            }
         }
     }
 
@@ -234,11 +259,17 @@ impl TextColumn {
 
     /// Nulls up to the row.
     fn pad(&mut self, row: usize) {
+        if self.ends.len() == row + 1 {
+            return;
+        }
         if self.ends.is_empty() {
             self.ends.push(0);
         }
-        self.nulls.append_n_nulls(row + 1 - self.ends.len());
-        self.ends.resize(row + 1, self.bytes.len() as i32);
+        // Even no nulls at all would make the builder keep a bitmap.
+        if self.ends.len() < row + 1 {
+            self.nulls.append_n_nulls(row + 1 - self.ends.len());
+            self.ends.resize(row + 1, self.bytes.len() as i32);
+        }
     }
 
     fn reserve(&mut self, rows: usize, more: usize) {
@@ -249,9 +280,6 @@ impl TextColumn {
     }
 
     fn finish(mut self, rows: usize) -> ArrayRef {
-        if self.ends.is_empty() {
-            return new_null_array(&arrow::datatypes::DataType::Utf8, rows);
-        }
         self.pad(rows);
         let ends = OffsetBuffer::new(ScalarBuffer::from(self.ends));
         Arc::new(StringArray::new(ends, Buffer::from_vec(self.bytes), self.nulls.finish()))
@@ -274,22 +302,28 @@ impl<T> Default for WordColumn<T> {
 impl<T: Copy + Default + arrow::datatypes::ArrowNativeType> WordColumn<T> {
     #[inline(always)]
     fn append(&mut self, run: Run<'_>, of_word: impl Fn(u64) -> T) {
-        self.pad(run.first);
         if run.full {
+            self.pad(run.first);
             self.values.extend(run.words.iter().map(|word| of_word(*word)));
             self.nulls.append_n_non_nulls(run.words.len());
             return;
         }
-        for value in run.values() {
-            self.values.push(value.map(&of_word).unwrap_or_default());
-            self.nulls.append(value.is_some());
+        for (row, value) in run.values() {
+            if let Some(word) = value {
+                self.pad(row);
+                self.values.push(of_word(word));
+                self.nulls.append_non_null();
+            }
         }
     }
 
     /// Nulls up to the row.
     fn pad(&mut self, row: usize) {
-        self.nulls.append_n_nulls(row - self.values.len());
-        self.values.resize(row, T::default());
+        // Even no nulls at all would make the builder keep a bitmap.
+        if self.values.len() < row {
+            self.nulls.append_n_nulls(row - self.values.len());
+            self.values.resize(row, T::default());
+        }
     }
 
     fn reserve(&mut self, more: usize) {
@@ -319,17 +353,21 @@ impl Default for BoolColumn {
 
 impl BoolColumn {
     fn append(&mut self, run: Run<'_>) {
-        self.pad(run.first);
-        for value in run.values() {
-            self.values.append(value == Some(1));
-            self.nulls.append(value.is_some());
+        for (row, value) in run.values() {
+            if let Some(word) = value {
+                self.pad(row);
+                self.values.append(word == 1);
+                self.nulls.append_non_null();
+            }
         }
     }
 
     fn pad(&mut self, row: usize) {
         let missing = row - self.values.len();
-        self.values.append_n(missing, false);
-        self.nulls.append_n_nulls(missing);
+        if missing > 0 {
+            self.values.append_n(missing, false);
+            self.nulls.append_n_nulls(missing);
+        }
     }
 
     fn finish(mut self, rows: usize) -> ArrayRef {

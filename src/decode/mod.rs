@@ -40,7 +40,7 @@ use bytes::Bytes;
 use crate::flow::record::RecordFrame;
 use crate::flow::{DeadLetter, EventBatch, Framing, RawBatch, Span, Timestamp};
 
-use block::{Block, Fault, Limits};
+use block::{Block, Fault, Limits, Read};
 use careful::{Careful, LONGEST_RECORD};
 use columns::{Columns, Defaults};
 use fields::{EVENT_ID, FIELDS, bit};
@@ -101,6 +101,8 @@ struct Decoder<'a> {
     scanner: Scanner,
     careful: Careful,
     block: Block,
+    /// How many of the batch's bytes have been read, for estimates.
+    reached: usize,
     columns: Columns,
     offsets: Vec<i64>,
     record_times: Vec<Timestamp>,
@@ -136,6 +138,7 @@ impl<'a> Decoder<'a> {
             scanner: Scanner::new(),
             careful: Careful::new(),
             block: Block::new(raw.bytes.len()),
+            reached: 0,
             columns: Columns::new(wanted, defaults),
             offsets: Vec::new(),
             record_times: Vec::new(),
@@ -165,23 +168,6 @@ impl<'a> Decoder<'a> {
                 at = self.line(at, valid, place);
                 place.offset += 1;
             }
-            if self.columns.rows() > 0 {
-                self.reserve(at);
-            }
-        }
-    }
-
-    /// Makes room for the rows to come when the columns are about to be full, so that they grow in
-    /// one step and not in many.
-    fn reserve(&mut self, at: usize) {
-        let rows = self.columns.rows();
-        if self.offsets.capacity() - rows < rows / 8 + 1 {
-            let rest = self.bytes.len() - at;
-            let more = (rows as f64 * (rest as f64 / at as f64) * 1.02) as usize;
-            self.columns.reserve(more);
-            self.offsets.reserve(more);
-            self.record_times.reserve(more);
-            self.identities.reserve(more);
         }
     }
 
@@ -189,10 +175,10 @@ impl<'a> Decoder<'a> {
     /// bytes are known to be UTF-8.
     #[inline(always)]
     fn line(&mut self, at: usize, valid: bool, place: Place) -> usize {
-        if valid && let Some(end) = self.scanner.read(self.bytes, at, &mut self.block) {
+        if valid && let Some((read, end)) = self.scanner.read(self.bytes, at, &mut self.block) {
             let end = skip_space(self.bytes, end);
             let ends = matches!(self.bytes.get(end), Some(b'\n') | None);
-            if ends && self.accept(end - at, place) {
+            if ends && end - at <= LONGEST_RECORD && self.keep(read, end, place).is_ok() {
                 return (end + 1).min(self.bytes.len());
             }
         }
@@ -218,10 +204,11 @@ impl<'a> Decoder<'a> {
             let place = self.place(frame.offset, frame.record_time);
             let (start, end) = (frame.start, frame.end);
             if std::str::from_utf8(&self.bytes[start..end]).is_ok()
-                && let Some(after) = self.scanner.read(self.bytes, start, &mut self.block)
+                && let Some((read, after)) = self.scanner.read(self.bytes, start, &mut self.block)
                 && after <= end
                 && skip_space(self.bytes, after) >= end
-                && self.accept(end - start, place)
+                && end - start <= LONGEST_RECORD
+                && self.keep(read, end, place).is_ok()
             {
                 continue;
             }
@@ -229,36 +216,27 @@ impl<'a> Decoder<'a> {
         }
     }
 
-    /// Takes the row that the scanner read from a record of `length` bytes, if nothing is wrong
-    /// with it.
-    #[inline(always)]
-    fn accept(&mut self, length: usize, place: Place) -> bool {
-        if length > LONGEST_RECORD || self.block.complete(place.limits).is_err() {
-            return false;
-        }
-        self.keep(place);
-        true
-    }
-
     fn careful_record(&mut self, start: usize, end: usize, place: Place) {
         self.careful_records += 1;
         let record = &self.bytes[start..end];
         let read = self.careful.read(record, &mut self.block);
-        match read.and_then(|()| self.block.complete(place.limits)) {
-            Ok(()) => self.keep(place),
-            Err(fault) => self.bury(record, fault, place),
+        if let Err(fault) = read.and_then(|read| self.keep(read, end, place)) {
+            self.bury(record, fault, place);
         }
     }
 
+    /// Takes the row that was just read up to `end`, if nothing is wrong with it as a whole.
     #[inline(always)]
-    fn keep(&mut self, place: Place) {
-        self.unknown_fields += u64::from(self.block.unknown);
-        self.block.keep();
+    fn keep(&mut self, read: Read, end: usize, place: Place) -> Result<(), Fault> {
+        self.block.keep(read, place.limits)?;
+        self.unknown_fields += u64::from(read.unknown);
         self.offsets.push(place.offset);
         self.record_times.push(place.record_time);
+        self.reached = end;
         if self.block.is_full() {
             self.flush();
         }
+        Ok(())
     }
 
     /// Moves the block's rows into the columns.
@@ -272,6 +250,20 @@ impl<'a> Decoder<'a> {
             _ => Identity::of(texts.text(*word)),
         }));
         self.block.clear();
+        if self.identities.capacity() < self.identities.len() + block::ROWS {
+            self.reserve();
+        }
+    }
+
+    /// Makes room for the rows to come, judged by the bytes that the rows so far took, so that the
+    /// columns grow once or twice in a batch and not from nothing.
+    fn reserve(&mut self) {
+        let rest = (self.bytes.len() - self.reached) as f64 / self.reached.max(1) as f64;
+        let more = (self.columns.rows() as f64 * rest * 1.05) as usize + 2 * block::ROWS;
+        self.columns.reserve(more);
+        self.offsets.reserve(more);
+        self.record_times.reserve(more);
+        self.identities.reserve(more);
     }
 
     fn bury(&mut self, record: &[u8], fault: Fault, place: Place) {

@@ -174,3 +174,83 @@ impl Repeats {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const MINUTE: i64 = Span::MINUTE.0;
+
+    fn id(n: u32) -> Identity {
+        Identity::of(&n.to_le_bytes())
+    }
+
+    fn admit(repeats: &mut Repeats, n: u32, time_min: i64, watermark_min: i64) -> bool {
+        repeats.admit(id(n), Timestamp(time_min * MINUTE), Timestamp(watermark_min * MINUTE))
+    }
+
+    #[test]
+    fn a_repeat_is_dropped_until_an_hour_has_passed() {
+        let mut repeats = Repeats::new(Span::HOUR);
+        assert!(admit(&mut repeats, 1, 100, 99));
+        assert!(!admit(&mut repeats, 1, 100, 99));
+        assert!(!admit(&mut repeats, 1, 100, 160));
+        assert!(admit(&mut repeats, 2, 100, 160));
+        assert!(admit(&mut repeats, 1, 100, 161));
+        assert!(!admit(&mut repeats, 1, 100, 161));
+    }
+
+    #[test]
+    fn a_late_events_id_is_remembered_from_when_it_came() {
+        let mut repeats = Repeats::new(Span::HOUR);
+        assert!(admit(&mut repeats, 1, 0, 300));
+        assert!(!admit(&mut repeats, 1, 0, 360));
+        assert!(admit(&mut repeats, 1, 0, 361));
+    }
+
+    #[test]
+    fn events_without_an_id_repeat_nothing() {
+        let mut repeats = Repeats::new(Span::HOUR);
+        for _ in 0..3 {
+            assert!(repeats.admit(Identity::NONE, Timestamp(0), Timestamp::MIN));
+        }
+    }
+
+    #[test]
+    fn the_table_is_bounded_and_forgets_the_oldest_first() {
+        let mut repeats = Repeats::with_most(Span::HOUR, 3000);
+        for n in 0..100_000u32 {
+            let time = Timestamp(i64::from(n));
+            assert!(repeats.admit(id(n), time, time));
+            assert!(repeats.slots.len() <= 8192);
+        }
+        assert!(repeats.forgotten_early() > 90_000);
+        let end = Timestamp(100_000);
+        assert!((98_500..100_000).all(|n| !repeats.admit(id(n), end, end)));
+    }
+
+    proptest! {
+        /// Against a map that never forgets and compares times.
+        #[test]
+        fn as_if_nothing_were_ever_forgotten(
+            steps in proptest::collection::vec((0u32..4000, 0i64..90, 0i64..2), 0..6000)
+        ) {
+            let mut repeats = Repeats::new(Span::HOUR);
+            let mut naive: HashMap<u32, i64> = HashMap::new();
+            let mut watermark = 0;
+            for (n, behind, step) in steps {
+                watermark += step;
+                let time = watermark + 60 - behind;
+                let known = naive.get(&n).is_some_and(|until| *until >= watermark - 60);
+                if !known {
+                    naive.insert(n, time.max(watermark));
+                }
+                prop_assert_eq!(admit(&mut repeats, n, time, watermark), !known);
+            }
+        }
+    }
+}

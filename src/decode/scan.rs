@@ -1,4 +1,4 @@
-//! The fast reader: one flat JSON object of plain shape into the block's current row, in one pass.
+//! The fast reader: one flat JSON object of plain shape into the block's next row, in one pass.
 //!
 //! It takes a record only when it is certain of every byte; anything else (an escape, a nested
 //! value, a repeated key, an unusual number, a fault of any kind) is `None`, and `careful` reads
@@ -9,7 +9,7 @@
 //! the end of that field's value to the next value (`","assay":"` without the first quote), and
 //! compares those first. The bytes must be valid UTF-8 wherever a record is taken.
 
-use super::block::{Block, COLUMNS};
+use super::block::{Block, COLUMNS, Read};
 use super::fields::{FIELDS, KINDS, Kind, bit, field_named, word_code};
 use super::instant::{Days, read_any};
 use super::stops::plain_length;
@@ -25,32 +25,35 @@ const LONGEST: usize = 32;
 /// What stands behind a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Next {
-    /// Nothing: the step is the object's end.
-    End,
-    /// Nothing: the step includes the value, null.
-    Null,
     /// A known field's text, without its opening quote.
     Text,
+    /// A known field's text that must be one of its words, without its opening quote.
+    Word,
     /// An instant's text, without its opening quote.
     Time,
+    /// Nothing: the step includes the value, null.
+    Null,
     /// A known field's value of any other kind.
     Other,
     /// An unknown field's value.
     Unknown,
+    /// Nothing: the step is the object's end.
+    End,
 }
 
 /// What led from one value to the next, the last time.
 #[derive(Clone, Copy, Debug)]
+#[repr(align(64))]
 struct Step {
     bytes: [[u8; 16]; 2],
     mask: [[u8; 16]; 2],
     length: usize,
-    field: u8,
-    next: Next,
+    field: usize,
     /// The longest text that the field takes.
-    limit: u16,
-    /// The words that the field takes, if it takes words only.
-    words: Option<&'static [&'static str]>,
+    limit: usize,
+    next: Next,
+    /// The words that the field takes.
+    words: &'static [&'static str],
 }
 
 impl Step {
@@ -59,30 +62,37 @@ impl Step {
         bytes: [[u8::MAX; 16]; 2],
         mask: [[u8::MAX; 16]; 2],
         length: 0,
-        field: UNKNOWN as u8,
-        next: Next::Unknown,
+        field: UNKNOWN,
         limit: 0,
-        words: None,
+        next: Next::Unknown,
+        words: &[],
     };
 
     /// A step of these bytes; one that is too long matches nothing later.
     fn new(text: &[u8], field: usize, next: Next) -> Step {
-        let mut step = Step { length: text.len(), field: field as u8, next, ..Step::NONE };
+        let mut step = Step { length: text.len(), field, next, ..Step::NONE };
         if text.len() <= LONGEST {
-            for i in 0..LONGEST {
-                let byte = text.get(i);
-                step.bytes[i / 16][i % 16] = byte.copied().unwrap_or(0);
-                step.mask[i / 16][i % 16] = if byte.is_some() { u8::MAX } else { 0 };
-            }
-        }
-        if next == Next::Text {
-            match KINDS[field] {
-                Kind::Text(limit) => step.limit = limit as u16,
-                Kind::Words(words) => (step.limit, step.words) = (u16::MAX, Some(words)),
-                Kind::Time | Kind::Int | Kind::Float | Kind::Bool => {}
+            let (mut bytes, mut mask) = ([0; LONGEST], [0; LONGEST]);
+            bytes[..text.len()].copy_from_slice(text);
+            mask[..text.len()].fill(u8::MAX);
+            for half in 0..2 {
+                step.bytes[half].copy_from_slice(&bytes[half * 16..half * 16 + 16]);
+                step.mask[half].copy_from_slice(&mask[half * 16..half * 16 + 16]);
             }
         }
         step
+    }
+
+    /// A step to a value of a known field; `None` when the value cannot be of the field's kind.
+    fn to_field(text: &[u8], field: usize, quoted: bool) -> Option<Step> {
+        let (next, limit, words): (Next, usize, &'static [&'static str]) = match KINDS[field] {
+            Kind::Text(limit) => (Next::Text, limit, &[]),
+            Kind::Words(words) => (Next::Word, usize::MAX, words),
+            Kind::Time => (Next::Time, usize::MAX, &[]),
+            Kind::Int | Kind::Float | Kind::Bool => (Next::Other, usize::MAX, &[]),
+        };
+        let fits = quoted == matches!(next, Next::Text | Next::Word | Next::Time);
+        fits.then_some(Step { limit, words, ..Step::new(text, field, next) })
     }
 
     #[inline(always)]
@@ -112,53 +122,59 @@ impl Scanner {
         Scanner { steps: [Step::NONE; COLUMNS], days: [Days::default(); COLUMNS] }
     }
 
-    /// Reads the object that starts at `at` into the current row; gives the position behind it.
-    #[inline(always)]
-    pub(super) fn read(&mut self, bytes: &[u8], at: usize, block: &mut Block) -> Option<usize> {
-        block.begin();
+    /// Reads the object that starts at `at` into the block's next row; gives the position behind it.
+    #[inline(never)]
+    pub(super) fn read(
+        &mut self,
+        bytes: &[u8],
+        at: usize,
+        block: &mut Block,
+    ) -> Option<(Read, usize)> {
+        let (mut row, _, _) = block.begin();
         let mut rest = bytes.get(at..)?;
         let mut previous = START;
-        let (mut named, mut twice) = (0, 0);
+        let (mut nulls, mut known) = (0, 0);
         loop {
-            if !self.steps[previous].matches(rest) {
+            let mut step = &self.steps[previous % COLUMNS];
+            if !step.matches(rest) {
                 self.learn(rest, previous)?;
+                step = &self.steps[previous % COLUMNS];
             }
-            let step = &self.steps[previous];
             rest = rest.get(step.length..)?;
-            previous = step.field as usize % COLUMNS;
-            twice |= named & bit(previous);
-            named |= bit(previous);
-            let consumed = match step.next {
-                Next::Text => {
-                    let length = plain_length(rest)?;
-                    if length > step.limit as usize {
-                        return None;
-                    }
-                    let start = bytes.len() - rest.len();
-                    match step.words {
-                        None => block.set_text(previous, start, length),
-                        Some(words) => {
-                            let code = word_code(words, &rest[..length])?;
-                            block.set_coded(previous, start, length, code);
-                        }
-                    }
-                    length + 1
+            let field = step.field % COLUMNS;
+            known += 1;
+            previous = field;
+            let consumed = if step.next == Next::Text {
+                let length = plain_length(rest)?;
+                if length > step.limit {
+                    return None;
                 }
-                Next::Time => {
-                    let (micros, consumed) = instant(&mut self.days[previous], rest)?;
-                    block.set(previous, micros as u64);
-                    consumed
-                }
-                Next::Null => 0,
-                Next::Other => other(rest, previous, block)?,
-                Next::Unknown => {
-                    twice &= !bit(UNKNOWN);
-                    block.unknown += 1;
-                    skip(rest)?
-                }
-                Next::End => {
-                    return (twice & !bit(UNKNOWN) == 0).then(|| bytes.len() - rest.len());
-                }
+                row.set_text(field, bytes.len() - rest.len(), length);
+                length + 1
+            } else if step.next == Next::Time {
+                let (micros, consumed) = instant(&mut self.days[field], rest)?;
+                row.set(field, micros as u64);
+                consumed
+            } else if step.next == Next::Word {
+                let length = plain_length(rest)?;
+                let code = word_code(step.words, &rest[..length])?;
+                row.set_coded(field, bytes.len() - rest.len(), length, code);
+                length + 1
+            } else if step.next == Next::Null {
+                nulls |= bit(field);
+                0
+            } else if step.next == Next::Other {
+                let (word, consumed) = other(rest, field)?;
+                row.set(field, word);
+                consumed
+            } else if step.next == Next::Unknown {
+                known -= 1;
+                row.count_unknown();
+                skip(rest)?
+            } else {
+                // A key that came twice leaves fewer fields than keys.
+                let fields = (row.present() | nulls).count_ones();
+                return (fields + 1 == known).then(|| (row.end(), bytes.len() - rest.len()));
             };
             rest = rest.get(consumed..)?;
         }
@@ -188,22 +204,13 @@ impl Scanner {
         }
         at = skip_space(rest, at + 1);
         let value = rest.get(at..)?;
+        let quoted = value.first() == Some(&b'"');
         let step = match field_named(name) {
             None => Step::new(&rest[..at], UNKNOWN, Next::Unknown),
             Some(field) if value.starts_with(b"null") => {
                 Step::new(&rest[..at + 4], field, Next::Null)
             }
-            Some(field) => match (KINDS[field], value.first() == Some(&b'"')) {
-                (Kind::Text(_) | Kind::Words(_), true) => {
-                    Step::new(&rest[..=at], field, Next::Text)
-                }
-                (Kind::Time, true) => Step::new(&rest[..=at], field, Next::Time),
-                (Kind::Int | Kind::Float | Kind::Bool, false) => {
-                    Step::new(&rest[..at], field, Next::Other)
-                }
-                (Kind::Text(_) | Kind::Words(_) | Kind::Time, false)
-                | (Kind::Int | Kind::Float | Kind::Bool, true) => return None,
-            },
+            Some(field) => Step::to_field(&rest[..at + usize::from(quoted)], field, quoted)?,
         };
         self.steps[previous] = step;
         Some(())
@@ -226,24 +233,12 @@ fn unusual_instant(rest: &[u8]) -> Option<(i64, usize)> {
     Some((read_any(text)?, length + 1))
 }
 
-/// Reads a number or a truth; gives its length.
-fn other(rest: &[u8], field: usize, block: &mut Block) -> Option<usize> {
+/// A number's or truth's bits and its length.
+fn other(rest: &[u8], field: usize) -> Option<(u64, usize)> {
     match KINDS[field] {
-        Kind::Int => {
-            let (value, end) = integer(rest, 0)?;
-            block.set(field, value as u64);
-            Some(end)
-        }
-        Kind::Float => {
-            let (value, end) = float(rest, 0)?;
-            block.set(field, value.to_bits());
-            Some(end)
-        }
-        Kind::Bool => {
-            let end = truth(rest, 0)?;
-            block.set(field, u64::from(rest[0] == b't'));
-            Some(end)
-        }
+        Kind::Int => integer(rest, 0).map(|(value, end)| (value as u64, end)),
+        Kind::Float => float(rest, 0).map(|(value, end)| (value.to_bits(), end)),
+        Kind::Bool => truth(rest, 0).map(|end| (u64::from(rest[0] == b't'), end)),
         Kind::Text(_) | Kind::Words(_) | Kind::Time => None,
     }
 }

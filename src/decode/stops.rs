@@ -1,26 +1,33 @@
-//! Finds where a JSON text ends or stops being plain, sixteen bytes at a time.
+//! Finds where a JSON text ends or stops being plain, eight bytes at a time.
 
-/// A byte of ones for each byte that is a quote, a backslash or a control character, the first
-/// byte's lowest. Written so that it compiles to a handful of vector instructions.
+const LOW_BITS: u64 = 0x0101_0101_0101_0101;
+const TOP_BITS: u64 = 0x8080_8080_8080_8080;
+
+/// The top bit of the first byte that is a quote, a backslash or a control character; the bits
+/// above the lowest one mean nothing.
+///
+/// Subtracting `n` from a byte below 0x80 sets its top bit when the byte is less than `n`; the
+/// borrow goes to later bytes only.
 #[inline(always)]
-fn stops(bytes: &[u8; 16]) -> u128 {
-    let stops: [u8; 16] = std::array::from_fn(|i| {
-        let byte = bytes[i];
-        let stop = (byte == b'"') | (byte == b'\\') | (byte < 0x20);
-        if stop { u8::MAX } else { 0 }
-    });
-    u128::from_le_bytes(stops)
+fn stops(text: u64) -> u64 {
+    let control = text.wrapping_sub(LOW_BITS * 0x20);
+    let quote = (text ^ (LOW_BITS * b'"' as u64)).wrapping_sub(LOW_BITS);
+    let escape = (text ^ (LOW_BITS * b'\\' as u64)).wrapping_sub(LOW_BITS);
+    (control | quote | escape) & !text & TOP_BITS
 }
 
 /// The length of the text that begins with `rest`, up to its closing quote; `None` when something
 /// else stops it.
 #[inline(always)]
 pub(super) fn plain_length(rest: &[u8]) -> Option<usize> {
-    if let Some(chunk) = rest.first_chunk() {
-        let stops = stops(chunk);
-        if stops != 0 {
-            let length = stops.trailing_zeros() as usize / 8;
-            return (chunk[length % 16] == b'"').then_some(length);
+    if let Some(chunk) = rest.first_chunk::<16>() {
+        let both = u128::from_le_bytes(*chunk);
+        for (before, text) in [(0, both as u64), (8, (both >> 64) as u64)] {
+            let stops = stops(text);
+            if stops != 0 {
+                let bits = stops.trailing_zeros() & !7;
+                return ((text >> bits) as u8 == b'"').then_some(before + bits as usize / 8);
+            }
         }
     }
     long_length(rest)
@@ -28,8 +35,9 @@ pub(super) fn plain_length(rest: &[u8]) -> Option<usize> {
 
 #[inline(never)]
 fn long_length(rest: &[u8]) -> Option<usize> {
-    let (chunks, _) = rest.as_chunks::<16>();
-    let clear = chunks.iter().take_while(|chunk| stops(chunk) == 0).count() * 16;
+    let (chunks, _) = rest.as_chunks::<8>();
+    let clear =
+        chunks.iter().take_while(|chunk| stops(u64::from_le_bytes(**chunk)) == 0).count() * 8;
     let stop = rest[clear..].iter().position(|byte| matches!(byte, b'"' | b'\\' | ..0x20))?;
     (rest[clear + stop] == b'"').then_some(clear + stop)
 }
@@ -56,12 +64,12 @@ mod tests {
     #[test]
     fn every_byte_stops_or_does_not() {
         for byte in 0..=u8::MAX {
-            for place in 0..16 {
-                let mut bytes = [b'x'; 16];
+            for place in 0..8 {
+                let mut bytes = [b'x'; 8];
                 bytes[place] = byte;
                 let stop = byte == b'"' || byte == b'\\' || byte < 0x20;
-                let expected = if stop { 0xff << (8 * place) } else { 0 };
-                assert_eq!(stops(&bytes), expected, "{byte}");
+                let found = stops(u64::from_le_bytes(bytes)).trailing_zeros() as usize / 8;
+                assert_eq!(found, if stop { place } else { 8 }, "{byte}");
             }
         }
     }

@@ -492,7 +492,7 @@ fn plain_records_take_the_fast_way_however_they_are_spaced() {
 // The two readers against each other.
 
 /// A block's one row as text: field, value.
-fn view(block: &Block, line: &[u8]) -> Vec<String> {
+fn view(block: &Block, read: Read, line: &[u8]) -> Vec<String> {
     let texts = block.texts(line);
     let present = block.present()[0];
     let fields = (0..FIELDS).filter(|field| present & bit(*field) != 0);
@@ -511,7 +511,7 @@ fn view(block: &Block, line: &[u8]) -> Vec<String> {
             }
         })
         .collect();
-    seen.push(format!("unknown {}", block.unknown));
+    seen.push(format!("unknown {}", read.unknown));
     seen
 }
 
@@ -522,19 +522,17 @@ fn limits() -> Limits {
 fn by_scan(scanner: &mut Scanner, line: &[u8]) -> Option<Vec<String>> {
     std::str::from_utf8(line).ok()?;
     let mut block = Block::new(line.len());
-    let end = scanner.read(line, 0, &mut block)?;
+    let (read, end) = scanner.read(line, 0, &mut block)?;
     (skip_space(line, end) == line.len()).then_some(())?;
-    block.complete(limits()).ok()?;
-    block.keep();
-    Some(view(&block, line))
+    block.keep(read, limits()).ok()?;
+    Some(view(&block, read, line))
 }
 
 fn by_care(line: &[u8]) -> Result<Vec<String>, Reason> {
-    let (mut careful, mut block) = (Careful::new(), Block::new(line.len()));
-    careful.read(line, &mut block).map_err(|fault| fault.reason)?;
-    block.complete(limits()).map_err(|fault| fault.reason)?;
-    block.keep();
-    Ok(view(&block, line))
+    let mut block = Block::new(line.len());
+    let read = Careful::new().read(line, &mut block).map_err(|fault| fault.reason)?;
+    block.keep(read, limits()).map_err(|fault| fault.reason)?;
+    Ok(view(&block, read, line))
 }
 
 fn json_of_any_kind() -> impl Strategy<Value = String> {

@@ -9,6 +9,7 @@ pub mod lake_key;
 pub mod offset;
 pub mod output;
 pub mod record;
+pub mod safe_name;
 pub mod time;
 
 pub use dead_letter::{DeadLetter, Reason};

@@ -209,8 +209,6 @@ mod tests {
     fn without_a_fitting_row_the_default_counts() {
         let none = Targets::new(&[], 4.0);
         assert_eq!(none.minutes(None, None, None, None, Timestamp(0)), 240.0);
-        let other = Targets::new(&[target(["lab-9", "", "", ""], 90.0, None)], 1.5);
-        assert_eq!(other.minutes(Some("lab-1"), None, None, None, Timestamp(0)), 90.0);
         let other = Targets::new(&[target(["lab-9", "", "", ""], 80.0, None)], 1.5);
         assert_eq!(other.minutes(Some("lab-1"), None, None, None, Timestamp(0)), 90.0);
     }

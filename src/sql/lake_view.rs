@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::datatypes::{Field, Schema, SchemaRef};
 use async_trait::async_trait;
 use chrono::NaiveDate;
 use datafusion::catalog::{
@@ -39,9 +39,9 @@ use object_store::{ObjectMeta, ObjectStore};
 use parquet::errors::ParquetError;
 
 use crate::flow::Window;
-use crate::flow::event::{EVENT_SCHEMA, timestamp_type};
 use crate::flow::lake_key::{FiringKey, LIVE, LakeKey, SafeName, Section, TABLES};
 use crate::sql::functions;
+use crate::sql::lake_sections::section_schema;
 use crate::sql::session::ReferenceRows;
 
 /// Under what the session knows the store. Nothing outside of the view sees it.
@@ -270,51 +270,6 @@ fn keep_higher<K: Ord>(
     }
 }
 
-/// The columns of a section that has no objects yet, as a lake that has some holds them.
-pub fn section_schema(section: Section) -> SchemaRef {
-    let text = |name: &str| Field::new(name, DataType::Utf8, true);
-    let time = |name: &str| Field::new(name, timestamp_type(), true);
-    let date = Field::new("date", DataType::Date32, true);
-    let position = vec![
-        text("topic"),
-        Field::new("partition", DataType::Int32, true),
-        Field::new("offset", DataType::Int64, true),
-        time("record_time"),
-    ];
-    let event = EVENT_SCHEMA.fields().iter().map(|field| field.as_ref().clone());
-    let mut fields: Vec<Field> = Vec::new();
-    match section {
-        Section::Events => {
-            fields.extend(position);
-            fields.extend(event);
-            fields.push(text("disposition"));
-        }
-        Section::Late => {
-            fields.push(text("table_name"));
-            fields.extend(position);
-            fields.extend([time("watermark"), text("windows_missed")]);
-            fields.extend(event);
-        }
-        Section::DeadLetters => {
-            fields.extend(position);
-            fields.extend([text("reason"), text("detail")]);
-            fields.push(Field::new("bytes", DataType::Binary, true));
-        }
-        Section::Alerts => {
-            fields.extend(["card_id", "rule", "table_name", "severity", "state"].map(text));
-            fields.extend(["at", "window_start", "window_end"].map(time));
-            fields.extend(["lab_id", "key", "figures", "delivery"].map(text));
-        }
-        Section::Quality => {
-            fields.push(text("rule"));
-            fields.extend(position);
-            fields.extend([text("lab_id"), text("detail")]);
-        }
-    }
-    fields.push(date);
-    Arc::new(Schema::new(fields))
-}
-
 /// The schema that names the lake's tables. A table's footers are read when a query names it.
 struct LakeSchema {
     tables: BTreeMap<String, Vec<ObjectMeta>>,
@@ -452,7 +407,7 @@ mod tests {
     use super::*;
 
     use arrow::array::{ArrayRef, AsArray, Float64Array, Int64Array, RecordBatch, StringArray};
-    use arrow::datatypes::Int64Type;
+    use arrow::datatypes::{DataType, Int64Type};
     use arrow::util::pretty::pretty_format_batches;
     use object_store::memory::InMemory;
     use object_store::{ObjectStoreExt, PutPayload};
@@ -567,7 +522,7 @@ mod tests {
             assert_eq!(number(&view, &sql).await, 0, "{sql}");
         }
         let sql =
-            "SELECT topic, partition, offset, reason FROM dead_letters WHERE date > '2026-01-01'";
+            "SELECT topic, partition, \"offset\", reason FROM dead_letters WHERE date > '2026-01-01'";
         assert!(answer(&view, sql).await.iter().all(|batch| batch.num_rows() == 0));
         assert_eq!(number(&view, "SELECT count(*) FROM ref.labs").await, 2);
     }

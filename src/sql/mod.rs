@@ -15,6 +15,7 @@ pub mod expect;
 pub mod family;
 pub mod functions;
 pub mod groups;
+pub mod lake_sections;
 pub mod lake_view;
 pub mod output;
 pub mod partial;

@@ -4,7 +4,8 @@ usage: read_lake.py FOLDER [--types]
 
 Reads FOLDER/tables/<table>/**/*.parquet as any BI tool would, by a plain glob. Prints one JSON
 object: per table the row count and a content hash of each reader. Exits with 1 when they differ,
-with 2 when there is nothing to read. Needs: pip install duckdb polars pyarrow
+with 2 when there is nothing to read. Needs:
+pip install duckdb polars pyarrow pytz (DuckDB hands out instants through pytz)
 """
 
 import datetime as dt

@@ -1,6 +1,7 @@
 //! What can go wrong with a lake, one variant per reaction of the caller.
 
 use std::error::Error as StdError;
+use std::fmt;
 use std::io;
 
 use super::encode::EncodeError;
@@ -26,7 +27,7 @@ pub enum LakeError {
         /// What to do.
         remedy: &'static str,
         /// What the store said.
-        source: Box<object_store::Error>,
+        source: StoreSaid,
     },
     /// The store knows us and says no. Reaction: stop.
     #[error("could not {action} in `{store}`: access denied; {remedy}")]
@@ -38,7 +39,7 @@ pub enum LakeError {
         /// What to do.
         remedy: &'static str,
         /// What the store said.
-        source: Box<object_store::Error>,
+        source: StoreSaid,
     },
     /// The bucket, container or folder does not exist. Reaction: stop.
     #[error("could not {action} in `{store}`: it does not exist; {remedy}")]
@@ -50,7 +51,7 @@ pub enum LakeError {
         /// What to do.
         remedy: &'static str,
         /// What the store said.
-        source: Option<Box<object_store::Error>>,
+        source: Option<StoreSaid>,
     },
     /// The disk or quota is full. Nothing stands under the object's name. Reaction: stop.
     #[error(
@@ -63,7 +64,7 @@ pub enum LakeError {
         /// What was attempted.
         action: String,
         /// What the store said.
-        source: Box<object_store::Error>,
+        source: StoreSaid,
     },
     /// An object of that name holds other rows. Reaction: stop this pipeline.
     #[error(
@@ -122,6 +123,42 @@ impl LakeError {
         }
     }
 }
+
+/// What a store said, in one short line: libraries repeat themselves at every level and quote
+/// whole XML documents.
+#[derive(Debug)]
+pub struct StoreSaid(Box<object_store::Error>);
+
+impl From<object_store::Error> for StoreSaid {
+    fn from(error: object_store::Error) -> StoreSaid {
+        StoreSaid(Box::new(error))
+    }
+}
+
+impl StdError for StoreSaid {}
+
+impl fmt::Display for StoreSaid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut root: &(dyn StdError + 'static) = self.0.as_ref();
+        while let Some(cause) = root.source() {
+            root = cause;
+        }
+        let text = root.to_string();
+        let element = |name: &str| {
+            let (_, rest) = text.split_once(&format!("<{name}>"))?;
+            Some(rest.split_once('<')?.0.lines().next().unwrap_or_default().trim())
+        };
+        if let Some(code) = element("Code") {
+            let message = element("Message").unwrap_or_default();
+            return write!(f, "{code}: {message}");
+        }
+        let words: Vec<&str> = text.split_whitespace().collect();
+        f.write_str(words.join(" ").chars().take(LONGEST_QUOTE).collect::<String>().as_str())
+    }
+}
+
+/// Characters of a store's own words that are quoted.
+const LONGEST_QUOTE: usize = 300;
 
 /// The kinds of store, for what to do about their errors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -196,21 +233,21 @@ pub(super) fn classify(
     let denied = |kind| matches!(kind, io::ErrorKind::PermissionDenied | READ_ONLY);
     let full = io_kinds(&source).any(is_full);
     let denied = io_kinds(&source).any(denied);
-    let source = Box::new(source);
+    let no_rights = matches!(
+        source,
+        object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. }
+    );
+    let not_found = matches!(source, object_store::Error::NotFound { .. });
+    let source = StoreSaid::from(source);
     if full {
-        return LakeError::NoSpace { store, action, source };
-    }
-    match *source {
-        object_store::Error::PermissionDenied { .. }
-        | object_store::Error::Unauthenticated { .. } => {
-            LakeError::Denied { store, action, remedy: kind.denied_remedy(), source }
-        }
-        _ if denied => LakeError::Denied { store, action, remedy: kind.denied_remedy(), source },
-        object_store::Error::NotFound { .. } => {
-            let remedy = kind.missing_remedy();
-            LakeError::Missing { store, action, remedy, source: Some(source) }
-        }
-        _ => LakeError::Unreachable { store, action, remedy: kind.remedy(), source },
+        LakeError::NoSpace { store, action, source }
+    } else if denied || no_rights {
+        LakeError::Denied { store, action, remedy: kind.denied_remedy(), source }
+    } else if not_found {
+        let remedy = kind.missing_remedy();
+        LakeError::Missing { store, action, remedy, source: Some(source) }
+    } else {
+        LakeError::Unreachable { store, action, remedy: kind.remedy(), source }
     }
 }
 

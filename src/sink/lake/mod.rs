@@ -190,7 +190,7 @@ impl Lake {
                     store: self.store.name.clone(),
                     action: format!("write `{key}`"),
                     remedy: "another process writes the same object; start again",
-                    source: Box::new(source),
+                    source: source.into(),
                 });
             }
             Err(error) => return Err(self.failed(action(), error)),

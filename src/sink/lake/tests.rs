@@ -325,6 +325,20 @@ fn errors_are_sorted_by_what_the_caller_can_do() {
     assert!(matches!(sorted(missing), LakeError::Missing { .. }));
 }
 
+#[test]
+fn a_store_is_quoted_in_one_line() {
+    let said = |text: &str| {
+        let source = std::io::Error::other(text.to_owned()).into();
+        let said = error::StoreSaid::from(object_store::Error::Generic { store: "S3", source });
+        said.to_string()
+    };
+    let xml = "status 404: <?xml?>\n<Error>\n <Code>NoSuchBucket</Code>\n \
+               <Message>It is not there.\nRequestId:1</Message>\n</Error>";
+    assert_eq!(said(xml), "NoSuchBucket: It is not there.");
+    assert_eq!(said("Connection\n  refused"), "Connection refused");
+    assert_eq!(said(&"x".repeat(1000)).len(), 300);
+}
+
 fn open_error(location: &str, purpose: Purpose) -> LakeError {
     store::open(location, [], purpose).unwrap_err()
 }

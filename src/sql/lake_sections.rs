@@ -1,0 +1,53 @@
+//! The columns of the parts of the lake that are not tables of pipelines.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+
+use crate::flow::event::{EVENT_SCHEMA, timestamp_type};
+use crate::flow::lake_key::Section;
+
+/// The columns of a section that has no objects yet, as a lake that has some holds them.
+pub fn section_schema(section: Section) -> SchemaRef {
+    let text = |name: &str| Field::new(name, DataType::Utf8, true);
+    let time = |name: &str| Field::new(name, timestamp_type(), true);
+    let date = Field::new("date", DataType::Date32, true);
+    let position = vec![
+        text("topic"),
+        Field::new("partition", DataType::Int32, true),
+        Field::new("offset", DataType::Int64, true),
+        time("record_time"),
+    ];
+    let event = EVENT_SCHEMA.fields().iter().map(|field| field.as_ref().clone());
+    let mut fields: Vec<Field> = Vec::new();
+    match section {
+        Section::Events => {
+            fields.extend(position);
+            fields.extend(event);
+            fields.push(text("disposition"));
+        }
+        Section::Late => {
+            fields.push(text("table_name"));
+            fields.extend(position);
+            fields.extend([time("watermark"), text("windows_missed")]);
+            fields.extend(event);
+        }
+        Section::DeadLetters => {
+            fields.extend(position);
+            fields.extend([text("reason"), text("detail")]);
+            fields.push(Field::new("bytes", DataType::Binary, true));
+        }
+        Section::Alerts => {
+            fields.extend(["card_id", "rule", "table_name", "severity", "state"].map(text));
+            fields.extend(["at", "window_start", "window_end"].map(time));
+            fields.extend(["lab_id", "key", "figures", "delivery"].map(text));
+        }
+        Section::Quality => {
+            fields.push(text("rule"));
+            fields.extend(position);
+            fields.extend([text("lab_id"), text("detail")]);
+        }
+    }
+    fields.push(date);
+    Arc::new(Schema::new(fields))
+}
