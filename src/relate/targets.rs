@@ -130,10 +130,12 @@ impl Pattern {
     #[inline(always)]
     fn key(&self, properties: &Properties) -> Option<u128> {
         let mut key: u128 = 0;
-        for (_, property) in self.names.iter().zip(properties).filter(|(named, _)| **named) {
-            // Multiplying by an odd number between the properties keeps their order in the key.
-            key = (key ^ (*property)?).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
-            key ^= key >> 64;
+        for (property, named) in properties.iter().zip(self.names) {
+            if named {
+                // Multiplying by an odd number between the properties keeps their order in the key.
+                key = (key ^ (*property)?).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
+                key ^= key >> 64;
+            }
         }
         Some(key)
     }
