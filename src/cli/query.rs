@@ -88,9 +88,6 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let opened = store::open(&inputs.lake, inputs.environment, Purpose::Read);
     let store = opened.map_err(wrong_lake)?;
     let view = open_view(&store, inputs.references).await?;
-    for function in crate::sql::functions::aggregates() {
-        view.session().register_udaf(function.as_ref().clone());
-    }
     let frame = view.query(&args.sql).await.map_err(wrong_query)?;
     match &args.out {
         Some(path) => write_file(frame, format, path).await?,
@@ -449,6 +446,18 @@ mod tests {
         let failing = "SELECT 1 / (n - 12) FROM throughput_1h";
         let (failure, wrong) = asked(lake, failing, Format::Csv).await.unwrap_err();
         assert!(!wrong && failure.contains("Divide by zero"), "{failure}");
+    }
+
+    #[test]
+    fn an_empty_section_has_the_columns_that_its_writer_gives() {
+        use crate::flow::lake_key::Section;
+        use crate::sink::teams::log::ALERT_SCHEMA;
+        let columns = |schema: &arrow::datatypes::Schema| -> Vec<_> {
+            let fields = schema.fields().iter();
+            fields.map(|field| (field.name().clone(), field.data_type().clone())).collect()
+        };
+        let empty = crate::sql::lake_sections::section_schema(Section::Alerts);
+        assert_eq!(columns(&empty), columns(&ALERT_SCHEMA));
     }
 
     #[test]

@@ -11,6 +11,7 @@ use crate::flow::lake_key::Section;
 pub fn section_schema(section: Section) -> SchemaRef {
     let text = |name: &str| Field::new(name, DataType::Utf8, true);
     let time = |name: &str| Field::new(name, timestamp_type(), true);
+    let number = |name: &str| Field::new(name, DataType::Float64, true);
     let date = Field::new("date", DataType::Date32, true);
     let position = vec![
         text("topic"),
@@ -29,7 +30,7 @@ pub fn section_schema(section: Section) -> SchemaRef {
         Section::Late => {
             fields.push(text("table_name"));
             fields.extend(position);
-            fields.extend([time("watermark"), text("windows_missed")]);
+            fields.push(time("watermark"));
             fields.extend(event);
         }
         Section::DeadLetters => {
@@ -38,9 +39,14 @@ pub fn section_schema(section: Section) -> SchemaRef {
             fields.push(Field::new("bytes", DataType::Binary, true));
         }
         Section::Alerts => {
-            fields.extend(["card_id", "rule", "table_name", "severity", "state"].map(text));
-            fields.extend(["at", "window_start", "window_end"].map(time));
-            fields.extend(["lab_id", "key", "figures", "delivery"].map(text));
+            fields.extend(["window_start", "window_end"].map(time));
+            fields.extend(["rule", "severity", "kind", "table", "lab_id", "group"].map(text));
+            fields.extend([text("figure"), number("figure_value"), number("target")]);
+            fields.push(Field::new("n", DataType::Int64, true));
+            fields.extend(["since", "begun_at"].map(time));
+            fields.extend(["owner", "runbook", "notice_id", "card_id"].map(text));
+            fields.extend([date, text("disposition")]);
+            return Arc::new(Schema::new(fields));
         }
         Section::Quality => {
             fields.push(text("rule"));

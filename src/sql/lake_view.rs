@@ -521,8 +521,7 @@ mod tests {
             let sql = format!("SELECT count(*) FROM {}", section.as_str());
             assert_eq!(number(&view, &sql).await, 0, "{sql}");
         }
-        let sql =
-            "SELECT topic, partition, \"offset\", reason FROM dead_letters WHERE date > '2026-01-01'";
+        let sql = "SELECT topic, partition, \"offset\", reason FROM dead_letters WHERE date > '2026-01-01'";
         assert!(answer(&view, sql).await.iter().all(|batch| batch.num_rows() == 0));
         assert_eq!(number(&view, "SELECT count(*) FROM ref.labs").await, 2);
     }
