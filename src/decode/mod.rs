@@ -51,6 +51,9 @@ use scan::{Scanner, skip_space};
 /// processor's cache until they are read.
 const RUN: usize = 64 << 10;
 
+/// An event has at least so many bytes: a lab, a specimen, a status and a time.
+const SHORTEST_RECORD: usize = 64;
+
 /// How records are judged and which columns are kept.
 #[derive(Clone, Debug)]
 pub struct DecodeOptions {
@@ -258,8 +261,11 @@ impl<'a> Decoder<'a> {
     /// Makes room for the rows to come, judged by the bytes that the rows so far took, so that the
     /// columns grow once or twice in a batch and not from nothing.
     fn reserve(&mut self) {
-        let rest = (self.bytes.len() - self.reached) as f64 / self.reached.max(1) as f64;
-        let more = (self.columns.rows() as f64 * rest * 1.05) as usize + 2 * block::ROWS;
+        let left = self.bytes.len().saturating_sub(self.reached);
+        let rest = left as f64 / self.reached.max(1) as f64;
+        let judged = (self.columns.rows() as f64 * rest * 1.05) as usize;
+        // Were the first rows tiny and the rest one long text, the judgement would be far too high.
+        let more = judged.min(left / SHORTEST_RECORD) + 2 * block::ROWS;
         self.columns.reserve(more);
         self.offsets.reserve(more);
         self.record_times.reserve(more);

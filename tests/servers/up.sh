@@ -45,11 +45,14 @@ kafka_by_compose() {
 }
 
 kafka_by_maven() {
-    local line
     say "Kafka: starting Apache Kafka from Maven Central"
-    if line=$("$SERVERS/kafka/start.sh" "$STATE/kafka" | grep '^KAFKA_BROKERS='); then
-        export_line KAFKA_BROKERS "${line#KAFKA_BROKERS=}"
-        say "Kafka: ${line#KAFKA_BROKERS=}"
+    local lines line
+    if lines=$("$SERVERS/kafka/start.sh" "$STATE/kafka" | grep '^KAFKA_'); then
+        # The listener without TLS, the one with it, and the certificate of its authority.
+        while read -r line; do
+            export_line "${line%%=*}" "${line#*=}"
+            say "${line%%=*}: ${line#*=}"
+        done <<<"$lines"
     else
         skip "$STATE/skipped" Kafka "tests/servers/kafka/start.sh did not start it"
     fi

@@ -342,3 +342,6 @@ impl Chunk {
         self.groups.len() * 8 + state + kept
     }
 }
+
+#[cfg(test)]
+mod tests;

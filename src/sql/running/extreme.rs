@@ -150,10 +150,8 @@ mod tests {
                 }
                 let first = (end + 1).saturating_sub(size);
                 let mut within: Vec<i64> = panes[first..=end].iter().map(|pane| pane.0).collect();
-                for later in first.max(1)..=end {
-                    if later > first && size > 1 {
-                        within.extend(panes[later].1);
-                    }
+                if size > 1 {
+                    within.extend(panes[first + 1..=end].iter().filter_map(|pane| pane.1));
                 }
                 let want = if maximum { within.iter().max() } else { within.iter().min() };
                 running.read(&[0]);
