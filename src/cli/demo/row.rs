@@ -1,0 +1,80 @@
+//! One row of an answer, by column name: texts and numbers, whatever Arrow type they had.
+//!
+//! A column that is absent or null reads as nothing; it is the questions that guarantee columns.
+
+use std::collections::BTreeMap;
+
+use crate::flow::Timestamp;
+
+/// A value of a row.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Cell {
+    /// Text.
+    Text(String),
+    /// A number; instants are microseconds since the epoch, which a double holds exactly.
+    Number(f64),
+    /// Null.
+    Null,
+}
+
+/// One row of an answer.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Row(BTreeMap<String, Cell>);
+
+impl Row {
+    /// A row of named values.
+    pub fn new(cells: impl IntoIterator<Item = (String, Cell)>) -> Row {
+        Row(cells.into_iter().collect())
+    }
+
+    /// A text; nothing where it is null.
+    pub fn text(&self, column: &str) -> Option<&str> {
+        match self.0.get(column)? {
+            Cell::Text(text) => Some(text),
+            Cell::Number(_) | Cell::Null => None,
+        }
+    }
+
+    /// A text as its own; empty where it is null.
+    pub fn string(&self, column: &str) -> String {
+        self.text(column).unwrap_or_default().to_owned()
+    }
+
+    /// A number; nothing where it is null.
+    pub fn number(&self, column: &str) -> Option<f64> {
+        match self.0.get(column)? {
+            Cell::Number(number) if number.is_finite() => Some(*number),
+            Cell::Number(_) | Cell::Text(_) | Cell::Null => None,
+        }
+    }
+
+    /// A count; 0 where it is null.
+    pub fn count(&self, column: &str) -> u64 {
+        self.number(column).unwrap_or_default().max(0.0) as u64
+    }
+
+    /// An instant.
+    pub fn time(&self, column: &str) -> Option<Timestamp> {
+        self.number(column).map(|micros| Timestamp(micros as i64))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_column_reads_as_what_it_is_and_never_as_something_else() {
+        let row = Row::new([
+            ("lab".to_owned(), Cell::Text("lab-1".to_owned())),
+            ("n".to_owned(), Cell::Number(12.0)),
+            ("p90".to_owned(), Cell::Null),
+            ("bad".to_owned(), Cell::Number(f64::NAN)),
+            ("at".to_owned(), Cell::Number(1_772_323_200_000_000.0)),
+        ]);
+        assert_eq!(row.text("lab"), Some("lab-1"));
+        assert_eq!((row.count("n"), row.number("lab"), row.text("n")), (12, None, None));
+        assert_eq!((row.number("p90"), row.number("bad"), row.count("absent")), (None, None, 0));
+        assert_eq!(row.time("at"), Some(Timestamp(1_772_323_200_000_000)));
+    }
+}
