@@ -3,6 +3,7 @@
 //! `house`, `imports`, `docker` and `readme` look at the repository itself; the others drive the
 //! library and the binary. `servers` says where Kafka, S3 and the readers are.
 
+mod binary;
 mod rust_source;
 mod servers;
 
@@ -10,3 +11,13 @@ mod docker;
 mod house;
 mod imports;
 mod readme;
+
+mod again;
+mod bad_input;
+mod books;
+mod kafka_to_s3;
+mod laboratory;
+mod oracle;
+mod own_project;
+mod readers;
+mod stop;

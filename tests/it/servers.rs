@@ -24,12 +24,34 @@ pub(crate) fn python(test: &str) -> Option<String> {
 fn server(variable: &str, test: &str) -> Option<String> {
     let found = std::env::var(variable).ok().filter(|value| !value.is_empty());
     if found.is_none() {
-        let in_ci = std::env::var("CI").is_ok_and(|value| value == "true");
-        assert!(!in_ci, "{test} needs {variable}; run it by `make test`");
-        let line = format!("SKIPPED: {test} needs {variable}; run it by `make test`\n");
-        std::io::stderr().write_all(line.as_bytes()).expect("standard error can be written");
+        let need = format!("{test} needs {variable}; run it by `make test`");
+        assert!(!in_ci(), "{need}");
+        skipped(&need);
     }
     found
+}
+
+#[expect(clippy::disallowed_methods, reason = "the tests are told by the environment")]
+fn in_ci() -> bool {
+    std::env::var("CI").is_ok_and(|value| value == "true")
+}
+
+/// Says past the capture of a test's output that it did not run.
+pub(crate) fn skipped(why: &str) {
+    let line = format!("SKIPPED: {why}\n");
+    std::io::stderr().write_all(line.as_bytes()).expect("standard error can be written");
+}
+
+/// Whether a file is there that the project does not carry; as with servers, it must be with
+/// `CI=true`.
+pub(crate) fn is_there(file: &std::path::Path, test: &str) -> bool {
+    let there = file.exists();
+    if !there {
+        let need = format!("{test} needs {}", file.display());
+        assert!(!in_ci(), "{need}");
+        skipped(&need);
+    }
+    there
 }
 
 #[test]

@@ -60,12 +60,22 @@ def content_hash(columns, rows):
 def read_duckdb(files):
     connection = duckdb.connect()
     connection.execute("SET TimeZone = 'UTC'")
-    result = connection.execute(
-        "SELECT * FROM read_parquet(?, union_by_name = true, hive_partitioning = false)", [files]
+    source = "read_parquet(?, union_by_name = true, hive_partitioning = false)"
+    described = connection.execute(f"DESCRIBE SELECT * FROM {source}", [files]).fetchall()
+    types = {row[0]: row[1] for row in described}
+    # Instants come as UTC's wall clock, because DuckDB hands them out with the help of pytz only.
+    instants = [at for at, kind in enumerate(types.values()) if "WITH TIME ZONE" in kind]
+    picked = ", ".join(
+        f'"{name}" AT TIME ZONE \'UTC\'' if "WITH TIME ZONE" in kind else f'"{name}"'
+        for name, kind in types.items()
     )
-    columns = [column[0] for column in result.description]
-    types = {column[0]: str(column[1]) for column in result.description}
-    return columns, result.fetchall(), types
+    rows = []
+    for row in connection.execute(f"SELECT {picked} FROM {source}", [files]).fetchall():
+        row = list(row)
+        for at in instants:
+            row[at] = row[at] and row[at].replace(tzinfo=dt.timezone.utc)
+        rows.append(row)
+    return list(types), rows, types
 
 
 def read_polars(files):

@@ -1,0 +1,109 @@
+//! The books balance: each record is counted, late, repeated, a dead letter or not of a table's
+//! kind, and what is said to be late or dead can be read again, with its bytes.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::binary::{Place, count, tables};
+
+/// The rows of a question as name and number.
+fn numbers(place: &Place, lake: &str, sql: &str) -> BTreeMap<String, u64> {
+    let rows = place.query(lake, sql);
+    let pair = |row: &Value| {
+        let name = row["name"].as_str().expect("a name").to_owned();
+        (name, count(row, "n"))
+    };
+    rows.iter().map(pair).collect()
+}
+
+#[track_caller]
+fn balance(run: &Value) {
+    let records = count(run, "events_in");
+    for table in tables(run) {
+        let tally = &run["tables"][table];
+        let known: u64 =
+            ["counted", "late", "not_of_kind"].map(|name| count(tally, name)).iter().sum();
+        let sum = known + count(run, "repeated") + count(run, "dead_letters");
+        assert_eq!(sum, records, "{table}: {run}");
+    }
+}
+
+#[test]
+fn every_fault_is_accounted_for() {
+    let place = Place::new();
+    let feed = ["--out", "file:feed.ndjson", "--json"];
+    let faults = ["generate", "--profile", "demo", "--days", "1", "--faults", "all"];
+    let made = place.counters(&[&faults[..], &feed].concat());
+    for fault in
+        ["late", "repeated", "malformed", "future", "unknown_field", "unknown_status", "refused"]
+    {
+        assert!(count(&made, fault) > 0, "the feed has no {fault}: {made}");
+    }
+    // The last record arrived at 00:24: what is stamped months later is in the future.
+    let as_of = ["--as-of", "2026-03-02T00:30:00Z"];
+    let once = ["run", "--once", "--json", "--source", "file:feed.ndjson", "--lake", "lake"];
+    let run = place.counters(&[&once[..], &as_of].concat());
+    balance(&run);
+    assert_eq!(count(&run, "events_in"), count(&made, "events"));
+    assert_eq!(count(&run, "repeated"), count(&made, "repeated"));
+    assert_eq!(count(&run, "unknown_fields"), count(&made, "unknown_field"));
+    let dead = ["malformed", "future", "unknown_status"].map(|fault| count(&made, fault));
+    assert_eq!(count(&run, "dead_letters"), dead.iter().sum::<u64>());
+
+    let reasons = "SELECT reason AS name, count(*) AS n FROM dead_letters GROUP BY reason";
+    let reasons = numbers(&place, "lake", reasons);
+    assert_eq!(reasons["malformed"], dead[0]);
+    assert_eq!(reasons["future"] + reasons["bad_timestamp"], dead[1], "{reasons:?}");
+    assert_eq!(reasons["unknown_value"], dead[2]);
+    every_letter_holds_its_line(&place);
+
+    let late = "SELECT table_name AS name, count(*) AS n FROM late GROUP BY table_name";
+    let late = numbers(&place, "lake", late);
+    assert!(!late.is_empty(), "hours late is too late for the tables of an hour");
+    for table in tables(&run) {
+        let filed = late.get(table).copied().unwrap_or_default();
+        assert_eq!(filed, count(&run["tables"][table], "late"), "{table}");
+    }
+    let fates = "SELECT disposition AS name, count(*) AS n FROM events GROUP BY disposition";
+    let fates = numbers(&place, "lake", fates);
+    assert_eq!(fates["repeated"], count(&made, "repeated"));
+    let archived = fates.values().sum::<u64>() + count(&run, "dead_letters");
+    assert_eq!(archived, count(&made, "events"), "{fates:?}");
+}
+
+fn every_letter_holds_its_line(place: &Place) {
+    let feed = std::fs::read(place.path("feed.ndjson")).expect("the feed is there");
+    let lines: Vec<&[u8]> = feed.split(|byte| *byte == b'\n').collect();
+    let sql = "SELECT \"offset\" AS n, encode(bytes, 'hex') AS hex FROM dead_letters";
+    for letter in place.query("lake", sql) {
+        let line = lines[count(&letter, "n") as usize];
+        assert_eq!(letter["hex"], hex(line), "{letter}");
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A completion of 1 March comes when its partition's watermark stands on 5 March: the row-level
+/// table's day has settled long since.
+#[test]
+fn late_rows_of_row_level_tables_are_kept() {
+    let place = Place::new();
+    let row = |id: &str, day: u8| {
+        format!(
+            "{{\"event_id\":\"{id}\",\"lab_id\":\"lab-north\",\"specimen_id\":\"{id}\",\"assay\":\
+             \"K\",\"status\":\"COMPLETED\",\"received_at\":\"2026-03-0{day}T08:00:00Z\",\
+             \"processed_at\":\"2026-03-0{day}T08:40:00Z\"}}\n"
+        )
+    };
+    place.write("feed.ndjson", row("on-time", 5) + &row("late", 1));
+    let once = ["run", "--once", "--json", "--source", "file:feed.ndjson", "--lake", "lake"];
+    let run = place.counters(&[&once[..], &["--pipelines", "completions"]].concat());
+    balance(&run);
+    assert_eq!(count(&run["tables"]["completions"], "late"), 1);
+    assert_eq!(count(&run, "late"), 1, "no table counts it: {run}");
+    assert_eq!(place.value("lake", "SELECT event_id FROM late"), "late");
+    assert_eq!(place.value("lake", "SELECT specimen_id FROM completions"), "on-time");
+}

@@ -1,0 +1,37 @@
+//! Every shipped table holds, row for row, what SQL in another engine makes of the same feed.
+
+use crate::binary::{Place, repository, tables};
+use crate::servers;
+
+fn equals_the_oracle(test: &str, generate: &[&str], empty: &[&str]) {
+    let Some(python) = servers::python(test) else { return };
+    let place = Place::new();
+    let feed = ["--faults", "none", "--out", "file:feed.ndjson"];
+    place.run(&[&["generate"], generate, &feed].concat()).succeeded();
+    let lake = ["--source", "file:feed.ndjson", "--lake", "lake"];
+    let run = place.counters(&[&["run", "--once", "--json", "--no-archive"], &lake[..]].concat());
+    let reference = repository().join("data/reference");
+    let reference = reference.to_str().expect("the path is text");
+    let arguments = ["--reference", reference, "--out", "expected", "feed.ndjson"];
+    place.python(&python, "tests/oracle/oracle.py", &arguments);
+    let told = place.python(&python, "tests/oracle/compare.py", &["expected", "lake/tables"]);
+    for table in tables(&run) {
+        let same = told.lines().any(|line| {
+            line.starts_with(&format!("{table}: ")) && line.ends_with(" columns, the same")
+        });
+        assert_eq!(same, !empty.contains(&table), "{table}: {told}");
+    }
+}
+
+#[test]
+fn the_transition_form() {
+    let profile = ["--profile", "demo", "--days", "1"];
+    equals_the_oracle("oracle::the_transition_form", &profile, &[]);
+}
+
+/// The kit rejects nothing, so that one table has no rows.
+#[test]
+fn the_row_form() {
+    let profile = ["--profile", "starter-kit", "--seed", "7"];
+    equals_the_oracle("oracle::the_row_form", &profile, &["rejection_reasons_day"]);
+}
