@@ -195,7 +195,6 @@ fn alerts(rows: &[Row], lab: impl Fn(&Row) -> Option<usize>) -> Vec<Alert> {
 }
 
 fn cards(rows: &[Row]) -> usize {
-    let cards: BTreeSet<&str> =
-        rows.iter().filter_map(|row| row.text("card_id")).collect();
+    let cards: BTreeSet<&str> = rows.iter().filter_map(|row| row.text("card_id")).collect();
     cards.len()
 }

@@ -106,10 +106,10 @@ impl Report<'_> {
         }
     }
 
-    fn days(&self) -> String {
-        let text = |at, format: &str| {
-            words::local(at, chrono_tz::Tz::UTC).format(format).to_string()
-        };
+    /// The days, as `1 to 3 March 2026`.
+    pub fn days(&self) -> String {
+        let text =
+            |at, format: &str| words::local(at, chrono_tz::Tz::UTC).format(format).to_string();
         let last = self.period.to.minus(crate::flow::Span::SECOND);
         format!("{} to {}", text(self.period.from, "%-d"), text(last, "%-d %B %Y"))
     }
@@ -144,16 +144,8 @@ impl Report<'_> {
                 words::percent(rate(all.within, all.judged)),
                 of(all.within, all.judged, "tests"),
             ),
-            tile(
-                "Breaches",
-                words::grouped(breaches),
-                "tests beyond their target".into(),
-            ),
-            tile(
-                "Error rate",
-                words::percent(rate(errors, tests)),
-                of(errors, tests, "tests"),
-            ),
+            tile("Breaches", words::grouped(breaches), "tests beyond their target".into()),
+            tile("Error rate", words::percent(rate(errors, tests)), of(errors, tests, "tests")),
             tile(
                 "Rejection rate",
                 words::percent(rate(rejected, received)),
@@ -182,9 +174,10 @@ impl Report<'_> {
                 late.join(" and ")
             ));
         }
-        let rejecting = figures.labs.iter().filter_map(|lab| {
-            rate(lab.rejected, lab.received).map(|share| (share, lab))
-        });
+        let rejecting = figures
+            .labs
+            .iter()
+            .filter_map(|lab| rate(lab.rejected, lab.received).map(|share| (share, lab)));
         let most = rejecting.max_by(|one, other| one.0.total_cmp(&other.0));
         if let (Some((share, lab)), Some(reason)) = (most, figures.reasons.first()) {
             findings.push(format!(

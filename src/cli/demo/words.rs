@@ -138,7 +138,8 @@ mod tests {
         for (ratio, text) in rates {
             assert_eq!(percent(ratio), text);
         }
-        let spans = [(70.58, "71 min"), (370.6, "371 min"), (605.2, "10 h 05 min"), (1440.0, "24 h")];
+        let spans =
+            [(70.58, "71 min"), (370.6, "371 min"), (605.2, "10 h 05 min"), (1440.0, "24 h")];
         for (span, text) in spans {
             assert_eq!(minutes(Some(span)), text);
         }

@@ -13,8 +13,7 @@ const LEAST_TO_JUDGE: u64 = 40;
 /// Two hours with fewer tests are not drawn.
 const LEAST_TO_DRAW: u64 = 10;
 const STEP: Span = Span(2 * Span::HOUR.0);
-const FRAME: Frame =
-    Frame { size: (1080.0, 206.0), across: (40.0, 1040.0), down: (16.0, 186.0) };
+const FRAME: Frame = Frame { size: (1080.0, 206.0), across: (40.0, 1040.0), down: (16.0, 186.0) };
 
 /// An analyser that was slow beside its bench.
 #[derive(Clone, Debug)]

@@ -20,12 +20,8 @@ pub fn drawn(figures: &Figures) -> String {
     // The axis ends at 25 %: beyond, an hour's handful of tests says "all of them" alike.
     let ticks = scale::upto(worst.min(0.25), LIMIT);
     let across = Linear::new((0.0, ticks.last().copied().unwrap_or(1.0)), ACROSS);
-    let mut svg = svg::drawing(
-        (WIDTH, bottom + 8.0),
-        "errors",
-        "Error rate by instrument",
-        &told(figures),
-    );
+    let mut svg =
+        svg::drawing((WIDTH, bottom + 8.0), "errors", "Error rate by instrument", &told(figures));
     for tick in &ticks {
         let x = across.at(*tick);
         svg = svg
@@ -57,7 +53,8 @@ fn row(figures: &Figures, machine: &Machine, across: Linear, y: f64) -> Vec<Elem
         words::grouped(machine.tests)
     );
     let name = format!("{} {}", words::short_name(&lab.name), machine.machine);
-    let bar = rect((ACROSS.0, y + 5.0), (end - ACROSS.0, ROW - 10.0), &format!("lab{}", machine.lab));
+    let bar =
+        rect((ACROSS.0, y + 5.0), (end - ACROSS.0, ROW - 10.0), &format!("lab{}", machine.lab));
     let mut drawn = vec![label((ACROSS.0 - 8.0, middle + 4.0), "tick end", &name)];
     let worst = worst_rate(machine).filter(|worst| Some(*worst) > of_all);
     if let (Some(worst), Some((at, errors, tests))) = (worst, machine.worst) {
@@ -80,9 +77,10 @@ fn row(figures: &Figures, machine: &Machine, across: Linear, y: f64) -> Vec<Elem
 }
 
 fn told(figures: &Figures) -> String {
-    let over = figures.machines.iter().filter(|machine| {
-        worst_rate(machine).is_some_and(|worst| worst > LIMIT)
-    });
+    let over = figures
+        .machines
+        .iter()
+        .filter(|machine| worst_rate(machine).is_some_and(|worst| worst > LIMIT));
     let highest = figures.machines.first().map(|machine| {
         let lab = figures.labs.get(machine.lab).map_or("", |lab| lab.name.as_str());
         let rate = words::percent(rate(machine.errors, machine.tests));

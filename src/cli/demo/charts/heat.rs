@@ -60,9 +60,8 @@ pub fn drawn(figures: &Figures) -> String {
         body.push(label((LEFT - 10.0, y + 16.0), "tick end", &date));
         for (hour, (all, late)) in hours {
             let x = LEFT + CELL.0 * f64::from(*hour);
-            let tip = format!(
-                "{name}, {date}, {hour:02}:00: {late} of {all} tests beyond their target"
-            );
+            let tip =
+                format!("{name}, {date}, {hour:02}:00: {late} of {all} tests beyond their target");
             body.extend(cell((x, y), (*all, *late), &tip));
         }
         y += CELL.1;

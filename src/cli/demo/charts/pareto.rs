@@ -27,9 +27,11 @@ pub fn drawn(figures: &Figures) -> String {
         svg = svg.child(label(at, "tick", &format!("{:.0} %", share * 100.0)));
     }
     for (place, reason) in reasons.iter().enumerate() {
-        svg = svg
-            .children(bars(figures, reason, middle(place), slot, values))
-            .children(name(reason, middle(place), values));
+        svg = svg.children(bars(figures, reason, middle(place), slot, values)).children(name(
+            reason,
+            middle(place),
+            values,
+        ));
     }
     let cumulative = stack::cumulative(&totals);
     let points: Vec<(f64, f64)> = cumulative

@@ -41,12 +41,7 @@ pub fn rows(figures: &Figures, period: Period) -> Vec<PanelRow> {
         .collect()
 }
 
-fn panel_row(
-    figures: &Figures,
-    period: Period,
-    priority: &str,
-    title: &str,
-) -> Option<PanelRow> {
+fn panel_row(figures: &Figures, period: Period, priority: &str, title: &str) -> Option<PanelRow> {
     let shown = |hour: &&Hour| hour.priority == priority && hour.n >= LEAST_TESTS;
     let hours: Vec<&Hour> = figures.hours.iter().filter(shown).collect();
     let target = hours.iter().map(|hour| hour.target).reduce(f64::max)?;
@@ -59,7 +54,15 @@ fn panel_row(
         Panel {
             name: lab.name.clone(),
             zone: lab.tz.name().replace('_', " "),
-            svg: drawn(&Drawn { lab, hours: &of_lab, target, ticks: &ticks, period, title, id: &id }),
+            svg: drawn(&Drawn {
+                lab,
+                hours: &of_lab,
+                target,
+                ticks: &ticks,
+                period,
+                title,
+                id: &id,
+            }),
         }
     };
     Some(PanelRow {
@@ -84,8 +87,7 @@ struct Drawn<'a> {
     id: &'a str,
 }
 
-const FRAME: Frame =
-    Frame { size: (352.0, 196.0), across: (32.0, 318.0), down: (14.0, 172.0) };
+const FRAME: Frame = Frame { size: (352.0, 196.0), across: (32.0, 318.0), down: (14.0, 172.0) };
 
 fn drawn(panel: &Drawn<'_>) -> String {
     let Drawn { lab, hours, target, ticks, period, title, id } = panel;
@@ -148,11 +150,7 @@ fn end_labels(p50: &[Vec<(f64, f64)>], p90: &[Vec<(f64, f64)>]) -> Vec<Element> 
 }
 
 /// A mark and a label where the 90th percentile was furthest above the target.
-fn peak(
-    panel: &Drawn<'_>,
-    x: impl Fn(&Hour) -> f64,
-    y: impl Fn(f64) -> f64,
-) -> Vec<Element> {
+fn peak(panel: &Drawn<'_>, x: impl Fn(&Hour) -> f64, y: impl Fn(f64) -> f64) -> Vec<Element> {
     let hours = panel.hours.iter().filter(|hour| hour.n >= 2 * LEAST_TESTS);
     let highest = hours.max_by(|one, other| one.p90.total_cmp(&other.p90));
     let Some(hour) = highest.filter(|hour| hour.p90 > 1.2 * panel.target) else {
@@ -173,10 +171,8 @@ fn peak(
 fn told(panel: &Drawn<'_>) -> String {
     let over = panel.hours.iter().filter(|hour| hour.p90 > panel.target).count();
     let medians = panel.hours.iter().map(|hour| hour.p50);
-    let span = (
-        medians.clone().fold(f64::INFINITY, f64::min),
-        medians.fold(f64::NEG_INFINITY, f64::max),
-    );
+    let span =
+        (medians.clone().fold(f64::INFINITY, f64::min), medians.fold(f64::NEG_INFINITY, f64::max));
     if panel.hours.is_empty() {
         return "There are too few tests.".to_owned();
     }

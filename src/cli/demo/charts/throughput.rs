@@ -10,8 +10,7 @@ use crate::cli::demo::svg::{self, Element, rect, scale, stack};
 use crate::cli::demo::words;
 use crate::flow::{Span, Timestamp};
 
-const FRAME: Frame =
-    Frame { size: (1080.0, 226.0), across: (40.0, 1076.0), down: (12.0, 206.0) };
+const FRAME: Frame = Frame { size: (1080.0, 226.0), across: (40.0, 1076.0), down: (12.0, 206.0) };
 
 /// The drawing. Its hours are UTC, since the laboratories lie in several zones.
 pub fn drawn(figures: &Figures, period: Period) -> String {

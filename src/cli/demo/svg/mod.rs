@@ -185,9 +185,8 @@ mod tests {
 
     #[test]
     fn a_drawing_has_a_name_and_a_description() {
-        let text = drawing((100.0, 50.0), "x", "Name", "In words").child(
-            rect((1.0, 2.0), (3.0, -4.0), "bar").tip("tip"),
-        );
+        let text = drawing((100.0, 50.0), "x", "Name", "In words")
+            .child(rect((1.0, 2.0), (3.0, -4.0), "bar").tip("tip"));
         assert_eq!(
             text.end(),
             "<svg viewBox=\"0 0 100 50\" role=\"img\" aria-labelledby=\"x-t x-d\">\

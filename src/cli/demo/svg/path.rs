@@ -33,7 +33,11 @@ pub fn bands(tops: &[Vec<(f64, f64)>], bottoms: &[Vec<(f64, f64)>]) -> String {
 }
 
 /// Parts values at places where the next is more than `step` further.
-pub fn runs<T>(values: impl IntoIterator<Item = T>, at: impl Fn(&T) -> i64, step: i64) -> Vec<Vec<T>> {
+pub fn runs<T>(
+    values: impl IntoIterator<Item = T>,
+    at: impl Fn(&T) -> i64,
+    step: i64,
+) -> Vec<Vec<T>> {
     let mut runs: Vec<Vec<T>> = Vec::new();
     for value in values {
         match runs.last_mut() {
