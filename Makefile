@@ -22,8 +22,8 @@ fmt: ## format the source
 demo: ## three days of three laboratories through everything, into ./turnaround-lake
 	$(CARGO) run --release --locked -- demo
 
-bench: ## rows per second
-	$(CARGO) bench --locked
+bench: ## rows per second and peak memory, of whole processes and of decoding alone
+	@CARGO=$(CARGO) benches/run.sh $(BENCH)
 
 doctor: ## names each missing tool with the line that installs it
 	@$(SERVERS)/doctor.sh

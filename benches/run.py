@@ -1,0 +1,114 @@
+"""Rows per second of whole processes from NDJSON to Parquet, and of decoding alone.
+
+    run.py BINARY [--rows 2000000] [--days 7] [--pairs 3] [--decode DECODE_OUTPUT] [--folder DIR]
+
+For each pipeline of benches/project: `run --once --no-archive` over one feed, its rows per second
+and its peak memory, as the median of the runs, which take turns. DECODE_OUTPUT is what
+`cargo bench --bench decode -- --threads N columns_of_percentiles` printed, N being the machine's
+cores; the rate of a whole process is shown as a share of it.
+"""
+import argparse
+import json
+import os
+import pathlib
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+PIPELINES = ["tumbling_1h", "hopping_1h", "hopping_24h"]
+HERE = pathlib.Path(__file__).parent
+PROJECT = HERE / "project"
+UNITS = {"item/s": 1, "Kitem/s": 1e3, "Mitem/s": 1e6}
+
+
+def measured(arguments, folder):
+    """Runs a process; its seconds, its peak memory in MiB, what it printed."""
+    with open(folder / "out", "w", encoding="utf-8") as out, open(folder / "err", "w", encoding="utf-8") as err:
+        began = time.perf_counter()
+        files = [(os.POSIX_SPAWN_DUP2, out.fileno(), 1), (os.POSIX_SPAWN_DUP2, err.fileno(), 2)]
+        pid = os.posix_spawn(arguments[0], arguments, os.environ, file_actions=files)
+        _, status, usage = os.wait4(pid, 0)
+        seconds = time.perf_counter() - began
+    if status != 0:
+        sys.exit((folder / "err").read_text())
+    peak = usage.ru_maxrss / (1024 * 1024 if sys.platform == "darwin" else 1024)
+    return seconds, peak, (folder / "out").read_text()
+
+
+def once(binary, source, pipeline, folder):
+    """One run of one pipeline into an empty lake: seconds, MiB."""
+    lake = folder / "lake"
+    shutil.rmtree(lake, ignore_errors=True)
+    seconds, peak, out = measured(
+        [binary, "run", "--once", "--no-archive", "--json", "--project", str(PROJECT), "--pipelines",
+         pipeline, "--source", f"file:{source}", "--lake", str(lake)], folder)
+    counters = json.loads(out.splitlines()[-1])
+    if counters["dead_letters"] or counters["late"] or not counters["objects"]:
+        sys.exit(f"the run of {pipeline} is not the workload: {counters}")
+    return seconds, peak
+
+
+def decode_rate(path):
+    """Rows per second of all threads of the decode bench; None without its output.
+
+    Its tree has, below the bench, one line per number of threads (or figures on the bench's own
+    line when that is one), and below those the median's items per second, as the fourth figure.
+    A thread's rate is its own: the threads' are added.
+    """
+    if path is None:
+        return None
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", pathlib.Path(path).read_text(encoding="utf-8")).splitlines()
+    start = next(at for at, line in enumerate(lines) if "columns_of_percentiles" in line)
+    threads, rate = 1, None
+    for line in lines[start:]:
+        named = re.search(r"t=(\d+)", line)
+        threads = int(named.group(1)) if named else threads
+        figures = re.findall(r"([\d.]+) ([KM]?item/s)", line)
+        if figures:
+            value, unit = figures[2]  # fastest, slowest, median, mean
+            rate = float(value) * UNITS[unit] * threads
+    return rate
+
+
+def main():
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("binary")
+    parser.add_argument("--rows", type=int, default=2_000_000)
+    parser.add_argument("--days", type=float, default=7)
+    parser.add_argument("--pairs", type=int, default=3)
+    parser.add_argument("--decode")
+    parser.add_argument("--folder", help="keep the feed here")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(dir=options.folder) as name:
+        folder = pathlib.Path(name)
+        source = pathlib.Path(options.folder or name) / f"feed-{options.rows}-{options.days:g}.ndjson"
+        if not source.exists():
+            # In a process of its own: a child's peak memory begins with what its parent held when it
+            # was started, so that this one must stay small.
+            arguments = [options.rows, options.days, 1, source]
+            subprocess.run([sys.executable, HERE / "feed.py", *map(str, arguments)], check=True)
+        size = source.stat().st_size
+        print(f"{options.rows} rows over {options.days:g} days, {size / 1e6:.0f} MB of NDJSON, "
+              f"{os.cpu_count()} cores")
+        seen = {pipeline: [] for pipeline in PIPELINES}
+        for _ in range(options.pairs):
+            for pipeline in PIPELINES:
+                seen[pipeline].append(once(options.binary, source, pipeline, folder))
+        decode = decode_rate(options.decode)
+        if decode:
+            print(f"{'decoding alone, all cores':28} {decode:12,.0f} rows/s")
+        for pipeline, runs in seen.items():
+            rate = options.rows / statistics.median(seconds for seconds, _ in runs)
+            share = f"  {rate / decode:5.2f} of decoding" if decode else ""
+            peak = max(peak for _, peak in runs)
+            print(f"{pipeline:28} {rate:12,.0f} rows/s  {size * rate / options.rows / 1e6:6.0f} MB/s"
+                  f"  peak {peak:5.0f} MiB{share}")
+
+
+if __name__ == "__main__":
+    main()
