@@ -5,6 +5,7 @@
 //! deletion of its live objects. `events`, `late`, `dead_letters`, `alerts` and `quality` are
 //! tables too, empty ones when the lake has none, and `ref.<name>` are the tables handed in.
 //! The view is of the instant when it was opened. It reads; it never writes.
+// long because the catalogue, its tables and their scan are one chain of DataFusion's traits.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::AssertUnwindSafe;

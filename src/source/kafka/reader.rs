@@ -3,6 +3,7 @@
 //! Keeps each partition's order, delivers every message once, and never holds more than a batch
 //! per partition beside librdkafka's own bounded queue. While the loop does not take batches it
 //! pauses, and goes on polling. It does not decide what a batch means.
+// long because one thread's states (reading, pausing, an outage, the end) are read side by side.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
