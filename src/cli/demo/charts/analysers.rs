@@ -80,7 +80,7 @@ pub fn drawn(figures: &Figures, outlier: &Outlier<'_>, period: Period) -> String
         .children(FRAME.hours(period, lab.tz, 6));
     let mut names = Vec::new();
     for machine in machines {
-        let its = of_bench.iter().copied().filter(|hours| hours.machine == machine);
+        let mut its = of_bench.iter().copied().filter(|hours| hours.machine == machine);
         let runs = path::runs(its.clone(), |hours| hours.at.0, STEP.0);
         let points: Vec<Vec<(f64, f64)>> =
             runs.iter().map(|run| run.iter().map(|hours| point(hours)).collect()).collect();
@@ -98,7 +98,7 @@ pub fn drawn(figures: &Figures, outlier: &Outlier<'_>, period: Period) -> String
             let dot = element("circle").at("cx", x).at("cy", y).at("r", 6.0).class("touch");
             svg = svg.child(dot.tip(&tip));
         }
-        if let Some(last) = its.last() {
+        if let Some(last) = its.next_back() {
             names.push((point(last), format!("tick strong {name}"), machine));
         }
     }

@@ -39,7 +39,9 @@ pub fn drawn(figures: &Figures) -> String {
         .enumerate()
         .map(|(place, share)| (middle(place), shares.at(*share)))
         .collect();
-    svg = svg.child(element("path").class("cumulative").with("d", &path::lines(&[points.clone()])));
+    svg = svg.child(
+        element("path").class("cumulative").with("d", &path::lines(std::slice::from_ref(&points))),
+    );
     for ((x, y), share) in points.into_iter().zip(cumulative) {
         let dot = element("circle").at("cx", x).at("cy", y).at("r", 3.0).class("dot");
         svg = svg.child(dot.tip(&format!("{:.0} % so far", share * 100.0)));

@@ -26,7 +26,7 @@ pub fn ticks(from: Timestamp, to: Timestamp, tz: Tz, every: u32) -> Vec<TimeTick
     let mut at = Timestamp(from.0.div_euclid(quarter) * quarter);
     while at < to {
         let there = local(at, tz);
-        if at >= from && there.minute() == 0 && there.hour() % every.max(1) == 0 {
+        if at >= from && there.minute() == 0 && there.hour().is_multiple_of(every.max(1)) {
             let is_midnight = there.hour() == 0;
             let label = if is_midnight { "%a %-d" } else { "%H:%M" };
             ticks.push(TimeTick { at, label: there.format(label).to_string(), is_midnight });
