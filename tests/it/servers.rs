@@ -43,12 +43,13 @@ pub(crate) fn skipped(why: &str) {
 }
 
 /// Whether a file is there that the project does not carry; as with servers, it must be with
-/// `CI=true`.
+/// `CI=true`, but for GitHub's machines, to which nobody hands it.
 pub(crate) fn is_there(file: &std::path::Path, test: &str) -> bool {
     let there = file.exists();
     if !there {
         let need = format!("{test} needs {}", file.display());
-        assert!(!in_ci(), "{need}");
+        let on_github = std::env::var("GITHUB_ACTIONS").is_ok();
+        assert!(!in_ci() || on_github, "{need}");
         skipped(&need);
     }
     there
