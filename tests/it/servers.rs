@@ -36,6 +36,11 @@ fn in_ci() -> bool {
     std::env::var("CI").is_ok_and(|value| value == "true")
 }
 
+#[expect(clippy::disallowed_methods, reason = "the tests are told by the environment")]
+fn on_github() -> bool {
+    std::env::var("GITHUB_ACTIONS").is_ok()
+}
+
 /// Says past the capture of a test's output that it did not run.
 pub(crate) fn skipped(why: &str) {
     let line = format!("SKIPPED: {why}\n");
@@ -48,8 +53,7 @@ pub(crate) fn is_there(file: &std::path::Path, test: &str) -> bool {
     let there = file.exists();
     if !there {
         let need = format!("{test} needs {}", file.display());
-        let on_github = std::env::var("GITHUB_ACTIONS").is_ok();
-        assert!(!in_ci() || on_github, "{need}");
+        assert!(!in_ci() || on_github(), "{need}");
         skipped(&need);
     }
     there
