@@ -83,7 +83,10 @@ fn parser_position(message: &str) -> Option<Position> {
 /// The first name that the message puts in quotes, without its table.
 fn quoted(message: &str) -> Option<String> {
     let marks: &[char] = &['\'', '"', '`'];
-    let rest = message.split_once("named ").map_or(message, |(_, rest)| rest);
+    let rest = match message.split_once("named ") {
+        Some((_, rest)) => rest,
+        None => message.split_once(marks)?.1,
+    };
     let name = rest.split(marks).find(|part| !part.trim().is_empty())?;
     let name = name.split([' ', ',']).next()?.trim_end_matches('.');
     Some(name.rsplit('.').next()?.trim_matches(marks).to_owned())
