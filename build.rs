@@ -21,8 +21,13 @@ fn main() -> io::Result<()> {
     files.sort();
     let mut list = String::from("&[\n");
     for name in files {
-        let path = package.join(&name);
-        let written = writeln!(list, "    ({name:?}, include_bytes!({path:?}) as &[u8]),");
+        // The package's folder is filled in where the list is compiled: a target directory that
+        // clones share must not carry one clone's paths into another.
+        let path = format!("/{name}");
+        let written = writeln!(
+            list,
+            "    ({name:?}, include_bytes!(concat!(env!(\"CARGO_MANIFEST_DIR\"), {path:?})) as &[u8]),"
+        );
         written.map_err(io::Error::other)?;
     }
     list.push_str("]\n");
