@@ -24,7 +24,7 @@ use crate::sql::output::OutputShape;
 use crate::sql::query::{self, Query, Way};
 use crate::sql::relation::RelationDef;
 use crate::sql::session::{self, ReferenceRows, StagingView};
-use crate::window::{Calendar, CalendarUnit, PaneGrid, WindowKind, Zone};
+use crate::window::{Calendar, CalendarUnit, Lateness, PaneGrid, WindowKind, Zone};
 
 /// Everything that is planned before the first record.
 pub struct Plan {
@@ -263,7 +263,7 @@ fn families_of(
                 );
             }
             WindowKind::Calendar { unit, zone } => {
-                let zones = zones_of(unit, zone, labs);
+                let zones = zones_of(unit, zone, labs).revised(lateness_of(spec));
                 let output = shape(spec, query, &table, true, true)?;
                 let family = Arc::new(Family::Calendar(zones));
                 families.push(FamilyPlan { family, outputs: vec![output] });
@@ -276,12 +276,17 @@ fn families_of(
     Ok(families)
 }
 
+fn lateness_of(spec: &PipelineSpec) -> Lateness {
+    Lateness::new(spec.allowed_lateness, spec.late_step)
+}
+
 fn fixed_family(
     spec: &PipelineSpec,
     query: &Query,
     fixed: &[(String, Span, Span)],
 ) -> Result<FamilyPlan> {
     let grid = PaneGrid::over(fixed.iter().flat_map(|(_, size, slide)| [*size, *slide]));
+    let grid = grid.revised(lateness_of(spec));
     let shapes = fixed.iter().map(|(_, size, slide)| grid.shape(*size, *slide)).collect();
     let outputs: Result<Vec<OutputShape>> = fixed
         .iter()
@@ -350,6 +355,7 @@ fn decoded_columns(relations: &[(Relation, Vec<usize>)]) -> BTreeSet<usize> {
 /// What a table's rows were computed with: SQL, plan, windows, reference data and our version.
 fn fingerprint_of(project: &Project, spec: &PipelineSpec, query: &Query) -> String {
     let mut text = format!("{}\n{}\n{:?}\n", env!("CARGO_PKG_VERSION"), spec.sql, spec.windows);
+    text.push_str(&format!("{:?}\n", lateness_of(spec)));
     text.push_str(&query.display());
     for table in &project.reference {
         text.push_str(&table.content_hash);

@@ -97,7 +97,8 @@ impl Delivery {
     pub async fn live(&mut self, fired: &OutputBatch) -> Result<(), LakeError> {
         let Some(table) = self.tables.get(&*fired.table).cloned() else { return Ok(()) };
         for (window, rows) in by_window(fired) {
-            if rows.num_rows() == 0 {
+            // A revision without rows takes back those of the revisions before it.
+            if rows.num_rows() == 0 && fired.revision == 0 {
                 continue;
             }
             let firing = FiringKey {

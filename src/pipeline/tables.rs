@@ -31,7 +31,7 @@ pub struct Tables {
 struct OpenDays {
     table: Arc<str>,
     shape: Option<OutputShape>,
-    book: DayBook<RecordBatch>,
+    book: DayBook<OutputBatch>,
 }
 
 /// The rows of a row-level table that are not final yet.
@@ -105,9 +105,11 @@ impl Tables {
         if let Some(row_level) = &mut self.row_level {
             fired.extend(row_level.advance(watermark)?);
         }
-        for batch in fired.iter().filter(|batch| batch.rows.num_rows() > 0) {
+        // A revision without rows takes back those of the revisions before it.
+        let told = |batch: &&OutputBatch| batch.rows.num_rows() > 0 || batch.revision > 0;
+        for batch in fired.iter().filter(told) {
             if let Some(days) = self.days.iter_mut().find(|days| days.table == batch.table) {
-                days.book.add(batch.date, batch.rows.clone());
+                days.book.add(batch.date, batch.clone());
             }
         }
         Ok(fired)
@@ -236,11 +238,11 @@ impl RowLevel {
 }
 
 /// A row-level day's rows in one order that does not depend on how partitions interleaved.
-fn join_rows(batches: &[RecordBatch]) -> Result<RecordBatch> {
-    let Some(first) = batches.first() else {
+fn join_rows(fired: &[OutputBatch]) -> Result<RecordBatch> {
+    let Some(first) = fired.first().map(|batch| &batch.rows) else {
         return datafusion::common::internal_err!("a day without rows settled");
     };
-    let joined = concat_batches(&first.schema(), batches)?;
+    let joined = concat_batches(&first.schema(), fired.iter().map(|batch| &batch.rows))?;
     let columns: Vec<usize> = (0..joined.num_columns()).collect();
     sort_by(&joined, &columns)
 }

@@ -21,6 +21,8 @@ pub struct Expected {
     shared: Vec<usize>,
     /// The shared values of the expected groups, numbered.
     shared_keys: Keys,
+    /// How many of them are expected; the others are of groups that came unexpected.
+    known: usize,
     /// The whole keys of the expected groups, numbered alike.
     whole_keys: Keys,
     /// Each expected group's lab, where the table has one.
@@ -65,6 +67,7 @@ impl Expected {
             codec,
             shared_codec,
             shared,
+            known: shared_keys.len(),
             shared_keys,
             whole_keys,
             labs,
@@ -99,6 +102,12 @@ impl Expected {
         Ok(())
     }
 
+    /// Forgets what groups satisfy: they have other numbers now.
+    pub fn renumbered(&mut self) {
+        self.satisfies.clear();
+        self.shared_keys.truncate(self.known);
+    }
+
     /// Finds out which expected groups the groups that are new satisfy.
     fn learn(&mut self, keys: &Keys) -> Result<()> {
         let new: Vec<u32> = (self.satisfies.len() as u32..keys.len() as u32).collect();
@@ -107,7 +116,7 @@ impl Expected {
         }
         let columns = self.codec.columns(keys, &new)?;
         let shared: Vec<ArrayRef> = self.shared.iter().map(|c| columns[*c].clone()).collect();
-        let expected = self.shared_keys.len() as u32;
+        let expected = self.known as u32;
         let numbers = self.shared_codec.intern(&shared, new.len(), &mut self.shared_keys)?;
         let satisfied = numbers.iter().map(|number| {
             (*number < expected.min(self.whole_keys.len() as u32)).then_some(*number)

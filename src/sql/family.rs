@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use super::partial::{Partial, Tally};
 use crate::flow::Timestamp;
-use crate::window::{Calendar, PaneGrid, Period, Shape};
+use crate::window::{Calendar, Lateness, PaneGrid, Period, Shape};
 
 /// Where rows go in time.
 #[derive(Clone, Debug)]
@@ -27,17 +27,28 @@ pub enum Family {
 pub struct Zones {
     calendars: Vec<Calendar>,
     by_lab: HashMap<String, usize>,
+    lateness: Lateness,
 }
 
 impl Zones {
     /// One calendar for every lab.
     pub fn fixed(calendar: Calendar) -> Zones {
-        Zones { calendars: vec![calendar], by_lab: HashMap::new() }
+        Zones { calendars: vec![calendar], by_lab: HashMap::new(), lateness: Lateness::NONE }
     }
 
     /// Calendars by lab; those not listed have the first.
     pub fn by_lab(calendars: Vec<Calendar>, by_lab: HashMap<String, usize>) -> Zones {
-        Zones { calendars, by_lab }
+        Zones { calendars, by_lab, lateness: Lateness::NONE }
+    }
+
+    /// The same calendars, whose periods are revised for late rows.
+    pub fn revised(self, lateness: Lateness) -> Zones {
+        Zones { lateness, ..self }
+    }
+
+    /// For how long periods are revised.
+    pub fn lateness(&self) -> Lateness {
+        self.lateness
     }
 
     /// Every calendar.
@@ -51,21 +62,35 @@ impl Zones {
     }
 }
 
-/// What a row is collected under: a pane with the first window end that may count it, or a period.
+/// What a row is collected under: a pane with the first tick at which a window may count it, or a
+/// period with the revision that the row is new in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum SliceKey {
     /// A pane.
     Pane {
         /// The pane.
         pane: i64,
-        /// The first pane end at which a window may count it.
+        /// The first tick at which a window may count it.
         ready: i64,
     },
     /// A calendar period.
-    Period(Period),
+    Period {
+        /// The period.
+        period: Period,
+        /// 0, or the revision that a late row is new in.
+        revision: u32,
+    },
 }
 
 impl Family {
+    /// For how long its windows are revised.
+    pub fn lateness(&self) -> Lateness {
+        match self {
+            Family::Fixed { grid, .. } => grid.lateness(),
+            Family::Calendar(zones) => zones.lateness,
+        }
+    }
+
     /// How many tables it has.
     pub fn tables(&self) -> usize {
         match self {
@@ -156,13 +181,13 @@ impl<'a> Placer<'a> {
                     self.pane_range = grid.start_of(self.pane).0..grid.start_of(self.pane + 1).0;
                 }
                 let ready = if watermark < self.pane_range.end {
-                    self.pane + 1
+                    grid.ticks(self.pane + 1)
                 } else {
                     grid.ready(self.pane, watermark)
                 };
                 let mut any = false;
                 for (table, shape) in shapes.iter().enumerate() {
-                    let counts = shape.align_up(ready) <= shape.last_end(self.pane);
+                    let counts = grid.counts(*shape, self.pane, ready);
                     let fate = if counts { &mut fates.counted } else { &mut fates.late };
                     fate[table][event] = true;
                     any |= counts;
@@ -171,10 +196,11 @@ impl<'a> Placer<'a> {
             }
             Family::Calendar(zones) => {
                 let period = self.period(zones, time, lab);
-                let counts = watermark < period.window.end.0;
+                let revision = zones.lateness.revision_of(period.window.end.0, watermark);
+                let counts = revision.is_some();
                 let fate = if counts { &mut fates.counted } else { &mut fates.late };
                 fate[0][event] = true;
-                counts.then_some(SliceKey::Period(period))
+                revision.map(|revision| SliceKey::Period { period, revision })
             }
         }
     }

@@ -52,6 +52,15 @@ impl Keys {
         number
     }
 
+    /// Forgets every key but the first `count`.
+    pub fn truncate(&mut self, count: usize) {
+        let mut kept = Keys::default();
+        for number in 0..count.min(self.len()) as u32 {
+            kept.intern(self.get(number));
+        }
+        *self = kept;
+    }
+
     /// Bytes held.
     pub fn size(&self) -> usize {
         self.bytes.capacity() + self.ends.capacity() * 8 + self.table.capacity() * 5

@@ -1,14 +1,19 @@
 //! Result rows as a table's rows: window columns in front, revision, tile and date behind, sorted
 //! by window and grain, divided by date.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, BooleanArray, Date32Array, Int32Array, RecordBatch, RecordBatchOptions,
-    StringArray, TimestampMicrosecondArray, UInt32Array,
+    Array, ArrayRef, AsArray, BooleanArray, Date32Array, Int32Array, RecordBatch,
+    RecordBatchOptions, StringArray, TimestampMicrosecondArray, UInt32Array,
 };
-use arrow::compute::{SortColumn, concat_batches, lexsort_to_indices, take_record_batch};
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::compute::{
+    SortColumn, concat_batches, filter_record_batch, lexsort_to_indices, take_record_batch,
+};
+use arrow::datatypes::{
+    DataType, Field, Schema, SchemaRef, TimestampMicrosecondType as Micros, UInt32Type,
+};
 use arrow::row::{RowConverter, SortField};
 use chrono::{Datelike, NaiveDate};
 use datafusion::common::{Result, exec_err, plan_err};
@@ -111,9 +116,10 @@ impl OutputShape {
         rows: RecordBatch,
         of_row: Vec<u32>,
         windows: Vec<Fired>,
+        revision: u32,
     ) -> Result<Vec<OutputBatch>> {
         let (rows, of_row) = if self.presorted { (rows, of_row) } else { self.sort(rows, of_row)? };
-        let whole = self.with_own_columns(rows, &of_row, &windows)?;
+        let whole = self.with_own_columns(rows, &of_row, &windows, revision)?;
         let mut out = Vec::new();
         let mut first = 0;
         let mut start = 0;
@@ -126,7 +132,7 @@ impl OutputShape {
                 table: Arc::clone(&self.table),
                 date,
                 windows: windows[first..last].iter().map(|fired| fired.window).collect(),
-                revision: 0,
+                revision,
                 rows: whole.slice(start, length),
             });
             first = last;
@@ -158,8 +164,7 @@ impl OutputShape {
         let order = UInt32Array::from(order);
         let sorted = take_record_batch(&rows, &order)?;
         let of = arrow::compute::take(&of, &order, None)?;
-        use arrow::array::AsArray;
-        let of = of.as_primitive::<arrow::datatypes::UInt32Type>().values().to_vec();
+        let of = of.as_primitive::<UInt32Type>().values().to_vec();
         Ok((sorted, of))
     }
 
@@ -173,6 +178,7 @@ impl OutputShape {
         rows: RecordBatch,
         of_row: &[u32],
         windows: &[Fired],
+        revision: u32,
     ) -> Result<RecordBatch> {
         let count = rows.num_rows();
         let instants = |of: &dyn Fn(&Fired) -> Timestamp| -> ArrayRef {
@@ -189,7 +195,7 @@ impl OutputShape {
             columns.push(Arc::new(StringArray::from_iter_values(starts)));
         }
         columns.extend(rows.columns().iter().map(Arc::clone));
-        columns.push(Arc::new(Int32Array::from_value(0, count)));
+        columns.push(Arc::new(Int32Array::from_value(revision as i32, count)));
         columns.push(Arc::new(BooleanArray::from(vec![self.is_tile; count])));
         let days: Vec<i32> = windows.iter().map(|fired| epoch_day(fired.date)).collect();
         let dates = of_row.iter().map(|window| days[*window as usize]);
@@ -198,17 +204,45 @@ impl OutputShape {
         Ok(RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options)?)
     }
 
-    /// A day's batches as one, sorted by window and grain.
-    pub fn join_day(&self, batches: &[RecordBatch]) -> Result<RecordBatch> {
-        let joined = concat_batches(&self.schema, batches)?;
-        if !self.calendar {
+    /// A day's firings as one batch of each window's highest revision, sorted by window and grain.
+    pub fn join_day(&self, fired: &[OutputBatch]) -> Result<RecordBatch> {
+        let revised = fired.iter().any(|batch| batch.revision > 0);
+        let batches = if revised {
+            highest(fired)?
+        } else {
+            fired.iter().map(|batch| batch.rows.clone()).collect()
+        };
+        let joined = concat_batches(&self.schema, &batches)?;
+        if !self.calendar && !revised {
             return Ok(joined);
         }
-        let first_own = 3;
+        let first_own = if self.calendar { 3 } else { 2 };
         let mut order = vec![0, 1];
         order.extend(self.grain.iter().map(|column| column + first_own));
         sort_by(&joined, &order)
     }
+}
+
+/// The rows of each window's highest revision: a revision replaces the whole of those before it.
+fn highest(fired: &[OutputBatch]) -> Result<Vec<RecordBatch>> {
+    let mut last: HashMap<Window, u32> = HashMap::new();
+    for batch in fired {
+        for window in &batch.windows {
+            let held = last.entry(*window).or_default();
+            *held = batch.revision.max(*held);
+        }
+    }
+    let kept = fired.iter().map(|batch| {
+        let instants = |column: usize| batch.rows.column(column).as_primitive::<Micros>();
+        let (starts, ends) = (instants(0), instants(1));
+        let current = |row: usize| {
+            let (start, end) = (Timestamp(starts.value(row)), Timestamp(ends.value(row)));
+            last.get(&Window { start, end }) == Some(&batch.revision)
+        };
+        let keep: BooleanArray = (0..batch.rows.num_rows()).map(|row| Some(current(row))).collect();
+        Ok(filter_record_batch(&batch.rows, &keep)?)
+    });
+    kept.collect()
 }
 
 /// The rows in the order of these columns, ascending, nulls first.

@@ -41,7 +41,7 @@ pub struct RelationRows {
 }
 
 /// What has been collected under one slice.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Chunk {
     /// The group of each cell.
     pub groups: Vec<u32>,

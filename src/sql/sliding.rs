@@ -1,6 +1,5 @@
 //! One fixed window over panes, sliding: what it holds now, by group, and the results of each slot.
 
-use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef};
@@ -203,9 +202,4 @@ fn merge(
         accumulator.merge_batch(&none, &[], count)?;
     }
     accumulator.evaluate(EmitTo::All)
-}
-
-/// The panes of a window that ends at `end`.
-pub fn panes(end: i64, size: i64) -> Range<i64> {
-    end - size..end
 }

@@ -1,86 +1,125 @@
-//! The book of panes: what has been collected for windows that have not closed yet.
+//! The book of panes: what has been collected for windows that are open or may be revised.
 //!
-//! Entries are indexed by pane, to leave a window, and by the first window end that may count
-//! them (`ready`), to enter one. Several window shapes read one book.
+//! Entries are indexed by pane and by the first tick at which a window may count them (`ready`).
+//! Several window shapes, and every revision of their windows, read one book.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
 
 /// What has been collected, by pane.
 #[derive(Debug)]
 pub struct PaneBook<T> {
-    by_ready: BTreeMap<i64, Vec<(i64, Arc<T>)>>,
     by_pane: BTreeMap<i64, Vec<(i64, Arc<T>)>>,
+    /// The (ready, pane) of entries that came after their pane had ended.
+    late: BTreeSet<(i64, i64)>,
+}
+
+/// A window as it was counted: its panes, and the tick up to which entries were.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Counted {
+    /// The panes.
+    pub panes: Range<i64>,
+    /// The largest `ready` that counts.
+    pub bound: i64,
 }
 
 impl<T> Default for PaneBook<T> {
     fn default() -> PaneBook<T> {
-        PaneBook { by_ready: BTreeMap::new(), by_pane: BTreeMap::new() }
+        PaneBook { by_pane: BTreeMap::new(), late: BTreeSet::new() }
     }
 }
 
 impl<T> PaneBook<T> {
-    /// Adds an entry to `pane`, to be counted by windows that end at `ready` or later.
-    pub fn add(&mut self, pane: i64, ready: i64, entry: Arc<T>) {
-        self.by_ready.entry(ready).or_default().push((pane, Arc::clone(&entry)));
+    /// Adds an entry to `pane`, to be counted from the tick `ready` on. `late` says that the pane
+    /// had ended before.
+    pub fn add(&mut self, pane: i64, ready: i64, late: bool, entry: Arc<T>) {
         self.by_pane.entry(pane).or_default().push((ready, entry));
+        if late {
+            self.late.insert((ready, pane));
+        }
     }
 
-    /// The entries that enter the window over `panes` when the window before it ended at
-    /// `previous_end`: ready since, and within the panes.
+    /// The entries that a window counts and the window before it did not.
     pub fn entering(
         &self,
-        panes: Range<i64>,
-        previous_end: i64,
+        window: &Counted,
+        before: Option<&Counted>,
     ) -> impl Iterator<Item = (i64, &Arc<T>)> {
-        self.by_ready
-            .range(previous_end.saturating_add(1)..=panes.end)
-            .flat_map(|(_, entries)| entries)
-            .filter(move |(pane, _)| panes.contains(pane))
-            .map(|(pane, entry)| (*pane, entry))
+        let bound = window.bound;
+        let (fresh, again) = match before {
+            None => (window.panes.clone(), None),
+            Some(before) => {
+                let fresh = before.panes.end.max(window.panes.start)..window.panes.end;
+                let since = before.bound.saturating_add(1);
+                let late = self.late_since(window.panes.start..fresh.start, since..=bound);
+                (fresh, Some((late, since)))
+            }
+        };
+        let again = again.into_iter().flat_map(move |(panes, since)| {
+            panes.into_iter().flat_map(move |pane| self.of(pane..pane + 1, since..=bound))
+        });
+        self.of(fresh, i64::MIN..=bound).chain(again)
     }
 
-    /// The entries of `panes` that had entered a window that ended at `counted_by`.
-    pub fn leaving(
+    /// The panes within a range that hold late entries that are ready within another.
+    fn late_since(&self, panes: Range<i64>, ready: std::ops::RangeInclusive<i64>) -> BTreeSet<i64> {
+        if ready.is_empty() || panes.is_empty() {
+            return BTreeSet::new();
+        }
+        let late = self.late.range((*ready.start(), i64::MIN)..=(*ready.end(), i64::MAX));
+        late.map(|(_, pane)| *pane).filter(|pane| panes.contains(pane)).collect()
+    }
+
+    /// The entries of panes that are ready within a range.
+    fn of(
         &self,
         panes: Range<i64>,
-        counted_by: i64,
+        ready: std::ops::RangeInclusive<i64>,
     ) -> impl Iterator<Item = (i64, &Arc<T>)> {
+        let panes = if panes.is_empty() { 0..0 } else { panes };
         self.by_pane.range(panes).flat_map(move |(pane, entries)| {
-            entries
-                .iter()
-                .filter(move |(ready, _)| *ready <= counted_by)
-                .map(move |(_, entry)| (*pane, entry))
+            let ready = ready.clone();
+            let held = entries.iter().filter(move |(at, _)| ready.contains(at));
+            held.map(move |(_, entry)| (*pane, entry))
         })
     }
 
-    /// The entries that a window over `panes` counts, in the order of panes.
-    pub fn within(&self, panes: Range<i64>) -> impl Iterator<Item = (i64, &Arc<T>)> {
-        let end = panes.end;
-        self.leaving(panes, end)
+    /// The entries that a window had counted and that leave it when it begins at `start`.
+    pub fn leaving(&self, before: &Counted, start: i64) -> impl Iterator<Item = (i64, &Arc<T>)> {
+        self.of(before.panes.start..start, i64::MIN..=before.bound)
     }
 
-    /// The (pane, ready) of entries that become ready after `end`, soonest first.
-    pub fn after(&self, end: i64) -> impl Iterator<Item = (i64, i64)> {
-        self.by_ready
-            .range(end.saturating_add(1)..)
-            .flat_map(|(ready, entries)| entries.iter().map(|(pane, _)| (*pane, *ready)))
+    /// The entries that a window counts, in the order of panes.
+    pub fn within(&self, window: &Counted) -> impl Iterator<Item = (i64, &Arc<T>)> {
+        self.of(window.panes.clone(), i64::MIN..=window.bound)
+    }
+
+    /// The (pane, ready) of entries from a pane on, in the order of panes.
+    pub fn from(&self, pane: i64) -> impl Iterator<Item = (i64, i64)> {
+        let entries = self.by_pane.range(pane..);
+        entries.flat_map(|(pane, entries)| entries.iter().map(|(ready, _)| (*pane, *ready)))
+    }
+
+    /// The (pane, ready) of late entries that are ready after a tick, up to another.
+    pub fn late(&self, after: i64, until: i64) -> impl Iterator<Item = (i64, i64)> {
+        let first = after.saturating_add(1);
+        let range =
+            if first > until { (0, 0)..=(0, 0) } else { (first, i64::MIN)..=(until, i64::MAX) };
+        let late = self.late.range(range);
+        late.filter(move |(ready, _)| first <= *ready && *ready <= until)
+            .map(|(ready, pane)| (*pane, *ready))
     }
 
     /// Forgets the panes before `pane`: no window will count them again.
     pub fn forget_before(&mut self, pane: i64) {
+        let Some(first) = self.by_pane.keys().next().filter(|first| **first < pane).copied() else {
+            return;
+        };
         let kept = self.by_pane.split_off(&pane);
-        let forgotten = std::mem::replace(&mut self.by_pane, kept);
-        for (gone, entries) in forgotten {
-            for (ready, _) in entries {
-                if let Some(list) = self.by_ready.get_mut(&ready) {
-                    list.retain(|(pane, _)| *pane != gone);
-                    if list.is_empty() {
-                        self.by_ready.remove(&ready);
-                    }
-                }
-            }
+        self.by_pane = kept;
+        if self.late.iter().any(|(_, held)| (first..pane).contains(held)) {
+            self.late.retain(|(_, held)| *held >= pane);
         }
     }
 
@@ -93,6 +132,11 @@ impl<T> PaneBook<T> {
     pub fn entries(&self) -> impl Iterator<Item = &Arc<T>> {
         self.by_pane.values().flatten().map(|(_, entry)| entry)
     }
+
+    /// Every entry, to be replaced.
+    pub fn entries_mut(&mut self) -> impl Iterator<Item = &mut Arc<T>> {
+        self.by_pane.values_mut().flatten().map(|(_, entry)| entry)
+    }
 }
 
 #[cfg(test)]
@@ -103,21 +147,43 @@ mod tests {
         entries.map(|(_, name)| **name).collect()
     }
 
+    fn window(panes: Range<i64>, bound: i64) -> Counted {
+        Counted { panes, bound }
+    }
+
     #[test]
     fn entries_enter_when_ready_and_leave_with_their_pane() {
         let mut book = PaneBook::default();
-        book.add(0, 1, Arc::new("on time"));
-        book.add(0, 3, Arc::new("late for two windows"));
-        book.add(2, 3, Arc::new("next"));
-        assert_eq!(names(book.entering(-3..1, i64::MIN)), ["on time"]);
-        assert_eq!(names(book.entering(-2..2, 1)), Vec::<&str>::new());
-        assert_eq!(names(book.entering(-1..3, 2)), ["late for two windows", "next"]);
-        assert_eq!(names(book.leaving(0..1, 3)), ["on time", "late for two windows"]);
-        assert_eq!(names(book.leaving(0..1, 2)), ["on time"]);
-        assert_eq!(book.after(1).collect::<Vec<_>>(), [(0, 3), (2, 3)]);
+        book.add(0, 1, false, Arc::new("on time"));
+        book.add(0, 3, true, Arc::new("late for two windows"));
+        book.add(2, 3, false, Arc::new("next"));
+        let [first, second, third] = [window(-3..1, 1), window(-2..2, 2), window(-1..3, 3)];
+        assert_eq!(names(book.entering(&first, None)), ["on time"]);
+        assert_eq!(names(book.entering(&second, Some(&first))), Vec::<&str>::new());
+        assert_eq!(names(book.entering(&third, Some(&second))), ["next", "late for two windows"]);
+        assert_eq!(names(book.leaving(&third, 1)), ["on time", "late for two windows"]);
+        assert_eq!(names(book.leaving(&second, 1)), ["on time"]);
+        assert_eq!(book.late(1, 9).collect::<Vec<_>>(), [(0, 3)]);
+        assert_eq!(book.late(3, 9).count(), 0);
+        assert_eq!(book.from(1).collect::<Vec<_>>(), [(2, 3)]);
         book.forget_before(1);
-        assert_eq!(names(book.within(-1..3)), ["next"]);
-        assert_eq!(book.after(i64::MIN).collect::<Vec<_>>(), [(2, 3)]);
+        assert_eq!(names(book.within(&third)), ["next"]);
+        assert_eq!(book.late(i64::MIN, i64::MAX).count(), 0);
         assert_eq!(book.panes(), 1);
+    }
+
+    #[test]
+    fn a_revised_window_takes_in_what_was_late_for_it() {
+        let mut book = PaneBook::default();
+        book.add(0, 1, false, Arc::new("on time"));
+        book.add(0, 2, true, Arc::new("late by one"));
+        book.add(1, 2, false, Arc::new("next pane"));
+        book.add(1, 3, true, Arc::new("next pane, late"));
+        // Revisions that reach one tick beyond each window's end.
+        let (first, second) = (window(0..1, 2), window(1..2, 3));
+        assert_eq!(names(book.entering(&first, None)), ["on time", "late by one"]);
+        assert_eq!(names(book.leaving(&first, 1)), ["on time", "late by one"]);
+        let entering = names(book.entering(&second, Some(&first)));
+        assert_eq!(entering, ["next pane", "next pane, late"]);
     }
 }

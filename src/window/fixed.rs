@@ -2,14 +2,20 @@
 //!
 //! Pane `p` of a grid covers `[p × width, (p + 1) × width)` microseconds since the Unix epoch. A
 //! window that ends at pane `e` covers panes `[e − size, e)`. All window ends of a shape are
-//! multiples of its slide.
+//! multiples of its slide. Instants at which rows count are kept in **ticks**, of which a pane has
+//! a whole number: the steps in which windows are revised need not be as wide as a pane.
 
+use std::collections::BTreeSet;
+
+use super::lateness::{Lateness, gcd};
 use crate::flow::{Span, Timestamp};
 
 /// The panes that several window shapes share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PaneGrid {
     width: i64,
+    tick: i64,
+    lateness: Lateness,
 }
 
 /// A window's length and slide in panes of a grid.
@@ -25,7 +31,18 @@ impl PaneGrid {
     /// The widest panes in which every one of the spans is a whole number of panes.
     pub fn over(spans: impl IntoIterator<Item = Span>) -> PaneGrid {
         let width = spans.into_iter().fold(0, |width, span| gcd(width, span.0));
-        PaneGrid { width: width.max(1) }
+        let width = width.max(1);
+        PaneGrid { width, tick: width, lateness: Lateness::NONE }
+    }
+
+    /// The same panes, whose windows are revised for late rows.
+    pub fn revised(self, lateness: Lateness) -> PaneGrid {
+        PaneGrid { tick: lateness.unit_with(self.width), lateness, ..self }
+    }
+
+    /// For how long windows are revised.
+    pub fn lateness(self) -> Lateness {
+        self.lateness
     }
 
     /// A pane's width.
@@ -38,10 +55,60 @@ impl PaneGrid {
         time.div_euclid(self.width)
     }
 
-    /// The first pane end that a row may still count in: `pane + 1`, or, when its partition's
-    /// watermark had passed that, the first end after the watermark.
+    /// The first tick at which a row may count: the end of its pane, or, when its partition's
+    /// watermark had passed that, the first after the watermark.
     pub fn ready(self, pane: i64, watermark_before: i64) -> i64 {
-        (pane + 1).max(watermark_before.div_euclid(self.width).saturating_add(1))
+        self.ticks(pane + 1).max(watermark_before.div_euclid(self.tick).saturating_add(1))
+    }
+
+    /// A pane's beginning in ticks.
+    pub fn ticks(self, pane: i64) -> i64 {
+        pane.saturating_mul(self.width / self.tick)
+    }
+
+    /// The first pane that begins at or after a tick.
+    pub fn pane_at(self, tick: i64) -> i64 {
+        let whole = self.width / self.tick;
+        -(tick.saturating_neg().div_euclid(whole))
+    }
+
+    /// How many ticks after a window's end a revision is due.
+    pub fn due_after(self, revision: u32) -> i64 {
+        self.lateness.due_after(revision).0 / self.tick
+    }
+
+    /// The tick up to which rows count in a revision of the window that ends at `end`.
+    pub fn bound(self, end: i64, revision: u32) -> i64 {
+        self.ticks(end).saturating_add(self.due_after(revision))
+    }
+
+    /// The last window end of a shape whose revision is due at `watermark`.
+    pub fn last_due(self, shape: Shape, watermark: Timestamp, revision: u32) -> i64 {
+        let reached = watermark.minus(self.lateness.due_after(revision));
+        shape.align_down(self.reached(reached))
+    }
+
+    /// Whether a row that is ready at `ready` counts in some window that holds its pane.
+    pub fn counts(self, shape: Shape, pane: i64, ready: i64) -> bool {
+        ready <= self.bound(shape.last_end(pane), self.lateness.revisions())
+    }
+
+    /// The ends of the windows in whose revision a row is new: those that hold its pane, had ended
+    /// by its watermark, and whose step it falls into.
+    pub fn revised_ends(
+        self,
+        shape: Shape,
+        (pane, ready): (i64, i64),
+        revision: u32,
+    ) -> BTreeSet<i64> {
+        let first = self.pane_at(ready.saturating_sub(self.due_after(revision))).max(pane + 1);
+        let mut ends = BTreeSet::new();
+        let mut end = shape.align_up(first);
+        while end <= shape.last_end(pane) && self.bound(end, revision - 1) < ready {
+            ends.insert(end);
+            end += shape.slide;
+        }
+        ends
     }
 
     /// The instant at which pane `pane` begins.
@@ -71,14 +138,15 @@ impl Shape {
         -((-end).div_euclid(self.slide)) * self.slide
     }
 
+    /// The last window end at or before `end`.
+    pub fn align_down(self, end: i64) -> i64 {
+        end.div_euclid(self.slide).saturating_mul(self.slide)
+    }
+
     /// Whether windows do not overlap.
     pub fn is_tile(self) -> bool {
         self.size == self.slide
     }
-}
-
-fn gcd(a: i64, b: i64) -> i64 {
-    if b == 0 { a.abs() } else { gcd(b, a % b) }
 }
 
 #[cfg(test)]
@@ -107,6 +175,19 @@ mod tests {
         assert_eq!(grid.ready(grid.pane_of(25), 44), 5);
     }
 
+    #[test]
+    fn ticks_are_the_common_measure_of_panes_and_steps() {
+        let grid = PaneGrid::over([Span(60)]).revised(Lateness::new(Span(50), Span(15)));
+        assert_eq!((grid.ticks(2), grid.ready(0, i64::MIN)), (24, 12));
+        assert_eq!(grid.ready(0, 62), 13, "the watermark stands within [60, 65)");
+        let shape = grid.shape(Span(60), Span(60));
+        assert_eq!([1, 2, 3, 4].map(|k| grid.bound(1, k)), [15, 18, 21, 22]);
+        assert!(grid.counts(shape, 0, grid.ready(0, 109)));
+        assert!(!grid.counts(shape, 0, grid.ready(0, 110)));
+        assert_eq!(grid.last_due(shape, Timestamp(74), 1), 0);
+        assert_eq!(grid.last_due(shape, Timestamp(75), 1), 1);
+    }
+
     proptest! {
         #[test]
         fn panes_tile_time(time in -1_000_000i64..1_000_000, width in 1i64..5_000) {
@@ -124,6 +205,35 @@ mod tests {
             prop_assert!(end - shape.size <= pane && pane < end);
             prop_assert!(end + slide - shape.size > pane);
             prop_assert_eq!(end.rem_euclid(slide), 0);
+        }
+
+        #[test]
+        fn a_row_is_new_in_the_revisions_that_its_watermark_says(
+            time in 0i64..400, behind in 0i64..200, width in 1i64..4, slide in 1i64..4,
+            times in 1i64..5, allowed in 0i64..90, step in 1i64..40,
+        ) {
+            let lateness = Lateness::new(Span(allowed), Span(step));
+            let (size, slide) = (slide * times * 10 * width, slide * 10 * width);
+            let grid = PaneGrid::over([Span(size), Span(slide)]).revised(lateness);
+            let shape = grid.shape(Span(size), Span(slide));
+            let watermark = time + behind;
+            let pane = grid.pane_of(time);
+            let ready = grid.ready(pane, watermark);
+            let mut counted = false;
+            for number in 0..=(time + size) / slide + 1 {
+                let (start, end) = (number * slide - size, number * slide);
+                let holds = start <= time && time < end;
+                let known = if holds { lateness.revision_of(end, watermark) } else { None };
+                counted |= known.is_some();
+                for revision in 1..=lateness.revisions() {
+                    let found = grid.revised_ends(shape, (pane, ready), revision);
+                    prop_assert_eq!(found.contains(&(end / grid.width().0)), known == Some(revision));
+                }
+                if holds {
+                    prop_assert_eq!(ready <= grid.bound(end / grid.width().0, 0), known == Some(0));
+                }
+            }
+            prop_assert_eq!(grid.counts(shape, pane, ready), counted);
         }
 
         #[test]

@@ -1,4 +1,5 @@
-//! Calendar windows: each period of each zone fires once, with what was collected for it.
+//! Calendar windows: each period of each zone fires once with what was on time for it, and once
+//! more for every step of lateness in which rows came.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -10,6 +11,8 @@ use crate::flow::{OutputBatch, Timestamp};
 use crate::sql::family::Zones;
 use crate::sql::output::Fired;
 use crate::sql::partial::Chunk;
+use crate::sql::query::Way;
+use crate::sql::sliding::Sliding;
 use crate::window::Period;
 
 impl Engine {
@@ -19,47 +22,65 @@ impl Engine {
         watermark: Timestamp,
         empty_until: Timestamp,
     ) -> Result<Vec<OutputBatch>> {
-        let mut pending = Pending::new();
+        let mut pending = Pending::of(0);
         let mut out = Vec::new();
-        for period in self.due_periods(zones, watermark, empty_until) {
-            let chunks = self.periods.remove(&(period.window.end, period)).unwrap_or_default();
+        for (due, period, revision) in self.due_periods(zones, watermark, empty_until) {
+            let chunks = self.chunks_of(due, period, revision);
+            if revision != pending.revision && !pending.windows.is_empty() {
+                out.extend(self.finish(0, pending.take())?);
+            }
+            pending.revision = revision;
             self.fire_period(zones, period, &chunks, &mut pending)?;
-            if pending.groups.len() >= ROWS_PER_BATCH || self.tables[0].sliding.is_none() {
-                out.extend(self.finish_with(0, std::mem::take(&mut pending), &chunks)?);
+            if pending.groups.len() >= ROWS_PER_BATCH || self.tables[0].cursors.is_empty() {
+                out.extend(self.finish_with(0, pending.take(), &chunks)?);
+            }
+            if zones.lateness().revisions() > 0 {
+                self.periods.counted.insert((period.window.end, period), chunks);
             }
         }
         if !pending.windows.is_empty() {
             out.extend(self.finish(0, pending)?);
         }
+        let open = watermark.minus(zones.lateness().allowed());
+        self.periods.counted.retain(|(end, _), _| *end > open);
         Ok(out)
     }
 
-    /// The periods to fire, in the order of their ends: those with rows, and those in which groups
-    /// are expected.
+    /// What counts in a period: what was counted before, and what has waited for this firing.
+    fn chunks_of(&mut self, due: Timestamp, period: Period, revision: u32) -> Vec<Arc<Chunk>> {
+        let before = self.periods.counted.remove(&(period.window.end, period));
+        let mut chunks = before.unwrap_or_default();
+        chunks.extend(self.periods.waiting.remove(&(due, period, revision)).unwrap_or_default());
+        chunks
+    }
+
+    /// The firings that are due, in order: of periods with rows, and of those in which groups are
+    /// expected.
     fn due_periods(
         &mut self,
         zones: &Zones,
         watermark: Timestamp,
         empty_until: Timestamp,
-    ) -> Vec<Period> {
-        let held = self.periods.keys().take_while(|(end, _)| *end <= watermark);
-        let mut due: BTreeSet<(Timestamp, Period)> = held.copied().collect();
+    ) -> Vec<(Timestamp, Period, u32)> {
+        let held = self.periods.waiting.keys().take_while(|(due, ..)| *due <= watermark);
+        let mut due: BTreeSet<(Timestamp, Period, u32)> = held.copied().collect();
         if self.expected.is_some() {
             let table = &mut self.tables[0];
-            let first = due.first().map(|(_, period)| *period);
+            let on_time = due.iter().filter(|(.., revision)| *revision == 0);
+            let bounds = (on_time.clone().next().copied(), on_time.last().copied());
             for (calendar, next) in zones.calendars().iter().zip(&mut table.next_period) {
                 if next.is_none() {
-                    *next = first.map(|first| calendar.period_of(first.window.start));
+                    *next = bounds.0.map(|(_, first, _)| calendar.period_of(first.window.start));
                 }
-                let last_held = due.last().map_or(Timestamp::MIN, |(end, _)| *end);
+                let last_held = bounds.1.map_or(Timestamp::MIN, |(end, ..)| end);
                 let until = empty_until.min(watermark).max(last_held.min(watermark));
                 while let Some(period) = next.filter(|period| period.window.end <= until) {
-                    due.insert((period.window.end, period));
+                    due.insert((period.window.end, period, 0));
                     *next = Some(calendar.next(&period));
                 }
             }
         }
-        due.into_iter().map(|(_, period)| period).collect()
+        due.into_iter().collect()
     }
 
     fn fire_period(
@@ -69,14 +90,15 @@ impl Engine {
         chunks: &[Arc<Chunk>],
         pending: &mut Pending,
     ) -> Result<()> {
-        let table = &mut self.tables[0];
         let fired = Fired::of_period(period);
-        let Some(sliding) = &mut table.sliding else {
+        let Way::Incremental(incremental) = &self.query.way else {
             pending.of_row.push(pending.windows.len() as u32);
             pending.groups.push(0);
             pending.windows.push(fired);
             return Ok(());
         };
+        let cursor = &mut self.tables[0].cursors[pending.revision as usize];
+        let sliding = cursor.sliding.get_or_insert_with(|| Sliding::new(incremental));
         sliding.clear();
         for chunk in chunks {
             sliding.enter(chunk, 0, self.keys.len())?;

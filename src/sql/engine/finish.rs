@@ -15,7 +15,7 @@ use crate::sql::family::Family;
 use crate::sql::output::Fired;
 use crate::sql::partial::{Chunk, project_by_place};
 use crate::sql::query::{Above, Incremental, Query, Way};
-use crate::sql::sliding::panes;
+use crate::window::Counted;
 
 impl Engine {
     /// Finishes what fired: what stands above the aggregate, then the table's own columns.
@@ -34,11 +34,11 @@ impl Engine {
             Way::Incremental(incremental) => {
                 let aggregates = self.aggregates(index, incremental, &pending)?;
                 let (rows, of_row) = self.above(incremental, aggregates, &pending)?;
-                self.tables[index].output.assemble(rows, of_row, pending.windows)
+                self.tables[index].output.assemble(rows, of_row, pending.windows, pending.revision)
             }
             Way::Recompute(_) => {
                 let (rows, of_row) = self.recompute(&query, index, &pending, chunks)?;
-                self.tables[index].output.assemble(rows, of_row, pending.windows)
+                self.tables[index].output.assemble(rows, of_row, pending.windows, pending.revision)
             }
             Way::RowLevel(_) => internal_err!("a row-level query has no windows"),
         }
@@ -52,7 +52,8 @@ impl Engine {
         pending: &Pending,
     ) -> Result<RecordBatch> {
         let mut columns = query.codec.columns(&self.keys, &pending.groups)?;
-        if let Some(sliding) = &mut self.tables[index].sliding {
+        let cursor = self.tables[index].cursors.get_mut(pending.revision as usize);
+        if let Some(sliding) = cursor.and_then(|cursor| cursor.sliding.as_mut()) {
             let slots = sliding.take_outputs()?;
             let results: Vec<ArrayRef> = query
                 .outputs
@@ -110,7 +111,7 @@ impl Engine {
     ) -> Result<(RecordBatch, Vec<u32>)> {
         let mut parts = Parts::default();
         for (number, fired) in pending.windows.iter().enumerate() {
-            let held = self.window_chunks(index, fired, chunks);
+            let held = self.window_chunks(index, fired, pending.revision, chunks);
             let batches = self.executor.run(&query.plan, &|leaf| {
                 let rows = held.iter().flat_map(|chunk| &chunk.kept);
                 let mine = rows.filter(|(relation, _)| relation == leaf.relation());
@@ -121,12 +122,20 @@ impl Engine {
         parts.join(&query.schema)
     }
 
-    fn window_chunks(&self, index: usize, fired: &Fired, chunks: &[Arc<Chunk>]) -> Vec<Arc<Chunk>> {
+    fn window_chunks(
+        &self,
+        index: usize,
+        fired: &Fired,
+        revision: u32,
+        chunks: &[Arc<Chunk>],
+    ) -> Vec<Arc<Chunk>> {
         match self.family.as_ref() {
             Family::Calendar(_) => chunks.to_vec(),
             Family::Fixed { grid, shapes } => {
                 let end = grid.pane_of(fired.window.end.0);
-                let within = self.panes.within(panes(end, shapes[index].size));
+                let panes = end - shapes[index].size..end;
+                let window = Counted { panes, bound: grid.bound(end, revision) };
+                let within = self.panes.within(&window);
                 within.map(|(_, chunk)| Arc::clone(chunk)).collect()
             }
         }

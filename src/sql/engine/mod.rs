@@ -1,11 +1,14 @@
 //! The tables of one pipeline: collects partial states, and fires windows as the watermark passes.
 //!
 //! Firing is a function of what was collected: windows fire in order, each exactly once, with the
-//! rows that were on time for it. A window without rows fires only where a reference table names
-//! groups to expect, and then only between the first window that held rows and `empty_until`.
+//! rows that were on time for it, and once more for every step of lateness in which rows came. A
+//! window without rows fires only where a reference table names groups to expect, and then only
+//! between the first window that held rows and `empty_until`.
 
 mod calendar;
 mod finish;
+mod fixed;
+mod reclaim;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,7 +16,7 @@ use std::sync::Arc;
 use arrow::array::Array;
 use datafusion::common::Result;
 
-use crate::flow::{OutputBatch, Timestamp, Window};
+use crate::flow::{OutputBatch, Timestamp};
 use crate::sql::execute::Executor;
 use crate::sql::expect::Expected;
 use crate::sql::family::{Family, SliceKey};
@@ -21,8 +24,8 @@ use crate::sql::groups::Keys;
 use crate::sql::output::{Fired, OutputShape};
 use crate::sql::partial::{Chunk, Partial, Tally};
 use crate::sql::query::{Query, Way};
-use crate::sql::sliding::{Sliding, panes};
-use crate::window::{PaneBook, PaneGrid, Period, Shape};
+use crate::sql::sliding::Sliding;
+use crate::window::{Counted, PaneBook, Period};
 
 /// Result rows after which what has fired is handed on, so that memory stays bounded.
 const ROWS_PER_BATCH: usize = 131_072;
@@ -36,15 +39,30 @@ pub struct Engine {
     expected: Option<Expected>,
     tables: Vec<Table>,
     panes: PaneBook<Chunk>,
-    periods: BTreeMap<(Timestamp, Period), Vec<Arc<Chunk>>>,
+    periods: Periods,
+    /// How many groups there may be before those that are gone are looked for.
+    reclaim_at: usize,
+}
+
+/// The calendar periods of a table.
+#[derive(Default)]
+struct Periods {
+    /// What waits for its firing: when that is due, the period, and the revision.
+    waiting: BTreeMap<(Timestamp, Period, u32), Vec<Arc<Chunk>>>,
+    /// What has been counted in periods that may be revised yet.
+    counted: BTreeMap<(Timestamp, Period), Vec<Arc<Chunk>>>,
 }
 
 /// One table of the family.
 struct Table {
     output: OutputShape,
-    sliding: Option<Sliding>,
+    /// By revision, 0 first: the window as it was last read. Empty where windows are recomputed;
+    /// those of revisions are made when first needed.
+    cursors: Vec<Cursor>,
     /// The last window end that has fired or was passed, in panes.
     passed: i64,
+    /// By revision, 1 first: the last window end whose revision was looked at, in panes.
+    revised: Vec<i64>,
     /// The first window end that held rows, in panes.
     first: Option<i64>,
     /// Calendar tables: the next period to expect rows in, by calendar.
@@ -52,8 +70,16 @@ struct Table {
     tally: Tally,
 }
 
-/// Rows of windows that fired together, before what stands above the aggregate.
+/// A window that slides, as it was last counted.
+#[derive(Default)]
+struct Cursor {
+    sliding: Option<Sliding>,
+    at: Option<Counted>,
+}
+
+/// Rows of windows that fired together in one revision, before what stands above the aggregate.
 struct Pending {
+    revision: u32,
     windows: Vec<Fired>,
     of_row: Vec<u32>,
     groups: Vec<u32>,
@@ -72,13 +98,15 @@ impl Engine {
             Family::Fixed { .. } => 0,
             Family::Calendar(zones) => zones.calendars().len(),
         };
+        let revisions = family.lateness().revisions() as usize;
         let tables = outputs.into_iter().map(|output| Table {
             output,
-            sliding: match &query.way {
-                Way::Incremental(incremental) => Some(Sliding::new(incremental)),
-                Way::Recompute(_) | Way::RowLevel(_) => None,
+            cursors: match &query.way {
+                Way::Incremental(_) => (0..=revisions).map(|_| Cursor::default()).collect(),
+                Way::Recompute(_) | Way::RowLevel(_) => Vec::new(),
             },
             passed: i64::MIN,
+            revised: vec![i64::MIN; revisions],
             first: None,
             next_period: vec![None; calendars],
             tally: Tally::default(),
@@ -91,7 +119,8 @@ impl Engine {
             keys: Keys::default(),
             expected,
             panes: PaneBook::default(),
-            periods: BTreeMap::new(),
+            periods: Periods::default(),
+            reclaim_at: reclaim::AT_FIRST,
         }
     }
 
@@ -152,182 +181,66 @@ impl Engine {
     }
 
     fn keep(&mut self, slice: SliceKey, chunk: Chunk) {
-        match slice {
-            SliceKey::Pane { pane, ready } => self.panes.add(pane, ready, Arc::new(chunk)),
-            SliceKey::Period(period) => {
-                let place = self.periods.entry((period.window.end, period)).or_default();
+        match (slice, self.family.as_ref()) {
+            (SliceKey::Pane { pane, ready }, family) => {
+                let late = match family {
+                    Family::Fixed { grid, .. } => ready > grid.ticks(pane + 1),
+                    Family::Calendar(_) => false,
+                };
+                self.panes.add(pane, ready, late, Arc::new(chunk));
+            }
+            (SliceKey::Period { period, revision }, family) => {
+                let due = period.window.end.plus(family.lateness().due_after(revision));
+                let place = self.periods.waiting.entry((due, period, revision)).or_default();
                 place.push(Arc::new(chunk));
             }
         }
     }
 
-    /// Fires every window that ends at or before `watermark`; empty windows where groups are
-    /// expected only up to `empty_until`.
+    /// Fires every window that ends at or before `watermark`, and every revision that is due by
+    /// then; empty windows where groups are expected only up to `empty_until`.
     pub fn advance(
         &mut self,
         watermark: Timestamp,
         empty_until: Timestamp,
     ) -> Result<Vec<OutputBatch>> {
         let family = Arc::clone(&self.family);
-        match family.as_ref() {
+        let fired = match family.as_ref() {
             Family::Fixed { grid, shapes } => {
-                let mut out = Vec::new();
-                for (table, shape) in shapes.iter().enumerate() {
-                    let limits = Limits {
-                        reached: grid.reached(watermark),
-                        empty: grid.reached(empty_until.min(watermark)),
-                    };
-                    out.extend(self.advance_fixed(table, *grid, *shape, limits)?);
-                }
-                self.forget(shapes);
-                Ok(out)
+                self.advance_fixed(*grid, shapes, watermark, empty_until)?
             }
-            Family::Calendar(zones) => self.advance_calendar(zones, watermark, empty_until),
-        }
-    }
-
-    /// Drops the panes that no window will count again.
-    fn forget(&mut self, shapes: &[Shape]) {
-        let needed = self.tables.iter().zip(shapes).map(|(table, shape)| {
-            // The panes of the last window stay: they have yet to leave it.
-            table.passed.saturating_sub(shape.size)
-        });
-        if let Some(first) = needed.min() {
-            self.panes.forget_before(first);
-        }
-    }
-
-    fn advance_fixed(
-        &mut self,
-        index: usize,
-        grid: PaneGrid,
-        shape: Shape,
-        limits: Limits,
-    ) -> Result<Vec<OutputBatch>> {
-        let mut out = Vec::new();
-        let mut pending = Pending::new();
-        while let Some(end) = self.next_end(index, shape, &limits) {
-            self.slide(index, shape, end)?;
-            let window = Window { start: grid.start_of(end - shape.size), end: grid.start_of(end) };
-            self.fire(index, Fired::of_instants(window), panes(end, shape.size), &mut pending)?;
-            if pending.groups.len() >= ROWS_PER_BATCH {
-                out.extend(self.finish(index, std::mem::take(&mut pending))?);
-            }
-        }
-        if !pending.windows.is_empty() {
-            out.extend(self.finish(index, pending)?);
-        }
-        Ok(out)
-    }
-
-    /// The next window end to fire, if the limits allow one.
-    fn next_end(&self, index: usize, shape: Shape, limits: &Limits) -> Option<i64> {
-        let table = &self.tables[index];
-        let with_rows = self.next_with_rows(table, shape).filter(|end| *end <= limits.reached);
-        let expects = self.expected.is_some() && table.first.is_some();
-        let following = table.passed.saturating_add(shape.slide);
-        match with_rows {
-            Some(end) if expects && following < end => Some(following),
-            Some(end) => Some(end),
-            None => (expects && following <= limits.empty).then_some(following),
-        }
-    }
-
-    /// The next window end whose window holds rows.
-    fn next_with_rows(&self, table: &Table, shape: Shape) -> Option<i64> {
-        let following = table.passed.saturating_add(shape.slide);
-        let last_held = table.passed > i64::MIN
-            && self
-                .panes
-                .within(panes(following, shape.size))
-                .any(|(_, chunk)| !chunk.rows.is_empty() || !chunk.kept.is_empty());
-        if last_held {
-            return Some(following);
-        }
-        self.panes.after(table.passed).find_map(|(pane, ready)| {
-            let end = shape.align_up(ready);
-            (end <= shape.last_end(pane)).then_some(end)
-        })
-    }
-
-    /// Moves a table's window to `end`: panes leave, chunks enter.
-    fn slide(&mut self, index: usize, shape: Shape, end: i64) -> Result<()> {
-        let table = &mut self.tables[index];
-        let before = table.passed;
-        table.passed = end;
-        table.first.get_or_insert(end);
-        let Some(sliding) = &mut table.sliding else { return Ok(()) };
-        let start = end - shape.size;
-        let before_start = before.saturating_sub(shape.size);
-        let overlaps = before > i64::MIN && start < before;
-        if overlaps {
-            for (pane, chunk) in self.panes.leaving(before_start..start, before) {
-                sliding.leave(chunk, pane)?;
-            }
-        } else {
-            sliding.clear();
-        }
-        let since = if overlaps { before } else { i64::MIN };
-        for (pane, chunk) in self.panes.entering(start..end, since) {
-            sliding.enter(chunk, pane, self.keys.len())?;
-        }
-        Ok(())
-    }
-
-    /// Reads the results of a table's window as it stands.
-    fn fire(
-        &mut self,
-        index: usize,
-        fired: Fired,
-        panes: std::ops::Range<i64>,
-        pending: &mut Pending,
-    ) -> Result<()> {
-        let number = pending.windows.len() as u32;
-        pending.windows.push(fired);
-        let table = &mut self.tables[index];
-        let Some(sliding) = &mut table.sliding else {
-            pending.of_row.push(number);
-            pending.groups.push(0);
-            return Ok(());
+            Family::Calendar(zones) => self.advance_calendar(zones, watermark, empty_until)?,
         };
-        let mut groups = sliding.groups(&self.keys).to_vec();
-        if let Some(expected) = &mut self.expected {
-            expected.complete(&mut groups, &mut self.keys, None)?;
-        }
-        let book = &self.panes;
-        sliding.read(&groups, self.keys.len(), || {
-            book.within(panes.clone()).map(|(_, chunk)| chunk.as_ref()).collect()
-        })?;
-        pending.of_row.extend(std::iter::repeat_n(number, groups.len()));
-        pending.groups.extend(groups);
-        Ok(())
+        self.reclaim()?;
+        Ok(fired)
     }
 
     /// Bytes held for open windows.
     pub fn size(&self) -> usize {
-        let tables = self.tables.iter().filter_map(|table| table.sliding.as_ref());
-        let sliding: usize = tables.map(Sliding::size).sum();
-        let chunks = self.panes.entries().chain(self.periods.values().flatten());
+        let cursors = self.tables.iter().flat_map(|table| &table.cursors);
+        let sliding: usize =
+            cursors.filter_map(|cursor| cursor.sliding.as_ref()).map(Sliding::size).sum();
+        let chunks = self.panes.entries().chain(self.periods.chunks());
         let held: usize = chunks.map(|chunk| chunk.size()).sum();
         sliding + held + self.keys.size()
     }
 }
 
-/// How far windows may fire, as pane ends.
-struct Limits {
-    reached: i64,
-    empty: i64,
-}
-
-impl Pending {
-    fn new() -> Pending {
-        Pending { windows: Vec::new(), of_row: Vec::new(), groups: Vec::new() }
+impl Periods {
+    fn chunks(&self) -> impl Iterator<Item = &Arc<Chunk>> {
+        self.waiting.values().flatten().chain(self.counted.values().flatten())
     }
 }
 
-impl Default for Pending {
-    fn default() -> Pending {
-        Pending::new()
+impl Pending {
+    /// Nothing yet, of one revision.
+    fn of(revision: u32) -> Pending {
+        Pending { revision, windows: Vec::new(), of_row: Vec::new(), groups: Vec::new() }
+    }
+
+    /// Takes what there is.
+    fn take(&mut self) -> Pending {
+        std::mem::replace(self, Pending::of(self.revision))
     }
 }
 

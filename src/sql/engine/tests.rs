@@ -18,13 +18,13 @@ use crate::flow::event::timestamp_type;
 use crate::flow::{OutputBatch, Span, Timestamp};
 use crate::sql::execute::Executor;
 use crate::sql::expect::Expected;
-use crate::sql::family::Family;
+use crate::sql::family::{Family, Zones};
 use crate::sql::output::OutputShape;
 use crate::sql::partial::{PLACES, RelationRows, partial};
 use crate::sql::query::{self, Way};
 use crate::sql::relation::RelationDef;
 use crate::sql::session::{self, ReferenceRows};
-use crate::window::PaneGrid;
+use crate::window::{Calendar, CalendarUnit, Lateness, PaneGrid};
 
 const SQL: &str = "SELECT lab, count(*) AS n, sum(v) AS s, avg(x) AS a, min(x) AS low, \
      max(x) AS high, percentile_cont(0.5) WITHIN GROUP (ORDER BY x) AS p, \
@@ -53,8 +53,28 @@ struct Figures {
     f: i64,
 }
 
-/// By window start, window end and lab.
-type Results = BTreeMap<(i64, i64, Option<String>), Figures>;
+/// By window start, window end, revision and lab.
+type Results = BTreeMap<(i64, i64, u32, Option<String>), Figures>;
+
+/// Windows, and for how long they are revised.
+#[derive(Clone, Copy, Debug)]
+struct Windows {
+    size: i64,
+    slide: i64,
+    lateness: Lateness,
+}
+
+impl Windows {
+    fn of((size, slide): (i64, i64)) -> Windows {
+        Windows { size, slide, lateness: Lateness::NONE }
+    }
+
+    fn fixed(self) -> Family {
+        let grid = PaneGrid::over([Span(self.size), Span(self.slide)]).revised(self.lateness);
+        let shapes = vec![grid.shape(Span(self.size), Span(self.slide))];
+        Family::Fixed { grid, shapes }
+    }
+}
 
 fn schema() -> SchemaRef {
     Arc::new(Schema::new(vec![
@@ -85,12 +105,23 @@ fn relation_rows(rows: &[Row]) -> RelationRows {
     }
 }
 
-/// Runs rows, divided into batches of these lengths, through windows of `size` every `slide`.
+/// Runs rows, divided into batches of these lengths, through windows.
 fn run(
     sql: &str,
     rows: &[Row],
     batches: &[usize],
-    (size, slide): (i64, i64),
+    windows: Windows,
+    expected: Option<RecordBatch>,
+) -> Vec<OutputBatch> {
+    let is_tile = windows.size == windows.slide;
+    run_family(sql, rows, batches, (windows.fixed(), is_tile), expected)
+}
+
+fn run_family(
+    sql: &str,
+    rows: &[Row],
+    batches: &[usize],
+    (family, is_tile): (Family, bool),
     expected: Option<RecordBatch>,
 ) -> Vec<OutputBatch> {
     let runtime = Runtime::new().unwrap();
@@ -98,11 +129,10 @@ fn run(
     let none: [ReferenceRows; 0] = [];
     let context = runtime.block_on(session::over(&[def], &none, &[])).unwrap();
     let planned = Arc::new(runtime.block_on(query::plan(&context, sql, false)).unwrap());
-    let grid = PaneGrid::over([Span(size), Span(slide)]);
-    let shapes = vec![grid.shape(Span(size), Span(slide))];
-    let family = Arc::new(Family::Fixed { grid, shapes });
+    let family = Arc::new(family);
+    let calendar = matches!(family.as_ref(), Family::Calendar(_));
     let grain = ["lab".to_owned()];
-    let mut shape = OutputShape::new("w", &planned.schema, &grain, size == slide, false).unwrap();
+    let mut shape = OutputShape::new("w", &planned.schema, &grain, is_tile, calendar).unwrap();
     let executor = Executor::new(context.task_ctx(), runtime.handle().clone());
     let mut groups = None;
     if let Way::Incremental(incremental) = &planned.way {
@@ -117,6 +147,8 @@ fn run(
         groups,
         executor.clone(),
     );
+    // Groups that are gone are looked for at once.
+    engine.reclaim_at = 1;
     let mut out = Vec::new();
     let mut start = 0;
     let mut lengths = batches.iter().copied().cycle();
@@ -152,6 +184,7 @@ fn results(out: &[OutputBatch]) -> Results {
             let key = (
                 time("window_start").value(row),
                 time("window_end").value(row),
+                batch.revision,
                 labs.iter().nth(row).flatten().map(str::to_owned),
             );
             let figures = Figures {
@@ -192,20 +225,39 @@ fn figures(rows: &[&Row]) -> Figures {
     }
 }
 
-/// Every window over all rows at once: a row counts where it falls, unless the window had ended by
-/// its partition's watermark.
-fn by_definition(rows: &[Row], size: i64, slide: i64) -> Results {
-    let mut windows: BTreeMap<(i64, i64, Option<String>), Vec<&Row>> = BTreeMap::new();
+/// The definition over all rows at once. A row counts in the revisions of the windows it falls into
+/// from the step of `step` after the window's end on, in which its partition's watermark stood;
+/// a revision is given when rows are new in it, and then holds all groups of the window.
+fn by_definition(rows: &[Row], windows: Windows, step: i64, allowed: i64) -> Results {
+    let mut held: BTreeMap<(i64, i64), Vec<(u32, &Row)>> = BTreeMap::new();
     for row in rows {
-        let last = row.time.div_euclid(slide) * slide;
-        for start in (0..size / slide).map(|back| last - back * slide) {
-            if start + size > row.watermark {
-                let key = (start, start + size, Some(row.lab.to_owned()));
-                windows.entry(key).or_default().push(row);
+        let last = row.time.div_euclid(windows.slide) * windows.slide;
+        for start in (0..windows.size / windows.slide).map(|back| last - back * windows.slide) {
+            let end = start + windows.size;
+            let behind = row.watermark.saturating_sub(end);
+            let revision = match behind {
+                on_time if on_time < 0 => 0,
+                late if late < allowed => late / step + 1,
+                _ => continue,
+            };
+            held.entry((start, end)).or_default().push((revision as u32, row));
+        }
+    }
+    let mut results = Results::new();
+    for ((start, end), rows) in held {
+        let revisions: BTreeSet<u32> = rows.iter().map(|(revision, _)| *revision).collect();
+        for revision in revisions {
+            let counted = rows.iter().filter(|(at, _)| *at <= revision).map(|(_, row)| *row);
+            let mut by_lab: BTreeMap<&str, Vec<&Row>> = BTreeMap::new();
+            for row in counted {
+                by_lab.entry(row.lab).or_default().push(row);
+            }
+            for (lab, rows) in by_lab {
+                results.insert((start, end, revision, Some(lab.to_owned())), figures(&rows));
             }
         }
     }
-    windows.into_iter().map(|(key, rows)| (key, figures(&rows))).collect()
+    results
 }
 
 fn row(time: i64, watermark: i64, lab: &'static str, x: f64) -> Row {
@@ -220,9 +272,9 @@ fn a_row_that_is_late_for_one_window_counts_in_the_next() {
         // [-10, 10) has ended by this row's watermark, [0, 20) has not.
         row(6, 12, "a", 100.0),
     ];
-    let found = results(&run(SQL, &rows, &[1], (20, 10), None));
+    let found = results(&run(SQL, &rows, &[1], Windows::of((20, 10)), None));
     let of = |start: i64| {
-        let figures = &found[&(start, start + 20, Some("a".to_owned()))];
+        let figures = &found[&(start, start + 20, 0, Some("a".to_owned()))];
         (figures.n, figures.p)
     };
     assert_eq!(found.len(), 3);
@@ -237,10 +289,10 @@ fn an_expected_group_has_zero_rows_where_nothing_came() {
     let field = Field::new("lab", DataType::Utf8, false);
     let expected = RecordBatch::try_new(Arc::new(Schema::new(vec![field])), vec![labs]).unwrap();
     let rows = [row(5, i64::MIN, "a", 1.0), row(35, i64::MIN, "a", 3.0)];
-    let found = results(&run(SQL, &rows, &[9], (10, 10), Some(expected)));
+    let found = results(&run(SQL, &rows, &[9], Windows::of((10, 10)), Some(expected)));
     let counts: Vec<(i64, String, i64, Option<f64>)> = found
         .iter()
-        .map(|((start, _, lab), figures)| {
+        .map(|((start, _, _, lab), figures)| {
             (*start, lab.clone().unwrap_or_default(), figures.n, figures.p)
         })
         .collect();
@@ -288,20 +340,50 @@ proptest! {
         rows in arrivals(),
         batches in prop::collection::vec(1usize..20, 1..4),
         shape in prop::sample::select(vec![(10, 10), (20, 10), (30, 10), (60, 5)]),
+        (allowed, step) in (0i64..50, 1i64..30),
     ) {
-        let found = results(&run(SQL, &rows, &batches, shape, None));
-        prop_assert_eq!(found, by_definition(&rows, shape.0, shape.1));
+        let lateness = Lateness::new(Span(allowed), Span(step));
+        let windows = Windows { lateness, ..Windows::of(shape) };
+        let found = results(&run(SQL, &rows, &batches, windows, None));
+        prop_assert_eq!(found, by_definition(&rows, windows, step, allowed));
     }
 
     #[test]
     fn recomputing_gives_the_same(
         rows in arrivals(),
         batches in prop::collection::vec(1usize..20, 1..4),
+        (allowed, step) in (0i64..50, 1i64..30),
     ) {
         // A subquery with DISTINCT below the aggregate cannot be divided into partial states.
         let inner = "SELECT lab, x, v, at, row_number() OVER (PARTITION BY lab, at, x, v) AS k FROM t";
         let recomputed = SQL.replace("FROM t", &format!("FROM ({inner}) AS t"));
-        let found = results(&run(&recomputed, &rows, &batches, (30, 10), None));
-        prop_assert_eq!(found, by_definition(&rows, 30, 10));
+        let lateness = Lateness::new(Span(allowed), Span(step));
+        let windows = Windows { lateness, ..Windows::of((30, 10)) };
+        let found = results(&run(&recomputed, &rows, &batches, windows, None));
+        prop_assert_eq!(found, by_definition(&rows, windows, step, allowed));
+    }
+
+    #[test]
+    fn calendar_days_are_revised_by_the_same_rule(
+        rows in arrivals(),
+        batches in prop::collection::vec(1usize..20, 1..4),
+        (allowed, step) in (0i64..50, 1i64..30),
+    ) {
+        // An hour to the microsecond of the other tests, so that rows fall into several days.
+        let scaled: Vec<Row> = rows
+            .into_iter()
+            .map(|row| Row {
+                time: row.time * Span::HOUR.0,
+                watermark: row.watermark.saturating_mul(Span::HOUR.0),
+                ..row
+            })
+            .collect();
+        let (allowed, step) = (allowed * Span::HOUR.0, step * Span::HOUR.0);
+        let lateness = Lateness::new(Span(allowed), Span(step));
+        let calendar = Calendar::new(CalendarUnit::Day, chrono_tz::UTC);
+        let family = Family::Calendar(Zones::fixed(calendar).revised(lateness));
+        let found = results(&run_family(SQL, &scaled, &batches, (family, true), None));
+        let days = Windows { lateness, ..Windows::of((Span::DAY.0, Span::DAY.0)) };
+        prop_assert_eq!(found, by_definition(&scaled, days, step, allowed));
     }
 }
