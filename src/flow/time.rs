@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
+use chrono::{DateTime, NaiveDate, NaiveTime, SecondsFormat, Utc};
 
 /// An instant in microseconds since the Unix epoch, UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -49,6 +49,11 @@ impl Timestamp {
     pub fn date(self) -> NaiveDate {
         DateTime::<Utc>::from_timestamp_micros(self.0)
             .map_or(NaiveDate::MAX, |instant| instant.date_naive())
+    }
+
+    /// The first instant of a UTC date.
+    pub fn midnight(date: NaiveDate) -> Timestamp {
+        Timestamp(date.and_time(NaiveTime::MIN).and_utc().timestamp_micros())
     }
 
     /// This instant moved later by `span`, saturating at the ends of time.

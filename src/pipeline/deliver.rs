@@ -13,6 +13,7 @@ use super::tables::Settled;
 use crate::flow::lake_key::{Fingerprint, FiringKey, InputKey, LakeKey, SafeName, Section};
 use crate::flow::{Offset, OutputBatch, Partition, Span, Timestamp, Window};
 use crate::sink::lake::{ArchivedRun, ColumnNote, Lake, LakeError, ObjectNotes, PutOutcome};
+use crate::window::OffsetsByPartition;
 
 /// Objects that are being encoded or put at once: enough to keep a slow store busy, few enough
 /// that their rows stay a fraction of memory.
@@ -93,10 +94,17 @@ impl Delivery {
         }
     }
 
-    /// Puts the firings of days that are not settled, one object per window.
-    pub async fn live(&mut self, fired: &OutputBatch) -> Result<(), LakeError> {
+    /// Puts the firings of days that are not settled, one object per window; with where the rows
+    /// of each window came from.
+    pub async fn live(
+        &mut self,
+        fired: &OutputBatch,
+        origins: Vec<OffsetsByPartition>,
+    ) -> Result<(), LakeError> {
         let Some(table) = self.tables.get(&*fired.table).cloned() else { return Ok(()) };
+        let mut origins = origins.into_iter();
         for (window, rows) in by_window(fired) {
+            let origins = origins.next().unwrap_or_default();
             // A revision without rows takes back those of the revisions before it.
             if rows.num_rows() == 0 && fired.revision == 0 {
                 continue;
@@ -110,7 +118,8 @@ impl Delivery {
             let key = LakeKey::Live { date: fired.date, firing };
             let day = (fired.table.to_string(), fired.date);
             self.live.entry(day).or_default().push(key.clone());
-            self.put(Some(&table.pipeline), key, vec![rows], table.notes.clone()).await?;
+            let notes = noted(&table.notes, fired.revision, origins);
+            self.put(Some(&table.pipeline), key, vec![rows], notes).await?;
         }
         Ok(())
     }
@@ -123,7 +132,8 @@ impl Delivery {
             self.leaving.push((now.plus(GRACE), live));
         }
         let key = LakeKey::Settled { table: SafeName::of(&day.table), date: day.date, revision: 0 };
-        self.put(Some(&table.pipeline), key, vec![day.rows], table.notes).await
+        let notes = noted(&table.notes, 0, day.origins);
+        self.put(Some(&table.pipeline), key, vec![day.rows], notes).await
     }
 
     /// Puts an object of a section that is complete, but for what an earlier run has put.
@@ -293,6 +303,12 @@ impl TableNotes {
             },
         }
     }
+}
+
+/// A table's notes for one object.
+fn noted(notes: &ObjectNotes, revision: u32, origins: OffsetsByPartition) -> ObjectNotes {
+    let offsets = origins.into_iter().map(|(partition, range)| (partition.as_ref().clone(), range));
+    ObjectNotes { revision, offsets: offsets.collect(), ..notes.clone() }
 }
 
 /// A firing's rows by window, in order; windows without rows have none.

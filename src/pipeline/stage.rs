@@ -87,7 +87,7 @@ impl Stage {
             match work {
                 Ok(work) => {
                     if let Some(tables) = &mut self.tables[place] {
-                        tables.collect(work);
+                        tables.collect(work, &worked.partition);
                     }
                 }
                 Err(error) => self.fail(place, &error),
@@ -170,7 +170,9 @@ impl Stage {
                     !settled.iter().any(same)
                 };
                 for batch in fired.iter().filter(done) {
-                    self.delivery.live(batch).await?;
+                    let tables = self.tables[place].as_ref();
+                    let origins = tables.map_or_else(Vec::new, |tables| tables.origins_of(batch));
+                    self.delivery.live(batch, origins).await?;
                 }
             }
             let now = self.clock.now();

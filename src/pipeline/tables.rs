@@ -12,12 +12,12 @@ use datafusion::common::Result;
 
 use super::build::{PipelinePlan, Plan};
 use super::work::{FinalRows, MINUTE, PipelineWork};
-use crate::flow::{OutputBatch, Span, Timestamp, Window};
+use crate::flow::{OutputBatch, Partition, Span, Timestamp, Window};
 use crate::sql::engine::Engine;
 use crate::sql::family::Family;
 use crate::sql::output::{OutputShape, epoch_day, sort_by};
 use crate::sql::partial::Tally;
-use crate::window::{DayBook, PaneGrid};
+use crate::window::{DayBook, OffsetsByPartition, Origins, PaneGrid};
 
 /// One pipeline while it runs.
 pub struct Tables {
@@ -39,9 +39,13 @@ struct RowLevel {
     table: Arc<str>,
     schema: SchemaRef,
     minute: PaneGrid,
-    waiting: BTreeMap<i64, Vec<FinalRows>>,
+    waiting: BTreeMap<i64, Vec<(Arc<Partition>, FinalRows)>>,
+    origins: Origins<(NaiveDate, i64)>,
     tally: Tally,
 }
+
+/// A date's rows and the offsets of the first and the last record that they came from.
+type DayOfRows = (NaiveDate, RecordBatch, (i64, i64));
 
 /// A day that has settled.
 pub struct Settled {
@@ -51,6 +55,8 @@ pub struct Settled {
     pub date: NaiveDate,
     /// Its rows, sorted.
     pub rows: RecordBatch,
+    /// Where they came from.
+    pub origins: OffsetsByPartition,
 }
 
 /// When a row-level table's day settles: its end and the allowed lateness.
@@ -77,17 +83,18 @@ impl Tables {
         Ok(Tables { engines, row_level, days, lateness: pipeline.spec.allowed_lateness })
     }
 
-    /// Takes in what one batch gave.
-    pub fn collect(&mut self, work: PipelineWork) {
+    /// Takes in what one batch of a partition gave.
+    pub fn collect(&mut self, work: PipelineWork, partition: &Arc<Partition>) {
         for (engine, partial) in self.engines.iter_mut().zip(work.partials) {
-            engine.collect(partial);
+            engine.collect(partial, partition);
         }
         if let Some(row_level) = &mut self.row_level {
             row_level.tally.counted += work.tally.counted;
             row_level.tally.late += work.tally.late;
             row_level.tally.other += work.tally.other;
             for rows in work.rows {
-                row_level.waiting.entry(rows.ready).or_default().push(rows);
+                let place = row_level.waiting.entry(rows.ready).or_default();
+                place.push((Arc::clone(partition), rows));
             }
         }
     }
@@ -130,10 +137,69 @@ impl Tables {
                     Some(shape) => shape.join_day(&batches)?,
                     None => join_rows(&batches)?,
                 };
-                settled.push(Settled { table: Arc::clone(&days.table), date, rows });
+                let table = Arc::clone(&days.table);
+                settled.push(Settled { table, date, rows, origins: OffsetsByPartition::new() });
             }
         }
+        for day in &mut settled {
+            day.origins = self.origins_of_day(&day.table, day.date);
+        }
+        self.forget_origins(watermark);
         Ok(settled)
+    }
+
+    /// Where the rows came from that each window of a firing counts.
+    pub fn origins_of(&self, fired: &OutputBatch) -> Vec<OffsetsByPartition> {
+        let windows = fired.windows.iter();
+        if let Some((engine, _)) = self.engine_of(&fired.table) {
+            return windows.map(|window| engine.origins_of(*window, fired.revision)).collect();
+        }
+        let Some(rows) = &self.row_level else { return Vec::new() };
+        let of = |window: &Window| {
+            let place = (fired.date, rows.minute.pane_of(window.end.0));
+            rows.origins.over(place..=place, |_, _| true)
+        };
+        windows.map(of).collect()
+    }
+
+    fn origins_of_day(&self, table: &Arc<str>, date: NaiveDate) -> OffsetsByPartition {
+        if let Some((engine, place)) = self.engine_of(table) {
+            return engine.origins_of_day(place, date);
+        }
+        let whole = (date, i64::MIN)..=(date, i64::MAX);
+        self.row_level
+            .as_ref()
+            .map_or_else(OffsetsByPartition::new, |rows| rows.origins.over(whole, |_, _| true))
+    }
+
+    /// Forgets where rows came from that only days that have settled hold.
+    fn forget_origins(&mut self, watermark: Timestamp) {
+        let open = |table: &Arc<str>| match self.settled_before(table, watermark) {
+            Some(date) => date,
+            None => NaiveDate::MAX,
+        };
+        let dates: Vec<Option<NaiveDate>> = self
+            .engines
+            .iter()
+            .map(|engine| engine.outputs().map(|output| open(&output.table)).min())
+            .collect();
+        let rows = self.row_level.as_ref().map(|rows| open(&rows.table));
+        for (engine, date) in self.engines.iter_mut().zip(dates) {
+            if let Some(date) = date {
+                engine.forget_origins(date);
+            }
+        }
+        if let (Some(row_level), Some(date)) = (&mut self.row_level, rows) {
+            row_level.origins.retain(|(held, _)| *held >= date);
+        }
+    }
+
+    /// The engine of a table, and the table's place in it.
+    fn engine_of(&self, table: &str) -> Option<(&Engine, usize)> {
+        self.engines.iter().find_map(|engine| {
+            let place = engine.outputs().position(|output| *output.table == *table)?;
+            Some((engine, place))
+        })
     }
 
     /// The date before which a table's days have settled; none when the input has ended.
@@ -145,23 +211,21 @@ impl Tables {
             return Some(NaiveDate::MIN);
         }
         let reached = watermark.minus(self.lateness);
-        for engine in &self.engines {
-            let place = engine.outputs().position(|output| output.table == *table);
-            match (place, engine.family().as_ref()) {
-                (Some(place), Family::Fixed { grid, shapes }) => {
-                    let shape = shapes[place];
-                    let behind = (shape.size - shape.slide).saturating_mul(grid.width().0);
-                    return Some(reached.minus(Span(behind)).date());
-                }
-                (Some(_), Family::Calendar(zones)) => {
-                    let starts = zones.calendars().iter();
-                    let open = starts.map(|zone| zone.period_of(reached).local_start.date());
-                    return open.min();
-                }
-                (None, _) => {}
+        let Some((engine, place)) = self.engine_of(table) else {
+            return Some(reached.minus(MINUTE).date());
+        };
+        match engine.family().as_ref() {
+            Family::Fixed { grid, shapes } => {
+                let shape = shapes[place];
+                let behind = (shape.size - shape.slide).saturating_mul(grid.width().0);
+                Some(reached.minus(Span(behind)).date())
+            }
+            Family::Calendar(zones) => {
+                let starts = zones.calendars().iter();
+                let open = starts.map(|zone| zone.period_of(reached).local_start.date());
+                open.min()
             }
         }
-        Some(reached.minus(MINUTE).date())
     }
 
     /// Every table's name and what became of the events in it.
@@ -188,6 +252,7 @@ impl RowLevel {
             schema: Arc::new(Schema::new(fields)),
             minute: PaneGrid::over([MINUTE]),
             waiting: BTreeMap::new(),
+            origins: Origins::default(),
             tally: Tally::default(),
         }
     }
@@ -200,8 +265,9 @@ impl RowLevel {
         let mut fired = Vec::new();
         for (ready, parts) in due {
             let mut by_date: BTreeMap<NaiveDate, Vec<RecordBatch>> = BTreeMap::new();
-            for part in parts {
-                for (date, rows) in self.by_date(&part)? {
+            for (partition, part) in parts {
+                for (date, rows, range) in self.by_date(&part)? {
+                    self.origins.add((date, ready), 0, &partition, range);
                     by_date.entry(date).or_default().push(rows);
                 }
             }
@@ -216,8 +282,9 @@ impl RowLevel {
         Ok(fired)
     }
 
-    /// Rows by UTC date, each with the date as its last column.
-    fn by_date(&self, part: &FinalRows) -> Result<Vec<(NaiveDate, RecordBatch)>> {
+    /// Rows by UTC date, each with the date as its last column; and the offsets of the first and
+    /// the last record that they came from.
+    fn by_date(&self, part: &FinalRows) -> Result<Vec<DayOfRows>> {
         let dates: Vec<i32> =
             part.time.values().iter().map(|time| epoch_day(Timestamp(*time).date())).collect();
         let mut distinct = dates.clone();
@@ -231,7 +298,10 @@ impl RowLevel {
             let date = NaiveDate::default() + Days::new(u64::try_from(day).unwrap_or(0));
             let mine: arrow::array::BooleanArray =
                 dates.iter().map(|held| Some(*held == day)).collect();
-            Ok((date, arrow::compute::filter_record_batch(&rows, &mine)?))
+            let from = part.offsets.values().iter().zip(&dates);
+            let from = from.filter(|(_, held)| **held == day).map(|(offset, _)| *offset);
+            let range = (from.clone().min().unwrap_or(0), from.max().unwrap_or(0));
+            Ok((date, arrow::compute::filter_record_batch(&rows, &mine)?, range))
         });
         days.collect()
     }

@@ -57,6 +57,8 @@ pub struct FinalRows {
     pub ready: i64,
     /// Event time of each row, microseconds.
     pub time: Int64Array,
+    /// The offset of the record that each row came from.
+    pub offsets: Int64Array,
     /// The query's columns.
     pub rows: RecordBatch,
 }
@@ -84,12 +86,13 @@ pub const MINUTE: crate::flow::Span = crate::flow::Span::MINUTE;
 /// Works on a judged batch.
 pub fn work(plan: &Plan, judged: Judged, filing: Filing) -> Result<Worked> {
     let inputs = relations(plan, &judged)?;
-    let events = judged.events.rows.num_rows();
+    let offsets = &judged.events.offsets;
+    let events = offsets.len();
     let mut fates = EventFates { counted: vec![false; events], late: vec![false; events] };
     let mut late = Vec::new();
     let mut pipelines = Vec::with_capacity(plan.pipelines.len());
     for pipeline in &plan.pipelines {
-        let worked = one_pipeline(plan, pipeline, &inputs, events);
+        let worked = one_pipeline(plan, pipeline, &inputs, offsets);
         if let Ok(worked) = &worked {
             fates.note(pipeline, worked, &mut late);
         }
@@ -209,7 +212,7 @@ fn one_pipeline(
     plan: &Plan,
     pipeline: &PipelinePlan,
     inputs: &[RelationRows],
-    events: usize,
+    offsets: &[i64],
 ) -> Result<(PipelineWork, Vec<bool>)> {
     let query = &pipeline.query;
     let mine: Vec<RelationRows> = inputs
@@ -218,12 +221,12 @@ fn one_pipeline(
         .cloned()
         .collect();
     if let Way::RowLevel(below) = &query.way {
-        return row_level(plan, pipeline, below, &mine, events);
+        return row_level(plan, pipeline, below, &mine, offsets);
     }
     let mut work = PipelineWork::default();
-    let mut counted = vec![false; events];
+    let mut counted = vec![false; offsets.len()];
     for family in &pipeline.families {
-        let mut partial = partial(query, &family.family, &mine, events, &plan.executor)?;
+        let mut partial = partial(query, &family.family, &mine, offsets, &plan.executor)?;
         for (event, counts) in std::mem::take(&mut partial.counted_events).iter().enumerate() {
             counted[event] |= counts;
         }
@@ -239,8 +242,9 @@ fn row_level(
     pipeline: &PipelinePlan,
     below: &Below,
     inputs: &[RelationRows],
-    events: usize,
+    offsets: &[i64],
 ) -> Result<(PipelineWork, Vec<bool>)> {
+    let events = offsets.len();
     let mut work = PipelineWork::default();
     let mut counted = vec![false; events];
     let mut late = vec![false; events];
@@ -269,8 +273,11 @@ fn row_level(
             by_ready.entry(minute.ready(minute.pane_of(at), stood)).or_default().push(row as u32);
         }
         for (ready, places) in by_ready {
+            let from = places.iter().map(|row| offsets[source.value(*row as usize) as usize]);
+            let from = Int64Array::from_iter_values(from);
             let places = UInt32Array::from(places);
             work.rows.push(FinalRows {
+                offsets: from,
                 ready,
                 time: take(time, &places, None)?.as_primitive::<Int64Type>().clone(),
                 rows: arrow::compute::take_record_batch(&rows, &places)?,

@@ -104,6 +104,8 @@ impl Family {
 pub(super) struct Fates {
     counted: Vec<Vec<bool>>,
     late: Vec<Vec<bool>>,
+    /// The slices with the first and the last event in each; those seen last stand at the end.
+    spans: Vec<(SliceKey, u32, u32)>,
 }
 
 impl Fates {
@@ -112,11 +114,33 @@ impl Fates {
         Fates {
             counted: vec![vec![false; events]; tables],
             late: vec![vec![false; events]; tables],
+            spans: Vec::new(),
         }
     }
 
-    /// The fates as tallies, and the events that came too late.
-    pub(super) fn settle(self, out: &mut Partial) {
+    /// Notes that an event is collected under a slice.
+    pub(super) fn contributes(&mut self, slice: SliceKey, event: usize) {
+        let event = event as u32;
+        match self.spans.iter().rposition(|(held, ..)| *held == slice) {
+            Some(place) => {
+                let (_, first, last) = &mut self.spans[place];
+                (*first, *last) = ((*first).min(event), (*last).max(event));
+                // Neighbours in a feed share a slice, so the next search ends at once.
+                let newest = self.spans.len() - 1;
+                self.spans.swap(place, newest);
+            }
+            None => self.spans.push((slice, event, event)),
+        }
+    }
+
+    /// The fates as tallies, the events that came too late, and where slices came from.
+    pub(super) fn settle(self, offsets: &[i64], out: &mut Partial) {
+        let spans = self.spans.iter();
+        out.origins = spans
+            .map(|(slice, first, last)| {
+                (*slice, (offsets[*first as usize], offsets[*last as usize]))
+            })
+            .collect();
         out.counted_events = vec![false; self.counted.first().map_or(0, Vec::len)];
         for (counted, late) in self.counted.iter().zip(self.late) {
             let mut tally = Tally::default();

@@ -86,6 +86,8 @@ pub struct Partial {
     pub cells: Vec<Cells>,
     /// Recompute only: rows by slice.
     pub kept: Vec<(SliceKey, Arc<str>, RecordBatch)>,
+    /// The slices with the first and the last offset that each was collected from.
+    pub origins: Vec<(SliceKey, (i64, i64))>,
     /// One tally per table of the family.
     pub tallies: Vec<Tally>,
     /// Per table: the events (by place in the batch) that came too late for it.
@@ -94,16 +96,16 @@ pub struct Partial {
     pub counted_events: Vec<bool>,
 }
 
-/// Runs one batch of events through a windowed query.
+/// Runs one batch of events, which stood at these ascending offsets, through a windowed query.
 pub fn partial(
     query: &Query,
     family: &Family,
     inputs: &[RelationRows],
-    events: usize,
+    offsets: &[i64],
     executor: &Executor,
 ) -> Result<Partial> {
     let tables = family.tables();
-    let mut fates = Fates::new(tables, events);
+    let mut fates = Fates::new(tables, offsets.len());
     let mut out = Partial::default();
     match &query.way {
         Way::Incremental(incremental) => match &incremental.below {
@@ -131,7 +133,7 @@ pub fn partial(
             }
         }
     }
-    fates.settle(&mut out);
+    fates.settle(offsets, &mut out);
     Ok(out)
 }
 
@@ -249,7 +251,10 @@ fn place(
         let lab = lab_of(labs, row);
         let event = source.value(row) as usize;
         match placer.slice(time, watermark, lab, event, fates) {
-            Some(slice) => slices.push(slice),
+            Some(slice) => {
+                fates.contributes(slice, event);
+                slices.push(slice);
+            }
             None => *keep = false,
         }
     }
@@ -275,7 +280,9 @@ fn by_slice(
                 let event = input.source_row.value(row) as usize;
                 let lab = lab_of(input.lab.as_ref(), row);
                 let (time, watermark) = (input.time.value(row), input.watermark_before.value(row));
-                placer.slice(time, watermark, lab, event, fates)
+                let slice = placer.slice(time, watermark, lab, event, fates)?;
+                fates.contributes(slice, event);
+                Some(slice)
             })
             .collect();
         let mut distinct: Vec<SliceKey> = slices.iter().flatten().copied().collect();

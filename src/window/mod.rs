@@ -11,6 +11,7 @@ pub mod days;
 pub mod fixed;
 pub mod kind;
 pub mod lateness;
+pub mod origins;
 pub mod watermark;
 
 pub use book::{Counted, PaneBook};
@@ -19,4 +20,5 @@ pub use days::DayBook;
 pub use fixed::{PaneGrid, Shape};
 pub use kind::{CalendarUnit, WindowKind, Zone};
 pub use lateness::Lateness;
+pub use origins::{OffsetsByPartition, Origins};
 pub use watermark::{JobWatermark, PartitionWatermark};

@@ -8,6 +8,7 @@
 mod calendar;
 mod finish;
 mod fixed;
+mod origins;
 mod reclaim;
 
 use std::collections::BTreeMap;
@@ -16,7 +17,7 @@ use std::sync::Arc;
 use arrow::array::Array;
 use datafusion::common::Result;
 
-use crate::flow::{OutputBatch, Timestamp};
+use crate::flow::{OutputBatch, Partition, Timestamp};
 use crate::sql::execute::Executor;
 use crate::sql::expect::Expected;
 use crate::sql::family::{Family, SliceKey};
@@ -25,7 +26,7 @@ use crate::sql::output::{Fired, OutputShape};
 use crate::sql::partial::{Chunk, Partial, Tally};
 use crate::sql::query::{Query, Way};
 use crate::sql::sliding::Sliding;
-use crate::window::{Counted, PaneBook, Period};
+use crate::window::{Counted, Origins, PaneBook, Period};
 
 /// Result rows after which what has fired is handed on, so that memory stays bounded.
 const ROWS_PER_BATCH: usize = 131_072;
@@ -40,6 +41,8 @@ pub struct Engine {
     tables: Vec<Table>,
     panes: PaneBook<Chunk>,
     periods: Periods,
+    pane_origins: Origins<i64>,
+    period_origins: Origins<Period>,
     /// How many groups there may be before those that are gone are looked for.
     reclaim_at: usize,
 }
@@ -120,6 +123,8 @@ impl Engine {
             expected,
             panes: PaneBook::default(),
             periods: Periods::default(),
+            pane_origins: Origins::default(),
+            period_origins: Origins::default(),
             reclaim_at: reclaim::AT_FIRST,
         }
     }
@@ -144,8 +149,9 @@ impl Engine {
         self.tables.iter().map(|table| &table.output)
     }
 
-    /// Takes in what one batch of events gave.
-    pub fn collect(&mut self, partial: Partial) {
+    /// Takes in what one batch of a partition's events gave.
+    pub fn collect(&mut self, partial: Partial, partition: &Arc<Partition>) {
+        self.note_origins(&partial.origins, partition);
         for (table, tally) in self.tables.iter_mut().zip(&partial.tallies) {
             table.tally.counted += tally.counted;
             table.tally.late += tally.late;

@@ -15,7 +15,7 @@ use tokio::runtime::Runtime;
 
 use super::Engine;
 use crate::flow::event::timestamp_type;
-use crate::flow::{OutputBatch, Span, Timestamp};
+use crate::flow::{OutputBatch, Partition, Span, Timestamp};
 use crate::sql::execute::Executor;
 use crate::sql::expect::Expected;
 use crate::sql::family::{Family, Zones};
@@ -55,6 +55,9 @@ struct Figures {
 
 /// By window start, window end, revision and lab.
 type Results = BTreeMap<(i64, i64, u32, Option<String>), Figures>;
+
+/// The first offset and the one after the last, by window start, window end and revision.
+type OriginsTold = BTreeMap<(i64, i64, u32), Option<(i64, i64)>>;
 
 /// Windows, and for how long they are revised.
 #[derive(Clone, Copy, Debug)]
@@ -114,7 +117,7 @@ fn run(
     expected: Option<RecordBatch>,
 ) -> Vec<OutputBatch> {
     let is_tile = windows.size == windows.slide;
-    run_family(sql, rows, batches, (windows.fixed(), is_tile), expected)
+    run_family(sql, rows, batches, (windows.fixed(), is_tile), expected).0
 }
 
 fn run_family(
@@ -123,7 +126,8 @@ fn run_family(
     batches: &[usize],
     (family, is_tile): (Family, bool),
     expected: Option<RecordBatch>,
-) -> Vec<OutputBatch> {
+) -> (Vec<OutputBatch>, OriginsTold) {
+    let mut told = OriginsTold::new();
     let runtime = Runtime::new().unwrap();
     let def = RelationDef { name: "t", schema: schema(), event_time: "at" };
     let none: [ReferenceRows; 0] = [];
@@ -149,6 +153,7 @@ fn run_family(
     );
     // Groups that are gone are looked for at once.
     engine.reclaim_at = 1;
+    let partition = Arc::new(Partition { topic: "t".into(), index: 0 });
     let mut out = Vec::new();
     let mut start = 0;
     let mut lengths = batches.iter().copied().cycle();
@@ -156,17 +161,32 @@ fn run_family(
     while start < rows.len() {
         let end = (start + lengths.next().unwrap().max(1)).min(rows.len());
         let batch = &rows[start..end];
+        let offsets: Vec<i64> = (start as i64..end as i64).collect();
         let part =
-            partial(&planned, &family, &[relation_rows(batch)], batch.len(), &executor).unwrap();
-        engine.collect(part);
+            partial(&planned, &family, &[relation_rows(batch)], &offsets, &executor).unwrap();
+        engine.collect(part, &partition);
         // The watermark that stands before the next row is that after this batch.
         watermark = rows.get(end).map_or(watermark, |next| next.watermark.max(watermark));
         out.extend(engine.advance(Timestamp(watermark), Timestamp(watermark)).unwrap());
+        told.extend(origins(&engine, &out));
         start = end;
     }
     let largest = rows.iter().map(|row| row.time).max().unwrap_or(0);
     out.extend(engine.advance(Timestamp::MAX, Timestamp(largest)).unwrap());
-    out
+    told.extend(origins(&engine, &out));
+    (out, told)
+}
+
+/// For every window and revision that has fired, the offsets that it comes from.
+fn origins(engine: &Engine, out: &[OutputBatch]) -> OriginsTold {
+    let windows =
+        out.iter().flat_map(|batch| batch.windows.iter().map(|window| (*window, batch.revision)));
+    let told = windows.map(|(window, revision)| {
+        let ranges = engine.origins_of(window, revision).into_values();
+        let range = ranges.map(|range| (range.from.0, range.to.0)).next();
+        ((window.start.0, window.end.0, revision), range)
+    });
+    told.collect()
 }
 
 fn results(out: &[OutputBatch]) -> Results {
@@ -344,8 +364,18 @@ proptest! {
     ) {
         let lateness = Lateness::new(Span(allowed), Span(step));
         let windows = Windows { lateness, ..Windows::of(shape) };
-        let found = results(&run(SQL, &rows, &batches, windows, None));
-        prop_assert_eq!(found, by_definition(&rows, windows, step, allowed));
+        let family = (windows.fixed(), shape.0 == shape.1);
+        let (found, origins) = run_family(SQL, &rows, &batches, family, None);
+        prop_assert_eq!(results(&found), by_definition(&rows, windows, step, allowed));
+        for ((start, end, revision), told) in origins {
+            let counts = |row: &Row| {
+                let counted_by = end + (step * i64::from(revision)).min(allowed);
+                (start..end).contains(&row.time) && row.watermark < counted_by
+            };
+            let first = rows.iter().position(counts).map(|at| at as i64);
+            let last = rows.iter().rposition(counts).map(|at| at as i64);
+            prop_assert_eq!(told, first.zip(last).map(|(first, last)| (first, last + 1)));
+        }
     }
 
     #[test]
@@ -382,7 +412,7 @@ proptest! {
         let lateness = Lateness::new(Span(allowed), Span(step));
         let calendar = Calendar::new(CalendarUnit::Day, chrono_tz::UTC);
         let family = Family::Calendar(Zones::fixed(calendar).revised(lateness));
-        let found = results(&run_family(SQL, &scaled, &batches, (family, true), None));
+        let found = results(&run_family(SQL, &scaled, &batches, (family, true), None).0);
         let days = Windows { lateness, ..Windows::of((Span::DAY.0, Span::DAY.0)) };
         prop_assert_eq!(found, by_definition(&scaled, days, step, allowed));
     }
