@@ -1,17 +1,16 @@
 """Rows per second of whole processes from NDJSON to Parquet, and of decoding alone.
 
-    run.py BINARY [--rows 2000000] [--days 7] [--pairs 3] [--decode DECODE_OUTPUT] [--folder DIR]
+    run.py BINARY [--rows 2000000] [--days 7] [--pairs 3] [--alone BENCH] [--folder DIR]
 
 For each pipeline of benches/project: `run --once --no-archive` over one feed, its rows per second
-and its peak memory, as the median of the runs, which take turns. DECODE_OUTPUT is what
-`cargo bench --bench decode -- --threads N columns_of_percentiles` printed, N being the machine's
-cores; the rate of a whole process is shown as a share of it.
+and its peak memory, as the median of the runs, which take turns. BENCH is benches/alone.rs as
+built: it takes its turn, and the rate of a whole process is shown as a share of its, the median of
+the shares of the turns.
 """
 import argparse
 import json
 import os
 import pathlib
-import re
 import shutil
 import statistics
 import subprocess
@@ -52,26 +51,10 @@ def once(binary, source, pipeline, folder):
     return seconds, peak
 
 
-def decode_rate(path):
-    """Rows per second of all threads of the decode bench; None without its output.
-
-    Its tree has, below the bench, one line per number of threads (or figures on the bench's own
-    line when that is one), and below those the median's items per second, as the fourth figure.
-    A thread's rate is its own: the threads' are added.
-    """
-    if path is None:
-        return None
-    lines = re.sub(r"\x1b\[[0-9;]*m", "", pathlib.Path(path).read_text(encoding="utf-8")).splitlines()
-    start = next(at for at, line in enumerate(lines) if "columns_of_percentiles" in line)
-    threads, rate = 1, None
-    for line in lines[start:]:
-        named = re.search(r"t=(\d+)", line)
-        threads = int(named.group(1)) if named else threads
-        figures = re.findall(r"([\d.]+) ([KM]?item/s)", line)
-        if figures:
-            value, unit = figures[2]  # fastest, slowest, median, mean
-            rate = float(value) * UNITS[unit] * threads
-    return rate
+def decoding(alone, source, folder):
+    """One run of decoding alone: seconds, MiB."""
+    seconds, peak, _ = measured([alone, str(source)], folder)
+    return seconds, peak
 
 
 def main():
@@ -81,7 +64,8 @@ def main():
     parser.add_argument("--rows", type=int, default=2_000_000)
     parser.add_argument("--days", type=float, default=7)
     parser.add_argument("--pairs", type=int, default=3)
-    parser.add_argument("--decode")
+    parser.add_argument("--alone", help="benches/alone.rs as built")
+    parser.add_argument("--pipelines", default=",".join(PIPELINES))
     parser.add_argument("--folder", help="keep the feed here")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=options.folder) as name:
@@ -95,19 +79,29 @@ def main():
         size = source.stat().st_size
         print(f"{options.rows} rows over {options.days:g} days, {size / 1e6:.0f} MB of NDJSON, "
               f"{os.cpu_count()} cores")
-        seen = {pipeline: [] for pipeline in PIPELINES}
+        pipelines = options.pipelines.split(",")
+        seen = {pipeline: [] for pipeline in pipelines}
+        alone = []
         for _ in range(options.pairs):
-            for pipeline in PIPELINES:
+            if options.alone:
+                alone.append(decoding(options.alone, source, folder))
+            for pipeline in pipelines:
                 seen[pipeline].append(once(options.binary, source, pipeline, folder))
-        decode = decode_rate(options.decode)
-        if decode:
-            print(f"{'decoding alone, all cores':28} {decode:12,.0f} rows/s")
+        report("decoding alone, all cores", alone, alone, options.rows, size)
         for pipeline, runs in seen.items():
-            rate = options.rows / statistics.median(seconds for seconds, _ in runs)
-            share = f"  {rate / decode:5.2f} of decoding" if decode else ""
-            peak = max(peak for _, peak in runs)
-            print(f"{pipeline:28} {rate:12,.0f} rows/s  {size * rate / options.rows / 1e6:6.0f} MB/s"
-                  f"  peak {peak:5.0f} MiB{share}")
+            report(pipeline, runs, alone, options.rows, size)
+
+
+def report(name, runs, alone, rows, size):
+    """One line: the median rate, the peak memory, the median share of decoding alone."""
+    if not runs:
+        return
+    rate = rows / statistics.median(seconds for seconds, _ in runs)
+    shares = [base / seconds for (seconds, _), (base, _) in zip(runs, alone)]
+    share = f"  {statistics.median(shares):5.2f} of decoding" if shares else ""
+    peak = max(peak for _, peak in runs)
+    print(f"{name:28} {rate:12,.0f} rows/s  {size * rate / rows / 1e6:6.0f} MB/s"
+          f"  peak {peak:5.0f} MiB{share}")
 
 
 if __name__ == "__main__":

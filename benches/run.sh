@@ -1,18 +1,19 @@
 #!/usr/bin/env bash
-# run.sh [OPTIONS OF run.py]: builds the binary and the decode bench, then measures both.
+# run.sh [OPTIONS OF run.py]: builds the binary and the bench of decoding alone, then measures both.
 set -euo pipefail
 # shellcheck source=tests/servers/lib.sh
 . "$(dirname "$0")/../tests/servers/lib.sh"
 cd "$ROOT"
 
 CARGO=${CARGO:-cargo}
-WORK=$(mktemp -d "${TMPDIR:-/tmp}/turnaround-bench.XXXXXX")
-trap 'rm -rf "$WORK"' EXIT
-
-HOME_OF_PYTHON=$(venv test "$SERVERS/requirements-test.txt")
+PYTHON=$(venv test "$SERVERS/requirements-test.txt")/bin/python
 "$CARGO" build --release --locked
 TARGET=$("$CARGO" metadata --format-version 1 --no-deps --locked |
-    "$HOME_OF_PYTHON/bin/python" -c 'import json, sys; print(json.load(sys.stdin)["target_directory"])')
-CORES=$("$HOME_OF_PYTHON/bin/python" -c 'import os; print(os.cpu_count())')
-"$CARGO" bench --locked --bench decode -- --threads "$CORES" | tee "$WORK/decode"
-"$HOME_OF_PYTHON/bin/python" benches/run.py "$TARGET/release/turnaround" --decode "$WORK/decode" "$@"
+    "$PYTHON" -c 'import json, sys; print(json.load(sys.stdin)["target_directory"])')
+ALONE=$("$CARGO" bench --locked --bench alone --no-run --message-format json |
+    "$PYTHON" -c 'import json, sys
+for line in sys.stdin:
+    built = json.loads(line)
+    if built.get("executable") and built["target"]["name"] == "alone":
+        print(built["executable"])')
+"$PYTHON" benches/run.py "$TARGET/release/turnaround" --alone "$ALONE" "$@"

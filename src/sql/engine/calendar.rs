@@ -66,8 +66,9 @@ impl Engine {
         let mut due: BTreeSet<(Timestamp, Period, u32)> = held.copied().collect();
         if self.expected.is_some() {
             let table = &mut self.tables[0];
-            let on_time = due.iter().filter(|(.., revision)| *revision == 0);
-            let bounds = (on_time.clone().next().copied(), on_time.last().copied());
+            let mut on_time = due.iter().filter(|(.., revision)| *revision == 0).copied();
+            let first = on_time.next();
+            let bounds = (first, on_time.next_back().or(first));
             for (calendar, next) in zones.calendars().iter().zip(&mut table.next_period) {
                 if next.is_none() {
                     *next = bounds.0.map(|(_, first, _)| calendar.period_of(first.window.start));

@@ -1,0 +1,74 @@
+//! Decoding alone, as a whole process: a file of NDJSON read as `run` reads it and decoded on every
+//! core, and what was decoded thrown away. Prints rows per second.
+//!
+//!     cargo bench --bench alone -- FILE [all]
+//!
+//! The columns are those of turnaround-time percentiles by lab and assay; with `all`, all of them.
+//! `make bench` holds the rates of whole pipelines against this one.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use futures::StreamExt;
+use futures::stream::FuturesOrdered;
+use turnaround::decode::{DecodeOptions, decode};
+use turnaround::flow::{Span, Timestamp};
+use turnaround::relate::{Relation, event_columns};
+use turnaround::source::file::{CHUNK_BYTES, FileSource};
+use turnaround::source::{Source, SourceEvent};
+
+// As in the binary.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Chunks that are decoded at once, as in `run`.
+const AT_ONCE: usize = 4;
+
+fn main() -> anyhow::Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
+    let Some(file) = arguments.first() else {
+        // `cargo bench` without a file runs every bench; this one has nothing to measure then.
+        println!("name a file of NDJSON: cargo bench --bench alone -- FILE [all]");
+        return Ok(());
+    };
+    let all = arguments.get(1).is_some_and(|what| what == "all");
+    let wanted = ["lab_id", "assay", "tat_minutes"];
+    let columns = Relation::Completions.columns();
+    let needed: Vec<usize> =
+        (0..columns.len()).filter(|place| wanted.contains(&columns[*place].name)).collect();
+    let options = Arc::new(DecodeOptions {
+        default_lab: None,
+        max_future: Span(5 * Span::MINUTE.0),
+        columns: (!all).then(|| event_columns(Relation::Completions, &needed)),
+    });
+    let runtime = tokio::runtime::Builder::new_multi_thread().build()?;
+    let began = Instant::now();
+    let rows = runtime.block_on(decoded(file, options))?;
+    let seconds = began.elapsed().as_secs_f64();
+    println!("{{\"rows\":{rows},\"seconds\":{seconds:.3},\"rate\":{:.0}}}", rows as f64 / seconds);
+    Ok(())
+}
+
+/// Decodes a file; how many rows it has.
+async fn decoded(file: &str, options: Arc<DecodeOptions>) -> anyhow::Result<usize> {
+    let mut source = FileSource::open(file, Timestamp(i64::MAX / 2), CHUNK_BYTES)?;
+    let mut running = FuturesOrdered::new();
+    let mut rows = 0;
+    let mut ended = false;
+    while !ended || !running.is_empty() {
+        while !ended && running.len() < AT_ONCE {
+            match source.next().await? {
+                SourceEvent::Batch(raw) => {
+                    let options = Arc::clone(&options);
+                    running.push_back(tokio::task::spawn_blocking(move || decode(&raw, &options)));
+                }
+                SourceEvent::CaughtUp(_) | SourceEvent::Quiet => {}
+                SourceEvent::End => ended = true,
+            }
+        }
+        if let Some(decoded) = running.next().await {
+            rows += decoded?.events.rows.num_rows();
+        }
+    }
+    Ok(rows)
+}
