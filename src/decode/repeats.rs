@@ -151,26 +151,34 @@ impl Repeats {
     /// the oldest half.
     #[cold]
     fn make_room(&mut self, horizon: i64) {
+        let old = std::mem::take(&mut self.slots);
         let remembered = |slot: &&Slot| !slot.is_free() && slot.until >= horizon;
-        let mut live: Vec<Slot> = self.slots.iter().filter(remembered).copied().collect();
-        if live.len() > self.most {
+        let live = old.iter().filter(remembered).count();
+        if live > self.most {
+            let mut live: Vec<Slot> = old.iter().filter(remembered).copied().collect();
             let half = live.len() / 2;
             // Equal times are ordered by hash, so that the choice does not depend on the table.
             live.select_nth_unstable_by_key(half, |slot| (slot.until, slot.high, slot.low));
-            live.drain(..half);
             self.forgotten_early += half as u64;
+            self.refill(live.len() - half, live[half..].iter());
+        } else {
+            self.refill(live, old.iter().filter(remembered));
         }
-        // At most three eighths taken, so that the next time is at least a third as many ids away.
-        let slots = (live.len() * 8 / 3).next_power_of_two().max(FIRST_SLOTS);
-        self.slots.clear();
-        self.slots.resize(slots, Slot::default());
-        self.taken = live.len();
+    }
+
+    /// Takes these into a table of at most a quarter taken, up to the largest table that there is:
+    /// so an id is moved about once before it is forgotten.
+    fn refill<'a>(&mut self, count: usize, live: impl Iterator<Item = &'a Slot>) {
+        let most = (self.most * 8 / 3).next_power_of_two();
+        let slots = (count * 4).next_power_of_two().clamp(FIRST_SLOTS, most.max(FIRST_SLOTS));
+        self.slots = vec![Slot::default(); slots];
+        self.taken = count;
         for slot in live {
             let mut at = slot.low as usize & (slots - 1);
             while !self.slots[at].is_free() {
                 at = (at + 1) & (slots - 1);
             }
-            self.slots[at] = slot;
+            self.slots[at] = *slot;
         }
     }
 }

@@ -121,6 +121,12 @@ impl Fates {
     /// Notes that an event is collected under a slice.
     pub(super) fn contributes(&mut self, slice: SliceKey, event: usize) {
         let event = event as u32;
+        if let Some((held, first, last)) = self.spans.last_mut()
+            && *held == slice
+        {
+            (*first, *last) = ((*first).min(event), (*last).max(event));
+            return;
+        }
         match self.spans.iter().rposition(|(held, ..)| *held == slice) {
             Some(place) => {
                 let (_, first, last) = &mut self.spans[place];
@@ -167,6 +173,8 @@ pub(super) struct Placer<'a> {
     family: &'a Family,
     pane: i64,
     pane_range: Range<i64>,
+    /// When rows of the pane that are on time are ready.
+    on_time: i64,
     periods: Vec<Option<Period>>,
     lab: String,
     zone: usize,
@@ -183,6 +191,7 @@ impl<'a> Placer<'a> {
             family,
             pane: 0,
             pane_range: 0..0,
+            on_time: 0,
             periods: vec![None; zones],
             lab: String::new(),
             zone: zones,
@@ -203,15 +212,13 @@ impl<'a> Placer<'a> {
                 if !self.pane_range.contains(&time) {
                     self.pane = grid.pane_of(time);
                     self.pane_range = grid.start_of(self.pane).0..grid.start_of(self.pane + 1).0;
+                    self.on_time = grid.ticks(self.pane + 1);
                 }
-                let ready = if watermark < self.pane_range.end {
-                    grid.ticks(self.pane + 1)
-                } else {
-                    grid.ready(self.pane, watermark)
-                };
+                let on_time = watermark < self.pane_range.end;
+                let ready = if on_time { self.on_time } else { grid.ready(self.pane, watermark) };
                 let mut any = false;
                 for (table, shape) in shapes.iter().enumerate() {
-                    let counts = grid.counts(*shape, self.pane, ready);
+                    let counts = on_time || grid.counts(*shape, self.pane, ready);
                     let fate = if counts { &mut fates.counted } else { &mut fates.late };
                     fate[table][event] = true;
                     any |= counts;
