@@ -209,3 +209,6 @@ fn provide_in_aggregate(
     let aggregate = Aggregate::try_new(Arc::clone(&aggregate.input), groups, exprs)?;
     Ok(Some((LogicalPlan::Aggregate(aggregate), group_columns + at)))
 }
+
+#[cfg(test)]
+mod tests;
