@@ -48,8 +48,8 @@ async fn readings_of_one_expression_share_one_sketch() {
     assert_eq!(names, ["lab", "n", "p50", "p90", "top", "known"]);
     assert_eq!((&columns[2].1, &columns[5].1), (&DataType::Float64, &DataType::Int64));
     let unnamed = "SELECT lab, sketch_quantile(quantile_sketch(x), 0.5) FROM t GROUP BY lab";
-    let (_, columns) = super::tests::slots(unnamed).await;
-    assert_eq!(columns[1].0, "sketch_quantile(quantile_sketch(t.x),Float64(0.5))");
+    let columns = planned(unnamed).await.schema;
+    assert_eq!(columns.field(1).name(), "sketch_quantile(quantile_sketch(t.x),Float64(0.5))");
 }
 
 #[tokio::test]
@@ -70,7 +70,11 @@ async fn readings_move_through_subqueries_views_and_having() {
         assert_eq!(slots.len(), 1, "{sql}: {slots:?}");
         let said = slots[0].split_once(": ").unwrap().1;
         assert!(said.starts_with("running sketch, read in"), "{sql}: {slots:?}");
-        assert!(!planned(sql).await.display().contains("quantile_sketch(t.x)]"), "{sql}");
+        let plan = planned(sql).await.display();
+        assert!(
+            !plan.contains("[quantile_sketch(t.x)") && !plan.contains(", quantile_sketch(t.x)"),
+            "{plan}"
+        );
     }
 }
 
