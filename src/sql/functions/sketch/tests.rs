@@ -182,7 +182,7 @@ fn merged(parts: &[Vec<f64>], as_bytes: bool) -> Vec<u8> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(150))]
+    #![proptest_config(ProptestConfig::with_cases(80))]
 
     #[test]
     fn neither_order_nor_division_leaves_a_trace(
