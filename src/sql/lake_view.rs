@@ -115,9 +115,7 @@ impl LakeView {
         let tables = choose(listed);
         let lake = Arc::new(LakeSchema { tables, objects, store_url, planning: planning.state() });
         let session = SessionContext::new_with_config_rt(config, runtime);
-        for function in functions::aggregates() {
-            session.register_udaf(function.as_ref().clone());
-        }
+        functions::register(&session);
         let catalog = MemoryCatalogProvider::new();
         let schema: Arc<dyn SchemaProvider> = Arc::<LakeSchema>::clone(&lake);
         catalog.register_schema(SCHEMA, schema)?;

@@ -4,6 +4,8 @@ use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{Result, plan_err};
 use datafusion::logical_expr::{Expr, LogicalPlan, Volatility};
 
+use super::functions::percentile;
+
 /// Aggregates whose result depends on the order of rows or is not bounded in error, with what to
 /// write instead.
 const REFUSED_AGGREGATES: &[(&str, &str)] = &[
@@ -14,7 +16,12 @@ const REFUSED_AGGREGATES: &[(&str, &str)] = &[
 ];
 
 const APPROXIMATE: &str = "its error is unbounded and it depends on the order of rows; write \
-     percentile_cont(p) WITHIN GROUP (ORDER BY x), which is exact";
+     percentile_cont(p) WITHIN GROUP (ORDER BY x), which is exact, or \
+     sketch_quantile(quantile_sketch(x), p), which is so up to 1024 distinct values and within 0.5 % \
+     beyond";
+
+/// Aggregates of ours that cannot tell repeated values apart from states.
+const WITHOUT_DISTINCT: &[&str] = &[percentile::NAME, "quantile_sketch", "sketch_merge"];
 
 /// Functions that read the clock.
 const CLOCK: &[&str] = &["now", "current_timestamp", "current_date", "current_time", "today"];
@@ -47,11 +54,47 @@ fn refuse(expr: &Expr) -> Result<()> {
         }
         Expr::AggregateFunction(call) => {
             let name = call.func.name();
+            if call.params.distinct && WITHOUT_DISTINCT.contains(&name) {
+                return plan_err!("{name} does not take DISTINCT");
+            }
             match REFUSED_AGGREGATES.iter().find(|(refused, _)| *refused == name) {
                 Some((_, instead)) => plan_err!("{name} is not offered: {instead}"),
                 None => Ok(()),
             }
         }
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sql::session;
+
+    async fn refusal(select: &str) -> String {
+        let sql = format!("SELECT {select} FROM (VALUES (1.0, 2)) AS t (x, k)");
+        let plan = session::bare().state().create_logical_plan(&sql).await.unwrap();
+        refuse_unrepeatable(&plan).err().map(|error| error.to_string()).unwrap_or_default()
+    }
+
+    #[tokio::test]
+    async fn approximate_percentiles_are_refused_with_what_to_write() {
+        for select in [
+            "approx_percentile_cont(0.9) WITHIN GROUP (ORDER BY x)",
+            "approx_percentile_cont_with_weight(k, 0.9) WITHIN GROUP (ORDER BY x)",
+            "approx_median(x)",
+        ] {
+            let message = refusal(select).await;
+            assert!(message.contains("is not offered"), "{select}: {message}");
+            assert!(message.contains("percentile_cont(p) WITHIN GROUP"), "{message}");
+            assert!(message.contains("quantile_sketch(x)"), "{message}");
+        }
+        assert_eq!(refusal("sketch_quantile(quantile_sketch(x), 0.9)").await, "");
+    }
+
+    #[tokio::test]
+    async fn distinct_percentiles_are_refused() {
+        let message = refusal("quantile_sketch(DISTINCT x)").await;
+        assert!(message.contains("does not take DISTINCT"), "{message}");
     }
 }

@@ -1,5 +1,5 @@
 //! The DataFusion session in which pipelines are planned: relations, reference tables and staging
-//! views, our aggregate functions, and only those rules under which an aggregate can be split.
+//! views, our functions, and only those rules under which an aggregate can be split.
 
 use std::sync::Arc;
 
@@ -7,11 +7,12 @@ use arrow::array::RecordBatch;
 use datafusion::common::{Result, ScalarValue, TableReference};
 use datafusion::datasource::{MemTable, ViewTable};
 use datafusion::execution::SessionStateBuilder;
-use datafusion::optimizer::Optimizer;
+use datafusion::optimizer::{Analyzer, AnalyzerRule, Optimizer};
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::prelude::{SessionConfig, SessionContext};
 
 use super::functions;
+use super::functions::sketch::rewrite::ReadInAggregate;
 use super::relation::{RelationDef, RelationTable};
 
 /// Physical rules that fuse or shortcut aggregates, so that it could no longer be split into
@@ -66,15 +67,17 @@ pub fn bare() -> SessionContext {
         .into_iter()
         .filter(|rule| !FUSING_RULES.iter().any(|name| rule.name().eq_ignore_ascii_case(name)))
         .collect();
+    // Before types are coerced, so that the readings' types are too.
+    let first: Arc<dyn AnalyzerRule + Send + Sync> = Arc::new(ReadInAggregate);
+    let analysis = std::iter::once(first).chain(Analyzer::new().rules).collect();
     let state = SessionStateBuilder::new_with_default_features()
         .with_config(config)
+        .with_analyzer_rules(analysis)
         .with_optimizer_rules(logical)
         .with_physical_optimizer_rules(physical)
         .build();
     let context = SessionContext::new_with_state(state);
-    for function in functions::aggregates() {
-        context.register_udaf(function.as_ref().clone());
-    }
+    functions::register(&context);
     context
 }
 

@@ -1,7 +1,7 @@
 //! The aggregates of a query as slots of shared state.
 //!
 //! Several results can be read from one state: every percentile of an expression from its multiset
-//! of values, sum and mean from one exact sum. A slot is such a state; each aggregate of the query
+//! of values, sum and mean from one exact sum, whatever is read of a sketch from the sketch. A slot is such a state; each aggregate of the query
 //! is an output of one slot.
 
 use std::sync::Arc;
@@ -16,12 +16,14 @@ use datafusion::physical_expr::{GroupsAccumulatorAdapter, PhysicalExpr};
 use super::chain::mask;
 use super::functions::exact_sum::Reading;
 use super::functions::percentile;
+use super::functions::sketch::{SketchAggregate, readings};
 use super::running::Running;
 use super::running::count::RunningCount;
 use super::running::exact_sum::RunningSum;
 use super::running::extreme::{RunningExtreme, Side};
 use super::running::int_sum::RunningIntSum;
 use super::running::percentile::RunningPercentile;
+use super::running::sketch::RunningSketch;
 
 /// How a slot's states become results as a window slides.
 #[derive(Clone, Debug)]
@@ -34,6 +36,8 @@ pub enum SlotKind {
     Sum(Vec<Reading>),
     /// Kept sorted while sliding, read at these fractions.
     Percentile(Vec<f64>),
+    /// Kept as a sketch while sliding, read in these ways.
+    Sketch(Vec<readings::Reading>),
     /// Extremes of panes while sliding.
     Extreme(Side, DataType),
     /// Merged anew for each window by DataFusion's accumulator.
@@ -93,12 +97,13 @@ impl Slot {
     ) -> Result<Slot> {
         let mut args = expr.expressions();
         let kind = kind_of(expr, &args)?;
-        if let SlotKind::Percentile(_) = kind {
+        if let SlotKind::Percentile(_) | SlotKind::Sketch(_) = kind {
             args.truncate(1);
         }
         let family = match &kind {
             SlotKind::Percentile(_) => "multiset".to_owned(),
             SlotKind::Sum(_) => "exact sum".to_owned(),
+            SlotKind::Sketch(_) => "sketch".to_owned(),
             SlotKind::Count | SlotKind::IntSum | SlotKind::Extreme(..) => {
                 expr.fun().name().to_owned()
             }
@@ -127,13 +132,18 @@ impl Slot {
                 held.extend(more);
                 held.len() - 1
             }
+            (SlotKind::Sketch(held), SlotKind::Sketch(more)) => {
+                held.extend(more);
+                held.len() - 1
+            }
             (
                 SlotKind::Count
                 | SlotKind::IntSum
                 | SlotKind::Extreme(..)
                 | SlotKind::Merged
                 | SlotKind::Sum(_)
-                | SlotKind::Percentile(_),
+                | SlotKind::Percentile(_)
+                | SlotKind::Sketch(_),
                 _,
             ) => 0,
         }
@@ -176,6 +186,7 @@ impl Slot {
             SlotKind::IntSum => Box::new(RunningIntSum::default()),
             SlotKind::Sum(readings) => Box::new(RunningSum::new(readings.clone())),
             SlotKind::Percentile(fractions) => Box::new(RunningPercentile::new(fractions.clone())),
+            SlotKind::Sketch(readings) => Box::new(RunningSketch::new(readings)),
             SlotKind::Extreme(side, data_type) => running_extreme(*side, data_type)?,
             SlotKind::Merged => return None,
         })
@@ -184,12 +195,15 @@ impl Slot {
     /// For people: what the slot keeps, and how it slides.
     pub fn describe(&self) -> String {
         let way = match &self.kind {
-            SlotKind::Count => "running count",
-            SlotKind::IntSum => "running sum",
-            SlotKind::Sum(_) => "running exact sum",
-            SlotKind::Percentile(_) => "running sorted multiset of values",
-            SlotKind::Extreme(..) => "running extremes of panes",
-            SlotKind::Merged => "merged anew for each window",
+            SlotKind::Count => "running count".to_owned(),
+            SlotKind::IntSum => "running sum".to_owned(),
+            SlotKind::Sum(_) => "running exact sum".to_owned(),
+            SlotKind::Percentile(_) => "running sorted multiset of values".to_owned(),
+            SlotKind::Sketch(readings) => {
+                format!("running sketch, read in {} way(s)", readings.len())
+            }
+            SlotKind::Extreme(..) => "running extremes of panes".to_owned(),
+            SlotKind::Merged => "merged anew for each window".to_owned(),
         };
         format!("{}: {way}", self.expr.name())
     }
@@ -200,6 +214,9 @@ fn kind_of(expr: &AggregateFunctionExpr, args: &[Arc<dyn PhysicalExpr>]) -> Resu
     if name == percentile::NAME {
         let descending = expr.order_bys().first().is_some_and(|sort| sort.options.descending);
         return Ok(SlotKind::Percentile(vec![percentile::fraction_of(args, descending)?]));
+    }
+    if let Some(sketch) = expr.fun().inner().downcast_ref::<SketchAggregate>() {
+        return Ok(SlotKind::Sketch(vec![sketch.reading(args)?]));
     }
     if expr.is_distinct() || !expr.order_bys().is_empty() {
         return Ok(SlotKind::Merged);

@@ -28,7 +28,9 @@ use crate::window::{Calendar, CalendarUnit, Lateness, PaneGrid};
 
 const SQL: &str = "SELECT lab, count(*) AS n, sum(v) AS s, avg(x) AS a, min(x) AS low, \
      max(x) AS high, percentile_cont(0.5) WITHIN GROUP (ORDER BY x) AS p, \
-     count(DISTINCT v) AS d, count(*) FILTER (WHERE v > 2) AS f FROM t GROUP BY lab";
+     count(DISTINCT v) AS d, count(*) FILTER (WHERE v > 2) AS f, \
+     sketch_quantile(quantile_sketch(x), 0.5) AS sp, sketch_count(quantile_sketch(x)) AS sn \
+     FROM t GROUP BY lab";
 
 /// One row: time, the partition's watermark before it, lab, a float and an integer.
 #[derive(Clone, Debug)]
@@ -51,6 +53,8 @@ struct Figures {
     p: Option<f64>,
     d: i64,
     f: i64,
+    sp: Option<f64>,
+    sn: i64,
 }
 
 /// By window start, window end, revision and lab.
@@ -216,6 +220,8 @@ fn results(out: &[OutputBatch]) -> Results {
                 p: nullable(float("p"), row),
                 d: int("d").value(row),
                 f: int("f").value(row),
+                sp: nullable(float("sp"), row),
+                sn: int("sn").value(row),
             };
             assert!(found.insert(key, figures).is_none(), "a window fired twice");
         }
@@ -242,6 +248,8 @@ fn figures(rows: &[&Row]) -> Figures {
         p: median,
         d: vs.iter().collect::<BTreeSet<_>>().len() as i64,
         f: vs.iter().filter(|v| **v > 2).count() as i64,
+        sp: median,
+        sn: xs.len() as i64,
     }
 }
 

@@ -1,21 +1,39 @@
-//! Aggregate functions of our own, registered under the names that SQL users know.
+//! Functions of our own; those that SQL knows are registered under the names that its users know.
 //!
-//! Each one is a function of the multiset of its inputs: neither the order of rows, nor how they
+//! Each aggregate is a function of the multiset of its inputs: neither the order of rows, nor how they
 //! were divided into batches, panes and partitions can change a bit of the result.
 
 pub mod exact_sum;
 pub mod fixed_point;
 pub mod percentile;
+pub mod sketch;
 
 use std::sync::Arc;
 
-use datafusion::logical_expr::AggregateUDF;
+use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
+use datafusion::prelude::SessionContext;
 
-/// Every function to register with a session, replacing those of the same name.
-pub fn aggregates() -> Vec<Arc<AggregateUDF>> {
+use sketch::readings::Kind;
+use sketch::scalars::SketchScalar;
+use sketch::{Input, SketchAggregate};
+
+/// Makes our functions known to a session, in place of those of the same name.
+pub fn register(context: &SessionContext) {
+    for function in aggregates() {
+        context.register_udaf(function.as_ref().clone());
+    }
+    for function in SketchScalar::all() {
+        context.register_udf(ScalarUDF::from(function));
+    }
+}
+
+/// Every aggregate.
+fn aggregates() -> Vec<Arc<AggregateUDF>> {
     vec![
         Arc::new(AggregateUDF::from(percentile::PercentileCont::default())),
         Arc::new(AggregateUDF::from(exact_sum::ExactSum::sum())),
         Arc::new(AggregateUDF::from(exact_sum::ExactSum::avg())),
+        Arc::new(AggregateUDF::from(SketchAggregate::new(Input::Numbers, Kind::Sketch))),
+        Arc::new(AggregateUDF::from(SketchAggregate::new(Input::Sketches, Kind::Sketch))),
     ]
 }

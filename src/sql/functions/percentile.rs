@@ -25,16 +25,28 @@ pub const NAME: &str = "percentile_cont";
 
 /// The percentile of sorted values, or none of none. `q` lies within 0 and 1.
 pub fn interpolate(sorted_len: usize, q: f64, at: impl Fn(usize) -> f64) -> Option<f64> {
+    let (below, weight) = place(sorted_len, q)?;
+    let low = at(below);
+    Some(if weight == 0.0 { low } else { between(low, at(below + 1), weight) })
+}
+
+/// The rank at or below a percentile, and how far it lies towards the next rank; none of no
+/// values. The weight is 0 where there is no next rank.
+pub fn place(sorted_len: usize, q: f64) -> Option<(usize, f64)> {
     let last = sorted_len.checked_sub(1)?;
     let rank = last as f64 * q;
     let below = (rank.floor() as usize).min(last);
-    let low = at(below);
-    let weight = rank - below as f64;
-    if weight == 0.0 || below == last {
-        return Some(low);
+    Some((below, if below == last { 0.0 } else { rank - below as f64 }))
+}
+
+/// What lies between two neighbours.
+pub fn between(low: f64, high: f64, weight: f64) -> f64 {
+    if weight == 0.0 || low == high {
+        return low;
     }
-    let high = at(below + 1);
-    if low == high { Some(low) } else { Some(low + weight * (high - low)) }
+    let span = high - low;
+    // The span of two doubles of opposite sign may exceed the largest double.
+    if span.is_finite() { low + weight * span } else { low * (1.0 - weight) + high * weight }
 }
 
 /// A value as the multiset keeps it: one zero and one NaN, so that equal values are equal bits.

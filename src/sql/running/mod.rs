@@ -4,11 +4,14 @@
 //! window's length does not matter. A running aggregate reads the same state arrays as DataFusion's
 //! accumulator of the function; a function that has none here is merged anew for each window.
 
+pub mod bucket_counts;
 pub mod count;
 pub mod exact_sum;
 pub mod extreme;
 pub mod int_sum;
 pub mod percentile;
+pub mod sketch;
+pub mod sorted_counts;
 
 use arrow::array::ArrayRef;
 use datafusion::common::Result;

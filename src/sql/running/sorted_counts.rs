@@ -1,0 +1,166 @@
+//! A multiset of doubles in order, each distinct value once with how often it occurs.
+
+/// Distinct values in a run before it divides; a run is moved by one `memmove`.
+const RUN_LIMIT: usize = 256;
+
+/// Distinct values, ascending in the total order of doubles, in runs.
+#[derive(Clone, Debug, Default)]
+pub struct SortedCounts {
+    runs: Vec<Run>,
+    distinct: usize,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Run {
+    entries: Vec<(f64, u64)>,
+    /// The sum of the counts.
+    total: u64,
+}
+
+impl SortedCounts {
+    /// How many distinct values it holds.
+    pub fn distinct(&self) -> usize {
+        self.distinct
+    }
+
+    /// Bytes held.
+    pub fn size(&self) -> usize {
+        self.runs.capacity() * size_of::<Run>() + self.distinct * size_of::<(f64, u64)>()
+    }
+
+    /// The run that holds, or would hold, a value, and its place there: found or not.
+    fn place(&self, value: f64) -> Option<(usize, Result<usize, usize>)> {
+        let last = self.runs.len().checked_sub(1)?;
+        let run = match last {
+            0 => 0,
+            _ => self
+                .runs
+                .partition_point(|run| {
+                    run.entries.last().is_some_and(|(held, _)| held.total_cmp(&value).is_lt())
+                })
+                .min(last),
+        };
+        let found = self.runs[run].entries.binary_search_by(|(held, _)| held.total_cmp(&value));
+        Some((run, found))
+    }
+
+    /// Adds a value `count` times.
+    pub fn add(&mut self, value: f64, count: u64) {
+        let Some((index, found)) = self.place(value) else {
+            self.runs.push(Run { entries: vec![(value, count)], total: count });
+            self.distinct = 1;
+            return;
+        };
+        let run = &mut self.runs[index];
+        run.total += count;
+        match found {
+            Ok(place) => run.entries[place].1 += count,
+            Err(place) => {
+                run.entries.insert(place, (value, count));
+                self.distinct += 1;
+            }
+        }
+        if run.entries.len() > RUN_LIMIT {
+            let entries = run.entries.split_off(RUN_LIMIT / 2);
+            let total = entries.iter().map(|(_, count)| count).sum();
+            run.total -= total;
+            self.runs.insert(index + 1, Run { entries, total });
+        }
+    }
+
+    /// Takes a value out `count` times; false, and nothing changed, when it is not there so often.
+    pub fn remove(&mut self, value: f64, count: u64) -> bool {
+        let Some((index, Ok(place))) = self.place(value) else { return false };
+        let run = &mut self.runs[index];
+        let Some(left) = run.entries[place].1.checked_sub(count) else { return false };
+        run.total -= count;
+        run.entries[place].1 = left;
+        if left == 0 {
+            run.entries.remove(place);
+            self.distinct -= 1;
+            if run.entries.is_empty() {
+                self.runs.remove(index);
+            }
+        }
+        true
+    }
+
+    /// The distinct values with their counts, ascending.
+    pub fn entries(&self) -> impl Iterator<Item = (f64, u64)> + '_ {
+        self.runs.iter().flat_map(|run| run.entries.iter().copied())
+    }
+
+    /// The value at a rank and the one at the next rank, or the same at the end.
+    pub fn at_ranks(&self, rank: u64) -> Option<(f64, f64)> {
+        let mut rest = rank;
+        for (index, run) in self.runs.iter().enumerate() {
+            if rest >= run.total {
+                rest -= run.total;
+                continue;
+            }
+            let all_single = run.total == run.entries.len() as u64;
+            let place = if all_single {
+                let place = rest as usize;
+                rest = 0;
+                place
+            } else {
+                run.entries.iter().position(|(_, count)| {
+                    let within = rest < *count;
+                    if !within {
+                        rest -= count;
+                    }
+                    within
+                })?
+            };
+            let (value, count) = run.entries[place];
+            if rest + 1 < count {
+                return Some((value, value));
+            }
+            let following = run.entries.get(place + 1);
+            let following = following.or_else(|| self.runs.get(index + 1)?.entries.first());
+            return Some((value, following.map_or(value, |(next, _)| *next)));
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn counts_in_order_are_a_sorted_list(
+            values in prop::collection::vec((0i32..700, 1u64..4), 1..2_000),
+            leave in prop::collection::vec(any::<bool>(), 2_000),
+        ) {
+            let mut held = SortedCounts::default();
+            let mut listed = Vec::new();
+            for (value, count) in &values {
+                held.add(f64::from(*value), *count);
+            }
+            for ((value, count), leaves) in values.iter().zip(&leave) {
+                if *leaves {
+                    prop_assert!(held.remove(f64::from(*value), *count));
+                } else {
+                    listed.extend(std::iter::repeat_n(f64::from(*value), *count as usize));
+                }
+            }
+            prop_assert!(!held.remove(-1.0, 1));
+            listed.sort_by(f64::total_cmp);
+            let expanded: Vec<f64> = held
+                .entries()
+                .flat_map(|(value, count)| std::iter::repeat_n(value, count as usize))
+                .collect();
+            prop_assert_eq!(&expanded, &listed);
+            for (rank, value) in listed.iter().enumerate() {
+                let next = listed.get(rank + 1).unwrap_or(value);
+                prop_assert_eq!(held.at_ranks(rank as u64), Some((*value, *next)));
+            }
+            prop_assert_eq!(held.at_ranks(listed.len() as u64), None);
+            listed.dedup();
+            prop_assert_eq!(held.distinct(), listed.len());
+        }
+    }
+}
