@@ -47,6 +47,7 @@ cases! {
     a_row_from_the_future_moves_nothing
     a_silent_partition_that_is_read_holds_nothing_back
     a_slow_partition_holds_the_watermark_back
+    an_object_is_filed_within_the_hour_of_a_silence
     hopping_windows_miss_a_late_row_one_by_one
     idle_then_a_record_then_a_restart
     out_of_order_within_the_disorder
