@@ -7,7 +7,8 @@
 //! alerts/date=2026-03-01/<table>-<start>-<end>-r0-<fp8>.parquet         what a firing caused
 //! ```
 //!
-//! `late/`, `dead_letters/`, `quality/` and `alerts/` take either of the last two forms. The
+//! `late/`, `dead_letters/`, `quality/` and `alerts/` take either of the last two forms; the names
+//! below `_turnaround/` stand in `journal`. The
 //! first and last offset are both within. Formatting and parsing are inverse to each other, and
 //! two different keys never have the same name. Nothing in here touches a store.
 
@@ -288,7 +289,7 @@ fn parse_input(stem: &str) -> Option<InputKey> {
 }
 
 /// A number in its one canonical form: no sign, no leading zeros.
-fn parse_number<T: std::str::FromStr>(text: &str) -> Option<T> {
+pub(super) fn parse_number<T: std::str::FromStr>(text: &str) -> Option<T> {
     let canonical = text == "0" || !text.starts_with('0');
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     if canonical && digits { text.parse().ok() } else { None }

@@ -5,6 +5,7 @@
 
 pub mod dead_letter;
 pub mod event;
+pub mod journal;
 pub mod lake_key;
 pub mod offset;
 pub mod output;
@@ -14,6 +15,7 @@ pub mod time;
 
 pub use dead_letter::{DeadLetter, Reason};
 pub use event::EventBatch;
+pub use journal::IdleAdvance;
 pub use offset::{Offset, OffsetRange, Partition};
 pub use output::{OutputBatch, Window};
 pub use record::{Framing, RawBatch};

@@ -9,9 +9,10 @@ use tokio::task::JoinSet;
 
 use super::build::PipelinePlan;
 use super::filed::Complete;
+use super::journal::Journal;
 use super::tables::Settled;
 use crate::flow::lake_key::{Fingerprint, FiringKey, InputKey, LakeKey, SafeName, Section};
-use crate::flow::{Offset, OutputBatch, Partition, Span, Timestamp, Window};
+use crate::flow::{IdleAdvance, Offset, OutputBatch, Partition, Span, Timestamp, Window};
 use crate::sink::lake::{ArchivedRun, ColumnNote, Lake, LakeError, ObjectNotes, PutOutcome};
 use crate::window::OffsetsByPartition;
 
@@ -30,6 +31,8 @@ pub struct Delivery {
     lake: Lake,
     /// Where dead letters go, when not to the lake.
     dead_letters: Option<Lake>,
+    /// The advances of idle partitions.
+    pub journal: Journal,
     tables: BTreeMap<String, TableNotes>,
     puts: JoinSet<PutResult>,
     /// Live objects to delete once their grace has passed.
@@ -62,6 +65,7 @@ impl Delivery {
             }
         }
         Delivery {
+            journal: Journal::new(lake.clone()),
             lake,
             dead_letters,
             tables,
@@ -76,15 +80,18 @@ impl Delivery {
     }
 
     /// Learns which input is in the archive already, so that a source that has grown is filed
-    /// from where it ended.
-    pub async fn learn(&mut self, partitions: &[Arc<Partition>]) -> Result<(), LakeError> {
+    /// from where it ended. Gives the advances that earlier runs have journalled.
+    pub async fn learn(
+        &mut self,
+        partitions: &[Arc<Partition>],
+    ) -> Result<Vec<IdleAdvance>, LakeError> {
         for section in [Section::Events, Section::Late, Section::DeadLetters] {
             for partition in partitions {
                 let runs = self.lake_of(section).list_ranges(section, partition).await?;
                 self.archived.insert((section, Arc::clone(partition)), runs);
             }
         }
-        Ok(())
+        self.journal.read(partitions).await
     }
 
     fn lake_of(&self, section: Section) -> &Lake {

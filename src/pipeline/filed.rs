@@ -70,7 +70,8 @@ pub struct Filing {
 }
 
 impl Filing {
-    fn cut_of(self, offset: i64, watermark: i64) -> Cut {
+    /// The cut at an offset before which the watermark stood so.
+    pub fn cut_of(self, offset: i64, watermark: i64) -> Cut {
         let mark = if self.once { TIME_PER_OBJECT_ONCE } else { TIME_PER_OBJECT };
         let time = if watermark == i64::MIN { i64::MIN } else { watermark.div_euclid(mark.0) };
         (offset.div_euclid(OFFSETS_PER_OBJECT), time)
@@ -306,8 +307,13 @@ impl Cabinet {
             folder.last = folder.last.max(part.last);
             folder.rows.push(part.rows);
         }
+        self.complete(filed.reached)
+    }
+
+    /// The objects that are complete once nothing before a cut can follow.
+    pub fn complete(&mut self, reached: Cut) -> Vec<Complete> {
         let done: Vec<_> =
-            self.waiting.keys().filter(|(_, cut, _)| *cut < filed.reached).copied().collect();
+            self.waiting.keys().filter(|(_, cut, _)| *cut < reached).copied().collect();
         done.into_iter().filter_map(|key| self.take(key)).collect()
     }
 

@@ -1,6 +1,7 @@
 //! Judges records in the order of their offsets: the watermark before each, repeats, idleness.
 //!
-//! This is the one stage whose answer depends on what came before in the partition, so it runs
+//! What the clock decides here, that an idle partition's watermark moves on, is told as
+//! [`IdleAdvance`]s; given those of earlier runs, a replay judges as they did. This is the one stage whose answer depends on what came before in the partition, so it runs
 //! alone and in order; what comes before and after it runs on every core.
 
 use std::collections::BTreeMap;
@@ -11,7 +12,7 @@ use arrow::compute::{filter, filter_record_batch};
 use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
 
 use crate::decode::{Decoded, Repeats};
-use crate::flow::{DeadLetter, EventBatch, Partition, Span, Timestamp};
+use crate::flow::{DeadLetter, EventBatch, IdleAdvance, Offset, Partition, Span, Timestamp};
 use crate::source::CAUGHT_UP_HOLDS;
 use crate::window::PartitionWatermark;
 
@@ -54,6 +55,79 @@ struct Shard {
     repeats: Repeats,
     last_record_at: Timestamp,
     caught_up_at: Option<Timestamp>,
+    /// The offset after the last record.
+    next: i64,
+    /// Watermarks of earlier runs' advances that are still to come, by next offset.
+    journal: BTreeMap<i64, Timestamp>,
+}
+
+impl Shard {
+    fn new(max_disorder: Span, now: Timestamp) -> Shard {
+        Shard {
+            watermark: PartitionWatermark::new(max_disorder),
+            repeats: Repeats::new(REPEATS_REMEMBERED),
+            last_record_at: now,
+            caught_up_at: None,
+            next: 0,
+            journal: BTreeMap::new(),
+        }
+    }
+
+    /// Takes in records in the order of their offsets: the watermark before each event, in
+    /// microseconds, and before each dead letter.
+    fn observe(
+        &mut self,
+        events: &EventBatch,
+        times: &[i64],
+        dead_letters: Vec<DeadLetter>,
+    ) -> (Vec<i64>, Vec<(DeadLetter, Timestamp)>) {
+        let offsets = &events.offsets;
+        let mut before = Vec::with_capacity(times.len());
+        let mut letters = Vec::with_capacity(dead_letters.len());
+        for letter in dead_letters {
+            self.observe_until(letter.offset, offsets, times, &mut before);
+            self.apply_journal(letter.offset);
+            self.next = self.next.max(letter.offset + 1);
+            letters.push((letter, self.watermark.current()));
+        }
+        self.observe_until(i64::MAX, offsets, times, &mut before);
+        if let Some(last) = offsets.last() {
+            self.next = self.next.max(last + 1);
+        }
+        (before, letters)
+    }
+
+    /// Takes in the events that are not in `before` yet and come before `offset`.
+    fn observe_until(
+        &mut self,
+        offset: i64,
+        offsets: &[i64],
+        times: &[i64],
+        before: &mut Vec<i64>,
+    ) {
+        let first_not = |from: usize, offset: i64| {
+            from + offsets[from..].partition_point(|held| *held < offset)
+        };
+        let end = first_not(before.len(), offset).min(times.len());
+        while before.len() < end {
+            let from = before.len();
+            self.apply_journal(offsets[from]);
+            let to = match self.journal.first_key_value() {
+                Some((next, _)) => first_not(from, *next).min(end),
+                None => end,
+            };
+            before.extend(self.watermark.observe(&times[from..to]));
+        }
+    }
+
+    /// Advances as earlier runs did before a record at `offset`.
+    fn apply_journal(&mut self, offset: i64) {
+        while let Some(entry) = self.journal.first_entry()
+            && *entry.key() <= offset
+        {
+            self.watermark.advance_to(entry.remove());
+        }
+    }
 }
 
 impl Judge {
@@ -64,33 +138,35 @@ impl Judge {
         idle_after: Span,
         now: Timestamp,
     ) -> Judge {
-        let shard = || Shard {
-            watermark: PartitionWatermark::new(max_disorder),
-            repeats: Repeats::new(REPEATS_REMEMBERED),
-            last_record_at: now,
-            caught_up_at: None,
-        };
-        let shards = partitions.iter().map(|partition| (Arc::clone(partition), shard())).collect();
+        let shard = |partition| (Arc::clone(partition), Shard::new(max_disorder, now));
+        let shards = partitions.iter().map(shard).collect();
         Judge { max_disorder, idle_after, shards, last_record_at: None }
+    }
+
+    /// The judge that will advance where earlier runs did: before the first record that has an
+    /// advance's next offset or a later one, or when the partition is caught up.
+    pub fn with_journal(mut self, journal: Vec<IdleAdvance>) -> Judge {
+        for IdleAdvance { partition, next, watermark } in journal {
+            if let Some(shard) = self.shards.get_mut(&partition) {
+                let entry = shard.journal.entry(next.0).or_insert(watermark);
+                *entry = watermark.max(*entry);
+            }
+        }
+        self
     }
 
     /// Judges a batch that has arrived at `now`.
     pub fn judge(&mut self, decoded: Decoded, now: Timestamp) -> Judged {
-        let shard = self.shards.entry(Arc::clone(&decoded.events.partition)).or_insert(Shard {
-            watermark: PartitionWatermark::new(self.max_disorder),
-            repeats: Repeats::new(REPEATS_REMEMBERED),
-            last_record_at: now,
-            caught_up_at: None,
-        });
+        let partition = Arc::clone(&decoded.events.partition);
+        let fresh = || Shard::new(self.max_disorder, now);
+        let shard = self.shards.entry(partition).or_insert_with(fresh);
         shard.last_record_at = now;
         self.last_record_at = Some(now);
         let times = event_times(&decoded.events);
-        let stood = shard.watermark.current();
-        let before = shard.watermark.observe(&times);
+        let (before, dead_letters) = shard.observe(&decoded.events, &times, decoded.dead_letters);
         let watermark = shard.watermark.current();
         let watermarks: Vec<Timestamp> = before.iter().map(|micros| Timestamp(*micros)).collect();
         let retained = shard.repeats.retain(&decoded.events, &decoded.identities, &watermarks);
-        let dead_letters = with_watermarks(decoded.dead_letters, &decoded.events, &before, stood);
         let before = Int64Array::from(before);
         let largest = times.iter().copied().max().map_or(Timestamp::MIN, Timestamp);
         let (events, repeated, watermark_before, repeated_watermark) = if retained.repeats == 0 {
@@ -118,16 +194,21 @@ impl Judge {
         }
     }
 
-    /// Notes that everything a partition holds has been delivered.
-    pub fn caught_up(&mut self, partition: &Arc<Partition>, now: Timestamp) {
-        if let Some(shard) = self.shards.get_mut(partition) {
-            shard.caught_up_at = Some(now);
-        }
+    /// Notes that everything a partition holds has been delivered; gives the advance that an
+    /// earlier run made at this place, if it did.
+    pub fn caught_up(&mut self, partition: &Arc<Partition>, now: Timestamp) -> Option<IdleAdvance> {
+        let shard = self.shards.get_mut(partition)?;
+        shard.caught_up_at = Some(now);
+        let stood = shard.watermark.current();
+        shard.apply_journal(shard.next);
+        let watermark = shard.watermark.current();
+        let (partition, next) = (Arc::clone(partition), Offset(shard.next));
+        (watermark > stood).then_some(IdleAdvance { partition, next, watermark })
     }
 
     /// The watermarks of idle partitions, moved on: each follows the job's; when all are idle the
     /// job's follows the clock, never beyond now less the disorder. Empty when nothing moved.
-    pub fn advance_idle(&mut self, now: Timestamp) -> Vec<(Arc<Partition>, Timestamp)> {
+    pub fn advance_idle(&mut self, now: Timestamp) -> Vec<IdleAdvance> {
         let idle_after = self.idle_after;
         let holds = i64::try_from(CAUGHT_UP_HOLDS.as_micros()).unwrap_or(i64::MAX);
         let is_idle = |shard: &Shard| {
@@ -154,7 +235,8 @@ impl Judge {
         for (partition, shard) in self.shards.iter_mut().filter(|(_, shard)| is_idle(shard)) {
             if target > shard.watermark.current() {
                 shard.watermark.advance_to(target);
-                moved.push((Arc::clone(partition), target));
+                let (partition, next) = (Arc::clone(partition), Offset(shard.next));
+                moved.push(IdleAdvance { partition, next, watermark: target });
             }
         }
         moved
@@ -165,21 +247,6 @@ fn event_times(events: &EventBatch) -> Vec<i64> {
     let column = events.rows.column_by_name("event_time");
     let times = column.and_then(|column| column.as_primitive_opt::<TimestampMicrosecondType>());
     times.map_or_else(Vec::new, |times| times.values().to_vec())
-}
-
-/// The watermark before each dead letter: that before the first event after it.
-fn with_watermarks(
-    dead_letters: Vec<DeadLetter>,
-    events: &EventBatch,
-    before: &[i64],
-    stood: Timestamp,
-) -> Vec<(DeadLetter, Timestamp)> {
-    let judged = dead_letters.into_iter().map(|letter| {
-        let next = events.offsets.partition_point(|offset| *offset < letter.offset);
-        let known = before.get(next).or(before.last()).copied();
-        (letter, known.map_or(stood, Timestamp))
-    });
-    judged.collect()
 }
 
 fn select(events: &EventBatch, keep: &BooleanArray) -> EventBatch {
@@ -202,6 +269,9 @@ fn select_times(times: &Int64Array, keep: &BooleanArray) -> Int64Array {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::decode::Identity;
+    use arrow::array::{ArrayRef, RecordBatch, TimestampMicrosecondArray};
+    use proptest::prelude::*;
 
     fn partition(index: i32) -> Arc<Partition> {
         Arc::new(Partition { topic: "t".into(), index })
@@ -224,7 +294,7 @@ mod tests {
         let mut judge = judge_of(&[Arc::clone(&a), Arc::clone(&b)]);
         deliver(&mut judge, &a, 1_000, 950);
         judge.caught_up(&b, Timestamp(950));
-        assert_eq!(judge.advance_idle(Timestamp(960)), vec![(b, Timestamp(990))]);
+        assert_eq!(judge.advance_idle(Timestamp(960)), [advance(&b, 0, 990)]);
     }
 
     #[test]
@@ -242,11 +312,117 @@ mod tests {
         deliver(&mut judge, &a, 1_000, 5_000);
         judge.caught_up(&a, Timestamp(5_200));
         assert_eq!(judge.advance_idle(Timestamp(5_050)), vec![], "not silent for long enough");
-        assert_eq!(judge.advance_idle(Timestamp(5_200)), vec![(Arc::clone(&a), Timestamp(1_190))]);
-        assert_eq!(judge.advance_idle(Timestamp(5_300)), vec![(Arc::clone(&a), Timestamp(1_290))]);
+        assert_eq!(judge.advance_idle(Timestamp(5_200)), [advance(&a, 0, 1_190)]);
+        assert_eq!(judge.advance_idle(Timestamp(5_300)), [advance(&a, 0, 1_290)]);
         let mut near = judge_of(std::slice::from_ref(&a));
         deliver(&mut near, &a, 5_000, 5_000);
         near.caught_up(&a, Timestamp(5_200));
-        assert_eq!(near.advance_idle(Timestamp(5_200)), vec![(a, Timestamp(5_190))]);
+        assert_eq!(near.advance_idle(Timestamp(5_200)), [advance(&a, 0, 5_190)]);
+    }
+
+    #[test]
+    fn an_earlier_runs_advances_come_before_the_records_that_they_preceded() {
+        let a = partition(0);
+        let journal = vec![advance(&a, 0, 50), advance(&a, 2, 150), advance(&a, 9, 900)];
+        let mut judge = judge_of(std::slice::from_ref(&a)).with_journal(journal);
+        let judged = judge.judge(decoded(&a, &[(0, 100), (1, 110), (3, 120)], &[2]), Timestamp(0));
+        assert_eq!(judged.watermark_before.values(), &[50, 90, 150]);
+        let letters: Vec<i64> = judged.dead_letters.iter().map(|(_, stood)| stood.0).collect();
+        assert_eq!(letters, [150], "offset 2 is the first after the second advance");
+        assert_eq!(judged.watermark, Timestamp(150), "the third is still to come");
+        assert_eq!(judge.caught_up(&a, Timestamp(0)), None, "and is not at this place");
+        let judged = judge.judge(decoded(&a, &[(8, 130)], &[]), Timestamp(0));
+        assert_eq!(judged.watermark_before.values(), &[150]);
+        assert_eq!(judge.caught_up(&a, Timestamp(0)), Some(advance(&a, 9, 900)));
+        assert_eq!(judge.caught_up(&a, Timestamp(0)), None, "once is enough");
+    }
+
+    #[test]
+    fn a_gap_in_the_offsets_hides_no_advance() {
+        let a = partition(0);
+        let mut judge = judge_of(std::slice::from_ref(&a))
+            .with_journal(vec![advance(&a, 3, 70), advance(&a, 3, 60)]);
+        let judged = judge.judge(decoded(&a, &[(1, 20), (40, 30)], &[]), Timestamp(0));
+        assert_eq!(judged.watermark_before.values(), &[i64::MIN, 70]);
+    }
+
+    fn advance(partition: &Arc<Partition>, next: i64, watermark: i64) -> IdleAdvance {
+        let partition = Arc::clone(partition);
+        IdleAdvance { partition, next: Offset(next), watermark: Timestamp(watermark) }
+    }
+
+    /// Events as (offset, time), and the offsets of dead letters.
+    fn decoded(partition: &Arc<Partition>, events: &[(i64, i64)], letters: &[i64]) -> Decoded {
+        let times: TimestampMicrosecondArray = events.iter().map(|(_, time)| Some(*time)).collect();
+        let times: ArrayRef = Arc::new(times.with_timezone("UTC"));
+        let letter = |offset: &i64| DeadLetter {
+            partition: Arc::clone(partition),
+            offset: *offset,
+            record_time: Timestamp(0),
+            reason: crate::flow::Reason::Malformed,
+            detail: String::new(),
+            bytes: bytes::Bytes::new(),
+        };
+        Decoded {
+            events: EventBatch {
+                partition: Arc::clone(partition),
+                rows: RecordBatch::try_from_iter([("event_time", times)]).unwrap(),
+                offsets: events.iter().map(|(offset, _)| *offset).collect(),
+                record_times: vec![Timestamp(0); events.len()],
+            },
+            identities: vec![Identity::NONE; events.len()],
+            dead_letters: letters.iter().map(letter).collect(),
+            records: (events.len() + letters.len()) as u64,
+            blank_lines: 0,
+            unknown_fields: 0,
+            careful_records: 0,
+        }
+    }
+
+    proptest! {
+        /// What two runs judge alike does not depend on how they read in batches; and a replay
+        /// with the journal judges as the run that advanced.
+        #[test]
+        fn a_replay_with_the_journal_judges_as_the_first_run(
+            records in prop::collection::vec((0i64..1_000, any::<bool>()), 1..40),
+            advances in prop::collection::btree_map(0usize..40, 0i64..1_500, 0..6),
+            cut in 0usize..40,
+        ) {
+            let a = partition(0);
+            let mut first = judge_of(std::slice::from_ref(&a));
+            let (mut before, mut letters) = (Vec::<i64>::new(), Vec::<i64>::new());
+            let mut journal = Vec::new();
+            for (place, (time, letter)) in records.iter().enumerate() {
+                if let Some(watermark) = advances.get(&place) {
+                    let shard = first.shards.get_mut(&a).unwrap();
+                    shard.watermark.advance_to(Timestamp(*watermark));
+                    journal.push(advance(&a, place as i64, *watermark));
+                }
+                let one = deliver_some(&a, &[(*time, *letter)], place);
+                let judged = first.judge(one, Timestamp(0));
+                before.extend(judged.watermark_before.values());
+                letters.extend(judged.dead_letters.iter().map(|(_, stood)| stood.0));
+            }
+            let cut = cut.min(records.len());
+            let mut again = judge_of(std::slice::from_ref(&a)).with_journal(journal);
+            let (mut seen, mut seen_letters) = (Vec::<i64>::new(), Vec::<i64>::new());
+            for (part, from) in [(&records[..cut], 0), (&records[cut..], cut)] {
+                let judged = again.judge(deliver_some(&a, part, from), Timestamp(0));
+                seen.extend(judged.watermark_before.values());
+                seen_letters.extend(judged.dead_letters.iter().map(|(_, stood)| stood.0));
+            }
+            prop_assert_eq!(seen, before);
+            prop_assert_eq!(seen_letters, letters);
+        }
+    }
+
+    /// Records as (time, whether a dead letter), from an offset on.
+    fn deliver_some(a: &Arc<Partition>, records: &[(i64, bool)], from: usize) -> Decoded {
+        let placed = || records.iter().zip(from as i64..);
+        let events = placed().filter(|((_, letter), _)| !letter);
+        let events: Vec<_> = events.map(|((time, _), offset)| (offset, *time)).collect();
+        let letters = placed().filter(|((_, letter), _)| *letter);
+        let letters: Vec<i64> = letters.map(|(_, offset)| offset).collect();
+        decoded(a, &events, &letters)
     }
 }

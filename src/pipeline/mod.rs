@@ -4,6 +4,9 @@
 //! source ──▶ decode ‖ ──▶ judge ──▶ work ‖ ──▶ collect ──▶ fire ──▶ lake, cards
 //! ```
 //!
+//! What the clock decides, the advances of idle partitions, is journalled on the lake before
+//! anything that depends on it is put; the journal of earlier runs is input.
+//!
 //! `‖` marks what runs on every core: batches are decoded and worked on in parallel and come back
 //! in the order in which they were read. Judging (watermarks, repeats) and collecting run alone,
 //! in that order. So results do not depend on how many cores there are.
@@ -12,6 +15,7 @@ pub mod build;
 pub mod deliver;
 pub mod faults;
 pub mod filed;
+pub mod journal;
 pub mod judge;
 pub mod progress;
 pub mod pump;
@@ -33,7 +37,7 @@ use futures::{FutureExt, StreamExt};
 
 use crate::clock::Clock;
 use crate::decode::{Decoded, decode};
-use crate::flow::{Partition, RawBatch, Span, Timestamp};
+use crate::flow::{IdleAdvance, Partition, RawBatch, Span, Timestamp};
 use crate::sink::lake::{Lake, LakeError};
 use crate::sink::teams::AlertSink;
 use crate::source::{Source, SourceError, SourceEvent};
@@ -49,8 +53,8 @@ use work::{Worked, work};
 /// Batches that are decoded, and as many that are worked on, at once: two per core keep every core
 /// busy while the loop fires windows.
 const BATCHES_AT_ONCE: usize = 4;
-/// How often timed work (idleness, sweeping, gauges) is done.
-const TICK: Duration = Duration::from_millis(500);
+/// How often timed work is done, unless a job says otherwise.
+pub const TICK: Duration = Duration::from_millis(500);
 /// How long a stop waits for cards.
 const CARD_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -70,6 +74,8 @@ pub struct Job {
     pub max_disorder: Span,
     /// A partition that is silent and read for so long is idle.
     pub idle_after: Span,
+    /// How often timed work (idleness, sweeping, gauges) is done.
+    pub tick: Duration,
     /// Whether the run ends with its input.
     pub once: bool,
     /// Up to when windows without rows fire at the end; none means the largest event time.
@@ -113,7 +119,7 @@ enum Read {
 /// What comes out of working, in order.
 enum Done {
     Worked(datafusion::common::Result<Worked>),
-    Idle(Vec<(Arc<Partition>, Timestamp)>),
+    Idle(Vec<IdleAdvance>),
     End,
 }
 
@@ -129,15 +135,15 @@ pub async fn run(
     let began = Instant::now();
     let partitions = source.partitions().to_vec();
     let clock = Arc::clone(&job.clock);
-    let mut judge = Judge::new(&partitions, job.max_disorder, job.idle_after, clock.now());
+    let judge = Judge::new(&partitions, job.max_disorder, job.idle_after, clock.now());
     let mut delivery = Delivery::new(job.lake, job.dead_letters, &job.plan.pipelines);
-    delivery.learn(&partitions).await?;
+    let mut judge = judge.with_journal(delivery.learn(&partitions).await?);
     let plan = Arc::new(job.plan);
-    let mut stage = Stage::new(&plan, &partitions, delivery, job.alerts, &clock, job.once)?;
+    let mut stage = Stage::new(&plan, &partitions, delivery, job.alerts, &clock, job.filing)?;
     let mut pump = Pump::start(source, Arc::clone(&job.progress));
     let mut reading: InOrder<Read> = FuturesOrdered::new();
     let mut working: InOrder<Done> = FuturesOrdered::new();
-    let mut tick = tokio::time::interval(TICK);
+    let mut tick = tokio::time::interval(job.tick);
     let mut stop = pin!(stop);
     let mut ended = false;
     job.progress.ready.store(true, Ordering::Relaxed);
@@ -169,7 +175,11 @@ pub async fn run(
                     let judged = judge.judge(*decoded, clock.now());
                     working.push_back(working_on(&plan, judged, job.filing));
                 }
-                Read::CaughtUp(partition) => judge.caught_up(&partition, clock.now()),
+                Read::CaughtUp(partition) => {
+                    if let Some(moved) = judge.caught_up(&partition, clock.now()) {
+                        working.push_back(ready(Done::Idle(vec![moved])));
+                    }
+                }
                 Read::End => working.push_back(ready(Done::End)),
             },
             event = pump.next(), if !ended && reading.len() < BATCHES_AT_ONCE => match event? {

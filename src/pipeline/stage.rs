@@ -9,12 +9,12 @@ use std::time::Duration;
 use super::RunError;
 use super::build::Plan;
 use super::deliver::{Delivery, by_window};
-use super::filed::Cabinet;
+use super::filed::{Cabinet, Filing};
 use super::progress::{Progress, Summary};
 use super::tables::Tables;
 use super::work::{Counts, Worked};
 use crate::clock::Clock;
-use crate::flow::{OutputBatch, Partition, Timestamp};
+use crate::flow::{IdleAdvance, OutputBatch, Partition, Timestamp};
 use crate::metrics as names;
 use crate::sink::teams::AlertSink;
 use crate::sink::teams::book::Observation;
@@ -34,7 +34,7 @@ pub struct Stage {
     delivery: Delivery,
     alerts: AlertSink,
     clock: Arc<dyn Clock>,
-    once: bool,
+    filing: Filing,
     interrupted: bool,
     counts: Counts,
     cards: u64,
@@ -50,7 +50,7 @@ impl Stage {
         delivery: Delivery,
         alerts: AlertSink,
         clock: &Arc<dyn Clock>,
-        once: bool,
+        filing: Filing,
     ) -> Result<Stage, RunError> {
         let tables = plan.pipelines.iter().map(|pipeline| {
             let tables = Tables::new(plan, pipeline);
@@ -66,7 +66,7 @@ impl Stage {
             delivery,
             alerts,
             clock: Arc::clone(clock),
-            once,
+            filing,
             interrupted: false,
             counts: Counts::default(),
             cards: 0,
@@ -77,6 +77,9 @@ impl Stage {
 
     /// Takes in one batch's results and does what its watermark makes due.
     pub async fn collect(&mut self, worked: Worked, progress: &Progress) -> Result<(), RunError> {
+        if self.delivery.journal.awaits(&worked.partition) {
+            self.delivery.journal.flush().await?;
+        }
         self.count(&worked.counts);
         self.largest = self.largest.max(worked.largest);
         let cabinet = self.cabinets.entry(Arc::clone(&worked.partition)).or_default();
@@ -98,10 +101,24 @@ impl Stage {
         self.advance(self.watermark.current(), self.watermark.current()).await
     }
 
-    /// Takes in the watermarks of idle partitions.
-    pub async fn moved(&mut self, moved: Vec<(Arc<Partition>, Timestamp)>) -> Result<(), RunError> {
-        for (partition, watermark) in moved {
-            self.watermark.observe(&partition, watermark);
+    /// Takes in the watermarks of idle partitions. They are journalled before anything is put that
+    /// depends on them, and not before.
+    pub async fn moved(&mut self, moved: Vec<IdleAdvance>) -> Result<(), RunError> {
+        let mut complete = Vec::new();
+        for advance in moved {
+            let IdleAdvance { partition, next, watermark } = &advance;
+            self.watermark.observe(partition, *watermark);
+            if let Some(cabinet) = self.cabinets.get_mut(partition) {
+                let objects = cabinet.complete(self.filing.cut_of(next.0, watermark.0));
+                complete.extend(objects.into_iter().map(|object| (Arc::clone(partition), object)));
+            }
+            self.delivery.journal.note(advance);
+        }
+        if !complete.is_empty() {
+            self.delivery.journal.flush().await?;
+        }
+        for (partition, object) in complete {
+            self.delivery.filed(&partition, object).await?;
         }
         self.advance(self.watermark.current(), self.watermark.current()).await
     }
@@ -156,13 +173,16 @@ impl Stage {
                     continue;
                 }
             };
+            if !fired.is_empty() || !settled.is_empty() {
+                self.delivery.journal.flush().await?;
+            }
             for batch in &fired {
                 let windows = batch.windows.len() as u64;
                 metrics::counter!(names::WINDOWS, "table" => batch.table.to_string())
                     .increment(windows);
                 self.judge_rules(place, batch).await?;
             }
-            if !self.once {
+            if !self.filing.once {
                 let done = |batch: &&OutputBatch| {
                     let same = |day: &super::tables::Settled| {
                         day.table == batch.table && day.date == batch.date
@@ -281,7 +301,7 @@ impl Stage {
         empty_until: Option<Timestamp>,
         patience: Duration,
     ) -> Result<Summary, RunError> {
-        if self.once && !self.interrupted {
+        if self.filing.once && !self.interrupted {
             let until = empty_until.unwrap_or(self.largest);
             self.advance(Timestamp::MAX, until).await?;
             let cabinets = std::mem::take(&mut self.cabinets);
@@ -292,7 +312,9 @@ impl Stage {
             }
         }
         self.delivery.finish().await?;
-        if self.once && !self.interrupted {
+        if !self.filing.once {
+            self.delivery.journal.tidy().await?;
+        } else if !self.interrupted {
             self.delivery.sweep_all().await?;
         }
         let stopped = self.stopped();

@@ -21,3 +21,4 @@ mod oracle;
 mod own_project;
 mod readers;
 mod stop;
+mod timelines;

@@ -7,9 +7,11 @@
 
 pub mod encode;
 pub mod error;
+pub mod journal;
 pub mod row_hash;
 pub mod store;
 
+use std::fmt::Display;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +22,7 @@ use chrono::NaiveDate;
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt, TryStreamExt};
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
 use parquet::arrow::async_reader::MetadataFetch;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::ParquetMetaDataReader;
@@ -143,20 +145,17 @@ impl Lake {
         key: &LakeKey,
         encoded: &Encoded,
     ) -> Result<PutOutcome, LakeError> {
-        let begin = Instant::now();
-        let mut pause = FIRST_PAUSE;
+        let mut attempts = self.attempts();
         loop {
-            let error = match self.try_put(key, encoded).await {
+            match self.try_put(key, encoded).await {
                 Ok(outcome) => return Ok(outcome),
-                Err(error) => error,
-            };
-            if !error.is_retryable() || begin.elapsed() >= self.patience {
-                return Err(error);
+                Err(error) => attempts.again(key, error).await?,
             }
-            tracing::warn!(%key, %error, "put failed, trying again");
-            sleep(pause).await;
-            pause = LONGEST_PAUSE.min(pause * 2);
         }
+    }
+
+    fn attempts(&self) -> Attempts {
+        Attempts { begin: Instant::now(), pause: FIRST_PAUSE, patience: self.patience }
     }
 
     async fn try_put(&self, key: &LakeKey, encoded: &Encoded) -> Result<PutOutcome, LakeError> {
@@ -266,20 +265,10 @@ impl Lake {
 
     /// Our objects below a folder, by name. Others' files are passed over.
     pub async fn list(&self, folder: &str) -> Result<Vec<Listed>, LakeError> {
-        let prefix = self.path(folder)?;
-        let depth = self.store.prefix.parts().count();
-        let metas: Vec<_> = self
-            .store
-            .objects
-            .list(Some(&prefix))
-            .try_collect()
-            .await
-            .map_err(|error| self.failed(format!("list `{folder}/`"), error))?;
+        let metas = self.list_names(folder).await?;
         let mut listed: Vec<(String, Listed)> = metas
             .into_iter()
-            .filter_map(|meta| {
-                let parts: Vec<_> = meta.location.parts().skip(depth).collect();
-                let name = parts.iter().map(AsRef::as_ref).collect::<Vec<&str>>().join("/");
+            .filter_map(|(name, meta)| {
                 let put_at = Timestamp(meta.last_modified.timestamp_micros());
                 let key = LakeKey::parse(&name)?;
                 Some((name, Listed { key, size: meta.size, put_at }))
@@ -289,10 +278,31 @@ impl Lake {
         Ok(listed.into_iter().map(|(_, object)| object).collect())
     }
 
+    /// Whatever stands below a folder, with its name relative to the lake, in no order.
+    async fn list_names(&self, folder: &str) -> Result<Vec<(String, ObjectMeta)>, LakeError> {
+        let prefix = self.path(folder)?;
+        let depth = self.store.prefix.parts().count();
+        let metas: Vec<_> = self
+            .store
+            .objects
+            .list(Some(&prefix))
+            .try_collect()
+            .await
+            .map_err(|error| self.failed(format!("list `{folder}/`"), error))?;
+        let named = metas.into_iter().map(|meta| {
+            let parts: Vec<_> = meta.location.parts().skip(depth).collect();
+            (parts.iter().map(AsRef::as_ref).collect::<Vec<&str>>().join("/"), meta)
+        });
+        Ok(named.collect())
+    }
+
     /// Deletes objects; one that is gone already is no error. Returns how many were there.
     pub async fn delete(&self, keys: &[LakeKey]) -> Result<usize, LakeError> {
-        let paths: Vec<_> =
-            keys.iter().map(|key| self.path(&key.to_string())).collect::<Result<_, _>>()?;
+        self.delete_names(keys.iter().map(LakeKey::to_string)).await
+    }
+
+    async fn delete_names(&self, names: impl Iterator<Item = String>) -> Result<usize, LakeError> {
+        let paths: Vec<_> = names.map(|name| self.path(&name)).collect::<Result<_, _>>()?;
         let paths = futures::stream::iter(paths).map(Ok).boxed();
         let mut outcomes = self.store.objects.delete_stream(paths);
         let mut deleted = 0;
@@ -322,6 +332,26 @@ impl Lake {
 fn archived_run(date: NaiveDate, input: &InputKey) -> ArchivedRun {
     let OffsetRange { from, to } = input.offsets();
     ArchivedRun { date, first: from.0, to: to.0 }
+}
+
+/// How often and how long a put has been tried.
+struct Attempts {
+    begin: Instant,
+    pause: Duration,
+    patience: Duration,
+}
+
+impl Attempts {
+    /// Waits before the next attempt; gives the error back when there is to be none.
+    async fn again(&mut self, key: &impl Display, error: LakeError) -> Result<(), LakeError> {
+        if !error.is_retryable() || self.begin.elapsed() >= self.patience {
+            return Err(error);
+        }
+        tracing::warn!(%key, %error, "put failed, trying again");
+        sleep(self.pause).await;
+        self.pause = LONGEST_PAUSE.min(self.pause * 2);
+        Ok(())
+    }
 }
 
 /// Reads parts of one object.

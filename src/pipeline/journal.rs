@@ -1,0 +1,180 @@
+//! Which advances of idle partitions are written down, and when: no later than the first output
+//! that depends on them, no earlier, and no more than matter.
+//!
+//! While no record comes, an advance contains the ones before it: they decide about the same records,
+//! and the larger watermark holds. So only the newest of a partition is written, and what it contains
+//! is deleted. One object is left for each silence that a record or a firing followed.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use futures::future::try_join_all;
+
+use crate::flow::journal::JournalKey;
+use crate::flow::{IdleAdvance, Partition};
+use crate::sink::lake::{Lake, LakeError};
+
+/// Entries that are contained in others and wait to be deleted at one stroke.
+const SUPERSEDED_AT_MOST: usize = 64;
+
+/// The journal of a run.
+pub struct Journal {
+    lake: Lake,
+    /// The newest advance of each partition that is on the lake.
+    durable: BTreeMap<Arc<Partition>, IdleAdvance>,
+    /// The newest advance of each partition that is not.
+    pending: BTreeMap<Arc<Partition>, IdleAdvance>,
+    superseded: Vec<JournalKey>,
+}
+
+impl Journal {
+    /// The journal of a lake, not read yet.
+    pub fn new(lake: Lake) -> Journal {
+        Journal { lake, durable: BTreeMap::new(), pending: BTreeMap::new(), superseded: Vec::new() }
+    }
+
+    /// What earlier runs wrote down of these partitions, in order.
+    pub async fn read(
+        &mut self,
+        partitions: &[Arc<Partition>],
+    ) -> Result<Vec<IdleAdvance>, LakeError> {
+        let keys = self.lake.journal().await?;
+        let mut read = Vec::new();
+        for partition in partitions {
+            for advance in keys.iter().filter_map(|key| key.advance_of(partition)) {
+                self.written(advance.clone());
+                read.push(advance);
+            }
+        }
+        Ok(read)
+    }
+
+    /// Notes an advance that nothing depends on yet.
+    pub fn note(&mut self, advance: IdleAdvance) {
+        let there = self.durable.get(&advance.partition);
+        if there.is_none_or(|there| !contains(there, &advance)) {
+            self.pending.insert(Arc::clone(&advance.partition), advance);
+        }
+    }
+
+    /// Whether an advance of this partition is still to be written down.
+    pub fn awaits(&self, partition: &Arc<Partition>) -> bool {
+        self.pending.contains_key(partition)
+    }
+
+    /// Writes down what was noted. What depends on it may be put when this returns.
+    pub async fn flush(&mut self) -> Result<(), LakeError> {
+        if self.pending.is_empty() {
+            return Ok(());
+        }
+        try_join_all(self.pending.values().map(|advance| self.lake.put_journal(advance))).await?;
+        for (_, advance) in std::mem::take(&mut self.pending) {
+            self.written(advance);
+        }
+        if self.superseded.len() >= SUPERSEDED_AT_MOST {
+            self.tidy().await?;
+        }
+        Ok(())
+    }
+
+    /// Deletes the entries that are contained in others.
+    pub async fn tidy(&mut self) -> Result<(), LakeError> {
+        let superseded = std::mem::take(&mut self.superseded);
+        if !superseded.is_empty() {
+            self.lake.delete_journal(&superseded).await?;
+        }
+        Ok(())
+    }
+
+    fn written(&mut self, advance: IdleAdvance) {
+        let partition = Arc::clone(&advance.partition);
+        if let Some(before) = self.durable.get(&partition)
+            && contains(&advance, before)
+            && *before != advance
+        {
+            self.superseded.push(JournalKey::of(before));
+        }
+        self.durable.insert(partition, advance);
+    }
+}
+
+/// Whether two advances of a partition decide about the same records, the first no less.
+fn contains(one: &IdleAdvance, other: &IdleAdvance) -> bool {
+    one.next == other.next && one.watermark >= other.watermark
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flow::{Offset, Timestamp};
+
+    fn partition(index: i32) -> Arc<Partition> {
+        Arc::new(Partition { topic: "t".into(), index })
+    }
+
+    fn advance(index: i32, next: i64, watermark: i64) -> IdleAdvance {
+        let partition = partition(index);
+        IdleAdvance { partition, next: Offset(next), watermark: Timestamp(watermark) }
+    }
+
+    async fn on(lake: &Lake, index: i32) -> Vec<IdleAdvance> {
+        let keys = lake.journal().await.unwrap();
+        keys.iter().filter_map(|key| key.advance_of(&partition(index))).collect()
+    }
+
+    #[tokio::test]
+    async fn only_the_newest_of_a_silence_is_written_and_only_when_asked() {
+        let lake = Lake::in_memory();
+        let mut journal = Journal::new(lake.clone());
+        journal.note(advance(0, 5, 100));
+        journal.note(advance(0, 5, 200));
+        journal.note(advance(1, 0, 200));
+        assert!(journal.awaits(&partition(0)) && !journal.awaits(&partition(2)));
+        assert_eq!(on(&lake, 0).await, []);
+        journal.flush().await.unwrap();
+        assert!(!journal.awaits(&partition(0)));
+        assert_eq!(on(&lake, 0).await, [advance(0, 5, 200)]);
+        assert_eq!(on(&lake, 1).await, [advance(1, 0, 200)]);
+    }
+
+    #[tokio::test]
+    async fn what_a_newer_one_contains_is_deleted_and_what_it_does_not_stays() {
+        let lake = Lake::in_memory();
+        let mut journal = Journal::new(lake.clone());
+        for advance in [advance(0, 5, 100), advance(0, 5, 200), advance(0, 9, 300)] {
+            journal.note(advance);
+            journal.flush().await.unwrap();
+        }
+        assert_eq!(on(&lake, 0).await.len(), 3);
+        journal.tidy().await.unwrap();
+        assert_eq!(on(&lake, 0).await, [advance(0, 5, 200), advance(0, 9, 300)]);
+    }
+
+    #[tokio::test]
+    async fn what_was_read_is_not_written_again_and_a_crash_leaves_nothing_behind() {
+        let lake = Lake::in_memory();
+        for advance in [advance(0, 5, 100), advance(0, 5, 200), advance(1, 2, 50)] {
+            lake.put_journal(&advance).await.unwrap();
+        }
+        let mut journal = Journal::new(lake.clone());
+        let read = journal.read(&[partition(0)]).await.unwrap();
+        assert_eq!(read, [advance(0, 5, 100), advance(0, 5, 200)]);
+        journal.note(advance(0, 5, 200));
+        assert!(!journal.awaits(&partition(0)));
+        journal.tidy().await.unwrap();
+        assert_eq!(on(&lake, 0).await, [advance(0, 5, 200)]);
+        assert_eq!(on(&lake, 1).await, [advance(1, 2, 50)]);
+    }
+
+    #[tokio::test]
+    async fn a_long_silence_leaves_few_objects() {
+        let lake = Lake::in_memory();
+        let mut journal = Journal::new(lake.clone());
+        for watermark in 0..1_000 {
+            journal.note(advance(0, 5, watermark));
+            journal.flush().await.unwrap();
+        }
+        assert!(on(&lake, 0).await.len() <= SUPERSEDED_AT_MOST + 1);
+        assert_eq!(on(&lake, 0).await.last(), Some(&advance(0, 5, 999)));
+    }
+}

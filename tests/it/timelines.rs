@@ -1,0 +1,220 @@
+//! Timelines: what arrives when, and what stands on the lake then, by hand, as YAML in
+//! `tests/cases/timelines/`.
+//!
+//! Each case is played three times with the real loop: step by step, one record per batch, with
+//! its restarts; again from the earliest offset on an empty lake that holds the journal alone,
+//! which must give the same objects, byte for byte; and to the end of the input. The form of the
+//! cases is that of `timelines/case.rs`.
+
+mod case;
+mod found;
+mod world;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use turnaround::flow::Timestamp;
+use turnaround::pipeline::progress::Summary;
+
+use crate::binary::repository;
+use case::{Case, Expected, arrival, clock_face, instant};
+use found::Found;
+use world::{Log, World};
+
+/// How long an object may take from the loop to the disk.
+const PUT_PATIENCE: Duration = Duration::from_secs(20);
+
+/// One test per case.
+macro_rules! cases {
+    ($($name:ident)*) => {
+        $(#[test]
+        fn $name() {
+            play(stringify!($name));
+        })*
+
+        const CASES: &[&str] = &[$(stringify!($name)),*];
+    };
+}
+
+cases! {
+    all_idle_the_clock_closes_the_last_window
+    a_lagging_silent_partition_holds_the_watermark_back
+    a_late_row_revises_its_window
+    a_late_row_without_lateness_is_filed
+    a_partition_without_any_record
+    a_restart_without_idleness
+    a_row_from_the_future_moves_nothing
+    a_silent_partition_that_is_read_holds_nothing_back
+    a_slow_partition_holds_the_watermark_back
+    an_object_is_filed_within_the_hour_of_a_silence
+    hopping_windows_miss_a_late_row_one_by_one
+    idle_then_a_record_then_a_restart
+    out_of_order_within_the_disorder
+    revisions_of_hopping_windows_step_by_step
+    silences_one_after_another
+    the_clock_moves_time_never_beyond_now
+    the_day_settles_while_all_are_idle
+}
+
+#[test]
+fn every_case_is_played() {
+    let folder = repository().join("tests/cases/timelines");
+    let files = std::fs::read_dir(folder).expect("the cases are there");
+    let names = files.flatten().map(|file| file.file_name().to_string_lossy().into_owned());
+    let mut names: Vec<String> =
+        names.filter_map(|name| Some(name.strip_suffix(".yaml")?.to_owned())).collect();
+    names.sort();
+    let mut played = CASES.to_vec();
+    played.sort_unstable();
+    assert_eq!(names, played, "list each case in `cases!`");
+}
+
+fn play(name: &str) {
+    let path = repository().join(format!("tests/cases/timelines/{name}.yaml"));
+    let case = Case::parse(&std::fs::read_to_string(path).expect("the case is there"));
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    runtime.expect("threads can be started").block_on(async {
+        let lake = tempfile::tempdir().expect("a temporary folder can be made");
+        let (log, end) = step_by_step(&case, lake.path()).await;
+        replay(&case, lake.path(), &log, end).await;
+        to_the_end(&case, lake.path(), &log, end).await;
+    });
+}
+
+/// Plays a case as it stands; gives all records, and the clock at the end.
+async fn step_by_step(case: &Case, lake: &Path) -> (Log, Timestamp) {
+    let mut log = Log::new();
+    let mut now = instant(&case.steps[0].at);
+    let mut world = World::start(lake, case.partitions, now, false).await;
+    let mut number = 0;
+    for step in &case.steps {
+        now = instant(&step.at);
+        let mut from: BTreeMap<i32, usize> =
+            log.iter().map(|(index, records)| (*index, records.len())).collect();
+        if step.restart {
+            unharmed(world.stop().await);
+            world = World::start(lake, case.partitions, now, false).await;
+            world.deliver(&log, &BTreeMap::new(), usize::MAX).await;
+        }
+        world.clock(now);
+        for text in &step.read {
+            let record = arrival(text, now, number);
+            number += 1;
+            from.entry(record.partition).or_insert(0);
+            log.entry(record.partition).or_default().push(record);
+            // One by one, since the order between partitions is the case's.
+            world.deliver(&log, &from, 1).await;
+            from = log.iter().map(|(index, records)| (*index, records.len())).collect();
+        }
+        world.caught_up(&step.behind).await;
+        if let Some(expected) = &step.expect.watermark {
+            assert_eq!(&clock_face(world.watermark()), expected, "{}: at {}", case.about, step.at);
+        }
+        holds(&case.about, &format!("at {}", step.at), &step.expect, lake);
+    }
+    unharmed(world.stop().await);
+    (log, now)
+}
+
+/// The same input on an empty lake that has the journal gives the same objects.
+async fn replay(case: &Case, lake: &Path, log: &Log, now: Timestamp) {
+    let again = tempfile::tempdir().expect("a temporary folder can be made");
+    copy_journal(lake, again.path());
+    let world = World::start(again.path(), case.partitions, now, false).await;
+    world.deliver(log, &BTreeMap::new(), usize::MAX).await;
+    world.caught_up(&[]).await;
+    unharmed(world.stop().await);
+    let folders = ["tables", "events", "late", "dead_letters", "live"];
+    for folder in folders {
+        let [first, second] = [lake, again.path()].map(|lake| {
+            let mut objects = Found(lake).objects(folder);
+            // Live objects of settled days leave; whether they have come depends on the clock.
+            objects.retain(|name, _| !has_settled(lake, name));
+            objects
+        });
+        let names = |objects: &BTreeMap<String, Vec<u8>>| objects.keys().cloned().collect();
+        let [first_names, second_names]: [Vec<String>; 2] = [names(&first), names(&second)];
+        assert_eq!(second_names, first_names, "{}: a replay puts the same objects", case.about);
+        let differ: Vec<&String> =
+            first.keys().filter(|name| first[*name] != second[*name]).collect();
+        assert!(differ.is_empty(), "{}: a replay gives other bytes: {differ:?}", case.about);
+    }
+}
+
+/// Whether the day of a live object has settled.
+fn has_settled(lake: &Path, live: &str) -> bool {
+    let day = live.strip_prefix("live/").and_then(|name| name.rsplit_once('/'));
+    day.is_some_and(|(day, _)| lake.join("tables").join(day).exists())
+}
+
+/// The same input with the journal, run to its end.
+async fn to_the_end(case: &Case, lake: &Path, log: &Log, now: Timestamp) {
+    let ended = tempfile::tempdir().expect("a temporary folder can be made");
+    copy_journal(lake, ended.path());
+    let before = Found(ended.path()).objects("_turnaround");
+    let world = World::start(ended.path(), case.partitions, now, true).await;
+    unharmed(world.run_to_the_end(log).await);
+    holds(&case.about, "finally", &case.finally, ended.path());
+    assert_eq!(Found(ended.path()).objects("_turnaround"), before, "the journal is input alone");
+    for table in case.finally.tables.keys() {
+        let [stream, batch] = [lake, ended.path()].map(|lake| Found(lake).rows(table));
+        for row in stream {
+            let mut same = batch.iter().filter(|other| other.window == row.window);
+            let last = same.clone().map(|other| other.revision).max();
+            let revised = last.is_some_and(|last| last > row.revision);
+            assert!(revised || same.any(|other| *other == row), "{}: {row:?}", case.about);
+        }
+    }
+}
+
+fn unharmed(summary: Summary) {
+    assert!(summary.stopped.is_empty(), "no pipeline is stopped: {:?}", summary.stopped);
+}
+
+fn copy_journal(from: &Path, to: &Path) {
+    for (name, bytes) in Found(from).objects("_turnaround") {
+        let path = to.join(name);
+        std::fs::create_dir_all(path.parent().expect("it stands in a folder")).expect("writable");
+        std::fs::write(path, bytes).expect("a temporary folder can be written");
+    }
+}
+
+/// Compares with the lake until it holds, or fails.
+fn holds(about: &str, when: &str, expected: &Expected, lake: &Path) {
+    let found = Found(lake);
+    let mut questions: Vec<(&str, &Vec<String>, Box<dyn Fn() -> Vec<String>>)> = Vec::new();
+    for (table, rows) in &expected.tables {
+        let found = Found(lake);
+        let ask = move || found.rows(table).into_iter().map(|row| row.text).collect();
+        questions.push((table, rows, Box::new(ask)));
+    }
+    if let Some(days) = &expected.settled {
+        questions.push(("settled", days, Box::new(|| found.settled())));
+    }
+    if let Some(late) = &expected.late {
+        questions.push(("late", late, Box::new(|| found.late())));
+    }
+    if let Some(letters) = &expected.dead_letters {
+        questions.push(("dead_letters", letters, Box::new(|| found.dead_letters())));
+    }
+    if let Some(journal) = &expected.journal {
+        questions.push(("journal", journal, Box::new(|| found.journal())));
+    }
+    for (what, expected, ask) in questions {
+        let mut expected = expected.clone();
+        expected.sort();
+        let begun = Instant::now();
+        loop {
+            let mut found = ask();
+            found.sort();
+            if found == expected {
+                break;
+            }
+            if begun.elapsed() > PUT_PATIENCE {
+                panic!("{about}: {when}, {what}:\nfound    {found:#?}\nexpected {expected:#?}");
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}

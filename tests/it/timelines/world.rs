@@ -1,0 +1,243 @@
+//! The world of a timeline: a source and a clock that do as they are told, and the real loop
+//! between them and a lake on disk.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::path::Path;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use turnaround::clock::Clock;
+use turnaround::config::{Project, Settings};
+use turnaround::flow::record::RecordFrame;
+use turnaround::flow::{Framing, Offset, Partition, RawBatch, Timestamp};
+use turnaround::pipeline::filed::Filing;
+use turnaround::pipeline::progress::{Progress, Summary};
+use turnaround::pipeline::{self, Job, RunError, build};
+use turnaround::sink::lake::Lake;
+use turnaround::sink::teams::pace::Tempo;
+use turnaround::sink::teams::rule::AlertSettings;
+use turnaround::sink::teams::webhook::Reach;
+use turnaround::sink::teams::zones::Zones;
+use turnaround::sink::teams::{AlertSetup, AlertSink};
+use turnaround::source::{Source, SourceError, SourceEvent};
+
+use super::case::Arrival;
+use crate::binary::repository;
+
+/// How long the loop may take for what it is waited for.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Answers of the source between which the loop has surely done what it had to do: more than
+/// wait between the two.
+const ANSWERS_BETWEEN: u64 = 8;
+/// How often the loop of a test does its timed work.
+const TICK: Duration = Duration::from_millis(3);
+/// Questions to the clock within which the timed work was done twice from beginning to end.
+const QUESTIONS_BETWEEN: u64 = 8;
+
+/// What the source is to say, what the clock shows, and how far the loop has come.
+#[derive(Default)]
+struct Script {
+    to_say: Mutex<VecDeque<SourceEvent>>,
+    committed: Mutex<BTreeMap<i32, i64>>,
+    answers: AtomicU64,
+    time: AtomicI64,
+    questions: AtomicU64,
+}
+
+impl Clock for Script {
+    fn now(&self) -> Timestamp {
+        self.questions.fetch_add(1, Ordering::SeqCst);
+        Timestamp(self.time.load(Ordering::SeqCst))
+    }
+}
+
+struct Scripted {
+    script: Arc<Script>,
+    partitions: Vec<Arc<Partition>>,
+}
+
+#[async_trait]
+impl Source for Scripted {
+    fn partitions(&self) -> &[Arc<Partition>] {
+        &self.partitions
+    }
+
+    async fn next(&mut self) -> Result<SourceEvent, SourceError> {
+        self.script.answers.fetch_add(1, Ordering::SeqCst);
+        let said = self.script.to_say.lock().expect("nobody panicked").pop_front();
+        if let Some(event) = said {
+            return Ok(event);
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        Ok(SourceEvent::Quiet)
+    }
+
+    fn commit(&self, partition: &Partition, next: Offset) {
+        let mut committed = self.script.committed.lock().expect("nobody panicked");
+        committed.insert(partition.index, next.0);
+    }
+}
+
+/// Records by partition, in the order of their offsets.
+pub(crate) type Log = BTreeMap<i32, Vec<Arrival>>;
+
+/// A running loop.
+pub(crate) struct World {
+    script: Arc<Script>,
+    progress: Arc<Progress>,
+    partitions: i32,
+    stop: oneshot::Sender<()>,
+    run: JoinHandle<Result<Summary, RunError>>,
+}
+
+impl World {
+    /// Starts a loop over a lake at a time of the clock.
+    pub(crate) async fn start(lake: &Path, partitions: i32, now: Timestamp, once: bool) -> World {
+        let script = Arc::new(Script { time: AtomicI64::new(now.0), ..Script::default() });
+        let progress = Arc::new(Progress::default());
+        let job = job(lake, &script, &progress, once).await;
+        let source = Scripted {
+            script: Arc::clone(&script),
+            partitions: (0..partitions).map(partition).collect(),
+        };
+        let (stop, stopped) = oneshot::channel();
+        let run = tokio::spawn(pipeline::run(job, Box::new(source), async {
+            if stopped.await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }));
+        World { script, progress, partitions, stop, run }
+    }
+
+    /// Moves the clock.
+    pub(crate) fn clock(&self, now: Timestamp) {
+        let before = self.script.time.swap(now.0, Ordering::SeqCst);
+        assert!(before <= now.0, "the clock does not go back");
+    }
+
+    /// Delivers what the log holds from `from` on, `batch` records at once, and waits until the
+    /// loop has taken it in.
+    pub(crate) async fn deliver(&self, log: &Log, from: &BTreeMap<i32, usize>, batch: usize) {
+        for (index, records) in log {
+            let from = from.get(index).copied().unwrap_or(0);
+            for (place, some) in records[from..].chunks(batch).enumerate() {
+                self.say(SourceEvent::Batch(raw(*index, from + place * batch, some)));
+            }
+        }
+        let lengths: BTreeMap<i32, i64> = log
+            .iter()
+            .filter(|(_, records)| !records.is_empty())
+            .map(|(index, records)| (*index, records.len() as i64))
+            .collect();
+        let taken = || *self.script.committed.lock().expect("nobody panicked") == lengths;
+        self.wait("records", taken).await;
+        self.settle().await;
+    }
+
+    /// Says of partitions that they are read to their end, and waits for what follows from it.
+    pub(crate) async fn caught_up(&self, behind: &[i32]) {
+        for index in (0..self.partitions).filter(|index| !behind.contains(index)) {
+            self.say(SourceEvent::CaughtUp(partition(index)));
+        }
+        self.settle().await;
+        let asked = self.script.questions.load(Ordering::SeqCst);
+        let ticked = || self.script.questions.load(Ordering::SeqCst) >= asked + QUESTIONS_BETWEEN;
+        self.wait("timed work", ticked).await;
+        self.settle().await;
+    }
+
+    /// Delivers everything, then the end of the input.
+    pub(crate) async fn run_to_the_end(self, log: &Log) -> Summary {
+        self.deliver(log, &BTreeMap::new(), usize::MAX).await;
+        self.say(SourceEvent::End);
+        let summary = self.run.await.expect("no panic").expect("the world is whole");
+        drop(self.stop);
+        summary
+    }
+
+    /// Stops the loop, as a signal would.
+    pub(crate) async fn stop(self) -> Summary {
+        assert!(self.stop.send(()).is_ok(), "the loop ended early: {:?}", self.run.await);
+        self.run.await.expect("no panic").expect("the world is whole")
+    }
+
+    /// The job's watermark, in microseconds; 0 when there is none.
+    pub(crate) fn watermark(&self) -> i64 {
+        self.progress.watermark.load(Ordering::SeqCst)
+    }
+
+    fn say(&self, event: SourceEvent) {
+        self.script.to_say.lock().expect("nobody panicked").push_back(event);
+    }
+
+    /// Waits until the loop has done all that it has to do for what was said. The source's answers
+    /// pass through a short queue, and the loop takes one only when it has nothing else to do.
+    async fn settle(&self) {
+        let said = || self.script.to_say.lock().expect("nobody panicked").is_empty();
+        self.wait("the source", said).await;
+        let heard = self.script.answers.load(Ordering::SeqCst);
+        let passed = || self.script.answers.load(Ordering::SeqCst) >= heard + ANSWERS_BETWEEN;
+        self.wait("the loop", passed).await;
+    }
+
+    async fn wait(&self, what: &str, ready: impl Fn() -> bool) {
+        let begun = Instant::now();
+        while !ready() {
+            assert!(!self.run.is_finished(), "the loop ended while {what} was waited for");
+            assert!(begun.elapsed() < PATIENCE, "waited in vain for {what}");
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+}
+
+fn partition(index: i32) -> Arc<Partition> {
+    Arc::new(Partition { topic: "lab".into(), index })
+}
+
+fn raw(index: i32, first: usize, records: &[Arrival]) -> RawBatch {
+    let mut bytes = Vec::new();
+    let mut frames = Vec::new();
+    for (record, offset) in records.iter().zip(first as i64..) {
+        let start = bytes.len();
+        bytes.extend_from_slice(record.payload.as_bytes());
+        let record_time = record.record_time;
+        frames.push(RecordFrame { offset, record_time, start, end: bytes.len() });
+    }
+    let framing = Framing::Records(frames);
+    RawBatch { partition: partition(index), bytes: Bytes::from(bytes), framing }
+}
+
+async fn job(lake: &Path, script: &Arc<Script>, progress: &Arc<Progress>, once: bool) -> Job {
+    let folder = repository().join("tests/cases/timelines/project");
+    let project = Project::load(Some(&folder)).expect("the project is right");
+    let settings = Settings::default();
+    let plan = build::plan(&project, &settings, None, true).await.expect("the project is right");
+    let clock: Arc<dyn Clock> = Arc::clone(script) as Arc<dyn Clock>;
+    let setup = AlertSetup {
+        settings: AlertSettings { dry_run: true, ..AlertSettings::default() },
+        webhooks: BTreeMap::new(),
+        zones: Zones::new(plan.labs.clone()),
+        reach: Reach::Public,
+        tempo: Tempo::default(),
+    };
+    let location = format!("file://{}", lake.to_str().expect("the path is text"));
+    Job {
+        plan,
+        lake: Lake::open(&location, []).expect("a temporary folder can be written"),
+        dead_letters: None,
+        alerts: AlertSink::start(setup, Arc::clone(&clock)).expect("no webhook is needed"),
+        clock,
+        max_disorder: settings.time.max_disorder,
+        idle_after: settings.time.idle_after,
+        tick: TICK,
+        once,
+        empty_until: None,
+        filing: Filing { archive: true, record_times: true, once },
+        progress: Arc::clone(progress),
+    }
+}
