@@ -323,28 +323,4 @@ mod tests {
         }
         panic!("the reading thread goes on");
     }
-
-    /// Measures the splitting of 1 GB of lines from the page cache. Run with
-    /// `cargo test --release --lib source::file::tests::throughput -- --ignored --nocapture`.
-    #[tokio::test]
-    #[ignore = "a measurement, not a check"]
-    async fn throughput() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let path = folder.path().join("big.ndjson");
-        let line = format!("{{\"event_id\":\"{}\"}}\n", "x".repeat(300));
-        std::fs::write(&path, line.repeat(1_000_000_000 / line.len())).expect("writes");
-        let length = std::fs::metadata(&path).expect("exists").len();
-        for chunk in [256 << 10, 512 << 10, 1 << 20, 2 << 20, 4 << 20, 8 << 20] {
-            let mut source =
-                FileSource::open(&path.display().to_string(), AS_OF, chunk).expect("opens");
-            let start = std::time::Instant::now();
-            let mut bytes = 0;
-            while let SourceEvent::Batch(batch) = source.next().await.expect("reads") {
-                bytes += batch.bytes.len() as u64;
-            }
-            assert_eq!(bytes, length);
-            let rate = bytes as f64 / start.elapsed().as_secs_f64() / 1e9;
-            eprintln!("{:>5} KiB blocks: {rate:.2} GB/s", chunk >> 10);
-        }
-    }
 }

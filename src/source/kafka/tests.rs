@@ -515,31 +515,3 @@ async fn a_real_broker_is_read_over_tls_with_a_password_and_refuses_a_wrong_one_
     let said = refused(untrusting).await;
     assert!(said.contains("agree on TLS") && said.contains("`ssl.`"), "{said}");
 }
-
-/// Measures how fast a real broker's topic is read. Run with `-- --ignored --nocapture`.
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "a measurement, not a check"]
-async fn throughput() {
-    let Some(brokers) = real_brokers("throughput") else { return };
-    let topic = real_topic(&brokers, "rate", 6).await;
-    let payload = "x".repeat(300);
-    let messages: Vec<Sent> = (0..1_000_000).map(|i| text(i % 6, payload.as_str())).collect();
-    send(&producer(&brokers, &[("linger.ms", "50")]), &topic, &messages);
-    let opened = KafkaSource::connect(real_settings(&brokers, &topic, true)).await;
-    let mut source = opened.expect("connects");
-    let mut began = None;
-    let mut records = 0;
-    loop {
-        match source.next().await.expect("reads") {
-            SourceEvent::Batch(batch) => {
-                began.get_or_insert_with(Instant::now);
-                let Framing::Records(frames) = batch.framing else { panic!("messages") };
-                records += frames.len();
-            }
-            SourceEvent::End => break,
-            SourceEvent::CaughtUp(_) | SourceEvent::Quiet => {}
-        }
-    }
-    let seconds = began.expect("some came").elapsed().as_secs_f64();
-    eprintln!("{records} records of 300 bytes in {seconds:.2} s");
-}
