@@ -15,6 +15,7 @@ use datafusion::physical_plan::execution_plan::{ChildrenPropertiesMode, ReplaceC
 use datafusion::physical_plan::filter::FilterExec;
 use datafusion::physical_plan::joins::HashJoinExec;
 use datafusion::physical_plan::projection::ProjectionExec;
+use datafusion::physical_plan::scalar_subquery::ScalarSubqueryExec;
 use datafusion::physical_plan::union::UnionExec;
 use datafusion::prelude::SessionContext;
 
@@ -152,6 +153,10 @@ fn topmost_aggregate(plan: &Arc<dyn ExecutionPlan>) -> std::result::Result<Top, 
         if node.is::<AggregateExec>() {
             let raw = raw_aggregate(&node)?;
             return Ok(Top { result: node, raw });
+        }
+        if node.is::<ScalarSubqueryExec>() {
+            // Its value is made when the plan runs as a whole, not for expressions taken out of it.
+            return Err("it uses a scalar sub-query".to_owned());
         }
         let with_relations: Vec<Arc<dyn ExecutionPlan>> = node
             .children()

@@ -3,8 +3,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef};
-use arrow::compute::concat;
+use arrow::array::{Array, ArrayRef, UInt32Array};
+use arrow::compute::{concat, take};
 use datafusion::common::Result;
 use datafusion::logical_expr::EmitTo;
 
@@ -184,6 +184,10 @@ fn places_of(groups: &[u32], total: usize) -> Vec<u32> {
 }
 
 /// The results of `count` groups by merging a slot's states of the window's chunks.
+///
+/// An accumulator may take every group below the number that it is told for one that has had
+/// values: it is told of a group when its first state comes. Groups without any state, which are
+/// expected and not there, have the result of nothing.
 fn merge(
     slot: &Slot,
     index: usize,
@@ -192,17 +196,24 @@ fn merge(
     chunks: &[&Chunk],
 ) -> Result<ArrayRef> {
     let mut accumulator = slot.accumulator()?;
-    for chunk in chunks {
-        let into: Vec<usize> =
-            chunk.groups.iter().map(|group| places[*group as usize] as usize).collect();
-        accumulator.merge_batch(&chunk.states[index], &into, count)?;
+    let mut numbers: Vec<Option<usize>> = vec![None; count];
+    let mut known = 0;
+    for chunk in chunks.iter().filter(|chunk| !chunk.groups.is_empty()) {
+        let mut into = Vec::with_capacity(chunk.groups.len());
+        for group in &chunk.groups {
+            let number = *numbers[places[*group as usize] as usize].get_or_insert(known);
+            known = known.max(number + 1);
+            into.push(number);
+        }
+        accumulator.merge_batch(&chunk.states[index], &into, known)?;
     }
-    if chunks.is_empty() {
-        // Tells the accumulator how many groups there are.
-        let none: Vec<ArrayRef> = slot.empty_states()?;
-        accumulator.merge_batch(&none, &[], count)?;
-    }
-    accumulator.evaluate(EmitTo::All)
+    let results = match (known == 0, known < count) {
+        (false, false) => accumulator.evaluate(EmitTo::All)?,
+        (false, true) => concat(&[&accumulator.evaluate(EmitTo::All)?, &slot.of_nothing()?])?,
+        (true, _) => slot.of_nothing()?,
+    };
+    let order = numbers.iter().map(|number| number.unwrap_or(known) as u32);
+    Ok(take(&results, &UInt32Array::from_iter_values(order), None)?)
 }
 
 /// The panes of a window that ends at `end`.

@@ -182,6 +182,22 @@ def windows_of(yaml):
     return found, [name.strip() for name in grain.split(",") if name.strip()], expect and expect.group(1)
 
 
+def instant(edge, zone):
+    """The first instant at which a zone's clock shows a time or, where it skips it, a later one."""
+    first, second = ((edge.replace(tzinfo=zone, fold=fold) - EPOCH) // MICROSECOND for fold in (0, 1))
+    if first <= second:
+        return first
+    # The clock skips it: between the two the clock is put forward.
+    local = [(EPOCH + micros * MICROSECOND).astimezone(zone).utcoffset() for micros in (second, first)]
+    while first - second > 1:
+        middle = (first + second) // 2
+        if (EPOCH + middle * MICROSECOND).astimezone(zone).utcoffset() == local[0]:
+            second = middle
+        else:
+            first = middle
+    return first
+
+
 def period(time, zone, settings):
     """The calendar window that holds an instant: its start, end and start on the zone's clock."""
     local = (EPOCH + time * MICROSECOND).astimezone(zone)
@@ -196,7 +212,7 @@ def period(time, zone, settings):
         after = {"day": first + one, "week": first + 7 * one,
                  "month": (first + 31 * one).replace(day=1)}[unit]
         edges = [datetime.datetime.combine(edge, datetime.time()) for edge in (first, after)]
-    instants = [(edge.replace(tzinfo=zone) - EPOCH) // MICROSECOND for edge in edges]
+    instants = [instant(edge, zone) for edge in edges]
     for edge, start, end in zip(edges, instants, instants[1:]):
         if start <= time < end:
             return start, end, edge
@@ -311,14 +327,20 @@ class Corpus:
         relations(self.con)
         references(self.con, corpus)
 
-    def run(self, sql, window):
-        """The SQL's rows over a window's, with names and types."""
-        start, end, labs = window[0], window[1], window[-1]
-        self.con.execute(f"set variable \"from\" = {start}::bigint")
-        self.con.execute(f"set variable \"to\" = {end}::bigint")
-        self.con.execute(f"set variable labs = {'null' if labs is None else labs}")
-        self.con.execute(f"create or replace temp table result as\n{sql}")
-        return self.rows("result")
+    def run(self, sql, all_windows):
+        """The columns and types of the SQL's rows, and for each window those that it has there."""
+        rows = [[] for _ in all_windows]
+        for place, window in enumerate(all_windows):
+            labs = "null" if window.labs is None else window.labs
+            self.con.execute(f"""set variable "from" = {window.start}::bigint;
+                set variable "to" = {window.end}::bigint; set variable labs = {labs}""")
+            select = f"select {place} as place_, * from (\n{sql}\n)"
+            how = "insert into result" if place else "create or replace temp table result as"
+            self.con.execute(f"{how} {select}")
+        columns, kinds, found = self.rows("result")
+        for row in found:
+            rows[row[0]].append(row[1:])
+        return columns[1:], kinds[1:], rows
 
     def rows(self, table, columns=None):
         """A table's columns, their types and its rows, instants as Python has them."""
@@ -343,12 +365,14 @@ class Corpus:
         bare = re.sub(r"--.*", "", sql)
         self.exact(sql)
         if name == "none":
-            return self.run(sql, (-2**62, 2**62, None))
+            columns, kinds, (rows,) = self.run(sql, [Window(-2**62, 2**62, None, None, None)])
+            return columns, kinds, rows
         reads = [relation for relation in RELATIONS if re.search(rf"\b(FROM|JOIN)\s+{relation}\b", bare)]
         note = re.search(r"^-- expected: (.*)$", sql, re.M)
+        all_windows = windows(self.con, reads, kind, settings, expect, self.zones, self.as_of)
+        columns, kinds, by_window = self.run(sql, all_windows)
         all_rows = []
-        for window in windows(self.con, reads, kind, settings, expect, self.zones, self.as_of):
-            columns, kinds, rows = self.run(sql, window)
+        for window, rows in zip(all_windows, by_window):
             if expect:
                 rows += expected_rows(self.con, columns, note.group(1), expect, grain, rows, window)
             head = (EPOCH + window.start * MICROSECOND, EPOCH + window.end * MICROSECOND)
