@@ -20,6 +20,7 @@ use datafusion::physical_plan::union::UnionExec;
 use datafusion::prelude::SessionContext;
 
 use super::chain::{Branch, Chain, branches, chain_down_to, is_passage};
+use super::functions::percentile;
 use super::groups::{KeyCodec, leading_types};
 use super::relation::RelationExec;
 use super::slots::{Output, Slot, slots_of};
@@ -201,6 +202,12 @@ fn divide(
     let groups = raw.group_expr();
     if groups.has_grouping_set() {
         return Ok(Err("it uses GROUPING SETS".to_owned()));
+    }
+    let in_order = raw.aggr_expr().iter().find(|aggregate| {
+        !aggregate.order_bys().is_empty() && aggregate.fun().name() != percentile::NAME
+    });
+    if let Some(aggregate) = in_order {
+        return Ok(Err(format!("{} takes rows in an order", aggregate.fun().name())));
     }
     let input = raw.input();
     if let Some(reason) = nonlinear(input) {

@@ -16,6 +16,9 @@ const REFUSED_AGGREGATES: &[(&str, &str)] = &[
 const APPROXIMATE: &str = "its error is unbounded and it depends on the order of rows; write \
      percentile_cont(p) WITHIN GROUP (ORDER BY x), which is exact";
 
+/// Aggregates whose result is a matter of which row comes first, unless they say which that is.
+const IN_ORDER: &[&str] = &["first_value", "last_value", "nth_value", "array_agg", "string_agg"];
+
 /// Functions that read the clock.
 const CLOCK: &[&str] = &["now", "current_timestamp", "current_date", "current_time", "today"];
 
@@ -47,6 +50,12 @@ fn refuse(expr: &Expr) -> Result<()> {
         }
         Expr::AggregateFunction(call) => {
             let name = call.func.name();
+            if IN_ORDER.contains(&name) && call.params.order_by.is_empty() {
+                return plan_err!(
+                    "{name} without an order gives another answer when rows come in another \
+                     order; write ORDER BY within it, as {name}(x ORDER BY x)"
+                );
+            }
             match REFUSED_AGGREGATES.iter().find(|(refused, _)| *refused == name) {
                 Some((_, instead)) => plan_err!("{name} is not offered: {instead}"),
                 None => Ok(()),
