@@ -64,3 +64,23 @@ fn refuse(expr: &Expr) -> Result<()> {
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sql::session;
+
+    #[tokio::test]
+    async fn an_aggregate_of_the_first_row_must_say_which_that_is() -> Result<()> {
+        let context = session::bare();
+        let plan = async |sql: &str| context.state().create_logical_plan(sql).await;
+        let given = "FROM (VALUES (1), (2)) AS t(v)";
+        for call in ["first_value(v)", "array_agg(v)", "string_agg(CAST(v AS VARCHAR), ',')"] {
+            let refused = refuse_unrepeatable(&plan(&format!("SELECT {call} {given}")).await?);
+            let told = refused.expect_err("it has no order").to_string();
+            assert!(told.contains("write ORDER BY within it"), "{told}");
+        }
+        let ordered = format!("SELECT first_value(v ORDER BY v) {given}");
+        refuse_unrepeatable(&plan(&ordered).await?)
+    }
+}

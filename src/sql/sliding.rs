@@ -220,3 +220,120 @@ fn merge(
 pub fn panes(end: i64, size: i64) -> Range<i64> {
     end - size..end
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::array::{AsArray, Int64Array, RecordBatch, StringArray, UInt32Array};
+    use arrow::datatypes::{DataType, Field, Schema};
+    use tokio::runtime::Runtime;
+
+    use crate::flow::{Span, Timestamp};
+    use crate::sql::engine::Engine;
+    use crate::sql::execute::Executor;
+    use crate::sql::family::Family;
+    use crate::sql::output::OutputShape;
+    use crate::sql::partial::{PLACES, RelationRows, partial};
+    use crate::sql::query::{self, Way};
+    use crate::sql::relation::RelationDef;
+    use crate::sql::session;
+    use crate::window::PaneGrid;
+
+    /// Rows of time, lab and value, in one batch.
+    fn rows(rows: &[(i64, &str, Option<i64>)]) -> RelationRows {
+        let fields =
+            vec![Field::new("lab", DataType::Utf8, true), Field::new("v", DataType::Int64, true)];
+        let metadata = [(PLACES.to_owned(), "0,1".to_owned())].into();
+        let columns: Vec<ArrayRef> = vec![
+            Arc::new(StringArray::from_iter_values(rows.iter().map(|row| row.1))),
+            Arc::new(rows.iter().map(|row| row.2).collect::<Int64Array>()),
+        ];
+        let schema = Arc::new(Schema::new_with_metadata(fields, metadata));
+        RelationRows {
+            relation: "t".into(),
+            rows: RecordBatch::try_new(schema, columns).unwrap(),
+            time: Int64Array::from_iter_values(rows.iter().map(|row| row.0)),
+            watermark_before: Int64Array::from_value(0, rows.len()),
+            source_row: UInt32Array::from_iter_values(0..rows.len() as u32),
+            lab: None,
+        }
+    }
+
+    /// The result rows of windows of ten, sliding by five.
+    fn run(sql: &str, batches: &[RelationRows], grain: &[&str]) -> (bool, RecordBatch) {
+        let runtime = Runtime::new().unwrap();
+        let schema = batches[0].rows.schema().as_ref().clone().with_metadata(Default::default());
+        let def = RelationDef { name: "t", schema: Arc::new(schema), event_time: "at" };
+        let context = runtime.block_on(session::over(&[def], &[], &[])).unwrap();
+        let planned = Arc::new(runtime.block_on(query::plan(&context, sql, false)).unwrap());
+        let grid = PaneGrid::over([Span(10), Span(5)]);
+        let shapes = vec![grid.shape(Span(10), Span(5))];
+        let family = Arc::new(Family::Fixed { grid, shapes });
+        let grain: Vec<String> = grain.iter().map(|name| (*name).to_owned()).collect();
+        let shape = OutputShape::new("w", &planned.schema, &grain, false, false).unwrap();
+        let executor = Executor::new(context.task_ctx(), runtime.handle().clone());
+        let mut engine = Engine::new(
+            Arc::clone(&planned),
+            Arc::clone(&family),
+            vec![shape],
+            None,
+            executor.clone(),
+        );
+        for batch in batches {
+            let events = batch.time.len();
+            let batch = std::slice::from_ref(batch);
+            engine.collect(partial(&planned, &family, batch, events, &executor).unwrap());
+        }
+        let fired = engine.advance(Timestamp(1000), Timestamp(0)).unwrap();
+        let parts: Vec<RecordBatch> = fired.into_iter().map(|batch| batch.rows).collect();
+        let incremental = matches!(planned.way, Way::Incremental(_));
+        (incremental, arrow::compute::concat_batches(&parts[0].schema(), &parts).unwrap())
+    }
+
+    /// Two labs, of which the second has only nulls, in panes of their own: merging the first one's
+    /// state must not tell the accumulator of the second.
+    #[test]
+    fn a_group_of_nothing_but_nulls_has_no_result() {
+        let sql = "SELECT lab, bool_and(v > 1) AS truth, max(CAST(v AS INT)) AS small, \
+                   bit_or(v) AS bits, count(DISTINCT v) AS n FROM t GROUP BY lab";
+        let batches = [rows(&[(3, "a", Some(2))]), rows(&[(8, "b", None)])];
+        let (incremental, rows) = run(sql, &batches, &["lab"]);
+        assert!(incremental);
+        // Windows that end at 5 (a), 10 (a and b) and 15 (b).
+        let labs = rows.column_by_name("lab").unwrap().as_string::<i32>();
+        let labs: Vec<&str> = labs.iter().flatten().collect();
+        assert_eq!(labs, ["a", "a", "b", "b"]);
+        for name in ["truth", "small", "bits"] {
+            let nulls: Vec<bool> =
+                (0..4).map(|row| rows.column_by_name(name).unwrap().is_null(row)).collect();
+            assert_eq!(nulls, [false, false, true, true], "{name}");
+        }
+    }
+
+    #[test]
+    fn without_groups_a_window_of_filtered_rows_has_a_row() {
+        let sql = "SELECT count(*) AS n, sum(v) AS total, max(lab) AS last FROM t WHERE v > 5";
+        let batches = [rows(&[(3, "a", Some(2))]), rows(&[(18, "b", Some(7))])];
+        let (incremental, rows) = run(sql, &batches, &[]);
+        assert!(incremental);
+        let of = |name: &str| rows.column_by_name(name).unwrap();
+        // Windows that end at 5, 10, 20 and 25; the two between hold nothing at all.
+        let n = of("n").as_primitive::<arrow::datatypes::Int64Type>();
+        assert_eq!(n.values(), &[0, 0, 1, 1]);
+        assert_eq!(of("total").null_count(), 2);
+        assert_eq!(of("last").null_count(), 2);
+    }
+
+    #[test]
+    fn what_takes_rows_in_an_order_is_recomputed() {
+        let sql = "SELECT lab, string_agg(CAST(v AS VARCHAR), ',' ORDER BY v) AS all_values \
+                   FROM t GROUP BY lab";
+        let batches = [rows(&[(3, "a", Some(2)), (4, "a", Some(1))]), rows(&[(3, "a", Some(0))])];
+        let (incremental, rows) = run(sql, &batches, &["lab"]);
+        assert!(!incremental);
+        let texts = rows.column_by_name("all_values").unwrap();
+        let texts = arrow::compute::cast(texts, &DataType::Utf8).unwrap();
+        let texts: Vec<&str> = texts.as_string::<i32>().iter().flatten().collect();
+        assert_eq!(texts, ["0,1,2", "0,1,2"]);
+    }
+}
