@@ -4,7 +4,7 @@
 //! Pure and independent of every other batch, so batches run on any core in any order; what is
 //! collected from them is merged by key.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -107,6 +107,14 @@ pub fn partial(
     let tables = family.tables();
     let mut fates = Fates::new(tables, offsets.len());
     let mut out = Partial::default();
+    if let Way::Incremental(incremental) = &query.way
+        && incremental.group_exprs.is_empty()
+    {
+        let is_read = |input: &&RelationRows| query.reads.iter().any(|(n, _)| *n == input.relation);
+        for input in inputs.iter().filter(is_read) {
+            out.cells.extend(empty_cells(incremental, family, input, offsets.len())?);
+        }
+    }
     match &query.way {
         Way::Incremental(incremental) => match &incremental.below {
             Below::Branches(branches) => {
@@ -294,6 +302,37 @@ fn by_slice(
         }
     }
     Ok(out)
+}
+
+/// The one group of a query without GROUP BY has a row in every window that holds rows of what the
+/// query reads, though a filter may let none of them through: a cell without values for each slice.
+fn empty_cells(
+    query: &Incremental,
+    family: &Family,
+    input: &RelationRows,
+    events: usize,
+) -> Result<Option<Cells>> {
+    let mut counts: BTreeMap<SliceKey, u32> = BTreeMap::new();
+    let mut placer = Placer::new(family);
+    // What is counted is what passes the filters.
+    let mut fates = Fates::new(family.tables(), events);
+    for row in 0..input.rows.num_rows() {
+        let (time, watermark) = (input.time.value(row), input.watermark_before.value(row));
+        let event = input.source_row.value(row) as usize;
+        let lab = lab_of(input.lab.as_ref(), row);
+        if let Some(slice) = placer.slice(time, watermark, lab, event, &mut fates) {
+            *counts.entry(slice).or_default() += 1;
+        }
+    }
+    if counts.is_empty() {
+        return Ok(None);
+    }
+    let mut keys = Keys::default();
+    let groups = query.codec.intern(&[], counts.len(), &mut keys)?;
+    let states: Result<Vec<_>> =
+        query.slots.iter().map(|slot| slot.states_of_nothing(groups.len())).collect();
+    let slices = counts.keys().enumerate().map(|(cell, slice)| (*slice, cell..cell + 1)).collect();
+    Ok(Some(Cells { keys, slices, groups, rows: counts.into_values().collect(), states: states? }))
 }
 
 /// The states of placed rows by cell; none when there are no rows.

@@ -15,10 +15,12 @@ use datafusion::physical_plan::execution_plan::{ChildrenPropertiesMode, ReplaceC
 use datafusion::physical_plan::filter::FilterExec;
 use datafusion::physical_plan::joins::HashJoinExec;
 use datafusion::physical_plan::projection::ProjectionExec;
+use datafusion::physical_plan::scalar_subquery::ScalarSubqueryExec;
 use datafusion::physical_plan::union::UnionExec;
 use datafusion::prelude::SessionContext;
 
 use super::chain::{Branch, Chain, branches, chain_down_to, is_passage};
+use super::functions::percentile;
 use super::groups::{KeyCodec, leading_types};
 use super::relation::RelationExec;
 use super::slots::{Output, Slot, slots_of};
@@ -153,6 +155,10 @@ fn topmost_aggregate(plan: &Arc<dyn ExecutionPlan>) -> std::result::Result<Top, 
             let raw = raw_aggregate(&node)?;
             return Ok(Top { result: node, raw });
         }
+        if node.is::<ScalarSubqueryExec>() {
+            // Its value is made when the plan runs as a whole, not for expressions taken out of it.
+            return Err("it uses a scalar sub-query".to_owned());
+        }
         let with_relations: Vec<Arc<dyn ExecutionPlan>> = node
             .children()
             .into_iter()
@@ -196,6 +202,12 @@ fn divide(
     let groups = raw.group_expr();
     if groups.has_grouping_set() {
         return Ok(Err("it uses GROUPING SETS".to_owned()));
+    }
+    let in_order = raw.aggr_expr().iter().find(|aggregate| {
+        !aggregate.order_bys().is_empty() && aggregate.fun().name() != percentile::NAME
+    });
+    if let Some(aggregate) = in_order {
+        return Ok(Err(format!("{} takes rows in an order", aggregate.fun().name())));
     }
     let input = raw.input();
     if let Some(reason) = nonlinear(input) {

@@ -23,6 +23,9 @@ const APPROXIMATE: &str = "its error is unbounded and it depends on the order of
 /// Aggregates of ours that cannot tell repeated values apart from states.
 const WITHOUT_DISTINCT: &[&str] = &[percentile::NAME, "quantile_sketch", "sketch_merge"];
 
+/// Aggregates whose result is a matter of which row comes first, unless they say which that is.
+const IN_ORDER: &[&str] = &["first_value", "last_value", "nth_value", "array_agg", "string_agg"];
+
 /// Functions that read the clock.
 const CLOCK: &[&str] = &["now", "current_timestamp", "current_date", "current_time", "today"];
 
@@ -56,6 +59,12 @@ fn refuse(expr: &Expr) -> Result<()> {
             let name = call.func.name();
             if call.params.distinct && WITHOUT_DISTINCT.contains(&name) {
                 return plan_err!("{name} does not take DISTINCT");
+            }
+            if IN_ORDER.contains(&name) && call.params.order_by.is_empty() {
+                return plan_err!(
+                    "{name} without an order gives another answer when rows come in another \
+                     order; write ORDER BY within it, as {name}(x ORDER BY x)"
+                );
             }
             match REFUSED_AGGREGATES.iter().find(|(refused, _)| *refused == name) {
                 Some((_, instead)) => plan_err!("{name} is not offered: {instead}"),
@@ -96,5 +105,19 @@ mod tests {
     async fn distinct_percentiles_are_refused() {
         let message = refusal("quantile_sketch(DISTINCT x)").await;
         assert!(message.contains("does not take DISTINCT"), "{message}");
+    }
+
+    #[tokio::test]
+    async fn an_aggregate_of_the_first_row_must_say_which_that_is() -> Result<()> {
+        let context = session::bare();
+        let plan = async |sql: &str| context.state().create_logical_plan(sql).await;
+        let given = "FROM (VALUES (1), (2)) AS t(v)";
+        for call in ["first_value(v)", "array_agg(v)", "string_agg(CAST(v AS VARCHAR), ',')"] {
+            let refused = refuse_unrepeatable(&plan(&format!("SELECT {call} {given}")).await?);
+            let told = refused.expect_err("it has no order").to_string();
+            assert!(told.contains("write ORDER BY within it"), "{told}");
+        }
+        let ordered = format!("SELECT first_value(v ORDER BY v) {given}");
+        refuse_unrepeatable(&plan(&ordered).await?)
     }
 }

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef};
-use arrow::compute::concat;
+use arrow::array::{Array, ArrayRef, UInt32Array};
+use arrow::compute::{concat, take};
 use datafusion::common::Result;
 use datafusion::logical_expr::EmitTo;
 
@@ -183,6 +183,10 @@ fn places_of(groups: &[u32], total: usize) -> Vec<u32> {
 }
 
 /// The results of `count` groups by merging a slot's states of the window's chunks.
+///
+/// An accumulator may take every group below the number that it is told for one that has had
+/// values: it is told of a group when its first state comes. Groups without any state, which are
+/// expected and not there, have the result of nothing.
 fn merge(
     slot: &Slot,
     index: usize,
@@ -191,15 +195,141 @@ fn merge(
     chunks: &[&Chunk],
 ) -> Result<ArrayRef> {
     let mut accumulator = slot.accumulator()?;
-    for chunk in chunks {
-        let into: Vec<usize> =
-            chunk.groups.iter().map(|group| places[*group as usize] as usize).collect();
-        accumulator.merge_batch(&chunk.states[index], &into, count)?;
+    let mut numbers: Vec<Option<usize>> = vec![None; count];
+    let mut known = 0;
+    for chunk in chunks.iter().filter(|chunk| !chunk.groups.is_empty()) {
+        let mut into = Vec::with_capacity(chunk.groups.len());
+        for group in &chunk.groups {
+            let number = *numbers[places[*group as usize] as usize].get_or_insert(known);
+            known = known.max(number + 1);
+            into.push(number);
+        }
+        accumulator.merge_batch(&chunk.states[index], &into, known)?;
     }
-    if chunks.is_empty() {
-        // Tells the accumulator how many groups there are.
-        let none: Vec<ArrayRef> = slot.empty_states()?;
-        accumulator.merge_batch(&none, &[], count)?;
+    let results = match (known == 0, known < count) {
+        (false, false) => accumulator.evaluate(EmitTo::All)?,
+        (false, true) => concat(&[&accumulator.evaluate(EmitTo::All)?, &slot.of_nothing()?])?,
+        (true, _) => slot.of_nothing()?,
+    };
+    let order = numbers.iter().map(|number| number.unwrap_or(known) as u32);
+    Ok(take(&results, &UInt32Array::from_iter_values(order), None)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::array::{AsArray, Int64Array, RecordBatch, StringArray, UInt32Array};
+    use arrow::datatypes::{DataType, Field, Schema};
+    use tokio::runtime::Runtime;
+
+    use crate::flow::{Partition, Span, Timestamp};
+    use crate::sql::engine::Engine;
+    use crate::sql::execute::Executor;
+    use crate::sql::family::Family;
+    use crate::sql::output::OutputShape;
+    use crate::sql::partial::{PLACES, RelationRows, partial};
+    use crate::sql::query::{self, Way};
+    use crate::sql::relation::RelationDef;
+    use crate::sql::session;
+    use crate::window::PaneGrid;
+
+    /// Rows of time, lab and value, in one batch.
+    fn rows(rows: &[(i64, &str, Option<i64>)]) -> RelationRows {
+        let fields =
+            vec![Field::new("lab", DataType::Utf8, true), Field::new("v", DataType::Int64, true)];
+        let metadata = [(PLACES.to_owned(), "0,1".to_owned())].into();
+        let columns: Vec<ArrayRef> = vec![
+            Arc::new(StringArray::from_iter_values(rows.iter().map(|row| row.1))),
+            Arc::new(rows.iter().map(|row| row.2).collect::<Int64Array>()),
+        ];
+        let schema = Arc::new(Schema::new_with_metadata(fields, metadata));
+        RelationRows {
+            relation: "t".into(),
+            rows: RecordBatch::try_new(schema, columns).unwrap(),
+            time: Int64Array::from_iter_values(rows.iter().map(|row| row.0)),
+            watermark_before: Int64Array::from_value(0, rows.len()),
+            source_row: UInt32Array::from_iter_values(0..rows.len() as u32),
+            lab: None,
+        }
     }
-    accumulator.evaluate(EmitTo::All)
+
+    /// The result rows of windows of ten, sliding by five.
+    fn run(sql: &str, batches: &[RelationRows], grain: &[&str]) -> (bool, RecordBatch) {
+        let runtime = Runtime::new().unwrap();
+        let schema = batches[0].rows.schema().as_ref().clone().with_metadata(Default::default());
+        let def = RelationDef { name: "t", schema: Arc::new(schema), event_time: "at" };
+        let context = runtime.block_on(session::over(&[def], &[], &[])).unwrap();
+        let planned = Arc::new(runtime.block_on(query::plan(&context, sql, false)).unwrap());
+        let grid = PaneGrid::over([Span(10), Span(5)]);
+        let shapes = vec![grid.shape(Span(10), Span(5))];
+        let family = Arc::new(Family::Fixed { grid, shapes });
+        let grain: Vec<String> = grain.iter().map(|name| (*name).to_owned()).collect();
+        let shape = OutputShape::new("w", &planned.schema, &grain, false, false).unwrap();
+        let executor = Executor::new(context.task_ctx(), runtime.handle().clone());
+        let mut engine = Engine::new(
+            Arc::clone(&planned),
+            Arc::clone(&family),
+            vec![shape],
+            None,
+            executor.clone(),
+        );
+        for batch in batches {
+            let offsets: Vec<i64> = (0..batch.time.len() as i64).collect();
+            let batch = std::slice::from_ref(batch);
+            let part = partial(&planned, &family, batch, &offsets, &executor).unwrap();
+            let partition = Arc::new(Partition { topic: "t".into(), index: 0 });
+            engine.collect(part, &partition);
+        }
+        let fired = engine.advance(Timestamp(1000), Timestamp(0)).unwrap();
+        let parts: Vec<RecordBatch> = fired.into_iter().map(|batch| batch.rows).collect();
+        let incremental = matches!(planned.way, Way::Incremental(_));
+        (incremental, arrow::compute::concat_batches(&parts[0].schema(), &parts).unwrap())
+    }
+
+    /// Two labs, of which the second has only nulls, in panes of their own: merging the first one's
+    /// state must not tell the accumulator of the second.
+    #[test]
+    fn a_group_of_nothing_but_nulls_has_no_result() {
+        let sql = "SELECT lab, bool_and(v > 1) AS truth, max(CAST(v AS INT)) AS small, \
+                   bit_or(v) AS bits, count(DISTINCT v) AS n FROM t GROUP BY lab";
+        let batches = [rows(&[(3, "a", Some(2))]), rows(&[(8, "b", None)])];
+        let (incremental, rows) = run(sql, &batches, &["lab"]);
+        assert!(incremental);
+        // Windows that end at 5 (a), 10 (a and b) and 15 (b).
+        let labs = rows.column_by_name("lab").unwrap().as_string::<i32>();
+        let labs: Vec<&str> = labs.iter().flatten().collect();
+        assert_eq!(labs, ["a", "a", "b", "b"]);
+        for name in ["truth", "small", "bits"] {
+            let nulls: Vec<bool> =
+                (0..4).map(|row| rows.column_by_name(name).unwrap().is_null(row)).collect();
+            assert_eq!(nulls, [false, false, true, true], "{name}");
+        }
+    }
+
+    #[test]
+    fn without_groups_a_window_of_filtered_rows_has_a_row() {
+        let sql = "SELECT count(*) AS n, sum(v) AS total, max(lab) AS last FROM t WHERE v > 5";
+        let batches = [rows(&[(3, "a", Some(2))]), rows(&[(18, "b", Some(7))])];
+        let (incremental, rows) = run(sql, &batches, &[]);
+        assert!(incremental);
+        let of = |name: &str| rows.column_by_name(name).unwrap();
+        // Windows that end at 5, 10, 20 and 25; the two between hold nothing at all.
+        let n = of("n").as_primitive::<arrow::datatypes::Int64Type>();
+        assert_eq!(n.values(), &[0, 0, 1, 1]);
+        assert_eq!(of("total").null_count(), 2);
+        assert_eq!(of("last").null_count(), 2);
+    }
+
+    #[test]
+    fn what_takes_rows_in_an_order_is_recomputed() {
+        let sql = "SELECT lab, string_agg(CAST(v AS VARCHAR), ',' ORDER BY v) AS all_values \
+                   FROM t GROUP BY lab";
+        let batches = [rows(&[(3, "a", Some(2)), (4, "a", Some(1))]), rows(&[(3, "a", Some(0))])];
+        let (incremental, rows) = run(sql, &batches, &["lab"]);
+        assert!(!incremental);
+        let texts = rows.column_by_name("all_values").unwrap();
+        let texts = arrow::compute::cast(texts, &DataType::Utf8).unwrap();
+        let texts: Vec<&str> = texts.as_string::<i32>().iter().flatten().collect();
+        assert_eq!(texts, ["0,1,2", "0,1,2"]);
+    }
 }

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch, new_empty_array};
+use arrow::array::{ArrayRef, RecordBatch};
 use arrow::datatypes::{DataType, Float64Type, Int64Type, TimestampMicrosecondType};
 use datafusion::common::Result;
 use datafusion::logical_expr::{EmitTo, GroupsAccumulator};
@@ -173,10 +173,15 @@ impl Slot {
         accumulator.state(EmitTo::All)
     }
 
-    /// State columns without rows.
-    pub fn empty_states(&self) -> Result<Vec<ArrayRef>> {
-        let fields = self.expr.state_fields()?;
-        Ok(fields.iter().map(|field| new_empty_array(field.data_type())).collect())
+    /// The result of no rows at all, as one value.
+    pub fn of_nothing(&self) -> Result<ArrayRef> {
+        self.expr.create_accumulator()?.evaluate()?.to_array()
+    }
+
+    /// The state columns of so many cells that no row has come to.
+    pub fn states_of_nothing(&self, cells: usize) -> Result<Vec<ArrayRef>> {
+        let state = self.expr.create_accumulator()?.state()?;
+        state.iter().map(|value| value.to_array_of_size(cells)).collect()
     }
 
     /// The slot's running aggregate, if it has one.

@@ -15,6 +15,7 @@ mod readme;
 mod again;
 mod bad_input;
 mod books;
+mod corpus;
 mod kafka_to_s3;
 mod laboratory;
 mod oracle;

@@ -1,0 +1,25 @@
+-- Date functions, in UTC.
+SELECT e.event_id, e.lab_id, e.event_time,
+       date_trunc('minute', e.event_time)            AS minute,
+       date_trunc('hour', e.event_time)              AS hour,
+       date_trunc('day', e.event_time)               AS day,
+       date_trunc('week', e.event_time)              AS week,
+       date_trunc('month', e.event_time)             AS month,
+       date_trunc('quarter', e.event_time)           AS quarter,
+       date_trunc('year', e.event_time)              AS year,
+       extract(hour FROM e.event_time)               AS hour_of_day,
+       extract(minute FROM e.event_time)             AS minute_of_hour,
+       extract(day FROM e.event_time)                AS day_of_month,
+       extract(month FROM e.event_time)              AS month_of_year,
+       extract(year FROM e.event_time)               AS year_number,
+       extract(dow FROM e.event_time)                AS day_of_week,
+       extract(doy FROM e.event_time)                AS day_of_year,
+       extract(week FROM e.event_time)               AS iso_week,
+       extract(quarter FROM e.event_time)            AS quarter_number,
+       CAST(e.event_time AS DATE)                    AS its_date,
+       e.event_time + INTERVAL '90 minutes'          AS later,
+       e.event_time - INTERVAL '1 day'               AS earlier,
+       e.event_time > CAST('2025-10-26T01:00:00Z' AS TIMESTAMPTZ) AS after_summer,
+       e.received_at BETWEEN e.event_time - INTERVAL '30 minutes' AND e.event_time AS fresh
+FROM events AS e
+WHERE e.event_id IS NOT NULL

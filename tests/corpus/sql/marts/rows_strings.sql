@@ -1,0 +1,28 @@
+-- String functions over texts of one to four bytes a character, quotes and an empty text.
+SELECT e.event_id, e.lab_id, e.location,
+       upper(e.location)                              AS upper_text,
+       lower(e.location)                              AS lower_text,
+       length(e.location)                             AS characters,
+       trim(e.location)                               AS trimmed,
+       substr(e.location, 2, 5)                       AS middle,
+       left(e.location, 3)                            AS head,
+       right(e.location, 3)                           AS tail,
+       reverse(e.location)                            AS reversed,
+       replace(e.location, 'ar', '<>')                AS replaced,
+       concat(e.location, '/', e.patient_class, '/')  AS concatenated,
+       e.location || '|' || e.patient_class           AS joined,
+       split_part(e.location, ' ', 2)                 AS second_word,
+       strpos(e.location, 'a')                        AS first_a,
+       lpad(left(e.location, 4), 6, '*')              AS padded,
+       starts_with(e.location, 'W')                   AS is_w,
+       e.location LIKE '%a\%b\_%' ESCAPE '\'            AS has_signs,
+       e.location ILIKE 'ward%'                       AS is_ward,
+       e.location LIKE '_a%'                          AS second_is_a,
+       nullif(e.location, '')                         AS not_empty,
+       coalesce(e.location, e.patient_class, '-')     AS anything,
+       concat_ws('-', e.priority, e.patient_class)    AS worded,
+       ascii(e.location)                              AS first_code,
+       translate(e.location, 'abc', 'xyz')            AS translated,
+       repeat(e.priority, 3)                          AS repeated
+FROM events AS e
+WHERE e.event_id IS NOT NULL
