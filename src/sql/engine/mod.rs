@@ -11,6 +11,7 @@ mod fixed;
 mod origins;
 mod reclaim;
 mod session;
+mod session_parts;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -250,6 +250,6 @@ fn a_session_that_lasts_is_kept_merged() {
     for way in [0, 2] {
         let ran = run(way, "", &rows, &[1], 10);
         assert_eq!(results(&ran.out), by_definition(&rows, 10, |_| true), "way {way}");
-        assert!(ran.largest_parts <= super::session::PARTS_TO_MERGE, "{}", ran.largest_parts);
+        assert!(ran.largest_parts <= super::session_parts::PARTS_TO_MERGE, "{}", ran.largest_parts);
     }
 }
