@@ -11,6 +11,8 @@ use serde_json::{Value, json};
 
 use super::WrongInput;
 use crate::config::{Env, Fault, Flags, Project, Reading, Settings};
+use crate::flow::Span;
+use crate::window::WindowKind;
 
 /// The command's arguments.
 #[derive(Debug, clap::Args)]
@@ -71,7 +73,10 @@ fn findings(reading: Reading, env: &Env) -> Findings {
     let Reading { project, mut faults, lacks_relations } = reading;
     let mut notes = project.notes.clone();
     match Settings::resolve(project.settings.as_ref(), env, &Flags::default()) {
-        Ok(settings) => notes.extend(settings.notes),
+        Ok(settings) => {
+            notes.extend(sessions(&project, settings.time.max_disorder));
+            notes.extend(settings.notes);
+        }
         Err(found) => faults.extend(found),
     }
     if lacks_relations {
@@ -91,6 +96,20 @@ fn findings(reading: Reading, env: &Env) -> Findings {
         faults,
         notes,
     }
+}
+
+/// What session windows leave out, once for each pipeline that has them.
+fn sessions(project: &Project, max_disorder: Span) -> impl Iterator<Item = Fault> {
+    project.pipelines.iter().filter_map(move |spec| {
+        let is_session = |kind: &WindowKind| matches!(kind, WindowKind::Session { .. });
+        let window = spec.windows.iter().find(|window| is_session(&window.kind))?;
+        let what = format!(
+            "late rows do not revise sessions: a row that comes after one more than {max_disorder} \
+             later goes to late/"
+        );
+        let remedy = "raise time.max_disorder where clocks differ by more than that";
+        Some(spec.yaml_fault(&format!("windows.{}", window.name), what, remedy))
+    })
 }
 
 impl Findings {

@@ -43,7 +43,8 @@ fn explanation(pipeline: &PipelinePlan) -> String {
     match &pipeline.query.way {
         Way::Incremental(incremental) => {
             lines.push(
-                "way: incremental: partial states per pane, merged when a window fires".into(),
+                "way: incremental: partial states per pane or session, merged when a window fires"
+                    .into(),
             );
             lines.push(match incremental.below {
                 Below::Branches(ref branches) => format!(
@@ -51,7 +52,7 @@ fn explanation(pipeline: &PipelinePlan) -> String {
                     branches.len()
                 ),
                 Below::Plan(_) => {
-                    "below the aggregate: a plan (it joins a reference table), run per pane".into()
+                    "below the aggregate: a plan (it joins a reference table), run per pane or session".into()
                 }
             });
             lines.push(match incremental.above {
@@ -106,7 +107,13 @@ fn window_text(spec: &PipelineSpec, kind: &WindowKind) -> String {
             "hopping {size} every {slide}, {} firings a day while it is live, then one object a day",
             per_day(*slide)
         ),
-        WindowKind::Session { gap, .. } => format!("sessions that end after {gap}"),
+        WindowKind::Session { gap, by } => {
+            let of = if by.is_empty() { "all rows together".to_owned() } else { by.join(", ") };
+            format!(
+                "sessions of {of} that end after {gap} without a row, one firing each while the \
+                 day is live, then one object a day; late rows do not revise them"
+            )
+        }
         WindowKind::Calendar { unit, zone } => format!("calendar {unit:?} of {zone:?}"),
         WindowKind::RowLevel => format!(
             "row-level, one object a day once the day and {} have passed",

@@ -12,6 +12,7 @@ use tokio::runtime::Handle;
 
 use super::reference::{labs_of, targets_of};
 use super::rules::{Rule, rules_of};
+use super::sessions;
 use crate::config::{Fault, PipelineSpec, Project, Settings};
 use crate::decode::DecodeOptions;
 use crate::flow::Span;
@@ -190,9 +191,10 @@ async fn plan_pipeline(
 ) -> std::result::Result<PipelinePlan, Vec<PlanFault>> {
     let in_sql = |error| vec![PlanFault { place: Place::Sql, error }];
     let row_level = spec.windows.iter().all(|window| window.kind == WindowKind::RowLevel);
-    let query = query::plan(context, &spec.sql, row_level).await.map_err(in_sql)?;
-    let query = Arc::new(query);
+    let mut query = query::plan(context, &spec.sql, row_level).await.map_err(in_sql)?;
     check_grain(spec, &query).map_err(|error| in_yaml("grain", error))?;
+    sessions::prepare(spec, &mut query)?;
+    let query = Arc::new(query);
     let expected = expected_rows(project, spec, &query).map_err(|e| in_yaml("expect", e))?;
     let families = families_of(spec, &query, labs).map_err(|error| in_yaml("windows", error))?;
     let mut rules = BTreeMap::new();
@@ -257,10 +259,12 @@ fn families_of(
             WindowKind::RowLevel => {}
             WindowKind::Tumbling { size } => fixed.push((table, *size, *size)),
             WindowKind::Hopping { size, slide } => fixed.push((table, *size, *slide)),
-            WindowKind::Session { .. } => {
-                return datafusion::common::plan_err!(
-                    "session windows are not offered yet; use a tumbling or hopping window"
-                );
+            WindowKind::Session { gap, by } => {
+                let mut output = shape(spec, query, &table, true, false)?;
+                // Sessions of several keys may share their bounds and stand in any order.
+                (output.presorted, output.interleaved) = (false, true);
+                let family = Arc::new(Family::Session(sessions::family(*gap, by, query)?));
+                families.push(FamilyPlan { family, outputs: vec![output] });
             }
             WindowKind::Calendar { unit, zone } => {
                 let zones = zones_of(unit, zone, labs).revised(lateness_of(spec));

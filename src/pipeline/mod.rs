@@ -21,6 +21,7 @@ pub mod progress;
 pub mod pump;
 pub mod reference;
 pub mod rules;
+mod sessions;
 pub mod stage;
 pub mod tables;
 pub mod work;

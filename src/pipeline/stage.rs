@@ -18,6 +18,7 @@ use crate::flow::{IdleAdvance, OutputBatch, Partition, Timestamp};
 use crate::metrics as names;
 use crate::sink::teams::AlertSink;
 use crate::sink::teams::book::Observation;
+use crate::sql::family::Family;
 use crate::window::JobWatermark;
 
 /// Cards that the summary names.
@@ -89,8 +90,12 @@ impl Stage {
         for (place, work) in worked.pipelines.into_iter().enumerate() {
             match work {
                 Ok(work) => {
-                    if let Some(tables) = &mut self.tables[place] {
-                        tables.collect(work, &worked.partition);
+                    let collected = match &mut self.tables[place] {
+                        Some(tables) => tables.collect(work, &worked.partition),
+                        None => Ok(()),
+                    };
+                    if let Err(error) = collected {
+                        self.fail(place, &error);
                     }
                 }
                 Err(error) => self.fail(place, &error),
@@ -216,6 +221,10 @@ impl Stage {
             .iter()
             .flat_map(|family| &family.outputs)
             .any(|output| output.table == batch.table && !output.is_tile);
+        let keyed = pipeline.families.iter().any(|family| {
+            matches!(family.family.as_ref(), Family::Session(_))
+                && family.outputs.iter().any(|output| output.table == batch.table)
+        });
         for (window, rows) in by_window(batch) {
             let mut alert_rows = Vec::new();
             for rule in rules {
@@ -230,6 +239,7 @@ impl Stage {
                     until: judged.until.as_ref(),
                     window,
                     overlapping,
+                    keyed,
                     revision: batch.revision,
                     figures: &rule.figures,
                     units: &rule.units,

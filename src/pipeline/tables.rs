@@ -84,9 +84,9 @@ impl Tables {
     }
 
     /// Takes in what one batch of a partition gave.
-    pub fn collect(&mut self, work: PipelineWork, partition: &Arc<Partition>) {
+    pub fn collect(&mut self, work: PipelineWork, partition: &Arc<Partition>) -> Result<()> {
         for (engine, partial) in self.engines.iter_mut().zip(work.partials) {
-            engine.collect(partial, partition);
+            engine.collect(partial, partition)?;
         }
         if let Some(row_level) = &mut self.row_level {
             row_level.tally.counted += work.tally.counted;
@@ -97,6 +97,7 @@ impl Tables {
                 place.push((Arc::clone(partition), rows));
             }
         }
+        Ok(())
     }
 
     /// Fires what is due; the rows are also kept until their days settle.
@@ -224,6 +225,11 @@ impl Tables {
                 let starts = zones.calendars().iter();
                 let open = starts.map(|zone| zone.period_of(reached).local_start.date());
                 open.min()
+            }
+            Family::Session(sessions) => {
+                let settled = reached.minus(sessions.gap).date();
+                let open = engine.first_open_session().map(Timestamp::date);
+                Some(open.map_or(settled, |open| open.min(settled)))
             }
         }
     }

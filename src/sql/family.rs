@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use super::partial::{Partial, Tally};
+use super::proto_session::SessionFamily;
 use crate::flow::Timestamp;
 use crate::window::{Calendar, Lateness, PaneGrid, Period, Shape};
 
@@ -20,6 +21,8 @@ pub enum Family {
     },
     /// Calendar periods, one table.
     Calendar(Zones),
+    /// Sessions, one table.
+    Session(SessionFamily),
 }
 
 /// The calendars of labs.
@@ -62,8 +65,8 @@ impl Zones {
     }
 }
 
-/// What a row is collected under: a pane with the first tick at which a window may count it, or a
-/// period with the revision that the row is new in.
+/// What a row is collected under: a pane with the first tick at which a window may count it, a
+/// period with the revision that the row is new in, or a proto-session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum SliceKey {
     /// A pane.
@@ -80,6 +83,8 @@ pub enum SliceKey {
         /// 0, or the revision that a late row is new in.
         revision: u32,
     },
+    /// A proto-session of the batch, by its number.
+    Session(u32),
 }
 
 impl Family {
@@ -88,6 +93,8 @@ impl Family {
         match self {
             Family::Fixed { grid, .. } => grid.lateness(),
             Family::Calendar(zones) => zones.lateness,
+            // A late row could make one of two sessions that have been given out.
+            Family::Session(_) => Lateness::NONE,
         }
     }
 
@@ -95,7 +102,7 @@ impl Family {
     pub fn tables(&self) -> usize {
         match self {
             Family::Fixed { shapes, .. } => shapes.len(),
-            Family::Calendar(_) => 1,
+            Family::Calendar(_) | Family::Session(_) => 1,
         }
     }
 }
@@ -116,6 +123,12 @@ impl Fates {
             late: vec![vec![false; events]; tables],
             spans: Vec::new(),
         }
+    }
+
+    /// Notes the fate of one event in the first table.
+    pub(super) fn note(&mut self, event: usize, counts: bool) {
+        let fates = if counts { &mut self.counted } else { &mut self.late };
+        fates[0][event] = true;
     }
 
     /// Notes that an event is collected under a slice.
@@ -184,7 +197,7 @@ impl<'a> Placer<'a> {
     /// Knows nothing yet.
     pub(super) fn new(family: &'a Family) -> Placer<'a> {
         let zones = match family {
-            Family::Fixed { .. } => 0,
+            Family::Fixed { .. } | Family::Session(_) => 0,
             Family::Calendar(zones) => zones.calendars.len(),
         };
         Placer {
@@ -233,6 +246,8 @@ impl<'a> Placer<'a> {
                 fate[0][event] = true;
                 revision.map(|revision| SliceKey::Period { period, revision })
             }
+            // A session is not found row by row: `proto_session` cuts the whole batch.
+            Family::Session(_) => None,
         }
     }
 

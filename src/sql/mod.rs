@@ -19,6 +19,7 @@ pub mod lake_sections;
 pub mod lake_view;
 pub mod output;
 pub mod partial;
+pub mod proto_session;
 pub mod query;
 pub mod refuse;
 pub mod relation;

@@ -68,6 +68,9 @@ pub struct OutputShape {
     pub presorted: bool,
     /// Whether windows do not overlap their neighbours.
     pub is_tile: bool,
+    /// Whether windows of several keys or zones fire in another order than that of their starts,
+    /// so that a day has to be sorted anew.
+    pub interleaved: bool,
     calendar: bool,
 }
 
@@ -106,6 +109,7 @@ impl OutputShape {
             grain: grain?,
             presorted: false,
             is_tile,
+            interleaved: calendar,
             calendar,
         })
     }
@@ -213,7 +217,7 @@ impl OutputShape {
             fired.iter().map(|batch| batch.rows.clone()).collect()
         };
         let joined = concat_batches(&self.schema, &batches)?;
-        if !self.calendar && !revised {
+        if !self.interleaved && !revised {
             return Ok(joined);
         }
         let first_own = if self.calendar { 3 } else { 2 };

@@ -21,7 +21,9 @@ use super::chain::Branch;
 use super::execute::Executor;
 use super::family::{Family, Fates, Placer, SliceKey};
 use super::groups::Keys;
+use super::proto_session;
 use super::query::{Below, Incremental, Query, Way};
+use crate::window::ProtoSession;
 
 /// Rows of one relation out of one batch of events.
 #[derive(Clone, Debug)]
@@ -88,6 +90,10 @@ pub struct Partial {
     pub kept: Vec<(SliceKey, Arc<str>, RecordBatch)>,
     /// The slices with the first and the last offset that each was collected from.
     pub origins: Vec<(SliceKey, (i64, i64))>,
+    /// Sessions only: the proto-sessions that slices name.
+    pub sessions: Vec<ProtoSession>,
+    /// Sessions only: the keys that proto-sessions name.
+    pub session_keys: Keys,
     /// One tally per table of the family.
     pub tallies: Vec<Tally>,
     /// Per table: the events (by place in the batch) that came too late for it.
@@ -104,6 +110,9 @@ pub fn partial(
     offsets: &[i64],
     executor: &Executor,
 ) -> Result<Partial> {
+    if let Family::Session(sessions) = family {
+        return proto_session::partial(query, sessions, inputs, offsets, executor);
+    }
     let tables = family.tables();
     let mut fates = Fates::new(tables, offsets.len());
     let mut out = Partial::default();
@@ -146,9 +155,9 @@ pub fn partial(
 }
 
 /// Rows with the slice of each.
-struct Placed {
-    rows: RecordBatch,
-    slices: Vec<SliceKey>,
+pub(super) struct Placed {
+    pub(super) rows: RecordBatch,
+    pub(super) slices: Vec<SliceKey>,
 }
 
 /// A branch's rows out of the batch, with time, watermark, source row and lab beside them.
@@ -336,7 +345,7 @@ fn empty_cells(
 }
 
 /// The states of placed rows by cell; none when there are no rows.
-fn cells(query: &Incremental, placed: Placed) -> Result<Option<Cells>> {
+pub(super) fn cells(query: &Incremental, placed: Placed) -> Result<Option<Cells>> {
     let Placed { rows, slices } = placed;
     let count = rows.num_rows();
     if count == 0 {

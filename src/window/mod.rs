@@ -12,6 +12,7 @@ pub mod fixed;
 pub mod kind;
 pub mod lateness;
 pub mod origins;
+pub mod session;
 pub mod watermark;
 
 pub use book::{Counted, PaneBook};
@@ -21,4 +22,5 @@ pub use fixed::{PaneGrid, Shape};
 pub use kind::{CalendarUnit, WindowKind, Zone};
 pub use lateness::Lateness;
 pub use origins::{OffsetsByPartition, Origins};
+pub use session::{ProtoSession, Session, SessionBook};
 pub use watermark::{JobWatermark, PartitionWatermark};

@@ -49,6 +49,9 @@ pub struct Observation<'a> {
     /// before a group's last window has ended is another zone's and says nothing about its
     /// absence.
     pub overlapping: bool,
+    /// Whether each window belongs to some groups alone (sessions): it says nothing about the
+    /// absence of others.
+    pub keyed: bool,
     /// 0, or the revision of late rows, which is left aside.
     pub revision: u32,
     /// The columns that `when` names.
@@ -200,8 +203,8 @@ impl AlertBook {
             seen.iter().map(|(values, one)| (values.clone(), one.sight)).collect();
         let absent = if observation.until.is_some() { Sight::Absent } else { Sight::Over };
         for (values, open) in self.open.get(&place(observation)).into_iter().flatten() {
-            let expected =
-                observation.overlapping || observation.window.start >= open.last_seen.end;
+            let expected = !observation.keyed
+                && (observation.overlapping || observation.window.start >= open.last_seen.end);
             if expected {
                 sights.entry(values.clone()).or_insert(absent);
             }
@@ -427,6 +430,7 @@ mod tests {
                 until: self.rule.until.is_some().then_some(&until),
                 window,
                 overlapping: false,
+                keyed: false,
                 revision: 0,
                 figures: &["p90_minutes".to_owned(), "n".to_owned()],
                 units: &BTreeMap::new(),
@@ -599,6 +603,7 @@ mod tests {
             until: None,
             window: Window { start: at(0), end: at(10) },
             overlapping: false,
+            keyed: false,
             revision: 1,
             figures: &[],
             units: &BTreeMap::new(),

@@ -70,6 +70,7 @@ impl Case {
             until: None,
             window: Window { start: end.minus(minute(60)), end },
             overlapping: true,
+            keyed: false,
             revision: 0,
             figures: &["p90_minutes", "target_minutes", "n"].map(str::to_owned),
             units: &BTreeMap::from([

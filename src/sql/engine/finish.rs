@@ -67,7 +67,7 @@ impl Engine {
         Ok(RecordBatch::try_new_with_options(schema, columns, &options)?)
     }
 
-    fn above(
+    pub(super) fn above(
         &self,
         query: &Incremental,
         aggregates: RecordBatch,
@@ -130,7 +130,7 @@ impl Engine {
         chunks: &[Arc<Chunk>],
     ) -> Vec<Arc<Chunk>> {
         match self.family.as_ref() {
-            Family::Calendar(_) => chunks.to_vec(),
+            Family::Calendar(_) | Family::Session(_) => chunks.to_vec(),
             Family::Fixed { grid, shapes } => {
                 let end = grid.pane_of(fired.window.end.0);
                 let panes = end - shapes[index].size..end;
@@ -144,20 +144,20 @@ impl Engine {
 
 /// Result rows gathered window by window.
 #[derive(Default)]
-struct Parts {
+pub(super) struct Parts {
     batches: VecDeque<RecordBatch>,
     of_row: Vec<u32>,
 }
 
 impl Parts {
-    fn add(&mut self, batches: Vec<RecordBatch>, number: u32) {
+    pub(super) fn add(&mut self, batches: Vec<RecordBatch>, number: u32) {
         for batch in batches {
             self.of_row.extend(std::iter::repeat_n(number, batch.num_rows()));
             self.batches.push_back(batch);
         }
     }
 
-    fn join(self, schema: &SchemaRef) -> Result<(RecordBatch, Vec<u32>)> {
+    pub(super) fn join(self, schema: &SchemaRef) -> Result<(RecordBatch, Vec<u32>)> {
         Ok((concat_batches(schema, &self.batches)?, self.of_row))
     }
 }

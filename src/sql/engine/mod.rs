@@ -10,6 +10,8 @@ mod finish;
 mod fixed;
 mod origins;
 mod reclaim;
+mod session;
+mod session_parts;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,7 +19,7 @@ use std::sync::Arc;
 use arrow::array::Array;
 use datafusion::common::Result;
 
-use crate::flow::{OutputBatch, Partition, Timestamp};
+use crate::flow::{OutputBatch, Partition, Timestamp, Window};
 use crate::sql::execute::Executor;
 use crate::sql::expect::Expected;
 use crate::sql::family::{Family, SliceKey};
@@ -27,6 +29,7 @@ use crate::sql::partial::{Chunk, Partial, Tally};
 use crate::sql::query::{Query, Way};
 use crate::sql::sliding::Sliding;
 use crate::window::{Counted, Origins, PaneBook, Period};
+use session::Sessions;
 
 /// Result rows after which what has fired is handed on, so that memory stays bounded.
 const ROWS_PER_BATCH: usize = 131_072;
@@ -43,6 +46,8 @@ pub struct Engine {
     periods: Periods,
     pane_origins: Origins<i64>,
     period_origins: Origins<Period>,
+    session_origins: Origins<Window>,
+    sessions: Option<Sessions>,
     /// How many groups there may be before those that are gone are looked for.
     reclaim_at: usize,
 }
@@ -98,10 +103,14 @@ impl Engine {
         executor: Executor,
     ) -> Engine {
         let calendars = match family.as_ref() {
-            Family::Fixed { .. } => 0,
+            Family::Fixed { .. } | Family::Session(_) => 0,
             Family::Calendar(zones) => zones.calendars().len(),
         };
         let revisions = family.lateness().revisions() as usize;
+        let sessions = match family.as_ref() {
+            Family::Session(family) => Some(Sessions::new(family)),
+            Family::Fixed { .. } | Family::Calendar(_) => None,
+        };
         let tables = outputs.into_iter().map(|output| Table {
             output,
             cursors: match &query.way {
@@ -125,6 +134,8 @@ impl Engine {
             periods: Periods::default(),
             pane_origins: Origins::default(),
             period_origins: Origins::default(),
+            session_origins: Origins::default(),
+            sessions,
             reclaim_at: reclaim::AT_FIRST,
         }
     }
@@ -150,13 +161,16 @@ impl Engine {
     }
 
     /// Takes in what one batch of a partition's events gave.
-    pub fn collect(&mut self, partial: Partial, partition: &Arc<Partition>) {
-        self.note_origins(&partial.origins, partition);
+    pub fn collect(&mut self, partial: Partial, partition: &Arc<Partition>) -> Result<()> {
         for (table, tally) in self.tables.iter_mut().zip(&partial.tallies) {
             table.tally.counted += tally.counted;
             table.tally.late += tally.late;
             table.tally.other += tally.other;
         }
+        if let Some(sessions) = &mut self.sessions {
+            return sessions.collect(&self.query, partial, partition);
+        }
+        self.note_origins(&partial.origins, partition);
         for cells in partial.cells {
             let numbers: Vec<u32> = (0..cells.keys.len() as u32)
                 .map(|key| self.keys.intern(cells.keys.get(key)))
@@ -184,6 +198,7 @@ impl Engine {
                 Chunk { groups: Vec::new(), rows: Vec::new(), states: Vec::new(), kept },
             );
         }
+        Ok(())
     }
 
     fn keep(&mut self, slice: SliceKey, chunk: Chunk) {
@@ -191,7 +206,7 @@ impl Engine {
             (SliceKey::Pane { pane, ready }, family) => {
                 let late = match family {
                     Family::Fixed { grid, .. } => ready > grid.ticks(pane + 1),
-                    Family::Calendar(_) => false,
+                    Family::Calendar(_) | Family::Session(_) => false,
                 };
                 self.panes.add(pane, ready, late, Arc::new(chunk));
             }
@@ -200,6 +215,8 @@ impl Engine {
                 let place = self.periods.waiting.entry((due, period, revision)).or_default();
                 place.push(Arc::new(chunk));
             }
+            // Collected by `Sessions`.
+            (SliceKey::Session(_), _) => {}
         }
     }
 
@@ -216,6 +233,7 @@ impl Engine {
                 self.advance_fixed(*grid, shapes, watermark, empty_until)?
             }
             Family::Calendar(zones) => self.advance_calendar(zones, watermark, empty_until)?,
+            Family::Session(_) => self.advance_sessions(watermark)?,
         };
         self.reclaim()?;
         Ok(fired)
@@ -228,7 +246,8 @@ impl Engine {
             cursors.filter_map(|cursor| cursor.sliding.as_ref()).map(Sliding::size).sum();
         let chunks = self.panes.entries().chain(self.periods.chunks());
         let held: usize = chunks.map(|chunk| chunk.size()).sum();
-        sliding + held + self.keys.size()
+        let sessions = self.sessions.as_ref().map_or(0, Sessions::size);
+        sliding + held + sessions + self.keys.size()
     }
 }
 
@@ -264,3 +283,6 @@ impl Chunk {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod session_tests;

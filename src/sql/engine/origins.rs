@@ -24,6 +24,8 @@ impl Engine {
                     let since = i64::from(*revision);
                     self.period_origins.add(*period, since, partition, *range);
                 }
+                // Noted by `Sessions`.
+                SliceKey::Session(_) => {}
             }
         }
     }
@@ -41,6 +43,7 @@ impl Engine {
                 let revision = i64::from(revision);
                 self.period_origins.over(.., |period, since| of(period) && since <= revision)
             }
+            Family::Session(_) => self.session_origins.over(window..=window, |_, _| true),
         }
     }
 
@@ -61,6 +64,11 @@ impl Engine {
             Family::Calendar(_) => {
                 self.period_origins.over(.., |period, _| period.local_start.date() == date)
             }
+            Family::Session(_) => {
+                let of = |date| Window { start: Timestamp::midnight(date), end: Timestamp::MIN };
+                let next = date.succ_opt().unwrap_or(date);
+                self.session_origins.over(of(date)..of(next), |_, _| true)
+            }
         }
     }
 
@@ -71,5 +79,6 @@ impl Engine {
             self.pane_origins.retain(|pane| *pane >= first);
         }
         self.period_origins.retain(|period| period.local_start.date() >= date);
+        self.session_origins.retain(|window| window.start.date() >= date);
     }
 }

@@ -1,0 +1,5 @@
+-- One row per laboratory and period: the tests completed in it.
+SELECT c.lab_id,
+       count(*) AS n
+FROM completions AS c
+GROUP BY c.lab_id
