@@ -505,6 +505,28 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn stored_sketches_merge_across_objects() {
+        // Layout 1, values: 1.5 twice; 1.5 once and 2.0 once. Type 7 at 0.9 of 1.5, 1.5, 1.5, 2.0:
+        // rank 2.7, so 1.5 + 0.7 * 0.5.
+        let (x, y) = (1.5f64.to_le_bytes(), 2.0f64.to_le_bytes());
+        let first = [&[1, 0, 1], &x[..], &[2]].concat();
+        let second = [&[1, 0, 2], &x[..], &[1], &y[..], &[1]].concat();
+        let object = |bytes: Vec<u8>| {
+            let s: ArrayRef = Arc::new(arrow::array::BinaryArray::from_vec(vec![&bytes]));
+            rows(vec![("s", s)])
+        };
+        let name = |day: u32| format!("tables/t/date=2026-03-0{day}/day-r0.parquet");
+        let view = view(vec![(name(1), object(first)), (name(2), object(second))]).await;
+        let shown = text(
+            &view,
+            "SELECT sketch_count(sketch_merge(s)) AS n, \
+                 sketch_quantile(sketch_merge(s), 0.9) AS q FROM t",
+        )
+        .await;
+        assert!(shown.contains("| 4 | 1.85 |"), "{shown}");
+    }
+
+    #[tokio::test]
     async fn strings_come_back_as_they_are_stored() {
         let view = view(two_days()).await;
         let batches = answer(&view, "SELECT place, upper(place) AS loud FROM t_1h").await;

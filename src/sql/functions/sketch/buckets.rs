@@ -253,8 +253,8 @@ mod tests {
     #[test]
     fn no_cell_meets_three_steps() {
         let width = 1u64 << (FRACTION_BITS - CELL_BITS);
-        for step in 0..STEPS.len() {
-            assert!(end_of(step) - STEPS[step] > width, "step {step}");
+        for (step, begins) in STEPS.iter().enumerate() {
+            assert!(end_of(step) - begins > width, "step {step}");
         }
     }
 
