@@ -278,7 +278,7 @@ mod tests {
             let batch = std::slice::from_ref(batch);
             let part = partial(&planned, &family, batch, &offsets, &executor).unwrap();
             let partition = Arc::new(Partition { topic: "t".into(), index: 0 });
-            engine.collect(part, &partition);
+            engine.collect(part, &partition).unwrap();
         }
         let fired = engine.advance(Timestamp(1000), Timestamp(0)).unwrap();
         let parts: Vec<RecordBatch> = fired.into_iter().map(|batch| batch.rows).collect();

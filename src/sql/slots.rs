@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch};
+use arrow::array::{ArrayRef, RecordBatch, new_empty_array};
 use arrow::datatypes::{DataType, Float64Type, Int64Type, TimestampMicrosecondType};
 use datafusion::common::Result;
 use datafusion::logical_expr::{EmitTo, GroupsAccumulator};
@@ -171,6 +171,12 @@ impl Slot {
         let mut accumulator = self.accumulator()?;
         accumulator.update_batch(&values?, cells, filter.as_ref(), count)?;
         accumulator.state(EmitTo::All)
+    }
+
+    /// State columns without rows.
+    pub fn empty_states(&self) -> Result<Vec<ArrayRef>> {
+        let fields = self.expr.state_fields()?;
+        Ok(fields.iter().map(|field| new_empty_array(field.data_type())).collect())
     }
 
     /// The result of no rows at all, as one value.

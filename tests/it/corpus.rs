@@ -163,9 +163,9 @@ fn batches_and_threads_change_no_byte() {
     let Some((place, _)) = place("corpus::batches_and_threads_change_no_byte") else { return };
     let corpus = corpus();
     let feed = place.read("feed.ndjson");
-    let head: String = feed.split_inclusive('\n').take(600).collect();
+    let head: String = feed.split_inclusive('\n').take(250).collect();
     place.write("head.ndjson", head);
-    for (feed, batch) in [("feed.ndjson", 20_000), ("head.ndjson", 1)] {
+    for (feed, batch) in [("feed.ndjson", 40_000), ("head.ndjson", 1)] {
         let plain = run(&place, Some(&corpus), feed, &format!("plain-{batch}"), &PLAIN);
         let one = Variant { batch, threads: 1, recompute: false };
         let one = run(&place, Some(&corpus), feed, &format!("one-{batch}"), &one);
