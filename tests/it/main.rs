@@ -23,5 +23,6 @@ mod oracle;
 mod own_project;
 mod readers;
 mod sessions;
+mod silence;
 mod stop;
 mod timelines;

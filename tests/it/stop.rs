@@ -12,7 +12,7 @@ use crate::servers;
 const LONG: Duration = Duration::from_secs(60);
 
 /// The status and the body of a page.
-fn get(address: &str, page: &str) -> Option<(u16, String)> {
+pub(crate) fn get(address: &str, page: &str) -> Option<(u16, String)> {
     let mut stream = TcpStream::connect(address).ok()?;
     write!(stream, "GET {page} HTTP/1.0\r\nHost: {address}\r\n\r\n").ok()?;
     let mut text = String::new();
@@ -22,7 +22,7 @@ fn get(address: &str, page: &str) -> Option<(u16, String)> {
 }
 
 /// The sum of a metric over its labels.
-fn metric(page: &str, name: &str) -> f64 {
+pub(crate) fn metric(page: &str, name: &str) -> f64 {
     let lines = page
         .lines()
         .filter(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' '])));

@@ -111,7 +111,7 @@ async fn step_by_step(case: &Case, lake: &Path) -> (Log, Timestamp) {
         if let Some(expected) = &step.expect.watermark {
             assert_eq!(&clock_face(world.watermark()), expected, "{}: at {}", case.about, step.at);
         }
-        holds(&case.about, &format!("at {}", step.at), &step.expect, lake);
+        holds(&case.about, &format!("at {}", step.at), &step.expect, lake).await;
     }
     unharmed(world.stop().await);
     (log, now)
@@ -155,7 +155,7 @@ async fn to_the_end(case: &Case, lake: &Path, log: &Log, now: Timestamp) {
     let before = Found(ended.path()).objects("_turnaround");
     let world = World::start(ended.path(), case.partitions, now, true).await;
     unharmed(world.run_to_the_end(log).await);
-    holds(&case.about, "finally", &case.finally, ended.path());
+    holds(&case.about, "finally", &case.finally, ended.path()).await;
     assert_eq!(Found(ended.path()).objects("_turnaround"), before, "the journal is input alone");
     for table in case.finally.tables.keys() {
         let [stream, batch] = [lake, ended.path()].map(|lake| Found(lake).rows(table));
@@ -181,40 +181,40 @@ fn copy_journal(from: &Path, to: &Path) {
 }
 
 /// Compares with the lake until it holds, or fails.
-fn holds(about: &str, when: &str, expected: &Expected, lake: &Path) {
-    let found = Found(lake);
-    let mut questions: Vec<(&str, &Vec<String>, Box<dyn Fn() -> Vec<String>>)> = Vec::new();
+async fn holds(about: &str, when: &str, expected: &Expected, lake: &Path) {
+    let lake = Found(lake);
+    let told = |what: &str| format!("{about}: {when}, {what}");
     for (table, rows) in &expected.tables {
-        let found = Found(lake);
-        let ask = move || found.rows(table).into_iter().map(|row| row.text).collect();
-        questions.push((table, rows, Box::new(ask)));
+        let found = || lake.rows(table).into_iter().map(|row| row.text).collect();
+        comes_to(rows, found, told(table)).await;
     }
     if let Some(days) = &expected.settled {
-        questions.push(("settled", days, Box::new(|| found.settled())));
+        comes_to(days, || lake.settled(), told("settled")).await;
     }
     if let Some(late) = &expected.late {
-        questions.push(("late", late, Box::new(|| found.late())));
+        comes_to(late, || lake.late(), told("late")).await;
     }
     if let Some(letters) = &expected.dead_letters {
-        questions.push(("dead_letters", letters, Box::new(|| found.dead_letters())));
+        comes_to(letters, || lake.dead_letters(), told("dead letters")).await;
     }
     if let Some(journal) = &expected.journal {
-        questions.push(("journal", journal, Box::new(|| found.journal())));
+        comes_to(journal, || lake.journal(), told("journal")).await;
     }
-    for (what, expected, ask) in questions {
-        let mut expected = expected.clone();
-        expected.sort();
-        let begun = Instant::now();
-        loop {
-            let mut found = ask();
-            found.sort();
-            if found == expected {
-                break;
-            }
-            if begun.elapsed() > PUT_PATIENCE {
-                panic!("{about}: {when}, {what}:\nfound    {found:#?}\nexpected {expected:#?}");
-            }
-            std::thread::sleep(Duration::from_millis(5));
+}
+
+/// Puts go on while the loop does, so what is found may still be on its way.
+async fn comes_to(expected: &[String], find: impl Fn() -> Vec<String>, told: String) {
+    let mut expected = expected.to_vec();
+    expected.sort();
+    let begun = Instant::now();
+    loop {
+        let mut found = find();
+        found.sort();
+        if found == expected {
+            return;
         }
+        let waits = begun.elapsed() < PUT_PATIENCE;
+        assert!(waits, "{told}:\nfound    {found:#?}\nexpected {expected:#?}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
