@@ -19,7 +19,7 @@ use super::judge::Judged;
 use super::work::{LateRows, event_times};
 use crate::flow::event::timestamp_type;
 use crate::flow::lake_key::Section;
-use crate::flow::{DeadLetter, EventBatch, Partition, Span, Timestamp};
+use crate::flow::{DeadLetter, EventBatch, Partition, Span, Timestamp, Window};
 use crate::sql::output::epoch_day;
 
 /// Offsets per object at most: some 20 MiB of events in memory.
@@ -165,10 +165,10 @@ fn times_of(events: &EventBatch) -> Vec<i64> {
 
 fn late_rows(judged: &Judged, late: &LateRows, filing: Filing) -> Result<Vec<FiledPart>> {
     let events = &judged.events;
-    let places = UInt32Array::from(late.events.clone());
+    let places = UInt32Array::from_iter_values(late.events.iter().map(|late| late.event));
     let picked = take_record_batch(&events.rows, &places)?;
     let pick = |values: &[i64]| -> Vec<i64> {
-        late.events.iter().map(|event| values[*event as usize]).collect()
+        late.events.iter().map(|late| values[late.event as usize]).collect()
     };
     let offsets = pick(&events.offsets);
     let watermarks = pick(judged.watermark_before.values());
@@ -176,7 +176,7 @@ fn late_rows(judged: &Judged, late: &LateRows, filing: Filing) -> Result<Vec<Fil
     let record = late
         .events
         .iter()
-        .map(|event| filing.record_times.then(|| events.record_times[*event as usize].0));
+        .map(|late| filing.record_times.then(|| events.record_times[late.event as usize].0));
     let count = offsets.len();
     let mut fields = vec![Field::new("table_name", DataType::Utf8, true)];
     let names = StringArray::from_iter_values((0..count).map(|_| &*late.table));
@@ -187,6 +187,13 @@ fn late_rows(judged: &Judged, late: &LateRows, filing: Filing) -> Result<Vec<Fil
     fields.push(Field::new("watermark", timestamp_type(), true));
     let marks = TimestampMicrosecondArray::from(watermarks.clone()).with_timezone("UTC");
     columns.push(Arc::new(marks));
+    let missed = |of: fn(Window) -> Timestamp| -> ArrayRef {
+        let instants = late.events.iter().map(|late| late.missed.map(|windows| of(windows).0));
+        Arc::new(instants.collect::<TimestampMicrosecondArray>().with_timezone("UTC"))
+    };
+    fields
+        .extend(["missed_from", "missed_to"].map(|name| Field::new(name, timestamp_type(), true)));
+    columns.extend([missed(|windows| windows.start), missed(|windows| windows.end)]);
     fields.extend(picked.schema().fields().iter().map(|field| field.as_ref().clone()));
     columns.extend(picked.columns().iter().map(Arc::clone));
     divide((Section::Late, filing), batch(fields, columns)?, &offsets, &watermarks, &times)

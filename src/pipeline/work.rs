@@ -14,9 +14,9 @@ use datafusion::common::Result;
 use super::build::{PipelinePlan, Plan};
 use super::filed::{self, Filed, Filing};
 use super::judge::Judged;
-use crate::flow::{Partition, Timestamp};
+use crate::flow::{Partition, Timestamp, Window};
 use crate::relate::relate;
-use crate::sql::partial::{PLACES, Partial, RelationRows, Tally, branch_rows, partial};
+use crate::sql::partial::{LateEvent, PLACES, Partial, RelationRows, Tally, branch_rows, partial};
 use crate::sql::query::{Below, Way};
 use crate::window::PaneGrid;
 
@@ -47,8 +47,8 @@ pub struct PipelineWork {
     pub rows: Vec<FinalRows>,
     /// Row-level only.
     pub tally: Tally,
-    /// Row-level only: the events that came too late, by place in the batch.
-    pub late_events: Vec<u32>,
+    /// Row-level only: the events that came too late, with the day that they missed.
+    pub late_events: Vec<LateEvent>,
 }
 
 /// Row-level rows that are final once the watermark passes a minute.
@@ -137,14 +137,14 @@ struct EventFates {
 pub struct LateRows {
     /// The table.
     pub table: Arc<str>,
-    /// The events, by place in the batch.
-    pub events: Vec<u32>,
+    /// The events, with the windows that they missed.
+    pub events: Vec<LateEvent>,
 }
 
 impl EventFates {
-    fn late(&mut self, table: &Arc<str>, events: &[u32], late: &mut Vec<LateRows>) {
+    fn late(&mut self, table: &Arc<str>, events: &[LateEvent], late: &mut Vec<LateRows>) {
         for event in events {
-            self.late[*event as usize] = true;
+            self.late[event.event as usize] = true;
         }
         if !events.is_empty() {
             late.push(LateRows { table: Arc::clone(table), events: events.to_vec() });
@@ -248,6 +248,7 @@ fn row_level(
     let mut work = PipelineWork::default();
     let mut counted = vec![false; events];
     let mut late = vec![false; events];
+    let mut days: HashMap<usize, Window> = HashMap::new();
     let minute = PaneGrid::over([MINUTE]);
     let lateness = pipeline.spec.allowed_lateness;
     let parts: Vec<(RecordBatch, Vec<ArrayRef>)> = match below {
@@ -267,6 +268,11 @@ fn row_level(
             let event = source.value(row) as usize;
             if stood >= super::tables::settles_at(Timestamp(at).date(), lateness).0 {
                 late[event] = true;
+                let date = Timestamp(at).date();
+                let next = date.succ_opt().unwrap_or(date);
+                let day =
+                    Window { start: Timestamp::midnight(date), end: Timestamp::midnight(next) };
+                days.insert(event, day);
                 continue;
             }
             counted[event] = true;
@@ -285,7 +291,9 @@ fn row_level(
         }
     }
     let missed = |event: &usize| late[*event] && !counted[*event];
-    work.late_events = (0..events).filter(missed).map(|event| event as u32).collect();
+    let late_event =
+        |event: usize| LateEvent { event: event as u32, missed: days.get(&event).copied() };
+    work.late_events = (0..events).filter(missed).map(late_event).collect();
     work.tally = Tally {
         counted: counted.iter().filter(|counted| **counted).count() as u64,
         late: late.iter().zip(&counted).filter(|(late, counted)| **late && !**counted).count()

@@ -1,12 +1,12 @@
 //! Where rows go in time: the panes or calendar periods of a family of windows, and each row's
 //! fate in its tables, judged by the watermark that stood before it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 
-use super::partial::{Partial, Tally};
+use super::partial::{LateEvent, Partial, Tally};
 use super::proto_session::SessionFamily;
-use crate::flow::Timestamp;
+use crate::flow::{Timestamp, Window};
 use crate::window::{Calendar, Lateness, PaneGrid, Period, Shape};
 
 /// Where rows go in time.
@@ -110,7 +110,8 @@ impl Family {
 /// The fate of a batch's events in each table of a family, by event.
 pub(super) struct Fates {
     counted: Vec<Vec<bool>>,
-    late: Vec<Vec<bool>>,
+    /// Per table, the events that came too late for some row, with the windows missed.
+    late: Vec<BTreeMap<usize, Option<Window>>>,
     /// The slices with the first and the last event in each; those seen last stand at the end.
     spans: Vec<(SliceKey, u32, u32)>,
 }
@@ -120,15 +121,22 @@ impl Fates {
     pub(super) fn new(tables: usize, events: usize) -> Fates {
         Fates {
             counted: vec![vec![false; events]; tables],
-            late: vec![vec![false; events]; tables],
+            late: vec![BTreeMap::new(); tables],
             spans: Vec::new(),
         }
     }
 
     /// Notes the fate of one event in the first table.
     pub(super) fn note(&mut self, event: usize, counts: bool) {
-        let fates = if counts { &mut self.counted } else { &mut self.late };
-        fates[0][event] = true;
+        match counts {
+            true => self.counted[0][event] = true,
+            false => self.misses(0, event, None),
+        }
+    }
+
+    /// Notes that an event came too late for these windows of a table.
+    fn misses(&mut self, table: usize, event: usize, windows: Option<Window>) {
+        self.late[table].insert(event, windows);
     }
 
     /// Notes that an event is collected under a slice.
@@ -168,9 +176,9 @@ impl Fates {
                 out.counted_events[event] |= counts;
                 if *counts {
                     tally.counted += 1;
-                } else if late[event] {
+                } else if let Some(missed) = late.get(&event) {
                     tally.late += 1;
-                    late_events.push(event as u32);
+                    late_events.push(LateEvent { event: event as u32, missed: *missed });
                 } else {
                     tally.other += 1;
                 }
@@ -232,8 +240,11 @@ impl<'a> Placer<'a> {
                 let mut any = false;
                 for (table, shape) in shapes.iter().enumerate() {
                     let counts = on_time || grid.counts(*shape, self.pane, ready);
-                    let fate = if counts { &mut fates.counted } else { &mut fates.late };
-                    fate[table][event] = true;
+                    if counts {
+                        fates.counted[table][event] = true;
+                    } else {
+                        fates.misses(table, event, Some(grid.holding(*shape, self.pane)));
+                    }
                     any |= counts;
                 }
                 any.then_some(SliceKey::Pane { pane: self.pane, ready })
@@ -241,9 +252,10 @@ impl<'a> Placer<'a> {
             Family::Calendar(zones) => {
                 let period = self.period(zones, time, lab);
                 let revision = zones.lateness.revision_of(period.window.end.0, watermark);
-                let counts = revision.is_some();
-                let fate = if counts { &mut fates.counted } else { &mut fates.late };
-                fate[0][event] = true;
+                match revision {
+                    Some(_) => fates.counted[0][event] = true,
+                    None => fates.misses(0, event, Some(period.window)),
+                }
                 revision.map(|revision| SliceKey::Period { period, revision })
             }
             // A session is not found row by row: `proto_session` cuts the whole batch.

@@ -30,7 +30,7 @@ pub fn section_schema(section: Section) -> SchemaRef {
         Section::Late => {
             fields.push(text("table_name"));
             fields.extend(position);
-            fields.push(time("watermark"));
+            fields.extend(["watermark", "missed_from", "missed_to"].map(time));
             fields.extend(event);
         }
         Section::DeadLetters => {

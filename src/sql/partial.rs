@@ -23,6 +23,7 @@ use super::family::{Family, Fates, Placer, SliceKey};
 use super::groups::Keys;
 use super::proto_session;
 use super::query::{Below, Incremental, Query, Way};
+use crate::flow::Window;
 use crate::window::ProtoSession;
 
 /// Rows of one relation out of one batch of events.
@@ -81,6 +82,16 @@ pub struct Tally {
     pub other: u64,
 }
 
+/// An event that came too late for a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LateEvent {
+    /// Its place in the batch.
+    pub event: u32,
+    /// From the start of the first window that it missed to the end of the last; none for sessions,
+    /// whose bounds depend on what else comes.
+    pub missed: Option<Window>,
+}
+
 /// What one batch of events gives to one family.
 #[derive(Debug, Default)]
 pub struct Partial {
@@ -96,8 +107,8 @@ pub struct Partial {
     pub session_keys: Keys,
     /// One tally per table of the family.
     pub tallies: Vec<Tally>,
-    /// Per table: the events (by place in the batch) that came too late for it.
-    pub late_events: Vec<Vec<u32>>,
+    /// Per table: the events that came too late for it.
+    pub late_events: Vec<Vec<LateEvent>>,
     /// By event: whether at least one table counts it.
     pub counted_events: Vec<bool>,
 }

@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 
 use super::lateness::{Lateness, gcd};
-use crate::flow::{Span, Timestamp};
+use crate::flow::{Span, Timestamp, Window};
 
 /// The panes that several window shapes share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,6 +91,12 @@ impl PaneGrid {
     /// Whether a row that is ready at `ready` counts in some window that holds its pane.
     pub fn counts(self, shape: Shape, pane: i64, ready: i64) -> bool {
         ready <= self.bound(shape.last_end(pane), self.lateness.revisions())
+    }
+
+    /// From the start of the first window that holds a pane to the end of the last.
+    pub fn holding(self, shape: Shape, pane: i64) -> Window {
+        let first = shape.align_up(pane + 1) - shape.size;
+        Window { start: self.start_of(first), end: self.start_of(shape.last_end(pane)) }
     }
 
     /// The ends of the windows in whose revision a row is new: those that hold its pane, had ended
@@ -186,6 +192,16 @@ mod tests {
         assert!(!grid.counts(shape, 0, grid.ready(0, 110)));
         assert_eq!(grid.last_due(shape, Timestamp(74), 1), 0);
         assert_eq!(grid.last_due(shape, Timestamp(75), 1), 1);
+    }
+
+    #[test]
+    fn the_windows_that_hold_an_instant() {
+        // Of an hour every quarter: 10:20 lies in those from 09:30 to 10:15, the last of which
+        // ends at 11:15.
+        let minutes = |minutes: i64| Span(minutes * Span::MINUTE.0);
+        let grid = PaneGrid::over([minutes(60), minutes(15)]);
+        let held = grid.holding(grid.shape(minutes(60), minutes(15)), grid.pane_of(minutes(620).0));
+        assert_eq!((held.start.0, held.end.0), (minutes(570).0, minutes(675).0));
     }
 
     proptest! {

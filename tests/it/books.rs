@@ -94,6 +94,11 @@ fn late_rows_are_kept_where_none_are_allowed(place: &Place) {
     balance(&run);
     let late = "SELECT table_name AS name, count(*) AS n FROM late GROUP BY table_name";
     let late = numbers(place, "strict-lake", late);
+    // Each missed the one window of five minutes that held it, which had ended by the watermark.
+    let wrong = "SELECT 'wrong' AS name, count(*) AS n FROM late WHERE missed_to > watermark OR \
+         missed_to - missed_from <> INTERVAL '5 minutes' OR event_time < missed_from OR \
+         event_time >= missed_to OR missed_from IS NULL";
+    assert_eq!(numbers(place, "strict-lake", wrong)["wrong"], 0);
     for table in tables(&run) {
         assert!(count(&run["tables"][table], "late") > 0, "{run}");
         assert_eq!(late[table], count(&run["tables"][table], "late"), "{table}");
@@ -133,5 +138,8 @@ fn late_rows_of_row_level_tables_are_kept() {
     assert_eq!(count(&run["tables"]["completions"], "late"), 1);
     assert_eq!(count(&run, "late"), 1, "no table counts it: {run}");
     assert_eq!(place.value("lake", "SELECT event_id FROM late"), "late");
+    let missed =
+        "SELECT CAST(missed_from AS VARCHAR) || ' ' || CAST(missed_to AS VARCHAR) FROM late";
+    assert_eq!(place.value("lake", missed), "2026-03-01T00:00:00Z 2026-03-02T00:00:00Z");
     assert_eq!(place.value("lake", "SELECT specimen_id FROM completions"), "on-time");
 }
