@@ -23,6 +23,7 @@ use crate::sql::expect::Expected;
 use crate::sql::family::{Family, Zones};
 use crate::sql::output::OutputShape;
 use crate::sql::query::{self, Query, Way};
+use crate::sql::refuse::refuse_long_recompute;
 use crate::sql::relation::RelationDef;
 use crate::sql::session::{self, ReferenceRows, StagingView};
 use crate::window::{Calendar, CalendarUnit, Lateness, PaneGrid, WindowKind, Zone};
@@ -258,7 +259,10 @@ fn families_of(
         match &window.kind {
             WindowKind::RowLevel => {}
             WindowKind::Tumbling { size } => fixed.push((table, *size, *size)),
-            WindowKind::Hopping { size, slide } => fixed.push((table, *size, *slide)),
+            WindowKind::Hopping { size, slide } => {
+                refuse_long_recompute(&query.way, &table, *size, *slide)?;
+                fixed.push((table, *size, *slide));
+            }
             WindowKind::Session { gap, by } => {
                 let mut output = shape(spec, query, &table, true, false)?;
                 // Sessions of several keys may share their bounds and stand in any order.
