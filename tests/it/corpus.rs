@@ -188,7 +188,17 @@ fn the_shipped_tables_are_the_same_bytes() {
         let other = run(&place, None, "feed.ndjson", &format!("other-{batch}"), &other);
         assert_eq!(different(&plain, &other), BTreeSet::new(), "batches of {batch} bytes");
     }
+}
+
+/// Without late rows: a window that is recomputed is revised also for a late row that the query's
+/// filter drops, to the same figures under a higher revision.
+#[test]
+fn the_shipped_tables_recomputed_are_the_same_rows() {
+    let place = Place::new();
+    let generate = ["generate", "--profile", "demo", "--days", "0.3", "--faults", "none"];
+    place.run(&[&generate[..], &["--out", "file:feed.ndjson"]].concat()).succeeded();
+    let plain = run(&place, None, "feed.ndjson", "plain", &PLAIN);
     let other = Variant { recompute: true, ..PLAIN };
     let other = run(&place, None, "feed.ndjson", "recomputed", &other);
-    assert_eq!(different(&rows_of(&plain), &rows_of(&other)), BTreeSet::new(), "recomputed");
+    assert_eq!(different(&rows_of(&plain), &rows_of(&other)), BTreeSet::new());
 }
