@@ -166,20 +166,21 @@ impl LakeView {
                 return Err(LakeViewError::UnknownTable { table: table.to_string(), known });
             }
         }
-        let plan =
-            state.statement_to_plan(statement).await.map_err(|error| match error.find_root() {
+        let plan = turnaround_planner::plan_statement(&state, statement).await.map_err(
+            |error| match error.find_root() {
                 DataFusionError::ObjectStore(_) | DataFusionError::ParquetError(_) => {
                     LakeViewError::Object(error)
                 }
                 _ => LakeViewError::Sql(error),
-            })?;
+            },
+        )?;
         SQLOptions::new()
             .with_allow_ddl(false)
             .with_allow_dml(false)
             .with_allow_statements(false)
             .verify_plan(&plan)
             .map_err(LakeViewError::NotAQuery)?;
-        self.session.execute_logical_plan(plan).await.map_err(LakeViewError::Sql)
+        Ok(DataFrame::new(self.session.state(), plan))
     }
 }
 

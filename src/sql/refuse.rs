@@ -104,7 +104,7 @@ mod tests {
 
     async fn refusal(select: &str) -> String {
         let sql = format!("SELECT {select} FROM (VALUES (1.0, 2)) AS t (x, k)");
-        let plan = session::bare().state().create_logical_plan(&sql).await.unwrap();
+        let plan = turnaround_planner::plan(&session::bare().state(), &sql).await.unwrap();
         refuse_unrepeatable(&plan).err().map(|error| error.to_string()).unwrap_or_default()
     }
 
@@ -132,7 +132,7 @@ mod tests {
     #[tokio::test]
     async fn an_aggregate_of_the_first_row_must_say_which_that_is() -> Result<()> {
         let context = session::bare();
-        let plan = async |sql: &str| context.state().create_logical_plan(sql).await;
+        let plan = async |sql: &str| turnaround_planner::plan(&context.state(), sql).await;
         let given = "FROM (VALUES (1), (2)) AS t(v)";
         for call in ["first_value(v)", "array_agg(v)", "string_agg(CAST(v AS VARCHAR), ',')"] {
             let refused = refuse_unrepeatable(&plan(&format!("SELECT {call} {given}")).await?);

@@ -131,8 +131,18 @@ fn register_tables(
     Ok(())
 }
 
+/// Runs one query, as `SessionContext::sql` does.
+#[cfg(test)]
+pub(crate) async fn query(
+    context: &SessionContext,
+    sql: &str,
+) -> Result<datafusion::prelude::DataFrame> {
+    let plan = turnaround_planner::plan(&context.state(), sql).await?;
+    Ok(datafusion::prelude::DataFrame::new(context.state(), plan))
+}
+
 async fn register_view(context: &SessionContext, view: &StagingView) -> Result<()> {
-    let plan = context.state().create_logical_plan(&view.sql).await?;
+    let plan = turnaround_planner::plan(&context.state(), &view.sql).await?;
     let table = ViewTable::new(plan, Some(view.sql.clone()));
     context.register_table(view.name.as_str(), Arc::new(table))?;
     Ok(())

@@ -19,6 +19,7 @@ use super::lists;
 use super::readings::Reading;
 use super::state::{EXACT_LIMIT, Edge, Entries, Sketch};
 use crate::sql::functions::register;
+use crate::sql::session;
 
 /// The bytes of the sketch of some values, taken in at once.
 pub(crate) fn sketch_of(values: &[f64]) -> Vec<u8> {
@@ -268,7 +269,7 @@ fn session(batches: &[Vec<(&str, Option<f64>)>]) -> SessionContext {
 }
 
 async fn answer(context: &SessionContext, sql: &str) -> RecordBatch {
-    let frame = context.sql(sql).await.unwrap();
+    let frame = session::query(context, sql).await.unwrap();
     let schema = Arc::clone(frame.schema().inner());
     let batches = frame.collect().await.unwrap();
     arrow::compute::concat_batches(&schema, &batches).unwrap()
@@ -334,7 +335,7 @@ async fn sql_reads_a_window_function_and_refuses_what_is_no_sketch() {
         ("SELECT quantile_sketch(lab) FROM t", "takes one number"),
         ("SELECT quantile_sketch(DISTINCT x), count(*) FROM t", "does not take DISTINCT"),
     ] {
-        let failed = match context.sql(sql).await {
+        let failed = match session::query(&context, sql).await {
             Ok(frame) => frame.collect().await.err(),
             Err(error) => Some(error),
         };

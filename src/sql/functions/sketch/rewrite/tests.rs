@@ -99,7 +99,8 @@ async fn other_filters_and_expressions_are_other_sketches() {
 async fn a_quantile_out_of_range_is_refused_when_planned() {
     let context = context();
     let sql = "SELECT sketch_quantile(quantile_sketch(x), -0.1) FROM t";
-    let failed = context.sql(sql).await.unwrap().collect().await.unwrap_err().to_string();
+    let failed =
+        session::query(&context, sql).await.unwrap().collect().await.unwrap_err().to_string();
     assert!(failed.contains("needs a quantile within 0 and 1, not -0.1"), "{failed}");
 }
 
@@ -120,7 +121,7 @@ async fn moved_readings_give_what_they_gave() {
     let sql = "WITH k AS (SELECT lab, quantile_sketch(x) AS s, sum(x) AS total FROM t GROUP BY lab) \
          SELECT sketch_quantile(s, 0.5) AS p, *, sketch_count(s) AS n FROM k \
          WHERE sketch_count(s) > 0 ORDER BY sketch_quantile(s, 0.25), lab";
-    let batches = context.sql(sql).await.unwrap().collect().await.unwrap();
+    let batches = session::query(&context, sql).await.unwrap().collect().await.unwrap();
     let rows = arrow::compute::concat_batches(&batches[0].schema(), &batches).unwrap();
     let schema = rows.schema();
     let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
@@ -131,7 +132,7 @@ async fn moved_readings_give_what_they_gave() {
     let nested = "SELECT avg(sketch_quantile(s, 0.5)) AS mean, max(q) AS most FROM \
          (SELECT lab, quantile_sketch(x) AS s, 1.0 AS q FROM t GROUP BY lab) AS k \
          GROUP BY sketch_count(s) > 2 ORDER BY mean";
-    let batches = context.sql(nested).await.unwrap().collect().await.unwrap();
+    let batches = session::query(&context, nested).await.unwrap().collect().await.unwrap();
     let rows = arrow::compute::concat_batches(&batches[0].schema(), &batches).unwrap();
     assert_eq!(rows.column(0).as_primitive::<Float64Type>().values(), &[2.5, 10.0]);
 }
