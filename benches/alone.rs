@@ -41,7 +41,7 @@ fn main() -> anyhow::Result<()> {
         max_future: Span(5 * Span::MINUTE.0),
         columns: (!all).then(|| event_columns(Relation::Completions, &needed)),
     });
-    let runtime = tokio::runtime::Builder::new_multi_thread().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let began = Instant::now();
     let rows = runtime.block_on(decoded(file, options))?;
     let seconds = began.elapsed().as_secs_f64();

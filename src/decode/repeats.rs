@@ -3,21 +3,25 @@
 //! An id is remembered for [`Repeats::span`] of event time: until the partition's watermark has
 //! passed, by that span, both the event's own time and the watermark at which it came. What is
 //! forgotten depends on the sequence of the events alone, never on how they were batched, so a
-//! replay drops the same ones. Ids are kept as 128-bit hashes; two ids of a trillion collide with a
-//! probability below 1e-14. It does not look across partitions.
+//! replay drops the same ones. The time is kept in whole seconds, rounded up, and of an id's hash
+//! 96 bits: of a trillion ids, each compared with a million, one is mistaken for another with a
+//! probability below 1e-10. It does not look across partitions.
 
-use arrow::array::{AsArray, BooleanArray, BooleanBufferBuilder};
-use arrow::datatypes::TimestampMicrosecondType;
+use arrow::array::{BooleanArray, BooleanBufferBuilder};
 use xxhash_rust::xxh3::xxh3_128;
 
-use crate::flow::{EventBatch, Span, Timestamp};
+use crate::flow::{Span, Timestamp};
 
 /// When the table is full and more ids than this are still to be remembered, the oldest half is
-/// forgotten. So a partition's table has at most 4 Mi slots of 24 bytes, 96 MiB.
+/// forgotten. So a partition's table has at most 4 Mi slots of 16 bytes, 64 MiB.
 const MOST_IDS: usize = 3 << 19;
 
 /// The table's first size.
 const FIRST_SLOTS: usize = 1 << 10;
+
+/// Ids whose slots are looked at before any of them is judged, so that the cache misses of a large
+/// table are waited for together.
+const AHEAD: usize = 16;
 
 /// The hash of an event's id; [`Identity::NONE`] for an event without one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,13 +58,13 @@ pub struct Repeats {
     forgotten_early: u64,
 }
 
-/// A remembered id; free when both halves are 0.
+/// A remembered id; free when it is all zero.
 #[derive(Clone, Copy, Debug, Default)]
 struct Slot {
     low: u64,
-    high: u64,
-    /// Remembered while the watermark less the span is not beyond this.
-    until: i64,
+    high: u32,
+    /// Remembered while the watermark less the span is not beyond this; see [`seconds`].
+    until: u32,
 }
 
 impl Slot {
@@ -68,6 +72,14 @@ impl Slot {
     fn is_free(&self) -> bool {
         self.low == 0 && self.high == 0
     }
+}
+
+/// Whole seconds of event time from 1970 to 2106, rounded up; what lies outside counts as the end
+/// that is nearer.
+#[inline(always)]
+fn seconds(time: Timestamp) -> u32 {
+    const SECOND: i64 = Span::SECOND.0;
+    (time.0.max(0) / SECOND + i64::from(time.0 % SECOND > 0)).min(i64::from(u32::MAX)) as u32
 }
 
 impl Repeats {
@@ -91,28 +103,38 @@ impl Repeats {
         self.forgotten_early
     }
 
-    /// Judges the events of a batch in their order. `identities` are those of
-    /// [`Decoded`](super::Decoded); `watermarks` holds the partition's watermark before each row.
-    /// The batch must hold `event_time`; rows without an identity are kept.
+    /// Judges events in their order, given the identities of [`Decoded`](super::Decoded), the event
+    /// times and the partition's watermark before each, in microseconds. Those without an identity
+    /// are kept.
     pub fn retain(
         &mut self,
-        events: &EventBatch,
         identities: &[Identity],
-        watermarks: &[Timestamp],
+        times: &[i64],
+        watermarks: &[i64],
     ) -> Retained {
-        let times = events
-            .rows
-            .column_by_name("event_time")
-            .and_then(|column| column.as_primitive_opt::<TimestampMicrosecondType>());
         let mut keep = BooleanBufferBuilder::new(identities.len());
         let mut repeats = 0;
-        for (row, (identity, watermark)) in identities.iter().zip(watermarks).enumerate() {
-            let time = times.map_or(i64::MIN, |times| times.value(row));
-            let new = self.admit(*identity, Timestamp(time), *watermark);
-            repeats += u64::from(!new);
-            keep.append(new);
+        let beside = times.chunks(AHEAD).zip(watermarks.chunks(AHEAD));
+        for (identities, (times, watermarks)) in identities.chunks(AHEAD).zip(beside) {
+            self.look_at(identities);
+            for (identity, (time, watermark)) in identities.iter().zip(times.iter().zip(watermarks))
+            {
+                let new = self.admit(*identity, Timestamp(*time), Timestamp(*watermark));
+                repeats += u64::from(!new);
+                keep.append(new);
+            }
         }
         Retained { keep: BooleanArray::new(keep.finish(), None), repeats }
+    }
+
+    /// Brings the slots of some ids into the cache.
+    #[inline(always)]
+    fn look_at(&self, identities: &[Identity]) {
+        let mask = self.slots.len() - 1;
+        let seen = identities
+            .iter()
+            .fold(0, |seen, identity| seen ^ self.slots[identity.0 as u64 as usize & mask].low);
+        std::hint::black_box(seen);
     }
 
     /// Whether the event is new; remembers it if so.
@@ -121,9 +143,9 @@ impl Repeats {
         if identity == Identity::NONE {
             return true;
         }
-        let (low, high) = (identity.0 as u64, (identity.0 >> 64) as u64);
-        let horizon = watermark.minus(self.span).0;
-        let until = time.max(watermark).0;
+        let (low, high) = (identity.0 as u64, (identity.0 >> 64) as u32);
+        let horizon = seconds(watermark.minus(self.span));
+        let until = seconds(time.max(watermark));
         let mask = self.slots.len() - 1;
         let mut at = low as usize & mask;
         loop {
@@ -150,36 +172,71 @@ impl Repeats {
     /// Forgets what is beyond the horizon, grows where that is not enough, and at the limit forgets
     /// the oldest half.
     #[cold]
-    fn make_room(&mut self, horizon: i64) {
-        let old = std::mem::take(&mut self.slots);
+    fn make_room(&mut self, horizon: u32) {
         let remembered = |slot: &&Slot| !slot.is_free() && slot.until >= horizon;
-        let live = old.iter().filter(remembered).count();
+        let live = self.slots.iter().filter(remembered).count();
         if live > self.most {
-            let mut live: Vec<Slot> = old.iter().filter(remembered).copied().collect();
+            let mut live: Vec<Slot> = self.slots.iter().filter(remembered).copied().collect();
             let half = live.len() / 2;
             // Equal times are ordered by hash, so that the choice does not depend on the table.
             live.select_nth_unstable_by_key(half, |slot| (slot.until, slot.high, slot.low));
             self.forgotten_early += half as u64;
-            self.refill(live.len() - half, live[half..].iter());
+            self.refill(live[half..].to_vec());
+        } else if self.slots.len() == self.slots_for(live) {
+            self.sweep(horizon);
         } else {
-            self.refill(live, old.iter().filter(remembered));
+            self.refill(self.slots.iter().filter(remembered).copied().collect());
         }
     }
 
-    /// Takes these into a table of at most a quarter taken, up to the largest table that there is:
-    /// so an id is moved about once before it is forgotten.
-    fn refill<'a>(&mut self, count: usize, live: impl Iterator<Item = &'a Slot>) {
+    /// The size of a table that these ids fill to at most a quarter, up to the largest table that
+    /// there is: so an id is moved about once before it is forgotten.
+    fn slots_for(&self, ids: usize) -> usize {
         let most = (self.most * 8 / 3).next_power_of_two();
-        let slots = (count * 4).next_power_of_two().clamp(FIRST_SLOTS, most.max(FIRST_SLOTS));
-        self.slots = vec![Slot::default(); slots];
-        self.taken = count;
+        (ids * 4).next_power_of_two().clamp(FIRST_SLOTS, most.max(FIRST_SLOTS))
+    }
+
+    /// Takes these, and only these, into a table that is made for them.
+    fn refill(&mut self, live: Vec<Slot>) {
+        self.slots = vec![Slot::default(); self.slots_for(live.len())];
+        self.taken = live.len();
         for slot in live {
-            let mut at = slot.low as usize & (slots - 1);
-            while !self.slots[at].is_free() {
-                at = (at + 1) & (slots - 1);
-            }
-            self.slots[at] = *slot;
+            self.place(slot);
         }
+    }
+
+    /// Forgets what is beyond the horizon in place, one run of taken slots after the other: an id
+    /// stands in the run that its own place is in, so memory is walked once, in order.
+    fn sweep(&mut self, horizon: u32) {
+        let mask = self.slots.len() - 1;
+        // Half of the slots are free; beginning behind one, no run goes around the end unseen.
+        let Some(free) = self.slots.iter().position(Slot::is_free) else { return };
+        let mut run: Vec<Slot> = Vec::new();
+        for step in 1..=self.slots.len() {
+            let slot = std::mem::take(&mut self.slots[(free + step) & mask]);
+            if !slot.is_free() {
+                run.push(slot);
+                continue;
+            }
+            for held in run.drain(..) {
+                if held.until >= horizon {
+                    self.place(held);
+                } else {
+                    self.taken -= 1;
+                }
+            }
+        }
+    }
+
+    /// Puts an id that is not there into the table.
+    #[inline(always)]
+    fn place(&mut self, slot: Slot) {
+        let mask = self.slots.len() - 1;
+        let mut at = slot.low as usize & mask;
+        while !self.slots[at].is_free() {
+            at = (at + 1) & mask;
+        }
+        self.slots[at] = slot;
     }
 }
 
@@ -232,12 +289,12 @@ mod tests {
     fn the_table_is_bounded_and_forgets_the_oldest_first() {
         let mut repeats = Repeats::with_most(Span::HOUR, 3000);
         for n in 0..100_000u32 {
-            let time = Timestamp(i64::from(n));
+            let time = Timestamp(i64::from(n) * Span::SECOND.0 / 100);
             assert!(repeats.admit(id(n), time, time));
             assert!(repeats.slots.len() <= 8192);
         }
         assert!(repeats.forgotten_early() > 90_000);
-        let end = Timestamp(100_000);
+        let end = Timestamp(1_000 * Span::SECOND.0);
         assert!((98_500..100_000).all(|n| !repeats.admit(id(n), end, end)));
     }
 

@@ -165,12 +165,16 @@ impl Judge {
         let times = event_times(&decoded.events);
         let (before, dead_letters) = shard.observe(&decoded.events, &times, decoded.dead_letters);
         let watermark = shard.watermark.current();
-        let watermarks: Vec<Timestamp> = before.iter().map(|micros| Timestamp(*micros)).collect();
-        let retained = shard.repeats.retain(&decoded.events, &decoded.identities, &watermarks);
+        let retained = shard.repeats.retain(&decoded.identities, &times, &before);
         let before = Int64Array::from(before);
         let largest = times.iter().copied().max().map_or(Timestamp::MIN, Timestamp);
         let (events, repeated, watermark_before, repeated_watermark) = if retained.repeats == 0 {
-            let none = select(&decoded.events, &BooleanArray::from(vec![false; times.len()]));
+            let none = EventBatch {
+                partition: Arc::clone(&decoded.events.partition),
+                rows: decoded.events.rows.slice(0, 0),
+                offsets: Vec::new(),
+                record_times: Vec::new(),
+            };
             (decoded.events, none, before, Int64Array::from(Vec::<i64>::new()))
         } else {
             let dropped = arrow::compute::not(&retained.keep).unwrap_or(retained.keep.clone());

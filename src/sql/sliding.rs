@@ -134,7 +134,7 @@ impl Sliding {
         let mut places: Option<Vec<u32>> = None;
         for (index, slot) in self.slots.iter_mut().enumerate() {
             match slot {
-                SlotState::Running(running) => running.read(groups),
+                SlotState::Running(running) => running.read(groups)?,
                 SlotState::Merged(slot, outputs) => {
                     let places = places.get_or_insert_with(|| places_of(groups, total));
                     outputs.push(merge(slot, index, groups.len(), places, &within())?);

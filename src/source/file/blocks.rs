@@ -5,6 +5,7 @@
 //! but line feeds.
 
 use std::io::{ErrorKind, Read, Result};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 
@@ -30,6 +31,7 @@ pub(super) struct Blocks<R> {
     line_limit: usize,
     /// The start of a line whose end has not been read yet.
     carry: Vec<u8>,
+    pool: Pool,
     state: State,
     consumed: u64,
 }
@@ -52,6 +54,7 @@ impl<R: Read> Blocks<R> {
             block_bytes,
             line_limit,
             carry: Vec::new(),
+            pool: Pool::default(),
             state: State::Start,
             consumed: 0,
         }
@@ -74,9 +77,10 @@ impl<R: Read> Blocks<R> {
         if self.state == State::Ended {
             return Ok(None);
         }
-        let mut buffer = std::mem::take(&mut self.carry);
-        let mut filled = buffer.len();
-        buffer.resize(self.block_bytes.max(filled), 0);
+        let mut filled = self.carry.len();
+        let mut buffer = self.pool.take(self.block_bytes.max(filled));
+        buffer[..filled].copy_from_slice(&self.carry);
+        self.carry.clear();
         let mut searched = 0;
         loop {
             // What was carried over has not been searched: after a cut line it may hold lines.
@@ -96,27 +100,33 @@ impl<R: Read> Blocks<R> {
             filled += read;
             if read == 0 {
                 self.state = State::Ended;
-                buffer.truncate(filled);
-                return Ok(if filled == 0 { None } else { Some(block_of(buffer)) });
+                return Ok(if filled == 0 { None } else { Some(self.block_of(buffer, filled)) });
             }
         }
     }
 
     /// The block up to `end`; what follows is kept for the next one.
-    fn cut(&mut self, mut buffer: Vec<u8>, filled: usize, end: usize) -> Block {
-        self.carry.reserve_exact(self.block_bytes.max(filled - end));
+    fn cut(&mut self, buffer: Vec<u8>, filled: usize, end: usize) -> Block {
         self.carry.extend_from_slice(&buffer[end..filled]);
-        buffer.truncate(end);
-        block_of(buffer)
+        self.block_of(buffer, end)
     }
 
     /// The first `line_limit + 1` bytes of a line that is longer than the limit.
-    fn cut_long_line(&mut self, mut buffer: Vec<u8>, filled: usize) -> Block {
+    fn cut_long_line(&mut self, buffer: Vec<u8>, filled: usize) -> Block {
         let end = self.line_limit + 1;
         self.carry.extend_from_slice(&buffer[end..filled]);
-        buffer.truncate(end);
         self.state = State::Skipping;
-        block_of(buffer)
+        self.block_of(buffer, end)
+    }
+
+    /// The start of a buffer as a block.
+    fn block_of(&self, buffer: Vec<u8>, end: usize) -> Block {
+        let bytes = &buffer[..end];
+        let feeds = memchr::memchr_iter(b'\n', bytes).count();
+        let lines = feeds + usize::from(bytes.last() != Some(&b'\n'));
+        let pool = (buffer.len() == self.block_bytes).then(|| self.pool.clone());
+        let owner = Lent { buffer, end, pool };
+        Block { bytes: Bytes::from_owner(owner), lines: i64::try_from(lines).unwrap_or(i64::MAX) }
     }
 
     /// Fills `carry` until it can hold a byte order mark, and drops the mark.
@@ -159,10 +169,52 @@ impl<R: Read> Blocks<R> {
     }
 }
 
-fn block_of(buffer: Vec<u8>) -> Block {
-    let feeds = memchr::memchr_iter(b'\n', &buffer).count();
-    let lines = feeds + usize::from(buffer.last() != Some(&b'\n'));
-    Block { bytes: Bytes::from(buffer), lines: i64::try_from(lines).unwrap_or(i64::MAX) }
+/// Buffers that no block uses any more. One that is used again costs neither zeroing nor page
+/// faults.
+#[derive(Clone, Default)]
+struct Pool(Arc<Mutex<Vec<Vec<u8>>>>);
+
+/// Buffers that a pool keeps.
+const KEPT: usize = 32;
+
+impl Pool {
+    /// A buffer of at least so many bytes, whatever they are.
+    fn take(&self, size: usize) -> Vec<u8> {
+        let mut buffer =
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
+        if buffer.len() < size {
+            buffer.resize(size, 0);
+        }
+        buffer
+    }
+
+    fn put(&self, buffer: Vec<u8>) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() < KEPT {
+            kept.push(buffer);
+        }
+    }
+}
+
+/// A buffer that goes back to its pool, unless a long line made it larger than others.
+struct Lent {
+    buffer: Vec<u8>,
+    end: usize,
+    pool: Option<Pool>,
+}
+
+impl AsRef<[u8]> for Lent {
+    fn as_ref(&self) -> &[u8] {
+        &self.buffer[..self.end]
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        if let Some(pool) = &self.pool {
+            pool.put(std::mem::take(&mut self.buffer));
+        }
+    }
 }
 
 /// One read that is not disturbed by signals.

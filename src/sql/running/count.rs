@@ -44,8 +44,9 @@ impl Running for RunningCount {
         }
     }
 
-    fn read(&mut self, groups: &[u32]) {
+    fn read(&mut self, groups: &[u32]) -> Result<()> {
         self.output.extend(groups.iter().map(|group| self.counts[*group as usize]));
+        Ok(())
     }
 
     fn take_outputs(&mut self) -> Vec<ArrayRef> {

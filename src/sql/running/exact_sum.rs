@@ -45,10 +45,11 @@ impl Running for RunningSum {
         }
     }
 
-    fn read(&mut self, groups: &[u32]) {
+    fn read(&mut self, groups: &[u32]) -> Result<()> {
         for (reading, output) in self.readings.iter().zip(&mut self.outputs) {
             output.extend(groups.iter().map(|group| self.sums.read(*group as usize, *reading)));
         }
+        Ok(())
     }
 
     fn take_outputs(&mut self) -> Vec<ArrayRef> {

@@ -100,11 +100,12 @@ where
         }
     }
 
-    fn read(&mut self, groups: &[u32]) {
+    fn read(&mut self, groups: &[u32]) -> Result<()> {
         let results = groups
             .iter()
             .map(|group| self.candidates[*group as usize].front().map(|(_, value)| *value));
         self.output.extend(results);
+        Ok(())
     }
 
     fn take_outputs(&mut self) -> Vec<ArrayRef> {
@@ -154,7 +155,7 @@ mod tests {
                     within.extend(panes[first + 1..=end].iter().filter_map(|pane| pane.1));
                 }
                 let want = if maximum { within.iter().max() } else { within.iter().min() };
-                running.read(&[0]);
+                running.read(&[0]).unwrap();
                 let outputs = running.take_outputs();
                 prop_assert_eq!(outputs[0].as_primitive::<Int64Type>().value(0), *want.unwrap());
             }

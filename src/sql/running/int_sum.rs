@@ -57,12 +57,13 @@ impl Running for RunningIntSum {
         }
     }
 
-    fn read(&mut self, groups: &[u32]) {
+    fn read(&mut self, groups: &[u32]) -> Result<()> {
         let results = groups.iter().map(|group| {
             let group = *group as usize;
             (self.known[group] > 0).then_some(self.sums[group])
         });
         self.output.extend(results);
+        Ok(())
     }
 
     fn take_outputs(&mut self) -> Vec<ArrayRef> {

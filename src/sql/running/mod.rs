@@ -5,6 +5,7 @@
 //! accumulator of the function; a function that has none here is merged anew for each window.
 
 pub mod bucket_counts;
+pub mod changes;
 pub mod count;
 pub mod exact_sum;
 pub mod extreme;
@@ -12,6 +13,7 @@ pub mod int_sum;
 pub mod percentile;
 pub mod sketch;
 pub mod sorted_counts;
+pub mod sorted_values;
 
 use arrow::array::ArrayRef;
 use datafusion::common::Result;
@@ -31,7 +33,7 @@ pub trait Running: Send {
     fn reset(&mut self, groups: &[u32]);
 
     /// Appends the current results of these groups to the outputs.
-    fn read(&mut self, groups: &[u32]);
+    fn read(&mut self, groups: &[u32]) -> Result<()>;
 
     /// The outputs since the last call, one array per output.
     fn take_outputs(&mut self) -> Vec<ArrayRef>;

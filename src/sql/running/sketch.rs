@@ -175,10 +175,11 @@ impl Running for RunningSketch {
         }
     }
 
-    fn read(&mut self, groups: &[u32]) {
+    fn read(&mut self, groups: &[u32]) -> Result<()> {
         for column in &mut self.columns {
             groups.iter().for_each(|group| column.push(&self.groups[*group as usize]));
         }
+        Ok(())
     }
 
     fn take_outputs(&mut self) -> Vec<ArrayRef> {

@@ -40,7 +40,7 @@ fn at_once(window: &[Vec<f64>], group: usize) -> Vec<u8> {
 }
 
 fn same_as_at_once(running: &mut RunningSketch, window: &[Vec<f64>]) {
-    running.read(&[1, 0]);
+    running.read(&[1, 0]).unwrap();
     let columns = running.take_outputs();
     for (row, group) in [1, 0].into_iter().enumerate() {
         let bytes = at_once(window, group);

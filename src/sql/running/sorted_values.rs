@@ -1,0 +1,281 @@
+//! A multiset of doubles in order, changed many values at a time.
+//!
+//! What enters and leaves comes sorted, so that a run of the multiset is walked once for all of it:
+//! each value costs a search in what is left of the run, and the values between two of them move
+//! by one `memmove`.
+
+use crate::sql::functions::percentile::interpolate;
+
+/// Values in a run before it divides; a run of 4 KiB stays in the first cache while it is changed.
+const RUN_LIMIT: usize = 512;
+
+/// Keys in a line of the cache.
+const KEYS_IN_A_LINE: usize = 8;
+
+/// A change looks at some keys of this many.
+const CHANGES_TO_WALK: usize = 16;
+
+/// A double as an integer that sorts as `f64::total_cmp` does.
+#[inline(always)]
+pub fn to_sortable(value: f64) -> i64 {
+    let bits = value.to_bits() as i64;
+    bits ^ (((bits >> 63) as u64) >> 1) as i64
+}
+
+/// The double of a sortable integer.
+#[inline(always)]
+pub fn from_sortable(key: i64) -> f64 {
+    f64::from_bits((key ^ (((key >> 63) as u64) >> 1) as i64) as u64)
+}
+
+/// A multiset of sortable integers, ascending, in runs of at most [`RUN_LIMIT`], of which only
+/// a single one may be empty.
+#[derive(Clone, Debug, Default)]
+pub struct SortedValues {
+    runs: Vec<Vec<i64>>,
+    len: usize,
+}
+
+impl SortedValues {
+    /// How many values it holds.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether it holds none.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Takes everything out, keeping the first run's memory unless it is large.
+    pub fn clear(&mut self) {
+        self.runs.truncate(1);
+        match self.runs.first_mut() {
+            Some(run) if run.capacity() <= RUN_LIMIT => run.clear(),
+            Some(_) | None => self.runs.clear(),
+        }
+        self.len = 0;
+    }
+
+    /// Brings what it holds into the cache where so many changes will walk most of it: a search
+    /// waits for one miss after the other, this waits for all of them together.
+    pub fn look_at(&self, changes: usize) {
+        if changes * CHANGES_TO_WALK < self.len {
+            return;
+        }
+        let keys = self.runs.iter().flat_map(|run| run.iter().step_by(KEYS_IN_A_LINE));
+        std::hint::black_box(keys.fold(0, |seen, key| seen ^ key));
+    }
+
+    /// Adds values, which come in ascending order.
+    pub fn insert_sorted(&mut self, mut come: &[i64]) {
+        self.len += come.len();
+        if self.runs.is_empty() && !come.is_empty() {
+            self.runs.push(Vec::new());
+        }
+        let mut index = 0;
+        while !come.is_empty() {
+            let here = if index + 1 == self.runs.len() {
+                come.len()
+            } else {
+                let last = self.runs[index].last().copied().unwrap_or(i64::MIN);
+                come.partition_point(|value| *value <= last)
+            };
+            let (mine, rest) = come.split_at(here);
+            come = rest;
+            merge_into(&mut self.runs[index], mine);
+            index += self.divide(index);
+        }
+    }
+
+    /// Divides a run that has become too long; gives how many runs stand in its place.
+    fn divide(&mut self, index: usize) -> usize {
+        let length = self.runs[index].len();
+        if length <= RUN_LIMIT {
+            return 1;
+        }
+        let pieces = length.div_ceil(RUN_LIMIT / 2);
+        let each = length.div_ceil(pieces);
+        let mut upper = self.runs[index].split_off(each);
+        self.runs[index].shrink_to(RUN_LIMIT);
+        let mut more = Vec::with_capacity(pieces - 1);
+        while upper.len() > each {
+            let rest = upper.split_off(each);
+            more.push(std::mem::replace(&mut upper, rest));
+        }
+        more.push(upper);
+        let held = 1 + more.len();
+        self.runs.splice(index + 1..index + 1, more);
+        held
+    }
+
+    /// Takes values out, which come in ascending order; `Err` with the first that is not there.
+    pub fn remove_sorted(&mut self, mut gone: &[i64]) -> Result<(), i64> {
+        let mut index = 0;
+        while let Some(next) = gone.first() {
+            let ahead = self.runs[index..]
+                .partition_point(|run| run.last().is_some_and(|last| last < next));
+            index += ahead;
+            let Some(run) = self.runs.get_mut(index) else { return Err(*next) };
+            let taken = take_from(run, gone);
+            if taken == 0 {
+                return Err(*next);
+            }
+            self.len -= taken;
+            gone = &gone[taken..];
+            self.join(index);
+        }
+        Ok(())
+    }
+
+    /// Drops a run that has become empty, and joins a short one with the next.
+    fn join(&mut self, index: usize) {
+        if self.runs[index].is_empty() {
+            if self.runs.len() > 1 {
+                self.runs.remove(index);
+            }
+            return;
+        }
+        let next = self.runs.get(index + 1).map_or(RUN_LIMIT, Vec::len);
+        if self.runs[index].len() + next <= RUN_LIMIT / 2 {
+            let next = self.runs.remove(index + 1);
+            self.runs[index].extend(next);
+        }
+    }
+
+    /// The value of a rank.
+    fn at(&self, rank: usize) -> f64 {
+        let mut rest = rank;
+        for run in &self.runs {
+            if let Some(key) = run.get(rest) {
+                return from_sortable(*key);
+            }
+            rest -= run.len();
+        }
+        f64::NAN
+    }
+
+    /// The continuous percentile, none of no values.
+    pub fn percentile(&self, q: f64) -> Option<f64> {
+        match self.runs.as_slice() {
+            [only] => interpolate(only.len(), q, |rank| from_sortable(only[rank])),
+            _ => interpolate(self.len, q, |rank| self.at(rank)),
+        }
+    }
+}
+
+/// Merges ascending values into an ascending run, from its end, in place.
+fn merge_into(run: &mut Vec<i64>, come: &[i64]) {
+    let mut end = run.len();
+    let mut write = end + come.len();
+    if end == 0 {
+        run.extend_from_slice(come);
+        return;
+    }
+    run.resize(write, 0);
+    for value in come.iter().rev() {
+        let place = run[..end].partition_point(|held| held <= value);
+        let moved = end - place;
+        run.copy_within(place..end, write - moved);
+        write -= moved + 1;
+        run[write] = *value;
+        end = place;
+    }
+}
+
+/// Takes out of an ascending run what it holds of the first of some ascending values; gives how
+/// many it held, which is fewer when one is not there.
+fn take_from(run: &mut Vec<i64>, gone: &[i64]) -> usize {
+    let (mut read, mut write, mut taken) = (0, 0, 0);
+    for value in gone {
+        let place = read + run[read..].partition_point(|held| held < value);
+        if run.get(place) != Some(value) {
+            break;
+        }
+        if taken > 0 {
+            run.copy_within(read..place, write);
+        }
+        write += place - read;
+        read = place + 1;
+        taken += 1;
+    }
+    if taken > 0 {
+        run.copy_within(read.., write);
+        run.truncate(run.len() - taken);
+    }
+    taken
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn sorted(values: impl IntoIterator<Item = i32>) -> Vec<i64> {
+        let mut keys: Vec<i64> =
+            values.into_iter().map(|value| to_sortable(f64::from(value))).collect();
+        keys.sort_unstable();
+        keys
+    }
+
+    #[test]
+    fn sortable_integers_sort_as_doubles_and_come_back() {
+        let mut values =
+            vec![f64::NAN, f64::INFINITY, 1.5, 5e-324, 0.0, -0.0, -5e-324, -2.0, f64::NEG_INFINITY];
+        let keys: Vec<i64> = values.iter().rev().copied().map(to_sortable).collect();
+        assert!(keys.is_sorted());
+        for (value, key) in values.drain(..).rev().zip(keys) {
+            assert_eq!(from_sortable(key).to_bits(), value.to_bits());
+        }
+    }
+
+    #[test]
+    fn what_is_not_there_cannot_leave() {
+        let mut held = SortedValues::default();
+        assert_eq!(held.remove_sorted(&[3]), Err(3));
+        held.insert_sorted(&[1, 2, 2]);
+        assert_eq!(held.remove_sorted(&[2, 2, 2]), Err(2));
+        assert_eq!(held.remove_sorted(&[7]), Err(7));
+    }
+
+    #[test]
+    fn one_value_many_times_leaves_over_many_runs() {
+        let mut held = SortedValues::default();
+        held.insert_sorted(&[9; 2_000]);
+        held.insert_sorted(&[9; 30]);
+        assert_eq!(held.remove_sorted(&[9; 1_999]), Ok(()));
+        assert_eq!((held.len(), held.runs.concat()), (31, vec![9; 31]));
+    }
+
+    proptest! {
+        /// Against a list that is sorted anew after every change.
+        #[test]
+        fn a_sorted_multiset_is_a_sorted_list(
+            changes in prop::collection::vec(
+                (prop::collection::vec(0i32..400, 0..900), any::<prop::sample::Selector>(), 0usize..900),
+                1..12,
+            ),
+            q in 0.0f64..=1.0,
+        ) {
+            let mut held = SortedValues::default();
+            let mut expected: Vec<i32> = Vec::new();
+            for (come, pick, leave) in changes {
+                held.insert_sorted(&sorted(come.iter().copied()));
+                expected.extend(come);
+                let mut gone = Vec::new();
+                for _ in 0..leave.min(expected.len()) {
+                    let place = pick.select(0..expected.len());
+                    gone.push(expected.swap_remove(place));
+                }
+                prop_assert_eq!(held.remove_sorted(&sorted(gone)), Ok(()));
+                prop_assert_eq!(held.len(), expected.len());
+                let listed = sorted(expected.iter().copied());
+                prop_assert_eq!(&held.runs.concat(), &listed);
+                prop_assert!(held.runs.iter().all(|run| run.len() <= RUN_LIMIT));
+                prop_assert!(held.runs.len() <= 1 || held.runs.iter().all(|run| !run.is_empty()));
+                let want = interpolate(listed.len(), q, |rank| from_sortable(listed[rank]));
+                prop_assert_eq!(held.percentile(q), want);
+            }
+        }
+    }
+}
