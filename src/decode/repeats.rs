@@ -12,12 +12,15 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use crate::flow::{Span, Timestamp};
 
-/// When the table is full and more ids than this are still to be remembered, the oldest half is
-/// forgotten. So a partition's table has at most 4 Mi slots of 16 bytes, 64 MiB.
+/// When more ids than this are to be remembered, the oldest half is forgotten. So a partition has
+/// at most twice as many entries of 16 bytes and 4 Mi slots of 4: 64 MiB.
 const MOST_IDS: usize = 3 << 19;
 
-/// The table's first size.
-const FIRST_SLOTS: usize = 1 << 10;
+/// Entries before those that are forgotten are first looked for.
+const FIRST_ENTRIES: usize = 512;
+
+/// Bits of a slot that name an entry; the others are the entry's tag.
+const PLACE_BITS: u32 = 22;
 
 /// Ids whose slots are looked at before any of them is judged, so that the cache misses of a large
 /// table are waited for together.
@@ -48,30 +51,42 @@ pub struct Retained {
 }
 
 /// The ids that one partition remembers.
+///
+/// Entries are appended, and found through slots of four bytes with a tag each: an id that is new,
+/// as nearly all are, touches one line of the slots and the end of the entries, however many are
+/// remembered.
 #[derive(Clone, Debug)]
 pub struct Repeats {
     span: Span,
-    /// Linear probing; a power of two of slots, at most half of them taken.
-    slots: Vec<Slot>,
-    taken: usize,
+    /// In the order in which they came.
+    entries: Vec<Entry>,
+    /// How many entries there may be before those that are forgotten are dropped.
+    entries_limit: usize,
+    /// Linear probing; a power of two of them, 0 where free.
+    slots: Vec<u32>,
     most: usize,
     forgotten_early: u64,
 }
 
-/// A remembered id; free when it is all zero.
-#[derive(Clone, Copy, Debug, Default)]
-struct Slot {
+/// A remembered id.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
     low: u64,
     high: u32,
     /// Remembered while the watermark less the span is not beyond this; see [`seconds`].
     until: u32,
 }
 
-impl Slot {
-    #[inline(always)]
-    fn is_free(&self) -> bool {
-        self.low == 0 && self.high == 0
-    }
+/// The slot of the entry at a place.
+#[inline(always)]
+fn slot_of(low: u64, place: usize) -> u32 {
+    tag_of(low) | (place as u32 + 1)
+}
+
+/// The tag of an id; its slot is found by other bits.
+#[inline(always)]
+fn tag_of(low: u64) -> u32 {
+    ((low >> 32) as u32) & (u32::MAX << PLACE_BITS)
 }
 
 /// Whole seconds of event time from 1970 to 2106, rounded up; what lies outside counts as the end
@@ -89,8 +104,16 @@ impl Repeats {
     }
 
     fn with_most(span: Span, most: usize) -> Repeats {
-        let slots = vec![Slot::default(); FIRST_SLOTS];
-        Repeats { span, slots, taken: 0, most, forgotten_early: 0 }
+        let mut repeats = Repeats {
+            span,
+            entries: Vec::new(),
+            entries_limit: 0,
+            slots: Vec::new(),
+            most,
+            forgotten_early: 0,
+        };
+        repeats.index();
+        repeats
     }
 
     /// How long ids are remembered.
@@ -133,7 +156,7 @@ impl Repeats {
         let mask = self.slots.len() - 1;
         let seen = identities
             .iter()
-            .fold(0, |seen, identity| seen ^ self.slots[identity.0 as u64 as usize & mask].low);
+            .fold(0, |seen, identity| seen ^ self.slots[identity.0 as u64 as usize & mask]);
         std::hint::black_box(seen);
     }
 
@@ -148,95 +171,61 @@ impl Repeats {
         let until = seconds(time.max(watermark));
         let mask = self.slots.len() - 1;
         let mut at = low as usize & mask;
-        loop {
-            let slot = &mut self.slots[at];
-            if slot.low == low && slot.high == high {
-                let repeat = slot.until >= horizon;
+        while self.slots[at] != 0 {
+            let slot = self.slots[at];
+            at = (at + 1) & mask;
+            if slot & (u32::MAX << PLACE_BITS) != tag_of(low) {
+                continue;
+            }
+            let place = (slot & !(u32::MAX << PLACE_BITS)) as usize - 1;
+            let entry = &mut self.entries[place];
+            if entry.low == low && entry.high == high {
+                let repeat = entry.until >= horizon;
                 if !repeat {
-                    slot.until = until;
+                    entry.until = until;
                 }
                 return !repeat;
             }
-            if slot.is_free() {
-                *slot = Slot { low, high, until };
-                self.taken += 1;
-                if self.taken * 2 > self.slots.len() {
-                    self.make_room(horizon);
-                }
-                return true;
-            }
-            at = (at + 1) & mask;
         }
+        self.slots[at] = slot_of(low, self.entries.len());
+        self.entries.push(Entry { low, high, until });
+        if self.entries.len() == self.entries_limit {
+            self.make_room(horizon);
+        }
+        true
     }
 
-    /// Forgets what is beyond the horizon, grows where that is not enough, and at the limit forgets
-    /// the oldest half.
+    /// Drops what is forgotten, and at the limit the oldest half of what is not.
     #[cold]
     fn make_room(&mut self, horizon: u32) {
-        let remembered = |slot: &&Slot| !slot.is_free() && slot.until >= horizon;
-        let live = self.slots.iter().filter(remembered).count();
-        if live > self.most {
-            let mut live: Vec<Slot> = self.slots.iter().filter(remembered).copied().collect();
-            let half = live.len() / 2;
-            // Equal times are ordered by hash, so that the choice does not depend on the table.
-            live.select_nth_unstable_by_key(half, |slot| (slot.until, slot.high, slot.low));
+        self.entries.retain(|entry| entry.until >= horizon);
+        if self.entries.len() > self.most {
+            let half = self.entries.len() / 2;
+            // Equal times are ordered by hash, so that the choice does not depend on the order.
+            let age = |entry: &Entry| (entry.until, entry.high, entry.low);
+            self.entries.select_nth_unstable_by_key(half, age);
+            self.entries.drain(..half);
             self.forgotten_early += half as u64;
-            self.refill(live[half..].to_vec());
-        } else if self.slots.len() == self.slots_for(live) {
-            self.sweep(horizon);
-        } else {
-            self.refill(self.slots.iter().filter(remembered).copied().collect());
         }
+        self.index();
     }
 
-    /// The size of a table that these ids fill to at most a quarter, up to the largest table that
-    /// there is: so an id is moved about once before it is forgotten.
-    fn slots_for(&self, ids: usize) -> usize {
-        let most = (self.most * 8 / 3).next_power_of_two();
-        (ids * 4).next_power_of_two().clamp(FIRST_SLOTS, most.max(FIRST_SLOTS))
-    }
-
-    /// Takes these, and only these, into a table that is made for them.
-    fn refill(&mut self, live: Vec<Slot>) {
-        self.slots = vec![Slot::default(); self.slots_for(live.len())];
-        self.taken = live.len();
-        for slot in live {
-            self.place(slot);
-        }
-    }
-
-    /// Forgets what is beyond the horizon in place, one run of taken slots after the other: an id
-    /// stands in the run that its own place is in, so memory is walked once, in order.
-    fn sweep(&mut self, horizon: u32) {
-        let mask = self.slots.len() - 1;
-        // Half of the slots are free; beginning behind one, no run goes around the end unseen.
-        let Some(free) = self.slots.iter().position(Slot::is_free) else { return };
-        let mut run: Vec<Slot> = Vec::new();
-        for step in 1..=self.slots.len() {
-            let slot = std::mem::take(&mut self.slots[(free + step) & mask]);
-            if !slot.is_free() {
-                run.push(slot);
-                continue;
+    /// Makes the slots anew, for as many entries again as there are: so an id is placed about once
+    /// more before it is forgotten. At most four fifths of the slots are then taken.
+    fn index(&mut self) {
+        self.entries_limit = (self.entries.len() * 2).max(FIRST_ENTRIES);
+        self.entries.reserve_exact(self.entries_limit - self.entries.len());
+        let slots = (self.entries_limit * 5 / 4).next_power_of_two();
+        self.slots.clear();
+        self.slots.resize(slots, 0);
+        let mask = slots - 1;
+        for (place, entry) in self.entries.iter().enumerate() {
+            let mut at = entry.low as usize & mask;
+            while self.slots[at] != 0 {
+                at = (at + 1) & mask;
             }
-            for held in run.drain(..) {
-                if held.until >= horizon {
-                    self.place(held);
-                } else {
-                    self.taken -= 1;
-                }
-            }
+            self.slots[at] = slot_of(entry.low, place);
         }
-    }
-
-    /// Puts an id that is not there into the table.
-    #[inline(always)]
-    fn place(&mut self, slot: Slot) {
-        let mask = self.slots.len() - 1;
-        let mut at = slot.low as usize & mask;
-        while !self.slots[at].is_free() {
-            at = (at + 1) & mask;
-        }
-        self.slots[at] = slot;
     }
 }
 
@@ -291,7 +280,7 @@ mod tests {
         for n in 0..100_000u32 {
             let time = Timestamp(i64::from(n) * Span::SECOND.0 / 100);
             assert!(repeats.admit(id(n), time, time));
-            assert!(repeats.slots.len() <= 8192);
+            assert!(repeats.entries.len() <= 6000 && repeats.slots.len() <= 8192);
         }
         assert!(repeats.forgotten_early() > 90_000);
         let end = Timestamp(1_000 * Span::SECOND.0);

@@ -6,10 +6,12 @@
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
-use arrow::array::ArrayRef;
+use arrow::array::{Array, ArrayRef, AsArray, StringArray, UInt32Array};
+use arrow::compute::take_arrays;
 use arrow::datatypes::{DataType, SchemaRef};
 use arrow::row::{RowConverter, SortField};
 use datafusion::common::Result;
+use datafusion::common::hash_utils::create_hashes_with_hasher;
 use hashbrown::{DefaultHashBuilder, HashTable};
 
 /// Distinct keys, numbered from 0.
@@ -95,8 +97,17 @@ impl KeyCodec {
             let number = keys.intern(&[]);
             return Ok(vec![number; rows]);
         };
-        let encoded = converter.convert_columns(columns)?;
-        Ok(encoded.iter().map(|row| keys.intern(row.as_ref())).collect())
+        let texts: Option<Vec<&StringArray>> =
+            columns.iter().map(|column| column.as_string_opt::<i32>()).collect();
+        let Some(texts) = texts else {
+            let encoded = converter.convert_columns(columns)?;
+            return Ok(encoded.iter().map(|row| keys.intern(row.as_ref())).collect());
+        };
+        // Most rows of a batch share their key with others: only distinct ones are encoded.
+        let (first_rows, numbers) = distinct(columns, &texts, rows, &keys.hasher)?;
+        let encoded = converter.convert_columns(&take_arrays(columns, &first_rows, None)?)?;
+        let known: Vec<u32> = encoded.iter().map(|row| keys.intern(row.as_ref())).collect();
+        Ok(numbers.into_iter().map(|number| known[number as usize]).collect())
     }
 
     /// The columns of these keys.
@@ -108,6 +119,48 @@ impl KeyCodec {
     }
 }
 
+/// The rows in which each distinct tuple of texts comes first, and for each row the number of its
+/// tuple. `texts` are the columns.
+fn distinct(
+    columns: &[ArrayRef],
+    texts: &[&StringArray],
+    rows: usize,
+    hasher: &DefaultHashBuilder,
+) -> Result<(UInt32Array, Vec<u32>)> {
+    let mut hashes = vec![0; rows];
+    create_hashes_with_hasher(columns, hasher, &mut hashes)?;
+    let mut first_rows: Vec<u32> = Vec::new();
+    let mut table: HashTable<u32> = HashTable::with_capacity(rows.min(DISTINCT_AT_FIRST));
+    let mut numbers = Vec::with_capacity(rows);
+    for (row, hash) in hashes.iter().enumerate() {
+        let is_same = |number: &u32| {
+            let first = first_rows[*number as usize] as usize;
+            texts.iter().all(|column| same_text(column, first, row))
+        };
+        let number = table.find(*hash, is_same).copied().unwrap_or_else(|| {
+            let number = first_rows.len() as u32;
+            first_rows.push(row as u32);
+            let hash_of = |number: &u32| hashes[first_rows[*number as usize] as usize];
+            table.insert_unique(*hash, number, hash_of);
+            number
+        });
+        numbers.push(number);
+    }
+    Ok((UInt32Array::from(first_rows), numbers))
+}
+
+/// Distinct keys of a batch that there is room for from the start.
+const DISTINCT_AT_FIRST: usize = 1024;
+
+#[inline(always)]
+fn same_text(column: &StringArray, one: usize, other: usize) -> bool {
+    match (column.is_null(one), column.is_null(other)) {
+        (false, false) => column.value(one) == column.value(other),
+        // What stands in the place of a null means nothing.
+        (one, other) => one && other,
+    }
+}
+
 /// The types of the first `count` columns of a schema.
 pub fn leading_types(schema: &SchemaRef, count: usize) -> Vec<DataType> {
     schema.fields().iter().take(count).map(|field| field.data_type().clone()).collect()
@@ -116,7 +169,22 @@ pub fn leading_types(schema: &SchemaRef, count: usize) -> Vec<DataType> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arrow::array::StringArray;
+
+    /// A text that is null differs from an empty one, and texts are not joined to be compared.
+    #[test]
+    fn texts_are_told_apart() -> Result<()> {
+        let codec = KeyCodec::new(&[DataType::Utf8, DataType::Utf8])?;
+        let column = |texts: [Option<&str>; 6]| Arc::new(StringArray::from_iter(texts)) as ArrayRef;
+        let one = column([Some(""), None, Some("ab"), Some("a"), None, Some("")]);
+        let two = column([None, Some(""), Some("c"), Some("bc"), Some(""), Some("")]);
+        let mut keys = Keys::default();
+        keys.intern(b"something from before");
+        let numbers = codec.intern(&[Arc::clone(&one), Arc::clone(&two)], 6, &mut keys)?;
+        assert_eq!(numbers, [1, 2, 3, 4, 2, 5]);
+        let back = codec.columns(&keys, &numbers)?;
+        assert_eq!((&back[0], &back[1]), (&one, &two));
+        Ok(())
+    }
 
     #[test]
     fn equal_keys_share_a_number_and_come_back() -> Result<()> {

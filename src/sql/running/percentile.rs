@@ -1,7 +1,8 @@
 //! Running exact percentiles: a sorted multiset per group.
 //!
 //! What enters and leaves is noted, and goes into the multisets when the window is read: each group
-//! is then touched once for all that the slide brought, instead of once for each chunk.
+//! is then touched once for all that the slide brought, instead of once for each chunk, and is read
+//! at once, while it is in the cache. A group that nothing has come to reads as it did before.
 
 use std::sync::Arc;
 
@@ -20,25 +21,30 @@ pub struct RunningPercentile {
     coming: Changes,
     leaving: Changes,
     fractions: Vec<f64>,
+    /// By fraction the present result of each group.
+    results: Vec<Vec<Option<f64>>>,
     outputs: Vec<Vec<Option<f64>>>,
 }
 
 impl RunningPercentile {
     /// A running multiset that is read at these fractions.
     pub fn new(fractions: Vec<f64>) -> RunningPercentile {
-        let outputs = vec![Vec::new(); fractions.len()];
         let (coming, leaving) = (Changes::default(), Changes::default());
-        RunningPercentile { values: Vec::new(), coming, leaving, fractions, outputs }
+        let [results, outputs] = [(); 2].map(|()| vec![Vec::new(); fractions.len()]);
+        RunningPercentile { values: Vec::new(), coming, leaving, fractions, results, outputs }
     }
 
     /// Brings the multisets up to what has entered and left.
     fn settle(&mut self) -> Result<()> {
         let (coming, leaving) = (self.coming.gather(), self.leaving.gather());
-        for (group, come) in coming.groups() {
-            change(&mut self.values[group as usize], come, leaving.of(group))?;
-        }
-        for (group, gone) in leaving.groups().filter(|(group, _)| coming.of(*group).is_empty()) {
-            change(&mut self.values[group as usize], &[], gone)?;
+        let only_leaving = leaving.groups().filter(|(group, _)| coming.of(*group).is_empty());
+        let only_leaving = only_leaving.map(|(group, _)| (group, &[] as &[i64]));
+        for (group, come) in coming.groups().chain(only_leaving) {
+            let held = &mut self.values[group as usize];
+            change(held, come, leaving.of(group))?;
+            for (fraction, results) in self.fractions.iter().zip(&mut self.results) {
+                results[group as usize] = held.percentile(*fraction);
+            }
         }
         self.coming.clear();
         self.leaving.clear();
@@ -80,6 +86,7 @@ impl Running for RunningPercentile {
             self.values.resize(groups, SortedValues::default());
             self.coming.grow(groups);
             self.leaving.grow(groups);
+            self.results.iter_mut().for_each(|results| results.resize(groups, None));
         }
     }
 
@@ -98,15 +105,14 @@ impl Running for RunningPercentile {
         self.leaving.clear();
         for group in groups {
             self.values[*group as usize].clear();
+            self.results.iter_mut().for_each(|results| results[*group as usize] = None);
         }
     }
 
     fn read(&mut self, groups: &[u32]) -> Result<()> {
         self.settle()?;
-        for (fraction, output) in self.fractions.iter().zip(&mut self.outputs) {
-            let results =
-                groups.iter().map(|group| self.values[*group as usize].percentile(*fraction));
-            output.extend(results);
+        for (results, output) in self.results.iter().zip(&mut self.outputs) {
+            output.extend(groups.iter().map(|group| results[*group as usize]));
         }
         Ok(())
     }
@@ -119,7 +125,8 @@ impl Running for RunningPercentile {
     fn size(&self) -> usize {
         let held: usize = self.values.iter().map(SortedValues::len).sum();
         held * size_of::<f64>()
-            + self.values.capacity() * size_of::<SortedValues>()
+            + self.values.capacity()
+                * (size_of::<SortedValues>() + self.fractions.len() * size_of::<Option<f64>>())
             + self.coming.size()
             + self.leaving.size()
     }
