@@ -22,7 +22,7 @@ use turnaround::source::{Source, SourceEvent};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Chunks that are decoded at once, as in `run`.
-const AT_ONCE: usize = 8;
+const AT_ONCE: usize = 4;
 
 fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();

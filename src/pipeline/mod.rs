@@ -53,7 +53,7 @@ use work::{Worked, work};
 
 /// Batches that are decoded, and as many that are worked on, at once: so many that every core has
 /// something to do while the loop fires windows, which takes tens of milliseconds.
-const BATCHES_AT_ONCE: usize = 8;
+const BATCHES_AT_ONCE: usize = 4;
 /// How often timed work is done, unless a job says otherwise.
 pub const TICK: Duration = Duration::from_millis(500);
 /// How long a stop waits for cards.

@@ -157,8 +157,8 @@ impl EventFates {
         (worked, counted): &(PipelineWork, Vec<bool>),
         late: &mut Vec<LateRows>,
     ) {
-        for (event, counts) in counted.iter().enumerate() {
-            self.counted[event] |= counts;
+        for (any, counts) in self.counted.iter_mut().zip(counted) {
+            *any |= counts;
         }
         for (family, partial) in pipeline.families.iter().zip(&worked.partials) {
             for (output, events) in family.outputs.iter().zip(&partial.late_events) {
@@ -179,17 +179,20 @@ fn relations(plan: &Plan, judged: &Judged) -> Result<Vec<RelationRows>> {
         .map(|(relation, needed)| {
             let related = relate(&judged.events, *relation, needed, &plan.targets)?;
             let source_row = UInt32Array::from(related.source_row);
-            let times = related.event_time.iter().map(|time| time.0);
             let lab = match labs.filter(|_| plan.by_lab) {
                 Some(labs) => Some(take(labs, &source_row, None)?.as_string::<i32>().clone()),
                 None => None,
             };
-            let before = take(&judged.watermark_before, &source_row, None)?;
+            let before = if source_row.len() == judged.watermark_before.len() {
+                judged.watermark_before.clone()
+            } else {
+                take(&judged.watermark_before, &source_row, None)?.as_primitive().clone()
+            };
             Ok(RelationRows {
                 relation: relation.name().into(),
                 rows: with_places(related.rows, needed)?,
-                time: Int64Array::from_iter_values(times),
-                watermark_before: before.as_primitive::<Int64Type>().clone(),
+                time: related.event_time,
+                watermark_before: before,
                 lab,
                 source_row,
             })
@@ -227,8 +230,8 @@ fn one_pipeline(
     let mut counted = vec![false; offsets.len()];
     for family in &pipeline.families {
         let mut partial = partial(query, &family.family, &mine, offsets, &plan.executor)?;
-        for (event, counts) in std::mem::take(&mut partial.counted_events).iter().enumerate() {
-            counted[event] |= counts;
+        for (any, counts) in counted.iter_mut().zip(std::mem::take(&mut partial.counted_events)) {
+            *any |= counts;
         }
         work.partials.push(partial);
     }

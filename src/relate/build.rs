@@ -23,8 +23,8 @@ use super::targets::{DIMENSIONS, Properties, Targets, property};
 pub struct Related {
     /// The rows, with the needed columns in the order of the relation's schema.
     pub rows: RecordBatch,
-    /// Each row's event time, whether or not its column is needed.
-    pub event_time: Vec<Timestamp>,
+    /// Each row's event time in microseconds, whether or not its column is needed.
+    pub event_time: Int64Array,
     /// The index, within the batch, of the event that each row comes from; ascending.
     pub source_row: Vec<u32>,
 }
@@ -50,7 +50,7 @@ pub fn relate(
         .map(|column| builder.column(relation.columns()[*column].origin, *column))
         .collect::<Result<Vec<_>, _>>()?;
     let times = builder.event_time()?;
-    let event_time = times.values().iter().map(|micros| Timestamp(*micros)).collect();
+    let event_time = Int64Array::new(times.values().clone(), None);
     let options = RecordBatchOptions::new().with_row_count(Some(builder.selection.len()));
     let rows = RecordBatch::try_new_with_options(schema, columns, &options)?;
     Ok(Related { rows, event_time, source_row: builder.selection.source_row })

@@ -110,7 +110,7 @@ fn a_completed_row_is_a_completion() {
             "operator_id=O",
         ]
     );
-    assert_eq!(completions.event_time, [Timestamp(at("2026-03-01T11:30:30Z"))]);
+    assert_eq!(completions.event_time.values(), &[at("2026-03-01T11:30:30Z")]);
 }
 
 #[test]
@@ -218,7 +218,7 @@ fn transitions_of_both_forms() {
             "2026-03-01T11:30:30Z"
         ]
     );
-    assert_eq!(transitions.event_time[0], Timestamp(at("2026-03-01T10:00:00Z")));
+    assert_eq!(transitions.event_time.value(0), at("2026-03-01T10:00:00Z"));
     assert_eq!(transitions.rows["seconds_in_state"].null_count(), 4);
 }
 

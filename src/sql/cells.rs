@@ -17,9 +17,92 @@ pub(super) struct Numbering {
     pub(super) rows: Vec<u32>,
 }
 
+/// The slice of each row, each distinct one told once.
+#[derive(Debug, Default)]
+pub(super) struct Slices {
+    distinct: Vec<SliceKey>,
+    of_row: Vec<u32>,
+    /// Numbers of distinct slices; filled when there are more than [`FEW`].
+    known: HashMap<SliceKey, u32>,
+    /// The number of the last row's slice.
+    last: u32,
+}
+
+/// So many slices are looked through one by one.
+const FEW: usize = 8;
+
+impl Slices {
+    /// No rows yet, and room for so many.
+    pub(super) fn with_capacity(rows: usize) -> Slices {
+        Slices { of_row: Vec::with_capacity(rows), ..Slices::default() }
+    }
+
+    /// So many rows of one slice.
+    pub(super) fn of(slice: SliceKey, rows: usize) -> Slices {
+        Slices { distinct: vec![slice], of_row: vec![0; rows], ..Slices::default() }
+    }
+
+    /// The number of rows.
+    pub(super) fn len(&self) -> usize {
+        self.of_row.len()
+    }
+
+    /// The next row has the slice of the last one.
+    #[inline(always)]
+    pub(super) fn push_last(&mut self) -> u32 {
+        self.of_row.push(self.last);
+        self.last
+    }
+
+    /// The next row has this slice; gives the slice's number.
+    pub(super) fn push(&mut self, slice: SliceKey) -> u32 {
+        if self.distinct.get(self.last as usize) != Some(&slice) {
+            self.last = self.number(slice);
+        }
+        self.push_last()
+    }
+
+    fn number(&mut self, slice: SliceKey) -> u32 {
+        let new = self.distinct.len() as u32;
+        let number = if self.distinct.len() <= FEW {
+            let found = self.distinct.iter().position(|held| *held == slice);
+            found.map_or(new, |number| number as u32)
+        } else {
+            if self.known.is_empty() {
+                self.known.extend(self.distinct.iter().copied().zip(0..));
+            }
+            *self.known.entry(slice).or_insert(new)
+        };
+        if number == new {
+            self.distinct.push(slice);
+        }
+        number
+    }
+
+    /// The distinct slices in the order of first sight.
+    pub(super) fn distinct(&self) -> &[SliceKey] {
+        &self.distinct
+    }
+
+    /// The distinct slices, sorted, and each row's place among them.
+    fn sorted(&self) -> (Vec<SliceKey>, Vec<u32>) {
+        let mut order: Vec<u32> = (0..self.distinct.len() as u32).collect();
+        order.sort_by_key(|number| self.distinct[*number as usize]);
+        let sorted = order.iter().map(|number| self.distinct[*number as usize]).collect();
+        if order.is_sorted() {
+            return (sorted, self.of_row.clone());
+        }
+        let mut place = vec![0u32; order.len()];
+        for (position, number) in order.iter().enumerate() {
+            place[*number as usize] = position as u32;
+        }
+        (sorted, self.of_row.iter().map(|number| place[*number as usize]).collect())
+    }
+}
+
 /// Numbers the cells of rows, given each row's slice and group.
-pub(super) fn number_cells(slices: &[SliceKey], groups: &[u32]) -> Numbering {
-    let (distinct, slice_of_row) = number_slices(slices);
+pub(super) fn number_cells(slices: &Slices, groups: &[u32]) -> Numbering {
+    let (distinct, slice_of_row) = slices.sorted();
     let (cells, seen) = number_pairs(distinct.len(), &slice_of_row, groups);
     let mut order: Vec<u32> = (0..cells.len() as u32).collect();
     order.sort_by_key(|cell| cells[*cell as usize].0);
@@ -82,38 +165,30 @@ fn number_pairs(
     (cells, seen)
 }
 
-/// The distinct slices, sorted, and each row's place among them.
-fn number_slices(slices: &[SliceKey]) -> (Vec<SliceKey>, Vec<u32>) {
-    let mut distinct: Vec<SliceKey> = Vec::new();
-    let mut last: Option<(SliceKey, u32)> = None;
-    let mut known: HashMap<SliceKey, u32> = HashMap::new();
-    let unsorted: Vec<u32> = slices
-        .iter()
-        .map(|slice| match last {
-            Some((held, number)) if held == *slice => number,
-            Some(_) | None => {
-                let number = *known.entry(*slice).or_insert_with(|| {
-                    distinct.push(*slice);
-                    distinct.len() as u32 - 1
-                });
-                last = Some((*slice, number));
-                number
-            }
-        })
-        .collect();
-    let mut order: Vec<u32> = (0..distinct.len() as u32).collect();
-    order.sort_by_key(|number| distinct[*number as usize]);
-    let mut place = vec![0u32; distinct.len()];
-    for (position, number) in order.iter().enumerate() {
-        place[*number as usize] = position as u32;
-    }
-    let sorted = order.iter().map(|number| distinct[*number as usize]).collect();
-    (sorted, unsorted.iter().map(|number| place[*number as usize]).collect())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn slices_are_numbered_by_first_sight_however_many() {
+        let of = |number: u32| SliceKey::Session(1_000 - number);
+        let seen: Vec<u32> = (0..40).flat_map(|turn| [turn, turn, turn / 3, 39 - turn]).collect();
+        let mut slices = Slices::with_capacity(seen.len());
+        let numbers: Vec<u32> = seen.iter().map(|number| slices.push(of(*number))).collect();
+        let mut first_seen: Vec<u32> = Vec::new();
+        for (number, given) in seen.iter().zip(numbers) {
+            if !first_seen.contains(number) {
+                first_seen.push(*number);
+            }
+            assert_eq!(first_seen[given as usize], *number);
+        }
+        assert_eq!((slices.len(), slices.distinct().len()), (160, 40));
+        let (sorted, places) = slices.sorted();
+        assert!(sorted.is_sorted());
+        assert!(
+            seen.iter().zip(places).all(|(number, place)| sorted[place as usize] == of(*number))
+        );
+    }
 
     #[test]
     fn pairs_are_numbered_alike_whether_they_are_dense_or_not() {

@@ -134,6 +134,12 @@ impl Fates {
         }
     }
 
+    /// Notes that every table counts an event.
+    #[inline(always)]
+    pub(super) fn counts_in_all(&mut self, event: usize) {
+        self.counted.iter_mut().for_each(|counted| counted[event] = true);
+    }
+
     /// Notes that an event came too late for these windows of a table.
     fn misses(&mut self, table: usize, event: usize, windows: Option<Window>) {
         self.late[table].insert(event, windows);
@@ -170,20 +176,18 @@ impl Fates {
             .collect();
         out.counted_events = vec![false; self.counted.first().map_or(0, Vec::len)];
         for (counted, late) in self.counted.iter().zip(self.late) {
-            let mut tally = Tally::default();
-            let mut late_events = Vec::new();
-            for (event, counts) in counted.iter().enumerate() {
-                out.counted_events[event] |= counts;
-                if *counts {
-                    tally.counted += 1;
-                } else if let Some(missed) = late.get(&event) {
-                    tally.late += 1;
-                    late_events.push(LateEvent { event: event as u32, missed: *missed });
-                } else {
-                    tally.other += 1;
-                }
+            for (any, counts) in out.counted_events.iter_mut().zip(counted) {
+                *any |= counts;
             }
-            out.tallies.push(tally);
+            let held = counted.iter().filter(|counts| **counts).count();
+            let late = late.into_iter().filter(|(event, _)| !counted[*event]);
+            let late_events: Vec<LateEvent> =
+                late.map(|(event, missed)| LateEvent { event: event as u32, missed }).collect();
+            out.tallies.push(Tally {
+                counted: held as u64,
+                late: late_events.len() as u64,
+                other: (counted.len() - held - late_events.len()) as u64,
+            });
             out.late_events.push(late_events);
         }
     }
@@ -196,6 +200,8 @@ pub(super) struct Placer<'a> {
     pane_range: Range<i64>,
     /// When rows of the pane that are on time are ready.
     on_time: i64,
+    /// Whether the last row was on time for its pane.
+    was_on_time: bool,
     periods: Vec<Option<Period>>,
     lab: String,
     zone: usize,
@@ -213,10 +219,17 @@ impl<'a> Placer<'a> {
             pane: 0,
             pane_range: 0..0,
             on_time: 0,
+            was_on_time: false,
             periods: vec![None; zones],
             lab: String::new(),
             zone: zones,
         }
+    }
+
+    /// Whether a row has the slice of the last one, and is on time for every table as that was.
+    #[inline(always)]
+    pub(super) fn is_as_before(&self, time: i64, watermark: i64) -> bool {
+        self.was_on_time && self.pane_range.contains(&time) && watermark < self.pane_range.end
     }
 
     /// The row's slice, or none when it missed every window of every table.
@@ -236,6 +249,7 @@ impl<'a> Placer<'a> {
                     self.on_time = grid.ticks(self.pane + 1);
                 }
                 let on_time = watermark < self.pane_range.end;
+                self.was_on_time = on_time;
                 let ready = if on_time { self.on_time } else { grid.ready(self.pane, watermark) };
                 let mut any = false;
                 for (table, shape) in shapes.iter().enumerate() {

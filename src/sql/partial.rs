@@ -16,7 +16,7 @@ use arrow::compute::{filter, filter_record_batch};
 use arrow::datatypes::{Int64Type, UInt32Type};
 use datafusion::common::{Result, exec_datafusion_err};
 
-use super::cells::number_cells;
+use super::cells::{Slices, number_cells};
 use super::chain::Branch;
 use super::execute::Executor;
 use super::family::{Family, Fates, Placer, SliceKey};
@@ -149,7 +149,7 @@ pub fn partial(
                 for (slice, input) in by_slice(family, inputs, &mut fates)? {
                     let batches = executor.run_over(plan, &[input])?;
                     for rows in batches {
-                        let slices = vec![slice; rows.num_rows()];
+                        let slices = Slices::of(slice, rows.num_rows());
                         out.cells.extend(cells(incremental, Placed { rows, slices })?);
                     }
                 }
@@ -168,7 +168,7 @@ pub fn partial(
 /// Rows with the slice of each.
 pub(super) struct Placed {
     pub(super) rows: RecordBatch,
-    pub(super) slices: Vec<SliceKey>,
+    pub(super) slices: Slices,
 }
 
 /// A branch's rows out of the batch, with time, watermark, source row and lab beside them.
@@ -271,24 +271,40 @@ fn place(
     let watermark = beside[1].as_primitive::<Int64Type>();
     let source = beside[2].as_primitive::<UInt32Type>();
     let labs = beside.get(3).map(|lab| lab.as_string::<i32>());
+    let (time, watermark) = (time.values(), watermark.values());
     let mut placer = Placer::new(family);
-    let mut slices = Vec::with_capacity(rows.num_rows());
-    let mut keep = vec![true; rows.num_rows()];
-    for (row, keep) in keep.iter_mut().enumerate() {
-        let (time, watermark) = (time.value(row), watermark.value(row));
-        let lab = lab_of(labs, row);
-        let event = source.value(row) as usize;
-        match placer.slice(time, watermark, lab, event, fates) {
-            Some(slice) => {
-                fates.contributes(slice, event);
-                slices.push(slice);
+    let mut slices = Slices::with_capacity(rows.num_rows());
+    // The first and the last event of each slice.
+    let mut spans: Vec<(u32, u32)> = Vec::new();
+    let mut missed: Vec<usize> = Vec::new();
+    for (row, event) in source.values().iter().enumerate() {
+        let (time, watermark) = (time[row], watermark[row]);
+        let number = if placer.is_as_before(time, watermark) {
+            fates.counts_in_all(*event as usize);
+            slices.push_last()
+        } else {
+            match placer.slice(time, watermark, lab_of(labs, row), *event as usize, fates) {
+                Some(slice) => slices.push(slice),
+                None => {
+                    missed.push(row);
+                    continue;
+                }
             }
-            None => *keep = false,
+        };
+        match spans.get_mut(number as usize) {
+            Some((first, last)) => (*first, *last) = ((*first).min(*event), (*last).max(*event)),
+            None => spans.push((*event, *event)),
         }
+    }
+    for (slice, (first, last)) in slices.distinct().iter().zip(spans) {
+        fates.contributes(*slice, first as usize);
+        fates.contributes(*slice, last as usize);
     }
     let rows = if slices.len() == rows.num_rows() {
         rows
     } else {
+        let mut keep = vec![true; rows.num_rows()];
+        missed.iter().for_each(|row| keep[*row] = false);
         filter_record_batch(&rows, &BooleanArray::from(keep))?
     };
     Ok(Placed { rows, slices })

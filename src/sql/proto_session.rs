@@ -12,6 +12,7 @@ use arrow::compute::{filter_record_batch, take, take_record_batch};
 use arrow::datatypes::{DataType, Int64Type, UInt32Type};
 use datafusion::common::{Result, exec_datafusion_err};
 
+use super::cells::Slices;
 use super::chain::Branch;
 use super::execute::Executor;
 use super::family::{Fates, SliceKey};
@@ -171,9 +172,10 @@ fn place(
     for (session, event) in sessions.iter().zip(source) {
         notes.note(*session, *event as usize);
     }
-    let on_time = |session: &&u32| **session != LATE;
-    let slices: Vec<SliceKey> =
-        sessions.iter().filter(on_time).map(|session| SliceKey::Session(*session)).collect();
+    let mut slices = Slices::with_capacity(sessions.len());
+    for session in sessions.iter().filter(|session| **session != LATE) {
+        slices.push(SliceKey::Session(*session));
+    }
     if slices.len() == rows.num_rows() {
         return Ok(Placed { rows, slices });
     }
@@ -219,7 +221,7 @@ fn cells_of(
 ) -> Result<Vec<super::partial::Cells>> {
     let mut found = Vec::new();
     for rows in batches {
-        let slices = vec![slice; rows.num_rows()];
+        let slices = Slices::of(slice, rows.num_rows());
         found.extend(cells(query, Placed { rows, slices })?);
     }
     Ok(found)
