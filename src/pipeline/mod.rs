@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! source ──▶ decode ‖ ──▶ judge ──▶ work ‖ ──▶ collect ──▶ fire ──▶ lake, cards
+//!            `ahead`, on a task of its own     the loop
 //! ```
 //!
 //! What the clock decides, the advances of idle partitions, is journalled on the lake before
@@ -11,6 +12,7 @@
 //! in the order in which they were read. Judging (watermarks, repeats) and collecting run alone,
 //! in that order. So results do not depend on how many cores there are.
 
+mod ahead;
 pub mod build;
 pub mod deliver;
 pub mod faults;
@@ -33,27 +35,24 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use futures::future::BoxFuture;
-use futures::stream::FuturesOrdered;
-use futures::{FutureExt, StreamExt};
+use futures::stream::{self, Stream, StreamExt};
+use tokio::sync::mpsc;
 
 use crate::clock::Clock;
-use crate::decode::{Decoded, decode};
-use crate::flow::{IdleAdvance, Partition, RawBatch, Span, Timestamp};
+use crate::flow::{Span, Timestamp};
 use crate::sink::lake::{Lake, LakeError};
 use crate::sink::teams::AlertSink;
-use crate::source::{Source, SourceError, SourceEvent};
+use crate::source::{Source, SourceError};
+use ahead::{Ahead, Done, WORKED_AHEAD};
 use build::Plan;
 use deliver::Delivery;
 use filed::Filing;
-use judge::{Judge, Judged};
+use judge::Judge;
 use progress::{Progress, Summary};
 use pump::Pump;
 use stage::Stage;
-use work::{Worked, work};
+use work::Worked;
 
-/// Batches that are decoded, and as many that are worked on, at once: so many that every core has
-/// something to do while the loop fires windows, which takes tens of milliseconds.
-const BATCHES_AT_ONCE: usize = 4;
 /// How often timed work is done, unless a job says otherwise.
 pub const TICK: Duration = Duration::from_millis(500);
 /// How long a stop waits for cards.
@@ -110,22 +109,8 @@ pub enum RunError {
     Panicked(#[from] tokio::task::JoinError),
 }
 
-/// What comes out of decoding, in order.
-enum Read {
-    Decoded(Box<Decoded>),
-    CaughtUp(Arc<Partition>),
-    End,
-}
-
-/// What comes out of working, in order.
-enum Done {
-    Worked(datafusion::common::Result<Worked>),
-    Idle(Vec<IdleAdvance>),
-    End,
-}
-
-/// Values in the order in which they were begun, perhaps still being made.
-type InOrder<T> = FuturesOrdered<BoxFuture<'static, Result<T, RunError>>>;
+/// A value that is perhaps still being made.
+type Promise<T> = BoxFuture<'static, Result<T, RunError>>;
 
 /// Runs until the input ends or `stop` is ready.
 pub async fn run(
@@ -138,63 +123,19 @@ pub async fn run(
     let clock = Arc::clone(&job.clock);
     let judge = Judge::new(&partitions, job.max_disorder, job.idle_after, clock.now());
     let mut delivery = Delivery::new(job.lake, job.dead_letters, &job.plan.pipelines);
-    let mut judge = judge.with_journal(delivery.learn(&partitions).await?);
+    let judge = judge.with_journal(delivery.learn(&partitions).await?);
     let plan = Arc::new(job.plan);
     let mut stage = Stage::new(&plan, &partitions, delivery, job.alerts, &clock, job.filing)?;
-    let mut pump = Pump::start(source, Arc::clone(&job.progress));
-    let mut reading: InOrder<Read> = FuturesOrdered::new();
-    let mut working: InOrder<Done> = FuturesOrdered::new();
-    let mut tick = tokio::time::interval(job.tick);
-    let mut stop = pin!(stop);
-    let mut ended = false;
+    let (events, pump) = Pump::start(source, Arc::clone(&job.progress));
+    let (ahead, mut done) = mpsc::channel(WORKED_AHEAD);
+    let (once, filing) = (job.once, job.filing);
+    let stages = Ahead { plan, judge, clock, tick: job.tick, once, filing };
+    let stages = tokio::spawn(stages.run(events, ahead));
+    let done = stream::poll_fn(move |context| done.poll_recv(context));
+    let commit = |worked: &Worked| pump.commit(&worked.partition, worked.next_offset);
     job.progress.ready.store(true, Ordering::Relaxed);
-    loop {
-        tokio::select! {
-            biased;
-            () = &mut stop => {
-                stage.interrupted();
-                break;
-            }
-            _ = tick.tick() => {
-                let moved = if job.once { Vec::new() } else { judge.advance_idle(clock.now()) };
-                if !moved.is_empty() {
-                    working.push_back(ready(Done::Idle(moved)));
-                }
-                stage.tick(&job.progress).await?;
-            }
-            Some(done) = working.next() => match done? {
-                Done::Worked(worked) => {
-                    let worked = worked.map_err(|source| failed("relations", source))?;
-                    pump.commit(&worked.partition, worked.next_offset);
-                    stage.collect(worked, &job.progress).await?;
-                }
-                Done::Idle(moved) => stage.moved(moved).await?,
-                Done::End => break,
-            },
-            Some(read) = reading.next(), if working.len() < BATCHES_AT_ONCE => match read? {
-                Read::Decoded(decoded) => {
-                    let judged = judge.judge(*decoded, clock.now());
-                    working.push_back(working_on(&plan, judged, job.filing));
-                }
-                Read::CaughtUp(partition) => {
-                    if let Some(moved) = judge.caught_up(&partition, clock.now()) {
-                        working.push_back(ready(Done::Idle(vec![moved])));
-                    }
-                }
-                Read::End => working.push_back(ready(Done::End)),
-            },
-            event = pump.next(), if !ended && reading.len() < BATCHES_AT_ONCE => match event? {
-                SourceEvent::Batch(raw) => reading.push_back(decoding(&plan, raw)),
-                SourceEvent::CaughtUp(partition) => {
-                    reading.push_back(ready(Read::CaughtUp(partition)));
-                }
-                SourceEvent::Quiet => {}
-                SourceEvent::End => {
-                    ended = true;
-                    reading.push_back(ready(Read::End));
-                }
-            },
-        }
+    if let Ended::Silently = drive(&mut stage, done, commit, stop, job.tick, &job.progress).await? {
+        stages.await?;
     }
     pump.stop().await;
     let mut summary = stage.finish(job.empty_until, CARD_PATIENCE).await?;
@@ -202,22 +143,47 @@ pub async fn run(
     Ok(summary)
 }
 
-/// Decodes a batch on a core that is free.
-fn decoding(plan: &Arc<Plan>, raw: RawBatch) -> BoxFuture<'static, Result<Read, RunError>> {
-    let plan = Arc::clone(plan);
-    let task = tokio::task::spawn_blocking(move || decode(&raw, &plan.decode));
-    async { Ok(Read::Decoded(Box::new(task.await?))) }.boxed()
+/// Why the loop ended.
+enum Ended {
+    /// It was asked to stop, or the input ended.
+    Told,
+    /// Nothing comes any more, and nobody has said why.
+    Silently,
 }
 
-/// Works on a judged batch on a core that is free.
-fn working_on(
-    plan: &Arc<Plan>,
-    judged: Judged,
-    filing: Filing,
-) -> BoxFuture<'static, Result<Done, RunError>> {
-    let plan = Arc::clone(plan);
-    let task = tokio::task::spawn_blocking(move || work(&plan, judged, filing));
-    async { Ok(Done::Worked(task.await?)) }.boxed()
+/// The loop: what comes is collected, windows fire, results are delivered.
+async fn drive(
+    stage: &mut Stage,
+    done: impl Stream<Item = Promise<Done>>,
+    commit: impl Fn(&Worked),
+    stop: impl Future<Output = ()>,
+    tick: Duration,
+    progress: &Progress,
+) -> Result<Ended, RunError> {
+    // One at a time: what comes behind waits where it does not hold up the stages ahead.
+    let mut done = pin!(done.buffered(1));
+    let mut tick = tokio::time::interval(tick);
+    let mut stop = pin!(stop);
+    loop {
+        tokio::select! {
+            biased;
+            () = &mut stop => {
+                stage.interrupted();
+                return Ok(Ended::Told);
+            }
+            _ = tick.tick() => stage.tick(progress).await?,
+            done = done.next() => match done.transpose()? {
+                Some(Done::Worked(worked)) => {
+                    let worked = worked.map_err(|source| failed("relations", source))?;
+                    commit(&worked);
+                    stage.collect(worked, progress).await?;
+                }
+                Some(Done::Idle(moved)) => stage.moved(moved).await?,
+                Some(Done::End) => return Ok(Ended::Told),
+                None => return Ok(Ended::Silently),
+            },
+        }
+    }
 }
 
 fn failed(pipeline: &str, source: datafusion::error::DataFusionError) -> RunError {
@@ -225,6 +191,6 @@ fn failed(pipeline: &str, source: datafusion::error::DataFusionError) -> RunErro
 }
 
 /// A value that is there already, in its place in the order.
-fn ready<T: Send + 'static>(value: T) -> BoxFuture<'static, Result<T, RunError>> {
-    futures::future::ready(Ok(value)).boxed()
+fn ready<T: Send + 'static>(value: Result<T, RunError>) -> Promise<T> {
+    Box::pin(futures::future::ready(value))
 }

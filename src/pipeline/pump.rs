@@ -16,16 +16,28 @@ const EVENTS_AHEAD: usize = 2;
 /// Positions to commit that wait for the source: only the latest of a partition matters.
 const COMMITS_AHEAD: usize = 64;
 
-/// The source's end of the loop.
+/// What the source brings; given to whoever reads it.
+pub struct Events(mpsc::Receiver<Result<SourceEvent, SourceError>>);
+
+/// The source as the loop holds it: where to say what is done, and how to stop.
 pub struct Pump {
-    events: mpsc::Receiver<Result<SourceEvent, SourceError>>,
     commits: mpsc::Sender<(Arc<Partition>, i64)>,
     task: JoinHandle<()>,
 }
 
+impl Events {
+    /// The next event; safe to stop waiting for.
+    pub async fn next(&mut self) -> Result<SourceEvent, RunError> {
+        match self.0.recv().await {
+            Some(event) => Ok(event?),
+            None => Ok(SourceEvent::End),
+        }
+    }
+}
+
 impl Pump {
     /// Starts to read.
-    pub fn start(mut source: Box<dyn Source>, progress: Arc<Progress>) -> Pump {
+    pub fn start(mut source: Box<dyn Source>, progress: Arc<Progress>) -> (Events, Pump) {
         let (sender, events) = mpsc::channel(EVENTS_AHEAD);
         let (commits, mut to_commit) = mpsc::channel::<(Arc<Partition>, i64)>(COMMITS_AHEAD);
         let task = tokio::spawn(async move {
@@ -44,15 +56,7 @@ impl Pump {
                 }
             }
         });
-        Pump { events, commits, task }
-    }
-
-    /// The next event; safe to stop waiting for.
-    pub async fn next(&mut self) -> Result<SourceEvent, RunError> {
-        match self.events.recv().await {
-            Some(event) => Ok(event?),
-            None => Ok(SourceEvent::End),
-        }
+        (Events(events), Pump { commits, task })
     }
 
     /// Tells the source that everything before `next` has been worked on. Advisory: when the queue
@@ -65,7 +69,6 @@ impl Pump {
 
     /// Stops reading.
     pub async fn stop(self) {
-        drop(self.events);
         self.task.abort();
         if let Err(error) = self.task.await
             && error.is_panic()
