@@ -55,11 +55,21 @@ enum Command {
 #[error("{0}")]
 pub struct WrongInput(pub String);
 
+/// Blocking threads beside one for each core.
+const SPARE_THREADS: usize = 4;
+
 /// Parses the arguments, runs the command, prints its error, returns the exit code: 0 done,
 /// 1 failed while working, 2 wrong input or configuration, 130 interrupted.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    // Batches are computed on the runtime's blocking threads. Few more of these than cores: each
+    // keeps memory of its own. The others serve the file system and name lookups meanwhile.
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .max_blocking_threads(cores + SPARE_THREADS)
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => {
             eprintln!("error: could not start the runtime: {error}");

@@ -208,6 +208,27 @@ impl Stage {
         Ok(())
     }
 
+    /// Fires and settles everything, a day of event time after the other: a long window's last row
+    /// is in thousands of windows, which would otherwise all be held at once.
+    async fn advance_to_the_end(&mut self, empty_until: Timestamp) -> Result<(), RunError> {
+        while let Some((first, longest)) = self
+            .tables
+            .iter()
+            .flatten()
+            .filter_map(Tables::held)
+            .reduce(|one, other| (one.0.min(other.0), one.1.max(other.1)))
+        {
+            let reached = self.advanced_to.max(first);
+            let Some(tomorrow) = reached.date().succ_opt() else { break };
+            let next = Timestamp::midnight(tomorrow);
+            if next >= self.largest.plus(longest) {
+                break;
+            }
+            self.advance(next, empty_until.min(next)).await?;
+        }
+        self.advance(Timestamp::MAX, empty_until).await
+    }
+
     /// Judges a table's rules over what fired, window by window.
     async fn judge_rules(&mut self, place: usize, batch: &OutputBatch) -> Result<(), RunError> {
         let plan = Arc::clone(&self.plan);
@@ -313,7 +334,7 @@ impl Stage {
     ) -> Result<Summary, RunError> {
         if self.filing.once && !self.interrupted {
             let until = empty_until.unwrap_or(self.largest);
-            self.advance(Timestamp::MAX, until).await?;
+            self.advance_to_the_end(until).await?;
             let cabinets = std::mem::take(&mut self.cabinets);
             for (partition, mut cabinet) in cabinets {
                 for object in cabinet.finish() {

@@ -242,6 +242,19 @@ impl Tables {
         windowed.chain(rows).collect()
     }
 
+    /// The earliest event time for which rows may be held, and how long after a row its last window
+    /// ends at most.
+    pub fn held(&self) -> Option<(Timestamp, Span)> {
+        let windowed = self.engines.iter().filter_map(|engine| {
+            engine.first_held().map(|first| (first, engine.family().longest()))
+        });
+        let rows = self.row_level.iter().filter_map(|rows| {
+            let (minute, _) = rows.waiting.first_key_value()?;
+            Some((rows.minute.start_of(minute - 1), MINUTE))
+        });
+        windowed.chain(rows).reduce(|one, other| (one.0.min(other.0), one.1.max(other.1)))
+    }
+
     /// Bytes held for windows that are open.
     pub fn size(&self) -> usize {
         self.engines.iter().map(Engine::size).sum()

@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use super::partial::{LateEvent, Partial, Tally};
 use super::proto_session::SessionFamily;
-use crate::flow::{Timestamp, Window};
+use crate::flow::{Span, Timestamp, Window};
 use crate::window::{Calendar, Lateness, PaneGrid, Period, Shape};
 
 /// Where rows go in time.
@@ -87,6 +87,9 @@ pub enum SliceKey {
     Session(u32),
 }
 
+/// A month of 31 days and the longest shift of a zone.
+const LONGEST_PERIOD: Span = Span(32 * Span::DAY.0);
+
 impl Family {
     /// For how long its windows are revised.
     pub fn lateness(&self) -> Lateness {
@@ -95,6 +98,18 @@ impl Family {
             Family::Calendar(zones) => zones.lateness,
             // A late row could make one of two sessions that have been given out.
             Family::Session(_) => Lateness::NONE,
+        }
+    }
+
+    /// How long a window without further rows stays open at most, from the row that began it.
+    pub fn longest(&self) -> Span {
+        match self {
+            Family::Fixed { grid, shapes } => {
+                let panes = shapes.iter().map(|shape| shape.size).max().unwrap_or(0);
+                Span(panes.saturating_mul(grid.width().0))
+            }
+            Family::Calendar(_) => LONGEST_PERIOD,
+            Family::Session(sessions) => sessions.gap,
         }
     }
 

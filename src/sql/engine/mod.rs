@@ -239,6 +239,19 @@ impl Engine {
         Ok(fired)
     }
 
+    /// The start of the earliest pane, period or session that is held for a window.
+    pub fn first_held(&self) -> Option<Timestamp> {
+        match self.family.as_ref() {
+            Family::Fixed { grid, .. } => {
+                self.panes.from(i64::MIN).next().map(|(pane, _)| grid.start_of(pane))
+            }
+            Family::Calendar(_) => {
+                self.periods.waiting.keys().map(|(_, period, _)| period.window.start).min()
+            }
+            Family::Session(_) => self.first_open_session(),
+        }
+    }
+
     /// Bytes held for open windows.
     pub fn size(&self) -> usize {
         let cursors = self.tables.iter().flat_map(|table| &table.cursors);

@@ -133,14 +133,33 @@ impl Summary for Group {
 #[derive(Debug)]
 pub struct RunningSketch {
     groups: Vec<Group>,
+    /// Groups that have changed since they were read.
+    stale: Vec<bool>,
     columns: Vec<Column>,
+    /// By column, where it is of percentiles, each group's as last read.
+    percentiles: Vec<Vec<Option<f64>>>,
 }
 
 impl RunningSketch {
     /// A running sketch that is read in these ways.
     pub fn new(readings: &[Reading]) -> RunningSketch {
-        let columns = readings.iter().map(|reading| Column::new(*reading)).collect();
-        RunningSketch { groups: Vec::new(), columns }
+        let columns: Vec<Column> = readings.iter().map(|reading| Column::new(*reading)).collect();
+        let percentiles = vec![Vec::new(); columns.len()];
+        RunningSketch { groups: Vec::new(), stale: Vec::new(), columns, percentiles }
+    }
+
+    /// Reads anew the percentiles of those of some groups that have changed.
+    fn refresh(&mut self, groups: &[u32]) {
+        for group in groups.iter().map(|group| *group as usize) {
+            if !std::mem::take(&mut self.stale[group]) {
+                continue;
+            }
+            for (column, percentiles) in self.columns.iter().zip(&mut self.percentiles) {
+                if let Reading::Quantile(edge, q) = column.reading() {
+                    percentiles[group] = self.groups[group].percentile(q, edge);
+                }
+            }
+        }
     }
 }
 
@@ -148,12 +167,15 @@ impl Running for RunningSketch {
     fn grow(&mut self, groups: usize) {
         if groups > self.groups.len() {
             self.groups.resize_with(groups, Group::default);
+            self.stale.resize(groups, true);
+            self.percentiles.iter_mut().for_each(|held| held.resize(groups, None));
         }
     }
 
     fn add(&mut self, groups: &[u32], states: &[ArrayRef], _pane: i64) -> Result<()> {
         let states = States::of(states);
         for (row, group) in groups.iter().enumerate() {
+            self.stale[*group as usize] = true;
             self.groups[*group as usize].add(states.row(row));
         }
         Ok(())
@@ -162,6 +184,7 @@ impl Running for RunningSketch {
     fn retract(&mut self, groups: &[u32], states: &[ArrayRef], _pane: i64) -> Result<()> {
         let states = States::of(states);
         for (row, group) in groups.iter().enumerate() {
+            self.stale[*group as usize] = true;
             if !self.groups[*group as usize].retract(states.row(row)) {
                 return exec_err!("cannot take values out of a sketch that does not hold them");
             }
@@ -171,13 +194,19 @@ impl Running for RunningSketch {
 
     fn reset(&mut self, groups: &[u32]) {
         for group in groups {
+            self.stale[*group as usize] = true;
             self.groups[*group as usize] = Group::default();
         }
     }
 
     fn read(&mut self, groups: &[u32]) -> Result<()> {
-        for column in &mut self.columns {
-            groups.iter().for_each(|group| column.push(&self.groups[*group as usize]));
+        self.refresh(groups);
+        for (column, percentiles) in self.columns.iter_mut().zip(&self.percentiles) {
+            if let Reading::Quantile(..) = column.reading() {
+                column.extend_quantiles(groups.iter().map(|group| percentiles[*group as usize]));
+            } else {
+                groups.iter().for_each(|group| column.push(&self.groups[*group as usize]));
+            }
         }
         Ok(())
     }

@@ -96,6 +96,16 @@ impl Column {
         }
     }
 
+    /// What is read.
+    pub fn reading(&self) -> Reading {
+        self.reading
+    }
+
+    /// Appends percentiles that were read before; only where percentiles are read.
+    pub fn extend_quantiles(&mut self, read: impl Iterator<Item = Option<f64>>) {
+        self.quantiles.extend(read);
+    }
+
     /// Appends the reading of one sketch.
     pub fn push(&mut self, sketch: &impl Summary) {
         match self.reading {
