@@ -101,13 +101,14 @@ fn findings(reading: Reading, env: &Env) -> Findings {
 /// What session windows leave out, once for each pipeline that has them.
 fn sessions(project: &Project, max_disorder: Span) -> impl Iterator<Item = Fault> {
     project.pipelines.iter().filter_map(move |spec| {
-        let is_session = |kind: &WindowKind| matches!(kind, WindowKind::Session { .. });
+        let is_session =
+            |kind: &WindowKind| matches!(kind, WindowKind::Session { wait: Span(0), .. });
         let window = spec.windows.iter().find(|window| is_session(&window.kind))?;
         let what = format!(
             "late rows do not revise sessions: a row that comes after one more than {max_disorder} \
              later goes to late/"
         );
-        let remedy = "raise time.max_disorder where clocks differ by more than that";
+        let remedy = "add `wait: 5m` to the session where clocks differ by more than that";
         Some(spec.yaml_fault(&format!("windows.{}", window.name), what, remedy))
     })
 }

@@ -107,11 +107,15 @@ fn window_text(spec: &PipelineSpec, kind: &WindowKind) -> String {
             "hopping {size} every {slide}, {} firings a day while it is live, then one object a day",
             per_day(*slide)
         ),
-        WindowKind::Session { gap, by } => {
+        WindowKind::Session { gap, by, wait } => {
             let of = if by.is_empty() { "all rows together".to_owned() } else { by.join(", ") };
+            let waits = match wait.0 {
+                0 => String::new(),
+                _ => format!(", given out {wait} later so that rows that late count"),
+            };
             format!(
-                "sessions of {of} that end after {gap} without a row, one firing each while the \
-                 day is live, then one object a day; late rows do not revise them"
+                "sessions of {of} that end after {gap} without a row{waits}, one firing each while \
+                 the day is live, then one object a day; late rows do not revise them"
             )
         }
         WindowKind::Calendar { unit, zone } => format!("calendar {unit:?} of {zone:?}"),

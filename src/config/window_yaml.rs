@@ -106,8 +106,12 @@ fn session(value: &Named<'_>, faults: &mut Faults) -> Option<WindowKind> {
     let gap = fields.require("gap", faults, "30m").and_then(|value| length(&value, faults));
     let by = fields.require("by", faults, "[lab_id]");
     let by = by.and_then(|value| names(&value, faults, "[lab_id, machine_id]"));
+    let wait = match fields.take("wait") {
+        Some(value) => length(&value, faults),
+        None => Some(Span(0)),
+    };
     fields.finish(faults);
-    Some(WindowKind::Session { gap: gap?, by: by? })
+    Some(WindowKind::Session { gap: gap?, by: by?, wait: wait? })
 }
 
 fn calendar(value: &Named<'_>, faults: &mut Faults) -> Option<WindowKind> {

@@ -263,11 +263,11 @@ fn families_of(
                 refuse_long_recompute(&query.way, &table, *size, *slide)?;
                 fixed.push((table, *size, *slide));
             }
-            WindowKind::Session { gap, by } => {
+            WindowKind::Session { gap, by, wait } => {
                 let mut output = shape(spec, query, &table, true, false)?;
                 // Sessions of several keys may share their bounds and stand in any order.
                 (output.presorted, output.interleaved) = (false, true);
-                let family = Arc::new(Family::Session(sessions::family(*gap, by, query)?));
+                let family = Arc::new(Family::Session(sessions::family(*gap, *wait, by, query)?));
                 families.push(FamilyPlan { family, outputs: vec![output] });
             }
             WindowKind::Calendar { unit, zone } => {

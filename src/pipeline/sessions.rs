@@ -15,7 +15,7 @@ use crate::window::WindowKind;
 /// The session windows of a pipeline: name, gap and columns.
 fn sessions(spec: &PipelineSpec) -> impl Iterator<Item = (&str, Span, &[String])> {
     spec.windows.iter().filter_map(|window| match &window.kind {
-        WindowKind::Session { gap, by } => Some((window.name.as_str(), *gap, by.as_slice())),
+        WindowKind::Session { gap, by, .. } => Some((window.name.as_str(), *gap, by.as_slice())),
         WindowKind::Tumbling { .. }
         | WindowKind::Hopping { .. }
         | WindowKind::Calendar { .. }
@@ -87,7 +87,7 @@ fn note((relation, columns): &mut (std::sync::Arc<str>, Vec<usize>), column: &st
 }
 
 /// How rows are divided into sessions by columns of the relations that a query reads.
-pub(super) fn family(gap: Span, by: &[String], query: &Query) -> Result<SessionFamily> {
+pub(super) fn family(gap: Span, wait: Span, by: &[String], query: &Query) -> Result<SessionFamily> {
     let mut typed: Vec<(String, DataType)> = Vec::new();
     for column in by {
         let types = query.reads.iter().filter_map(|(relation, _)| {
@@ -107,5 +107,5 @@ pub(super) fn family(gap: Span, by: &[String], query: &Query) -> Result<SessionF
             }
         }
     }
-    SessionFamily::new(gap, &typed)
+    SessionFamily::new(gap, wait, &typed)
 }

@@ -227,7 +227,7 @@ impl Tables {
                 open.min()
             }
             Family::Session(sessions) => {
-                let settled = reached.minus(sessions.gap).date();
+                let settled = reached.minus(sessions.gap).minus(sessions.wait).date();
                 let open = engine.first_open_session().map(Timestamp::date);
                 Some(open.map_or(settled, |open| open.min(settled)))
             }

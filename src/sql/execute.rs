@@ -4,11 +4,14 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use datafusion::common::{Result, exec_datafusion_err};
+use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::execution::TaskContext;
+use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
 use datafusion::physical_plan::{ExecutionPlan, collect};
 use tokio::runtime::Handle;
 
-use super::partial::RelationRows;
+use super::held::{Held, HeldRows};
+use super::partial::{RelationRows, project_by_place};
 use super::relation::{RelationExec, fill};
 
 /// Runs plans with rows in the place of their relations.
@@ -43,7 +46,32 @@ impl Executor {
         plan: &Arc<dyn ExecutionPlan>,
         rows: &dyn Fn(&RelationExec) -> Result<Vec<RecordBatch>>,
     ) -> Result<Vec<RecordBatch>> {
-        let filled = fill(plan, rows)?;
+        self.execute(fill(plan, &|leaf| in_memory(leaf, rows(leaf)?))?)
+    }
+
+    /// The plan's rows with rows that were kept in the place of each relation. Must be called where
+    /// blocking is allowed.
+    pub fn run_over_held(
+        &self,
+        plan: &Arc<dyn ExecutionPlan>,
+        rows: &dyn Fn(&RelationExec) -> Vec<Held>,
+    ) -> Result<Vec<RecordBatch>> {
+        let filled = fill(plan, &|leaf| {
+            let held = rows(leaf);
+            if held.iter().all(|held| held.in_memory().is_some()) {
+                let rows = held.iter().filter_map(Held::in_memory);
+                let rows = rows.map(|rows| project_by_place(rows, leaf.columns()));
+                return in_memory(leaf, rows.collect::<Result<_>>()?);
+            }
+            let rows = HeldRows::new(leaf.schema(), held, leaf.columns().to_vec());
+            let (schema, one) = (leaf.schema(), vec![Arc::new(rows) as Arc<dyn PartitionStream>]);
+            let table = StreamingTableExec::try_new(schema, one, None, [], false, None)?;
+            Ok(Arc::new(table))
+        })?;
+        self.execute(filled)
+    }
+
+    fn execute(&self, filled: Arc<dyn ExecutionPlan>) -> Result<Vec<RecordBatch>> {
         let context = Arc::clone(&self.context);
         let handle = self.handle.clone();
         // A thread of its own may block; a worker of the runtime may not.
@@ -52,4 +80,9 @@ impl Executor {
             running.join().map_err(|_| exec_datafusion_err!("the plan panicked"))?
         })
     }
+}
+
+/// Batches in the place of a leaf.
+fn in_memory(leaf: &RelationExec, rows: Vec<RecordBatch>) -> Result<Arc<dyn ExecutionPlan>> {
+    Ok(MemorySourceConfig::try_new_exec(&[rows], leaf.schema(), None)?)
 }

@@ -109,7 +109,7 @@ impl Family {
                 Span(panes.saturating_mul(grid.width().0))
             }
             Family::Calendar(_) => LONGEST_PERIOD,
-            Family::Session(sessions) => sessions.gap,
+            Family::Session(sessions) => Span(sessions.gap.0.saturating_add(sessions.wait.0)),
         }
     }
 

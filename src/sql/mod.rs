@@ -2,7 +2,7 @@
 //! into result rows when windows close.
 //!
 //! Between stages everything is an Arrow batch, partial states included. Nothing in here does
-//! input or output.
+//! input or output, but for rows that wait for recompute beyond what memory is given (`held`).
 //!
 //! `session` and `relation` make a planner, `query` divides a plan, `partial` runs what stands
 //! below the aggregate, `engine` fires windows, `output` makes the tables' rows.
@@ -15,6 +15,7 @@ pub mod expect;
 pub mod family;
 pub mod functions;
 pub mod groups;
+pub mod held;
 pub mod lake_sections;
 pub mod lake_view;
 pub mod output;

@@ -21,6 +21,7 @@ use super::chain::Branch;
 use super::execute::Executor;
 use super::family::{Family, Fates, Placer, SliceKey};
 use super::groups::Keys;
+use super::held::Held;
 use super::proto_session;
 use super::query::{Below, Incremental, Query, Way};
 use crate::flow::Window;
@@ -53,7 +54,7 @@ pub struct Chunk {
     /// For each slot its state columns, one row per cell.
     pub states: Vec<Vec<ArrayRef>>,
     /// Recompute only: the rows themselves.
-    pub kept: Vec<(Arc<str>, RecordBatch)>,
+    pub kept: Vec<(Arc<str>, Held)>,
 }
 
 /// The cells of one branch of one family.

@@ -2,8 +2,8 @@
 //!
 //! Sessions are cut over the rows of the relation, before the query's own WHERE, so that both ways
 //! of computing it see the same ones. A row counts when its time is not before its partition's
-//! watermark; an earlier one is late, and there is no revision that could still take it in. Pure
-//! and independent of every other batch, as `partial` is.
+//! watermark less the family's `wait`; an earlier one is late, and there is no revision that could
+//! still take it in. Pure and independent of every other batch, as `partial` is.
 
 use std::sync::Arc;
 
@@ -30,16 +30,18 @@ const LATE: u32 = u32::MAX;
 pub struct SessionFamily {
     /// The silence that ends a session.
     pub gap: Span,
+    /// How far behind its partition's watermark a row may be and still count.
+    pub wait: Span,
     by: Vec<String>,
     codec: KeyCodec,
 }
 
 impl SessionFamily {
     /// Sessions of each value of these columns of the relation, given with their types.
-    pub fn new(gap: Span, by: &[(String, DataType)]) -> Result<SessionFamily> {
+    pub fn new(gap: Span, wait: Span, by: &[(String, DataType)]) -> Result<SessionFamily> {
         let types: Vec<DataType> = by.iter().map(|(_, data_type)| data_type.clone()).collect();
         let names = by.iter().map(|(name, _)| name.clone());
-        Ok(SessionFamily { gap, by: names.collect(), codec: KeyCodec::new(&types)? })
+        Ok(SessionFamily { gap, wait, by: names.collect(), codec: KeyCodec::new(&types)? })
     }
 
     /// The number of each row's key.
@@ -140,8 +142,11 @@ pub(super) fn partial(
 fn cut_rows(family: &SessionFamily, input: &RelationRows, out: &mut Partial) -> Result<Cutting> {
     let keys = family.keys_of(input, &mut out.session_keys)?;
     let (time, before) = (input.time.values(), input.watermark_before.values());
-    let mut order: Vec<u32> =
-        (0..keys.len() as u32).filter(|row| time[*row as usize] >= before[*row as usize]).collect();
+    let counts = |row: &u32| {
+        let row = *row as usize;
+        time[row] >= before[row].saturating_sub(family.wait.0)
+    };
+    let mut order: Vec<u32> = (0..keys.len() as u32).filter(counts).collect();
     order.sort_by_key(|row| (keys[*row as usize], time[*row as usize]));
     let rows = order.iter().map(|row| (keys[*row as usize], time[*row as usize]));
     let first = out.sessions.len();

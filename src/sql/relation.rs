@@ -6,14 +6,12 @@
 use std::fmt;
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Result, internal_err};
 use datafusion::datasource::TableType;
-use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::Expr;
 use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
@@ -156,19 +154,17 @@ impl ExecutionPlan for RelationExec {
     }
 }
 
-/// The plan with rows in the place of its relations: `rows` gives the projected batches of each
-/// leaf. Operators keep no state between runs, since every one is made anew.
+/// The plan with rows in the place of its relations: `rows` gives what stands for each leaf, with
+/// the leaf's columns. Operators keep no state between runs, since every one is made anew.
 pub fn fill(
     plan: &Arc<dyn ExecutionPlan>,
-    rows: &dyn Fn(&RelationExec) -> Result<Vec<RecordBatch>>,
+    rows: &dyn Fn(&RelationExec) -> Result<Arc<dyn ExecutionPlan>>,
 ) -> Result<Arc<dyn ExecutionPlan>> {
     let filled = Arc::clone(plan).transform_up(|node| {
         let Some(leaf) = node.downcast_ref::<RelationExec>() else {
             return Ok(Transformed::no(node.reset_state()?));
         };
-        let batches = rows(leaf)?;
-        let source = MemorySourceConfig::try_new_exec(&[batches], leaf.schema(), None)?;
-        Ok(Transformed::yes(source as Arc<dyn ExecutionPlan>))
+        Ok(Transformed::yes(rows(leaf)?))
     })?;
     Ok(filled.data)
 }

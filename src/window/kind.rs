@@ -25,6 +25,9 @@ pub enum WindowKind {
         gap: Span,
         /// The columns that have sessions of their own.
         by: Vec<String>,
+        /// How far behind its partition's watermark a row may be and still count; a session is
+        /// given out as much later.
+        wait: Span,
     },
     /// Days, weeks, months or shifts by a calendar.
     Calendar {

@@ -67,3 +67,20 @@ fn a_wrong_command_is_caught() {
                    b:\n    command: [\"other\"]\n";
     assert_eq!(commands(compose), [["run", "y"]]);
 }
+
+/// What the image is built from must let every crate through that the build needs.
+#[test]
+fn the_image_is_built_from_every_crate_of_the_repository() {
+    let let_in = include_str!("../../.dockerignore");
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folders = std::fs::read_dir(root).expect("the repository can be listed");
+    let crates = folders
+        .map(|entry| entry.expect("an entry").path())
+        .filter(|folder| folder.join("Cargo.toml").is_file());
+    let names: Vec<String> =
+        crates.map(|folder| folder.file_name().unwrap().to_string_lossy().into_owned()).collect();
+    assert!(names.contains(&"planner".to_owned()), "{names:?}");
+    for name in names {
+        assert!(let_in.lines().any(|line| line == format!("!{name}")), "{name} is left out");
+    }
+}

@@ -77,7 +77,7 @@ fn runs_are_those_worked_out_by_hand() {
     place.write("feed.ndjson", feed());
     let checked = place.run(&["check", "--project", "project"]).succeeded();
     let note = "machine_runs.yaml:3:3: late rows do not revise sessions: a row that comes after one \
-                more than 1m later goes to late/. raise time.max_disorder";
+                more than 1m later goes to late/. add `wait: 5m`";
     assert!(checked.err.contains(note), "{}", checked.err);
     let run = place.counters(&ONCE);
     assert_eq!(count(&run, "events_in"), 13);
@@ -160,6 +160,30 @@ fn a_feed_of_bursts_gives_what_duckdb_makes_of_it() {
     let runs = &run["tables"]["machine_runs_runs"];
     assert!(count(runs, "late") > 100, "some rows are late: {runs}");
     assert!(told.contains(&format!("counted {}\n", count(runs, "counted"))), "{runs} {told}");
+}
+
+#[test]
+fn a_session_that_waits_counts_what_comes_late() {
+    let place = place();
+    place.write("feed.ndjson", feed());
+    let yaml = place.path("project/pipelines/machine_runs.yaml");
+    let text = std::fs::read_to_string(&yaml).expect("the pipeline can be read");
+    let waiting = text.replace("machine_id] }", "machine_id], wait: 20m }");
+    assert_ne!(text, waiting);
+    std::fs::write(&yaml, waiting).expect("the pipeline can be written");
+    let explained = place.run(&["explain", "machine_runs", "--project", "project"]).succeeded();
+    let line = "that end after 30m without a row, given out 20m later so that rows that late count";
+    assert!(explained.out.contains(line), "{}", explained.out);
+    let run = place.counters(&ONCE);
+    assert_eq!(count(&run, "events_in"), 13);
+    let late = "SELECT count(*) FROM late WHERE table_name = 'machine_runs_runs'";
+    assert_eq!(place.value("lake", late), json!(0));
+    // 09:29:40, 09:44:00, 09:59:30 and 10:00:10 from 09:00.
+    let mean = (29.0 + 40.0 / 60.0 + 44.0 + 59.5 + 60.0 + 10.0 / 60.0) / 4.0;
+    let run = "SELECT n, abs(mean_minutes - {mean}) < 1e-9 AS same FROM machine_runs_runs \
+               WHERE machine_id = 'N-3'"
+        .replace("{mean}", &format!("{mean}"));
+    assert_eq!(place.query("lake", &run), [json!({"n": 4, "same": true})]);
 }
 
 #[test]

@@ -13,7 +13,7 @@ use super::{Engine, Pending};
 use crate::flow::OutputBatch;
 use crate::sql::family::Family;
 use crate::sql::output::Fired;
-use crate::sql::partial::{Chunk, project_by_place};
+use crate::sql::partial::Chunk;
 use crate::sql::query::{Above, Incremental, Query, Way};
 use crate::window::Counted;
 
@@ -112,10 +112,10 @@ impl Engine {
         let mut parts = Parts::default();
         for (number, fired) in pending.windows.iter().enumerate() {
             let held = self.window_chunks(index, fired, pending.revision, chunks);
-            let batches = self.executor.run(&query.plan, &|leaf| {
+            let batches = self.executor.run_over_held(&query.plan, &|leaf| {
                 let rows = held.iter().flat_map(|chunk| &chunk.kept);
                 let mine = rows.filter(|(relation, _)| relation == leaf.relation());
-                mine.map(|(_, rows)| project_by_place(rows, leaf.columns())).collect()
+                mine.map(|(_, rows)| rows.clone()).collect()
             })?;
             parts.add(batches, number as u32);
         }

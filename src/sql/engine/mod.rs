@@ -24,6 +24,7 @@ use crate::sql::execute::Executor;
 use crate::sql::expect::Expected;
 use crate::sql::family::{Family, SliceKey};
 use crate::sql::groups::Keys;
+use crate::sql::held::{self, Keeper};
 use crate::sql::output::{Fired, OutputShape};
 use crate::sql::partial::{Chunk, Partial, Tally};
 use crate::sql::query::{Query, Way};
@@ -43,6 +44,7 @@ pub struct Engine {
     expected: Option<Expected>,
     tables: Vec<Table>,
     panes: PaneBook<Chunk>,
+    keeper: Keeper,
     periods: Periods,
     pane_origins: Origins<i64>,
     period_origins: Origins<Period>,
@@ -131,6 +133,7 @@ impl Engine {
             keys: Keys::default(),
             expected,
             panes: PaneBook::default(),
+            keeper: Keeper::new(held::IN_MEMORY),
             periods: Periods::default(),
             pane_origins: Origins::default(),
             period_origins: Origins::default(),
@@ -192,7 +195,7 @@ impl Engine {
             }
         }
         for (slice, relation, rows) in partial.kept {
-            let kept = vec![(relation, rows)];
+            let kept = vec![(relation, self.keeper.keep(rows)?)];
             self.keep(
                 slice,
                 Chunk { groups: Vec::new(), rows: Vec::new(), states: Vec::new(), kept },
@@ -233,7 +236,7 @@ impl Engine {
                 self.advance_fixed(*grid, shapes, watermark, empty_until)?
             }
             Family::Calendar(zones) => self.advance_calendar(zones, watermark, empty_until)?,
-            Family::Session(_) => self.advance_sessions(watermark)?,
+            Family::Session(sessions) => self.advance_sessions(watermark.minus(sessions.wait))?,
         };
         self.reclaim()?;
         Ok(fired)
@@ -286,7 +289,7 @@ impl Chunk {
     /// Bytes held. States are slices of arrays that chunks of one batch share, so each counts its
     /// own rows only.
     pub fn size(&self) -> usize {
-        let kept: usize = self.kept.iter().map(|(_, rows)| rows.get_array_memory_size()).sum();
+        let kept: usize = self.kept.iter().map(|(_, rows)| rows.size()).sum();
         let states = self.states.iter().flatten();
         let state: usize =
             states.filter_map(|state| state.to_data().get_slice_memory_size().ok()).sum();

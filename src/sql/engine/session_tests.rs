@@ -48,6 +48,17 @@ fn is_way(number: usize, way: &Way) -> bool {
 
 /// Runs rows, divided into batches of these lengths, through sessions of labs.
 fn run(way: usize, filter: &str, rows: &[Row], batches: &[usize], gap: i64) -> Ran {
+    run_waiting(way, filter, rows, batches, (gap, 0))
+}
+
+/// As [`run`], for rows that may be late by a wait.
+fn run_waiting(
+    way: usize,
+    filter: &str,
+    rows: &[Row],
+    batches: &[usize],
+    (gap, wait): (i64, i64),
+) -> Ran {
     let runtime = Runtime::new().unwrap();
     let def = RelationDef { name: "t", schema: schema(), event_time: "at" };
     let context = runtime.block_on(session::over(&[def], &[labs()], &[])).unwrap();
@@ -55,7 +66,8 @@ fn run(way: usize, filter: &str, rows: &[Row], batches: &[usize], gap: i64) -> R
     let planned = Arc::new(runtime.block_on(query::plan(&context, &sql, false)).unwrap());
     assert!(is_way(way, &planned.way), "not way {way}");
     let by = [("lab".to_owned(), DataType::Utf8)];
-    let family = Arc::new(Family::Session(SessionFamily::new(Span(gap), &by).unwrap()));
+    let family = SessionFamily::new(Span(gap), Span(wait), &by).unwrap();
+    let family = Arc::new(Family::Session(family));
     let grain = ["lab".to_owned()];
     let shape = OutputShape::new("w", &planned.schema, &grain, true, false).unwrap();
     let executor = Executor::new(context.task_ctx(), runtime.handle().clone());
@@ -220,6 +232,22 @@ proptest! {
         let late = rows.iter().filter(|row| row.time < row.watermark).count() as u64;
         let expected = Tally { counted: rows.len() as u64 - late, late, other: 0 };
         prop_assert_eq!(ran.tally, expected);
+    }
+
+    /// A row that is late by no more than the wait counts as if the watermark stood so far back.
+    #[test]
+    fn rows_that_are_waited_for_count(
+        rows in arrivals(),
+        batches in prop::collection::vec(1usize..20, 1..4),
+        (gap, wait) in (prop::sample::select(vec![5, 20]), 0i64..40),
+        way in 0..WAYS.len(),
+    ) {
+        let ran = run_waiting(way, "", &rows, &batches, (gap, wait));
+        let back = |row: Row| Row { watermark: row.watermark.saturating_sub(wait), ..row };
+        let waited: Vec<Row> = rows.into_iter().map(back).collect();
+        let found = results(&ran.out);
+        prop_assert_eq!(&ran.origins, &origins_by_definition(&waited, &found));
+        prop_assert_eq!(found, by_definition(&waited, gap, |_| true));
     }
 
     /// What the query leaves out still holds a session together, in every way of computing it.

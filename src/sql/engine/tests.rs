@@ -19,6 +19,7 @@ use crate::flow::{OutputBatch, Partition, Span, Timestamp};
 use crate::sql::execute::Executor;
 use crate::sql::expect::Expected;
 use crate::sql::family::{Family, Zones};
+use crate::sql::held::Keeper;
 use crate::sql::output::OutputShape;
 use crate::sql::partial::{PLACES, RelationRows, partial};
 use crate::sql::query::{self, Way};
@@ -155,8 +156,10 @@ fn run_family(
         groups,
         executor.clone(),
     );
-    // Groups that are gone are looked for at once.
+    // Groups that are gone are looked for at once, and most rows that wait for recompute do so on
+    // disk.
     engine.reclaim_at = 1;
+    engine.keeper = Keeper::new(4_000);
     let partition = Arc::new(Partition { topic: "t".into(), index: 0 });
     let mut out = Vec::new();
     let mut start = 0;
