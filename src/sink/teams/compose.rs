@@ -327,7 +327,11 @@ fn label(column: &str) -> String {
     chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
 }
 
+/// A value with its unit; a ratio in percent, as a lab manager reads it.
 fn value_text(figure: &Figure) -> String {
+    if let (Some("ratio"), FigureValue::Number(ratio)) = (figure.unit.as_deref(), &figure.value) {
+        return format!("{} %", number_text(ratio * 100.0));
+    }
     let value = match &figure.value {
         FigureValue::Number(number) => number_text(*number),
         FigureValue::Text(text) => text.clone(),
@@ -431,6 +435,21 @@ mod tests {
         let second = digest(vec![first, numbered(4)], "Several at once").unwrap();
         assert_eq!(second.title, "Several at once: 4 alerts");
         assert_eq!(second.items.len(), 4);
+    }
+
+    #[test]
+    fn a_ratio_is_told_in_percent() {
+        let figure = |value, unit: Option<&str>| Figure {
+            column: "error_rate".to_owned(),
+            value,
+            unit: unit.map(str::to_owned),
+        };
+        let told = |value, unit| value_text(&figure(value, unit));
+        assert_eq!(told(FigureValue::Number(0.0847), Some("ratio")), "8.47 %");
+        assert_eq!(told(FigureValue::Number(0.3), Some("ratio")), "30 %");
+        assert_eq!(told(FigureValue::Null, Some("ratio")), "null");
+        assert_eq!(told(FigureValue::Number(8.47), Some("%")), "8.47 %");
+        assert_eq!(told(FigureValue::Number(0.0847), None), "0.0847");
     }
 
     #[test]
