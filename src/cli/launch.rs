@@ -209,9 +209,10 @@ pub fn source_error(error: SourceError) -> anyhow::Error {
 pub fn run_error(error: RunError) -> anyhow::Error {
     match error {
         RunError::Source(error) => source_error(error),
-        other @ (RunError::Lake(_) | RunError::Compute { .. } | RunError::Panicked(_)) => {
-            other.into()
-        }
+        other @ (RunError::Lake(_)
+        | RunError::Compute { .. }
+        | RunError::Panicked(_)
+        | RunError::SourceGone) => other.into(),
     }
 }
 

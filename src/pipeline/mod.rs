@@ -104,6 +104,9 @@ pub enum RunError {
         #[source]
         source: datafusion::error::DataFusionError,
     },
+    /// The source has gone without a word.
+    #[error("the source panicked; what it has not read is not counted")]
+    SourceGone,
     /// A thread panicked.
     #[error("a stage panicked")]
     Panicked(#[from] tokio::task::JoinError),

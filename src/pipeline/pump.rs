@@ -30,7 +30,8 @@ impl Events {
     pub async fn next(&mut self) -> Result<SourceEvent, RunError> {
         match self.0.recv().await {
             Some(event) => Ok(event?),
-            None => Ok(SourceEvent::End),
+            // The end is told; a source that has told nothing has panicked.
+            None => Err(RunError::SourceGone),
         }
     }
 }
@@ -75,5 +76,31 @@ impl Pump {
         {
             tracing::error!("the source panicked");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Panics;
+
+    #[async_trait::async_trait]
+    impl Source for Panics {
+        fn partitions(&self) -> &[Arc<Partition>] {
+            &[]
+        }
+
+        async fn next(&mut self) -> Result<SourceEvent, SourceError> {
+            panic!("as a bug would")
+        }
+    }
+
+    /// Else everything that was read so far would settle as if it were all there is.
+    #[tokio::test]
+    async fn a_source_that_panics_is_not_the_end_of_the_input() {
+        let (mut events, pump) = Pump::start(Box::new(Panics), Arc::default());
+        assert!(matches!(events.next().await, Err(RunError::SourceGone)));
+        pump.stop().await;
     }
 }

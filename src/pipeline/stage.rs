@@ -209,8 +209,14 @@ impl Stage {
     }
 
     /// Fires and settles everything, a day of event time after the other: a long window's last row
-    /// is in thousands of windows, which would otherwise all be held at once.
+    /// is in thousands of windows, which would otherwise all be held at once. Where windows without
+    /// rows fire, no further than these do: beyond, they fire only before one with rows, and the
+    /// days between must not have settled then.
     async fn advance_to_the_end(&mut self, empty_until: Timestamp) -> Result<(), RunError> {
+        let limit = match self.tables.iter().flatten().any(Tables::expects) {
+            true => empty_until,
+            false => Timestamp::MAX,
+        };
         while let Some((first, longest)) = self
             .tables
             .iter()
@@ -221,7 +227,7 @@ impl Stage {
             let reached = self.advanced_to.max(first);
             let Some(tomorrow) = reached.date().succ_opt() else { break };
             let next = Timestamp::midnight(tomorrow);
-            if next >= self.largest.plus(longest) {
+            if next >= self.largest.plus(longest) || next > limit {
                 break;
             }
             self.advance(next, empty_until.min(next)).await?;

@@ -242,6 +242,11 @@ impl Tables {
         windowed.chain(rows).collect()
     }
 
+    /// Whether windows without rows fire.
+    pub fn expects(&self) -> bool {
+        self.engines.iter().any(Engine::expects)
+    }
+
     /// The earliest event time for which rows may be held, and how long after a row its last window
     /// ends at most.
     pub fn held(&self) -> Option<(Timestamp, Span)> {

@@ -242,6 +242,11 @@ impl Engine {
         Ok(fired)
     }
 
+    /// Whether groups are expected, so that windows without rows fire.
+    pub fn expects(&self) -> bool {
+        self.expected.is_some()
+    }
+
     /// The start of the earliest pane, period or session that is held for a window.
     pub fn first_held(&self) -> Option<Timestamp> {
         match self.family.as_ref() {

@@ -12,6 +12,9 @@ pub struct Changes {
     gathered: Vec<i64>,
 }
 
+/// So many values are not worth giving memory back for.
+const FEW: usize = 1 << 12;
+
 /// A group without values.
 const NONE: u32 = u32::MAX;
 
@@ -40,7 +43,14 @@ impl Changes {
         for (group, _) in self.groups.drain(..) {
             self.places[group as usize] = NONE;
         }
+        let used = self.values.len().max(FEW);
         self.values.clear();
+        self.gathered.clear();
+        // A window that is filled at once brings more than the slides that follow.
+        if self.values.capacity() > 4 * used {
+            self.values.shrink_to(2 * used);
+            self.gathered.shrink_to(2 * used);
+        }
     }
 
     /// Brings the values together by group, each group's in ascending order.

@@ -94,18 +94,12 @@ impl SortedValues {
         if length <= RUN_LIMIT {
             return 1;
         }
-        let pieces = length.div_ceil(RUN_LIMIT / 2);
-        let each = length.div_ceil(pieces);
-        let mut upper = self.runs[index].split_off(each);
-        self.runs[index].shrink_to(RUN_LIMIT);
-        let mut more = Vec::with_capacity(pieces - 1);
-        while upper.len() > each {
-            let rest = upper.split_off(each);
-            more.push(std::mem::replace(&mut upper, rest));
-        }
-        more.push(upper);
-        let held = 1 + more.len();
-        self.runs.splice(index + 1..index + 1, more);
+        let each = length.div_ceil(length.div_ceil(RUN_LIMIT / 2));
+        // Copies, so that no piece keeps the memory of the whole.
+        let long = std::mem::take(&mut self.runs[index]);
+        let pieces: Vec<Vec<i64>> = long.chunks(each).map(<[i64]>::to_vec).collect();
+        let held = pieces.len();
+        self.runs.splice(index..=index, pieces);
         held
     }
 
@@ -245,6 +239,16 @@ mod tests {
         held.insert_sorted(&[9; 30]);
         assert_eq!(held.remove_sorted(&[9; 1_999]), Ok(()));
         assert_eq!((held.len(), held.runs.concat()), (31, vec![9; 31]));
+    }
+
+    #[test]
+    fn many_values_at_once_take_no_more_memory_than_they_need() {
+        let mut held = SortedValues::default();
+        let values: Vec<i64> = (0..100_000).collect();
+        held.insert_sorted(&values);
+        let capacity: usize = held.runs.iter().map(Vec::capacity).sum();
+        assert!(capacity < 2 * values.len(), "{capacity}");
+        assert_eq!(held.runs.concat(), values);
     }
 
     proptest! {
