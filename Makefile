@@ -2,7 +2,7 @@
 CARGO ?= cargo
 SERVERS := tests/servers
 # Tests take the dependencies optimised and our own crate not: it compiles in a minute instead of
-# ten (the planner and parser of SQL are instantiated in it), and the tests run as long.
+# three to four, and the tests run as long.
 UNOPTIMISED := --config profile.release.package.turnaround.opt-level=0 \
 	--config profile.release.package.turnaround.debug=0
 

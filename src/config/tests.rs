@@ -1,5 +1,7 @@
 //! Projects as data: files in, faults out. Places were counted by hand.
 
+// long because its faults are read side by side, over one way of writing a project.
+
 use std::fs;
 use std::path::Path;
 

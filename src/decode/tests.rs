@@ -1,5 +1,7 @@
 //! Decode as a whole, against values worked out by hand, and its two readers against each other.
 
+// long because both readers are given the same records, case by case.
+
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, RecordBatch};

@@ -14,7 +14,7 @@ use super::progress::{Progress, Summary};
 use super::tables::Tables;
 use super::work::{Counts, Worked};
 use crate::clock::Clock;
-use crate::flow::{IdleAdvance, OutputBatch, Partition, Timestamp};
+use crate::flow::{IdleAdvance, OutputBatch, Partition, Span, Timestamp};
 use crate::metrics as names;
 use crate::sink::teams::AlertSink;
 use crate::sink::teams::book::Observation;
@@ -217,12 +217,11 @@ impl Stage {
             true => empty_until,
             false => Timestamp::MAX,
         };
-        while let Some((first, longest)) = self
-            .tables
-            .iter()
-            .flatten()
-            .filter_map(Tables::held)
-            .reduce(|one, other| (one.0.min(other.0), one.1.max(other.1)))
+        let earliest = |one: (Timestamp, Span), other: (Timestamp, Span)| {
+            (one.0.min(other.0), one.1.max(other.1))
+        };
+        while let Some((first, longest)) =
+            self.tables.iter().flatten().flat_map(Tables::open_from).reduce(earliest)
         {
             let reached = self.advanced_to.max(first);
             let Some(tomorrow) = reached.date().succ_opt() else { break };

@@ -247,9 +247,9 @@ impl Tables {
         self.engines.iter().any(Engine::expects)
     }
 
-    /// The earliest event time for which rows may be held, and how long after a row its last window
-    /// ends at most.
-    pub fn held(&self) -> Option<(Timestamp, Span)> {
+    /// For each kind of window that holds rows: the earliest event time of these, and how long after
+    /// a row its last window ends at most.
+    pub fn open_from(&self) -> impl Iterator<Item = (Timestamp, Span)> {
         let windowed = self.engines.iter().filter_map(|engine| {
             engine.first_held().map(|first| (first, engine.family().longest()))
         });
@@ -257,7 +257,7 @@ impl Tables {
             let (minute, _) = rows.waiting.first_key_value()?;
             Some((rows.minute.start_of(minute - 1), MINUTE))
         });
-        windowed.chain(rows).reduce(|one, other| (one.0.min(other.0), one.1.max(other.1)))
+        windowed.chain(rows)
     }
 
     /// Bytes held for windows that are open.

@@ -42,7 +42,7 @@ fn on_github() -> bool {
 }
 
 /// Says past the capture of a test's output that it did not run.
-pub(crate) fn skipped(why: &str) {
+fn skipped(why: &str) {
     let line = format!("SKIPPED: {why}\n");
     std::io::stderr().write_all(line.as_bytes()).expect("standard error can be written");
 }
@@ -52,11 +52,16 @@ pub(crate) fn skipped(why: &str) {
 pub(crate) fn is_there(file: &std::path::Path, test: &str) -> bool {
     let there = file.exists();
     if !there {
-        let need = format!("{test} needs {}", file.display());
-        assert!(!in_ci() || on_github(), "{need}");
-        skipped(&need);
+        cannot_run(&format!("{test} needs {}", file.display()));
     }
     there
+}
+
+/// A test cannot run for want of what no script of ours can bring: a failure with `CI=true`, but for
+/// GitHub's machines, and else a loud skip.
+pub(crate) fn cannot_run(need: &str) {
+    assert!(!in_ci() || on_github(), "{need}");
+    skipped(need);
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! The feed as a whole, against the published figures and against what was asked for.
 
+// long because one feed is made once and looked at from every side.
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::LazyLock;
 

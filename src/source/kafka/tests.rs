@@ -1,5 +1,7 @@
 //! Against librdkafka's mock cluster, and against a real broker when `KAFKA_BROKERS` names one.
 
+// long because one mock cluster and what it is made to do, case by case.
+
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -471,6 +473,8 @@ fn secure_brokers(test: &str) -> Option<(String, String)> {
     let secure =
         std::env::var("KAFKA_SECURE_BROKERS").ok().zip(std::env::var("KAFKA_SECURE_CA").ok());
     if secure.is_none() {
+        let ci = std::env::var("CI").is_ok_and(|ci| ci == "true");
+        assert!(!ci, "{test} needs KAFKA_SECURE_BROKERS and KAFKA_SECURE_CA");
         eprintln!("SKIPPED {test}: KAFKA_SECURE_BROKERS and KAFKA_SECURE_CA are not set");
     }
     secure

@@ -1,5 +1,7 @@
 //! Windows as they slide, against a computation by hand over all rows at once.
 
+// long because one definition of what windows hold, and the cases that are held against it.
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
