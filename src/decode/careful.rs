@@ -142,11 +142,12 @@ fn take(
 fn check_length(field: usize, length: usize) -> Result<(), Fault> {
     let (name, kind) = EVENT_FIELDS[field];
     match kind {
-        FieldKind::Text(limit) if length > limit => {
+        FieldKind::Text(limit) | FieldKind::Code(limit) if length > limit => {
             let detail = format!("`{name}` has {length} bytes, more than {limit}");
             Err(Fault::new(Reason::TooLong, detail))
         }
         FieldKind::Text(_)
+        | FieldKind::Code(_)
         | FieldKind::Time
         | FieldKind::Int
         | FieldKind::Float

@@ -13,9 +13,10 @@ use arrow::array::{BooleanBufferBuilder, NullBufferBuilder};
 use arrow::buffer::{BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow::datatypes::{Field, Fields};
 
-use crate::flow::event::{EVENT_FIELDS, EVENT_SCHEMA, FieldKind};
+use crate::flow::event::{DECODED_SCHEMA, EVENT_FIELDS, FieldKind};
 
 use super::block::{Block, Text, Texts};
+use super::codes::CodeColumn;
 use super::fields::{EVENT_TYPE, EVENT_TYPES, FIELDS, LAB_ID, PRIORITY, SNAPSHOT, bit};
 
 /// What absent fields are taken as.
@@ -36,20 +37,20 @@ pub(super) struct Columns {
 
 /// One field of a block's rows.
 #[derive(Clone, Copy, Debug)]
-struct Run<'a> {
+pub(super) struct Run<'a> {
     /// The number of the first row.
-    first: usize,
-    words: &'a [u64],
+    pub(super) first: usize,
+    pub(super) words: &'a [u64],
     present: &'a [u64],
     bit: u64,
     /// Every row has a value.
-    full: bool,
+    pub(super) full: bool,
 }
 
 impl<'a> Run<'a> {
     /// The rows' numbers and words, `None` where a row has no value.
     #[inline(always)]
-    fn values(self) -> impl Iterator<Item = (usize, Option<u64>)> + 'a {
+    pub(super) fn values(self) -> impl Iterator<Item = (usize, Option<u64>)> + 'a {
         let words = self.words.iter().zip(self.present).enumerate();
         words.map(move |(i, (word, present))| {
             (self.first + i, (present & self.bit != 0).then_some(*word))
@@ -60,6 +61,7 @@ impl<'a> Run<'a> {
 #[derive(Debug)]
 enum Column {
     Text(TextColumn),
+    Code(CodeColumn),
     Time(WordColumn<i64>),
     Int(WordColumn<i64>),
     Float(WordColumn<f64>),
@@ -111,7 +113,8 @@ impl Columns {
                 _ => None,
             };
             match &mut self.columns[field] {
-                Column::Text(column) => column.append(run, texts, default),
+                Column::Text(column) => column.append(run, texts),
+                Column::Code(column) => column.append(run, texts, default),
                 Column::Time(column) | Column::Int(column) => {
                     column.append(run, |word| word as i64);
                 }
@@ -122,12 +125,12 @@ impl Columns {
         self.rows += block.rows();
     }
 
-    /// The batch: the wanted columns in the order of [`EVENT_SCHEMA`].
+    /// The batch: the wanted columns in the order of [`DECODED_SCHEMA`].
     pub(super) fn finish(self) -> RecordBatch {
         let rows = self.rows;
         let wanted = |field: &usize| self.wanted & bit(*field) != 0;
         let fields: Vec<Arc<Field>> =
-            (0..FIELDS).filter(wanted).map(|field| EVENT_SCHEMA.fields()[field].clone()).collect();
+            (0..FIELDS).filter(wanted).map(|field| DECODED_SCHEMA.fields()[field].clone()).collect();
         if fields.is_empty() {
             return RecordBatch::from(StructArray::new_empty_fields(rows, None));
         }
@@ -139,7 +142,7 @@ impl Columns {
                 continue;
             }
             if column.is_untouched() {
-                let data_type = EVENT_SCHEMA.field(field).data_type();
+                let data_type = DECODED_SCHEMA.field(field).data_type();
                 let made = nulls.iter().find(|nulls| nulls.data_type() == data_type).cloned();
                 arrays.push(made.unwrap_or_else(|| {
                     nulls.push(new_null_array(data_type, rows));
@@ -157,6 +160,7 @@ impl Column {
     fn new(kind: FieldKind) -> Column {
         match kind {
             FieldKind::Text(_) => Column::Text(TextColumn::default()),
+            FieldKind::Code(_) => Column::Code(CodeColumn::default()),
             FieldKind::Time => Column::Time(WordColumn::default()),
             FieldKind::Int => Column::Int(WordColumn::default()),
             FieldKind::Float => Column::Float(WordColumn::default()),
@@ -167,6 +171,7 @@ impl Column {
     fn reserve(&mut self, rows: usize, more: usize) {
         match self {
             Column::Text(column) => column.reserve(rows, more),
+            Column::Code(column) => column.reserve(more),
             Column::Time(column) | Column::Int(column) => column.reserve(more),
             Column::Float(column) => column.reserve(more),
             Column::Bool(_) => {}
@@ -177,6 +182,7 @@ impl Column {
     fn is_untouched(&self) -> bool {
         match self {
             Column::Text(column) => column.ends.is_empty(),
+            Column::Code(column) => column.is_untouched(),
             Column::Time(column) | Column::Int(column) => column.values.is_empty(),
             Column::Float(column) => column.values.is_empty(),
             Column::Bool(column) => column.values.is_empty(),
@@ -186,6 +192,7 @@ impl Column {
     fn finish(self, rows: usize) -> ArrayRef {
         match self {
             Column::Text(column) => column.finish(rows),
+            Column::Code(column) => column.finish(rows),
             Column::Time(column) => {
                 let (values, nulls) = column.finish(rows);
                 Arc::new(TimestampMicrosecondArray::new(values, nulls).with_timezone("UTC"))
@@ -218,17 +225,16 @@ impl Default for TextColumn {
 }
 
 impl TextColumn {
-    fn append(&mut self, run: Run<'_>, texts: Texts<'_>, default: Option<&str>) {
+    fn append(&mut self, run: Run<'_>, texts: Texts<'_>) {
         if run.full {
             self.pad(run.first);
             self.append_full(run.words, texts);
             return;
         }
         for (row, value) in run.values() {
-            let text = value.map(|word| texts.text(word));
-            if let Some(text) = text.or(default.map(str::as_bytes)) {
+            if let Some(word) = value {
                 self.pad(row);
-                self.bytes.extend_from_slice(text);
+                self.bytes.extend_from_slice(texts.text(word));
                 self.ends.push(self.bytes.len() as i32);
                 self.nulls.append_non_null();
             }

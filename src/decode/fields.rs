@@ -95,7 +95,7 @@ pub(super) static KINDS: [Kind; FIELDS] = {
     let mut field = 0;
     while field < FIELDS {
         kinds[field] = match EVENT_FIELDS[field].1 {
-            FieldKind::Text(limit) => Kind::Text(limit),
+            FieldKind::Text(limit) | FieldKind::Code(limit) => Kind::Text(limit),
             FieldKind::Time => Kind::Time,
             FieldKind::Int => Kind::Int,
             FieldKind::Float => Kind::Float,

@@ -24,6 +24,7 @@
 
 mod block;
 mod careful;
+mod codes;
 mod columns;
 mod fields;
 mod instant;
@@ -62,7 +63,7 @@ pub struct DecodeOptions {
     /// How far an event time may lie after its record's own time.
     pub max_future: Span,
     /// The columns to keep, as positions in [`EVENT_FIELDS`](crate::flow::event::EVENT_FIELDS);
-    /// `None` keeps all. The rows are then a projection of `EVENT_SCHEMA`, in its order.
+    /// `None` keeps all. The rows are then a projection of `DECODED_SCHEMA`, in its order.
     pub columns: Option<BTreeSet<usize>>,
 }
 

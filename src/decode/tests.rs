@@ -11,7 +11,8 @@ use proptest::prelude::*;
 
 use super::fields::KINDS;
 use super::*;
-use crate::flow::event::{EVENT_FIELDS, EVENT_SCHEMA};
+use crate::flow::coded::{Codes, plain_rows};
+use crate::flow::event::{DECODED_SCHEMA, EVENT_FIELDS, EVENT_SCHEMA};
 use crate::flow::{Partition, Reason};
 
 const NOW: &str = "2026-03-02T00:00:00Z";
@@ -109,7 +110,8 @@ fn without(line: &str, field: &str) -> String {
 #[test]
 fn the_row_form_becomes_a_row() {
     let decoded = lines(format!("{ROW}\n"));
-    assert_eq!(decoded.events.rows.schema(), *EVENT_SCHEMA);
+    assert_eq!(decoded.events.rows.schema(), *DECODED_SCHEMA);
+    assert_eq!(plain_rows(&decoded.events.rows).unwrap().schema(), *EVENT_SCHEMA);
     assert_eq!(
         values(&decoded.events.rows, 0),
         [
@@ -398,8 +400,8 @@ fn a_default_lab_stands_in_where_none_is_named() {
     let options = DecodeOptions { default_lab: Some("central".into()), ..options() };
     let text = format!("{}\n{ROW}\n", without(ROW, "lab_id"));
     let rows = decode(&lines_of(text), &options).events.rows;
-    assert_eq!(rows["lab_id"].as_string::<i32>().value(0), "central");
-    assert_eq!(rows["lab_id"].as_string::<i32>().value(1), "lab-01");
+    let labs = Codes::of(&rows["lab_id"]).unwrap();
+    assert_eq!([labs.text(0), labs.text(1)], [Some("central"), Some("lab-01")]);
 }
 
 #[test]
@@ -476,8 +478,9 @@ fn absent_columns_and_late_ones_are_null_where_they_should_be() {
     let late = row_with("patient_class", "\"ED\"");
     let text = format!("{ROW}\n{ROW}\n{late}\n{ROW}\n");
     let rows = lines(text).events.rows;
-    let class = rows["patient_class"].as_string::<i32>();
-    assert_eq!(class.iter().collect::<Vec<_>>(), [None, None, Some("ED"), None]);
+    let class = Codes::of(&rows["patient_class"]).unwrap();
+    let class: Vec<Option<&str>> = (0..4).map(|row| class.text(row)).collect();
+    assert_eq!(class, [None, None, Some("ED"), None]);
     assert_eq!(rows["read_back"].null_count(), 4);
     assert_eq!(rows["processed_at"].null_count(), 0);
 }

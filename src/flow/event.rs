@@ -5,13 +5,16 @@ use std::sync::{Arc, LazyLock};
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 
+use super::coded::coded_type;
 use super::{Partition, Timestamp};
 
 /// What a column of an event holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FieldKind {
-    /// An identifier or code of at most so many bytes.
+    /// An identifier or a free text, of at most so many bytes.
     Text(usize),
+    /// One of few texts of at most so many bytes: a place, a code, a state.
+    Code(usize),
     /// An instant, RFC 3339 on the wire, microseconds in UTC within.
     Time,
     /// A whole number.
@@ -24,45 +27,45 @@ pub enum FieldKind {
 
 /// The event's fields in the order of the columns (EVENTS.md section 1), all nullable.
 pub const EVENT_FIELDS: &[(&str, FieldKind)] = {
-    use FieldKind::{Bool, Float, Int, Text, Time};
+    use FieldKind::{Bool, Code, Float, Int, Text, Time};
     &[
         ("event_id", Text(64)),
         ("schema_version", Int),
-        ("event_type", Text(64)),
-        ("lab_id", Text(64)),
+        ("event_type", Code(64)),
+        ("lab_id", Code(64)),
         ("event_time", Time),
         ("specimen_id", Text(64)),
         ("order_id", Text(64)),
         ("patient_ref", Text(64)),
-        ("assay", Text(64)),
-        ("loinc", Text(64)),
-        ("priority", Text(16)),
-        ("patient_class", Text(64)),
-        ("location", Text(256)),
-        ("specimen_type", Text(64)),
+        ("assay", Code(64)),
+        ("loinc", Code(64)),
+        ("priority", Code(16)),
+        ("patient_class", Code(64)),
+        ("location", Code(256)),
+        ("specimen_type", Code(64)),
         ("profile_tat_min", Float),
-        ("to_state", Text(32)),
-        ("from_state", Text(32)),
-        ("status", Text(32)),
+        ("to_state", Code(32)),
+        ("from_state", Code(32)),
+        ("status", Code(32)),
         ("ordered_at", Time),
         ("collected_at", Time),
         ("received_at", Time),
         ("processed_at", Time),
-        ("machine_id", Text(64)),
-        ("operator_id", Text(64)),
-        ("error_code", Text(64)),
-        ("reject_reason", Text(16)),
+        ("machine_id", Code(64)),
+        ("operator_id", Code(64)),
+        ("error_code", Code(64)),
+        ("reject_reason", Code(16)),
         ("recollect_of", Text(64)),
-        ("referred_to", Text(64)),
-        ("referred_from", Text(64)),
+        ("referred_to", Code(64)),
+        ("referred_from", Code(64)),
         ("critical_id", Text(64)),
-        ("analyte", Text(64)),
+        ("analyte", Code(64)),
         ("value", Float),
-        ("unit", Text(32)),
-        ("flag", Text(16)),
-        ("notified_to_role", Text(64)),
+        ("unit", Code(32)),
+        ("flag", Code(16)),
+        ("notified_to_role", Code(64)),
         ("read_back", Bool),
-        ("instrument_state", Text(32)),
+        ("instrument_state", Code(32)),
         ("planned", Bool),
         ("reason", Text(256)),
         ("auto_verified", Bool),
@@ -77,13 +80,19 @@ pub fn timestamp_type() -> DataType {
     DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))
 }
 
-/// The schema of [`EventBatch::rows`]: [`EVENT_FIELDS`], in order.
-pub static EVENT_SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
+/// The schema of events as SQL and the lake see them: [`EVENT_FIELDS`], in order.
+pub static EVENT_SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| schema(&DataType::Utf8));
+
+/// The schema of [`EventBatch::rows`]: [`EVENT_SCHEMA`] with the texts of [`FieldKind::Code`] coded.
+pub static DECODED_SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| schema(&coded_type()));
+
+fn schema(of_codes: &DataType) -> SchemaRef {
     let fields: Vec<Field> = EVENT_FIELDS
         .iter()
         .map(|(name, kind)| {
             let data_type = match kind {
                 FieldKind::Text(_) => DataType::Utf8,
+                FieldKind::Code(_) => of_codes.clone(),
                 FieldKind::Time => timestamp_type(),
                 FieldKind::Int => DataType::Int64,
                 FieldKind::Float => DataType::Float64,
@@ -93,11 +102,11 @@ pub static EVENT_SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
         })
         .collect();
     Arc::new(Schema::new(fields))
-});
+}
 
 /// Decoded events of one partition, in the order of their offsets.
 ///
-/// `rows` has the schema [`EVENT_SCHEMA`]; `event_time` and `lab_id` are never null, `event_type`
+/// `rows` has the schema [`DECODED_SCHEMA`]; `event_time` and `lab_id` are never null, `event_type`
 /// and `priority` have their defaults filled in (`specimen.snapshot`, `R`).
 #[derive(Clone, Debug)]
 pub struct EventBatch {

@@ -17,6 +17,7 @@ use datafusion::common::Result;
 
 use super::judge::Judged;
 use super::work::{LateRows, event_times};
+use crate::flow::coded::plain_rows;
 use crate::flow::event::timestamp_type;
 use crate::flow::lake_key::Section;
 use crate::flow::{DeadLetter, EventBatch, Partition, Span, Timestamp, Window};
@@ -134,8 +135,9 @@ fn archive(judged: &Judged, filing: Filing) -> Result<Vec<FiledPart>> {
     let of = |events: &EventBatch, disposition: &str| -> Result<RecordBatch> {
         let (mut fields, mut columns) =
             positions(&events.partition, &events.offsets, record_times(events, filing));
-        fields.extend(events.rows.schema().fields().iter().map(|field| field.as_ref().clone()));
-        columns.extend(events.rows.columns().iter().map(Arc::clone));
+        let rows = plain_rows(&events.rows)?;
+        fields.extend(rows.schema().fields().iter().map(|field| field.as_ref().clone()));
+        columns.extend(rows.columns().iter().map(Arc::clone));
         fields.push(Field::new("disposition", DataType::Utf8, true));
         let count = events.rows.num_rows();
         columns.push(Arc::new(StringArray::from_iter_values((0..count).map(|_| disposition))));
@@ -166,7 +168,7 @@ fn times_of(events: &EventBatch) -> Vec<i64> {
 fn late_rows(judged: &Judged, late: &LateRows, filing: Filing) -> Result<Vec<FiledPart>> {
     let events = &judged.events;
     let places = UInt32Array::from_iter_values(late.events.iter().map(|late| late.event));
-    let picked = take_record_batch(&events.rows, &places)?;
+    let picked = plain_rows(&take_record_batch(&events.rows, &places)?)?;
     let pick = |values: &[i64]| -> Vec<i64> {
         late.events.iter().map(|late| values[late.event as usize]).collect()
     };

@@ -14,6 +14,7 @@ use datafusion::common::Result;
 use super::build::{PipelinePlan, Plan};
 use super::filed::{self, Filed, Filing};
 use super::judge::Judged;
+use crate::flow::coded::plain;
 use crate::flow::{Partition, Timestamp, Window};
 use crate::relate::relate;
 use crate::sql::partial::{LateEvent, PLACES, Partial, RelationRows, Tally, branch_rows, partial};
@@ -180,7 +181,10 @@ fn relations(plan: &Plan, judged: &Judged) -> Result<Vec<RelationRows>> {
             let related = relate(&judged.events, *relation, needed, &plan.targets)?;
             let source_row = UInt32Array::from(related.source_row);
             let lab = match labs.filter(|_| plan.by_lab) {
-                Some(labs) => Some(take(labs, &source_row, None)?.as_string::<i32>().clone()),
+                Some(labs) => {
+                    let labs = plain(&take(labs, &source_row, None)?)?;
+                    Some(labs.as_string::<i32>().clone())
+                }
                 None => None,
             };
             let before = if source_row.len() == judged.watermark_before.len() {

@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Float64Array, Int64Array, RecordBatch,
-    RecordBatchOptions, StringArray, StringBuilder, TimestampMicrosecondArray, new_null_array,
+    Array, ArrayRef, AsArray, BooleanArray, Float64Array, Int64Array, RecordBatch, StringArray,
+    StringBuilder, TimestampMicrosecondArray, new_null_array,
 };
 use arrow::buffer::{BooleanBuffer, NullBuffer, ScalarBuffer};
 use arrow::datatypes::Float64Type;
 use arrow::error::ArrowError;
 
+use crate::flow::coded::{Codes, with_columns};
 use crate::flow::event::EVENT_FIELDS;
 use crate::flow::{EventBatch, Span, Timestamp};
 
@@ -21,7 +22,7 @@ use super::targets::{DIMENSIONS, Properties, Targets, property};
 /// Rows of one relation.
 #[derive(Clone, Debug)]
 pub struct Related {
-    /// The rows, with the needed columns in the order of the relation's schema.
+    /// The rows, with the needed columns in the order of the relation's schema; texts may be coded.
     pub rows: RecordBatch,
     /// Each row's event time in microseconds, whether or not its column is needed.
     pub event_time: Int64Array,
@@ -34,14 +35,14 @@ pub struct Related {
 /// that it lacks counts as null.
 ///
 /// # Errors
-/// Only when a column of `events` is not of its type in `EVENT_SCHEMA`.
+/// Only when a column of `events` is not of its type in `DECODED_SCHEMA`.
 pub fn relate(
     events: &EventBatch,
     relation: Relation,
     needed: &[usize],
     targets: &Targets,
 ) -> Result<Related, ArrowError> {
-    let selection = Selection::new(&events.rows, relation);
+    let selection = Selection::new(&events.rows, relation)?;
     let mut builder = Builder { selection, relation, targets, event_time: None, target: None };
     let needed: Vec<usize> = needed.iter().copied().collect::<BTreeSet<_>>().into_iter().collect();
     let schema = Arc::new(relation_schema(relation).project(&needed)?);
@@ -51,8 +52,7 @@ pub fn relate(
         .collect::<Result<Vec<_>, _>>()?;
     let times = builder.event_time()?;
     let event_time = Int64Array::new(times.values().clone(), None);
-    let options = RecordBatchOptions::new().with_row_count(Some(builder.selection.len()));
-    let rows = RecordBatch::try_new_with_options(schema, columns, &options)?;
+    let rows = with_columns(&schema, columns, builder.selection.len())?;
     Ok(Related { rows, event_time, source_row: builder.selection.source_row })
 }
 
@@ -142,8 +142,8 @@ impl Builder<'_> {
             let statuses = self.selection.texts("status")?;
             times = (0..times.len())
                 .map(|row| {
-                    let receipt =
-                        self.selection.forms[row] == Form::Row && statuses.value(row) == "RECEIVED";
+                    let receipt = self.selection.forms[row] == Form::Row
+                        && statuses.text(row) == Some("RECEIVED");
                     Some(if receipt { received.value(row) } else { times.value(row) })
                 })
                 .collect();
@@ -153,16 +153,16 @@ impl Builder<'_> {
     }
 
     fn state_reached(&self) -> Result<ArrayRef, ArrowError> {
-        let states = self.selection.texts("to_state")?;
         if !self.selection.forms.contains(&Form::Row) {
-            return Ok(Arc::new(states));
+            return self.selection.field("to_state");
         }
+        let states = self.selection.texts("to_state")?;
         let statuses = self.selection.texts("status")?;
         let mut reached = StringBuilder::with_capacity(states.len(), states.len() * 10);
         for (row, form) in self.selection.forms.iter().enumerate() {
-            reached.append_value(match form {
-                Form::Row => state_of_status(statuses.value(row)),
-                Form::Transition => states.value(row),
+            reached.append_option(match form {
+                Form::Row => statuses.text(row).map(state_of_status),
+                Form::Transition => states.text(row),
             });
         }
         Ok(Arc::new(reached.finish()))
@@ -242,8 +242,8 @@ impl Builder<'_> {
             }
             let at = if received.is_valid(row) { received.value(row) } else { times.value(row) };
             let properties: Properties = std::array::from_fn(|i| {
-                let column = columns[i].as_ref()?;
-                column.is_valid(row).then(|| property(column.value(row).as_bytes()))
+                let (codes, properties) = columns[i].as_ref()?;
+                codes.code(row).map(|code| properties[code])
             });
             values.push(self.targets.resolve(&properties, Timestamp(at)));
         }
@@ -255,8 +255,15 @@ impl Builder<'_> {
     fn property_columns(
         &self,
         names: [bool; DIMENSIONS],
-    ) -> Result<[Option<StringArray>; DIMENSIONS], ArrowError> {
-        let texts = |i: usize, name| names[i].then(|| self.selection.texts(name)).transpose();
+    ) -> Result<[Option<(Codes, Vec<u128>)>; DIMENSIONS], ArrowError> {
+        let texts = |i: usize, name| -> Result<_, ArrowError> {
+            if !names[i] {
+                return Ok(None);
+            }
+            let codes = self.selection.texts(name)?;
+            let properties = codes.each(|text| property(text.as_bytes()));
+            Ok(Some((codes, properties)))
+        };
         Ok([
             texts(0, "lab_id")?,
             texts(1, "assay")?,
@@ -279,7 +286,7 @@ impl Builder<'_> {
             "ORDERED" | "COLLECTED" | "IN_TRANSIT" => "pre_analytical",
             _ => "analytical",
         };
-        Ok(states.iter().map(|state| state.map(phase)).collect())
+        Ok((0..states.len()).map(|row| states.text(row).map(phase)).collect())
     }
 }
 

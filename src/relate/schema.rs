@@ -345,7 +345,7 @@ static EVENT_COLUMNS: [RelationColumn; EVENT_FIELDS.len()] = {
     while field < columns.len() {
         let (name, kind) = EVENT_FIELDS[field];
         let kind = match kind {
-            FieldKind::Text(_) => Text,
+            FieldKind::Text(_) | FieldKind::Code(_) => Text,
             FieldKind::Time => Time,
             FieldKind::Int => Int,
             FieldKind::Float => Float,

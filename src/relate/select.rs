@@ -1,15 +1,15 @@
 //! Which events make rows of a relation, and their columns.
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, RecordBatch, StringArray, TimestampMicrosecondArray,
-    new_null_array,
+    ArrayRef, AsArray, BooleanArray, RecordBatch, TimestampMicrosecondArray, new_null_array,
 };
 use arrow::buffer::BooleanBuffer;
 use arrow::compute::{FilterBuilder, FilterPredicate};
 use arrow::datatypes::TimestampMicrosecondType;
 use arrow::error::ArrowError;
 
-use crate::flow::event::{EVENT_SCHEMA, timestamp_type};
+use crate::flow::coded::Codes;
+use crate::flow::event::{DECODED_SCHEMA, timestamp_type};
 
 use super::schema::Relation;
 
@@ -35,38 +35,50 @@ pub(super) struct Selection<'a> {
 }
 
 impl<'a> Selection<'a> {
-    pub(super) fn new(events: &'a RecordBatch, relation: Relation) -> Selection<'a> {
+    pub(super) fn new(
+        events: &'a RecordBatch,
+        relation: Relation,
+    ) -> Result<Selection<'a>, ArrowError> {
         let count = events.num_rows();
         let all = |source_row| Selection { events, filter: None, source_row, forms: Vec::new() };
         if relation == Relation::Events {
-            return all((0..count as u32).collect());
+            return Ok(all((0..count as u32).collect()));
         }
-        let texts = |name| events.column_by_name(name).and_then(|column| column.as_string_opt());
-        let (types, states, statuses) = (texts("event_type"), texts("to_state"), texts("status"));
+        let (types, states, statuses) =
+            (codes(events, "event_type")?, codes(events, "to_state")?, codes(events, "status")?);
+        // What a text means is asked once for each that there is, not for each row.
+        let forms_of = types.as_ref().map(|types| types.each(form));
+        let makes = |state: &str| makes_row(relation, state);
+        let of_state = states.as_ref().map_or(Vec::new(), |states| states.each(makes));
+        let of_status = statuses.as_ref().map_or(Vec::new(), |statuses| {
+            statuses.each(|status| makes(state_of_status(status)))
+        });
         let mut source_row = Vec::with_capacity(count);
         let mut forms = Vec::with_capacity(count);
         for row in 0..count {
-            let form = form(types, row);
-            let reached = match form {
-                Some(Form::Row) => text(statuses, row).map(state_of_status),
-                Some(Form::Transition) => text(states, row),
-                None => None,
+            // An absent type is the default, as in decode.
+            let form = match (code(types.as_ref(), row), &forms_of) {
+                (Some(code), Some(forms)) => forms[code],
+                (_, _) => Some(Form::Row),
             };
-            if let (Some(form), Some(state)) = (form, reached)
-                && makes_row(relation, state)
-            {
+            let Some(form) = form else { continue };
+            let reached = match form {
+                Form::Row => code(statuses.as_ref(), row).map(|code| of_status[code]),
+                Form::Transition => code(states.as_ref(), row).map(|code| of_state[code]),
+            };
+            if reached == Some(true) {
                 source_row.push(row as u32);
                 forms.push(form);
             }
         }
         if source_row.len() == count {
-            return Selection { events, filter: None, source_row, forms };
+            return Ok(Selection { events, filter: None, source_row, forms });
         }
         let mut kept = source_row.iter().copied().peekable();
         let mask =
             BooleanBuffer::collect_bool(count, |row| kept.next_if_eq(&(row as u32)).is_some());
         let filter = FilterBuilder::new(&BooleanArray::new(mask, None)).optimize().build();
-        Selection { events, filter: Some(filter), source_row, forms }
+        Ok(Selection { events, filter: Some(filter), source_row, forms })
     }
 
     pub(super) fn len(&self) -> usize {
@@ -79,45 +91,46 @@ impl<'a> Selection<'a> {
             (Some(column), Some(filter)) => filter.filter(column),
             (Some(column), None) => Ok(column.clone()),
             (None, _) => {
-                let data_type = EVENT_SCHEMA.field_with_name(name)?.data_type();
+                let data_type = DECODED_SCHEMA.field_with_name(name)?.data_type();
                 Ok(new_null_array(data_type, self.len()))
             }
         }
     }
 
-    pub(super) fn texts(&self, name: &str) -> Result<StringArray, ArrowError> {
-        Ok(self.field(name)?.as_string::<i32>().clone())
+    pub(super) fn texts(&self, name: &str) -> Result<Codes, ArrowError> {
+        Codes::of(&self.field(name)?)
     }
 
     pub(super) fn instants(&self, name: &str) -> Result<TimestampMicrosecondArray, ArrowError> {
-        debug_assert_eq!(EVENT_SCHEMA.field_with_name(name)?.data_type(), &timestamp_type());
+        debug_assert_eq!(DECODED_SCHEMA.field_with_name(name)?.data_type(), &timestamp_type());
         Ok(self.field(name)?.as_primitive::<TimestampMicrosecondType>().clone())
     }
 }
 
-#[inline(always)]
-fn text(column: Option<&StringArray>, row: usize) -> Option<&str> {
-    column.filter(|column| column.is_valid(row)).map(|column| column.value(row))
+/// A column of texts, if the batch holds it.
+fn codes(events: &RecordBatch, name: &str) -> Result<Option<Codes>, ArrowError> {
+    events.column_by_name(name).map(Codes::of).transpose()
 }
 
-/// The form of an event; `None` for events that do not move a test. An absent column is the
-/// default type, as in decode.
 #[inline(always)]
-fn form(types: Option<&StringArray>, row: usize) -> Option<Form> {
-    match text(types, row) {
-        None | Some("specimen.snapshot") => Some(Form::Row),
-        Some("specimen.transition") => Some(Form::Transition),
-        Some(_) => None,
+fn code(column: Option<&Codes>, row: usize) -> Option<usize> {
+    column?.code(row)
+}
+
+/// The form of an event of a type; `None` for events that do not move a test.
+fn form(event_type: &str) -> Option<Form> {
+    match event_type {
+        "specimen.snapshot" => Some(Form::Row),
+        "specimen.transition" => Some(Form::Transition),
+        _ => None,
     }
 }
 
 /// The state that the row form's status means.
-#[inline(always)]
 pub(super) fn state_of_status(status: &str) -> &str {
     if status == "COMPLETED" { "VERIFIED" } else { status }
 }
 
-#[inline(always)]
 fn makes_row(relation: Relation, state: &str) -> bool {
     match relation {
         Relation::Events | Relation::Transitions => true,

@@ -28,7 +28,7 @@ fn events(all: &[&str]) -> EventBatch {
     let column = |(name, kind): &(&str, FieldKind)| -> ArrayRef {
         let values = all.iter().map(|event| value(event, name));
         match kind {
-            FieldKind::Text(_) => Arc::new(values.collect::<StringArray>()),
+            FieldKind::Text(_) | FieldKind::Code(_) => Arc::new(values.collect::<StringArray>()),
             FieldKind::Time => Arc::new(
                 values
                     .map(|value| value.map(|text| at(&text)))

@@ -103,7 +103,8 @@ impl Slices {
 /// Numbers the cells of rows, given each row's slice and group.
 pub(super) fn number_cells(slices: &Slices, groups: &[u32]) -> Numbering {
     let (distinct, slice_of_row) = slices.sorted();
-    let (cells, seen) = number_pairs(distinct.len(), &slice_of_row, groups);
+    let width = groups.iter().max().map_or(0, |last| *last as usize + 1);
+    let (cells, seen) = number_pairs(distinct.len(), &slice_of_row, width, groups);
     let mut order: Vec<u32> = (0..cells.len() as u32).collect();
     order.sort_by_key(|cell| cells[*cell as usize].0);
     let mut place = vec![0usize; cells.len()];
@@ -130,40 +131,44 @@ pub(super) fn number_cells(slices: &Slices, groups: &[u32]) -> Numbering {
     Numbering { of_row, slices: ranges, groups: sorted_groups, rows }
 }
 
-/// The distinct pairs of slice and group in the order of first sight, and each row's place there.
-fn number_pairs(
-    slices: usize,
-    slice_of_row: &[u32],
-    groups: &[u32],
+/// The distinct pairs of two numbers that rows have, in the order of first sight, and each row's
+/// place there. The numbers lie below their widths.
+pub(super) fn number_pairs(
+    width: usize,
+    one: &[u32],
+    other_width: usize,
+    other: &[u32],
 ) -> (Vec<(u32, u32)>, Vec<u32>) {
-    let width = groups.iter().max().map_or(0, |last| *last as usize + 1);
-    let mut cells: Vec<(u32, u32)> = Vec::new();
-    let pairs = slice_of_row.iter().zip(groups);
-    if slices.saturating_mul(width) <= 4 * groups.len() {
-        // By slice and group one plus the cell's number, or 0.
-        let mut table = vec![0u32; slices * width];
-        let seen = pairs.map(|(slice, group)| {
-            let held = &mut table[*slice as usize * width + *group as usize];
+    let mut seen: Vec<(u32, u32)> = Vec::new();
+    let pairs = one.iter().zip(other);
+    if width.saturating_mul(other_width) <= (4 * one.len()).max(SMALL_TABLE) {
+        // By pair one plus its place, or 0.
+        let mut table = vec![0u32; width * other_width];
+        let places = pairs.map(|(one, other)| {
+            let held = &mut table[*one as usize * other_width + *other as usize];
             if *held == 0 {
-                cells.push((*slice, *group));
-                *held = cells.len() as u32;
+                seen.push((*one, *other));
+                *held = seen.len() as u32;
             }
             *held - 1
         });
-        let seen = seen.collect();
-        return (cells, seen);
+        let places = places.collect();
+        return (seen, places);
     }
     let mut first_seen: hashbrown::HashMap<u64, u32> = hashbrown::HashMap::new();
-    let seen = pairs.map(|(slice, group)| {
-        let key = (u64::from(*slice) << 32) | u64::from(*group);
+    let places = pairs.map(|(one, other)| {
+        let key = (u64::from(*one) << 32) | u64::from(*other);
         *first_seen.entry(key).or_insert_with(|| {
-            cells.push((*slice, *group));
-            cells.len() as u32 - 1
+            seen.push((*one, *other));
+            seen.len() as u32 - 1
         })
     });
-    let seen = seen.collect();
-    (cells, seen)
+    let places = places.collect();
+    (seen, places)
 }
+
+/// A table of so many pairs is made however few the rows are.
+const SMALL_TABLE: usize = 64;
 
 #[cfg(test)]
 mod tests {
@@ -193,9 +198,9 @@ mod tests {
     #[test]
     fn pairs_are_numbered_alike_whether_they_are_dense_or_not() {
         let slices = [1, 0, 1, 0, 1];
-        let dense = number_pairs(2, &slices, &[0, 1, 0, 0, 1]);
+        let dense = number_pairs(2, &slices, 2, &[0, 1, 0, 0, 1]);
         assert_eq!(dense, (vec![(1, 0), (0, 1), (0, 0), (1, 1)], vec![0, 1, 0, 2, 3]));
-        let sparse = number_pairs(2, &slices, &[0, 900, 0, 0, 900]);
+        let sparse = number_pairs(2, &slices, 901, &[0, 900, 0, 0, 900]);
         assert_eq!(sparse, (vec![(1, 0), (0, 900), (0, 0), (1, 900)], vec![0, 1, 0, 2, 3]));
     }
 }

@@ -6,12 +6,13 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch};
 use arrow::compute::{filter, filter_record_batch, prep_null_mask_filter};
 use arrow::datatypes::SchemaRef;
 use datafusion::common::Result;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::Column;
+use datafusion::physical_expr::utils::collect_columns;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
 use datafusion::physical_plan::coop::CooperativeExec;
@@ -21,6 +22,7 @@ use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::union::UnionExec;
 
 use super::relation::RelationExec;
+use crate::flow::coded::with_columns;
 
 /// One row-wise step.
 #[derive(Clone, Debug)]
@@ -44,6 +46,8 @@ pub struct Branch {
     pub columns: Vec<usize>,
     /// What is done with its rows.
     pub chain: Chain,
+    /// By column, whether it is only passed on, so that its texts may stay coded.
+    pub passed: Vec<bool>,
 }
 
 impl Chain {
@@ -71,6 +75,49 @@ impl Chain {
             }
         }
         Ok((rows, beside))
+    }
+}
+
+impl Branch {
+    /// Lets the texts of columns stay coded that are only passed on, given which columns at the
+    /// chain's top nothing is computed from.
+    pub fn pass(&mut self, passed_above: &dyn Fn(usize) -> bool) {
+        // What each column is at the bottom, if it is one.
+        let mut sources: Vec<Option<usize>> = (0..self.columns.len()).map(Some).collect();
+        let mut passed = vec![true; self.columns.len()];
+        let mut read = |expr: &Arc<dyn PhysicalExpr>, sources: &[Option<usize>]| {
+            for column in collect_columns(expr) {
+                if let Some(Some(source)) = sources.get(column.index()) {
+                    passed[*source] = false;
+                }
+            }
+        };
+        for step in &self.chain.steps {
+            match step {
+                Step::Filter { predicate, columns } => {
+                    read(predicate, &sources);
+                    if let Some(columns) = columns {
+                        sources = columns.iter().map(|column| sources[*column]).collect();
+                    }
+                }
+                Step::Project { exprs, .. } => {
+                    let made = exprs.iter().map(|expr| match expr.downcast_ref::<Column>() {
+                        Some(column) => sources[column.index()],
+                        None => {
+                            read(expr, &sources);
+                            None
+                        }
+                    });
+                    sources = made.collect();
+                }
+            }
+        }
+        for (column, source) in sources.iter().enumerate() {
+            if let Some(source) = source.filter(|_| !passed_above(column)) {
+                passed[source] = false;
+            }
+        }
+        self.passed = passed;
     }
 }
 
@@ -104,8 +151,7 @@ fn project(
     let count = rows.num_rows();
     let columns: Result<Vec<ArrayRef>> =
         exprs.iter().map(|expr| expr.evaluate(rows)?.into_array(count)).collect();
-    let options = RecordBatchOptions::new().with_row_count(Some(count));
-    Ok(RecordBatch::try_new_with_options(Arc::clone(schema), columns?, &options)?)
+    Ok(with_columns(schema, columns?, count)?)
 }
 
 /// The union of chains that a plan is, or none when something in it is not row-wise.
@@ -115,6 +161,7 @@ pub fn branches(plan: &Arc<dyn ExecutionPlan>) -> Option<Vec<Branch>> {
             relation: Arc::clone(leaf.relation()),
             columns: leaf.columns().to_vec(),
             chain: Chain::default(),
+            passed: vec![false; leaf.columns().len()],
         }]);
     }
     if let Some(union) = plan.downcast_ref::<UnionExec>() {

@@ -14,6 +14,9 @@ use datafusion::common::Result;
 use datafusion::common::hash_utils::create_hashes_with_hasher;
 use hashbrown::{DefaultHashBuilder, HashTable};
 
+use super::cells::number_pairs;
+use crate::flow::coded::{Codes, is_coded, plain};
+
 /// Distinct keys, numbered from 0.
 #[derive(Debug, Default)]
 pub struct Keys {
@@ -91,23 +94,19 @@ impl KeyCodec {
         Ok(KeyCodec { converter: Some(Arc::new(RowConverter::new(fields)?)) })
     }
 
-    /// The number of each row's key among `keys`, new keys added.
+    /// The number of each row's key among `keys`, new keys added. Texts may be coded.
     pub fn intern(&self, columns: &[ArrayRef], rows: usize, keys: &mut Keys) -> Result<Vec<u32>> {
         let Some(converter) = &self.converter else {
             let number = keys.intern(&[]);
             return Ok(vec![number; rows]);
         };
-        let texts: Option<Vec<&StringArray>> =
-            columns.iter().map(|column| column.as_string_opt::<i32>()).collect();
-        let Some(texts) = texts else {
-            let encoded = converter.convert_columns(columns)?;
-            return Ok(encoded.iter().map(|row| keys.intern(row.as_ref())).collect());
-        };
         // Most rows of a batch share their key with others: only distinct ones are encoded.
-        let (first_rows, numbers) = distinct(columns, &texts, rows, &keys.hasher)?;
-        let encoded = converter.convert_columns(&take_arrays(columns, &first_rows, None)?)?;
+        let numbers = distinct(columns, rows)?;
+        let first_rows = take_arrays(columns, &first_rows(&numbers), None)?;
+        let first_rows: std::result::Result<Vec<_>, _> = first_rows.iter().map(plain).collect();
+        let encoded = converter.convert_columns(&first_rows?)?;
         let known: Vec<u32> = encoded.iter().map(|row| keys.intern(row.as_ref())).collect();
-        Ok(numbers.into_iter().map(|number| known[number as usize]).collect())
+        Ok(numbers.of_row.into_iter().map(|number| known[number as usize]).collect())
     }
 
     /// The columns of these keys.
@@ -119,34 +118,108 @@ impl KeyCodec {
     }
 }
 
-/// The rows in which each distinct tuple of texts comes first, and for each row the number of its
-/// tuple. `texts` are the columns.
-fn distinct(
-    columns: &[ArrayRef],
-    texts: &[&StringArray],
-    rows: usize,
-    hasher: &DefaultHashBuilder,
-) -> Result<(UInt32Array, Vec<u32>)> {
+/// Numbers of what rows hold, each below `width`; rows that hold the same have the same number.
+struct Numbers {
+    of_row: Vec<u32>,
+    width: usize,
+}
+
+/// The number of each row's tuple of values, in the order of first sight.
+fn distinct(columns: &[ArrayRef], rows: usize) -> Result<Numbers> {
+    let (coded, others): (Vec<ArrayRef>, Vec<ArrayRef>) =
+        columns.iter().cloned().partition(is_coded);
+    let mut held: Option<Numbers> = None;
+    for column in &coded {
+        let numbers = codes(column)?;
+        held = Some(match held {
+            None => numbers,
+            Some(held) => held.paired(&numbers),
+        });
+    }
+    if !others.is_empty() {
+        let numbers = distinct_others(&others, rows)?;
+        held = Some(match held {
+            None => return Ok(numbers),
+            Some(held) => held.paired(&numbers),
+        });
+    }
+    Ok(match held {
+        // The codes of one column come in any order.
+        Some(held) if coded.len() + others.len() == 1 => held.paired(&Numbers::one(rows)),
+        Some(held) => held,
+        None => Numbers::one(rows),
+    })
+}
+
+impl Numbers {
+    /// All rows alike.
+    fn one(rows: usize) -> Numbers {
+        Numbers { of_row: vec![0; rows], width: 1 }
+    }
+
+    /// The pairs of these and other numbers of the same rows, in the order of first sight.
+    fn paired(self, others: &Numbers) -> Numbers {
+        let (pairs, of_row) = number_pairs(self.width, &self.of_row, others.width, &others.of_row);
+        Numbers { of_row, width: pairs.len() }
+    }
+}
+
+/// The rows in which each number comes first, given that they come in the order of first sight.
+fn first_rows(numbers: &Numbers) -> UInt32Array {
+    let mut first_rows: Vec<u32> = Vec::with_capacity(numbers.width);
+    for (row, number) in numbers.of_row.iter().enumerate() {
+        if *number as usize == first_rows.len() {
+            first_rows.push(row as u32);
+        }
+    }
+    UInt32Array::from(first_rows)
+}
+
+/// The numbers of a coded column: its codes, and one more for null.
+fn codes(column: &ArrayRef) -> Result<Numbers> {
+    let codes = Codes::of(column)?;
+    let null = codes.texts().len();
+    let of_row = (0..codes.len()).map(|row| codes.code(row).unwrap_or(null) as u32);
+    Ok(Numbers { of_row: of_row.collect(), width: null + 1 })
+}
+
+/// The number of each row's tuple of values of columns that are not coded, in the order of first
+/// sight.
+fn distinct_others(columns: &[ArrayRef], rows: usize) -> Result<Numbers> {
+    let texts: Option<Vec<&StringArray>> =
+        columns.iter().map(|column| column.as_string_opt::<i32>()).collect();
+    let hasher = DefaultHashBuilder::default();
     let mut hashes = vec![0; rows];
-    create_hashes_with_hasher(columns, hasher, &mut hashes)?;
+    if let Some(texts) = texts {
+        create_hashes_with_hasher(columns, &hasher, &mut hashes)?;
+        let is_same = |one, other| texts.iter().all(|texts| same_text(texts, one, other));
+        return Ok(numbered(&hashes, is_same));
+    }
+    let types = columns.iter().map(|column| SortField::new(column.data_type().clone()));
+    let encoded = RowConverter::new(types.collect())?.convert_columns(columns)?;
+    for (hash, row) in hashes.iter_mut().zip(&encoded) {
+        *hash = hasher.hash_one(row.as_ref());
+    }
+    Ok(numbered(&hashes, |one, other| encoded.row(one) == encoded.row(other)))
+}
+
+/// The numbers of rows with these hashes, in the order of first sight.
+fn numbered(hashes: &[u64], is_same: impl Fn(usize, usize) -> bool) -> Numbers {
     let mut first_rows: Vec<u32> = Vec::new();
-    let mut table: HashTable<u32> = HashTable::with_capacity(rows.min(DISTINCT_AT_FIRST));
-    let mut numbers = Vec::with_capacity(rows);
+    let mut table: HashTable<u32> = HashTable::with_capacity(hashes.len().min(DISTINCT_AT_FIRST));
+    let mut of_row = Vec::with_capacity(hashes.len());
     for (row, hash) in hashes.iter().enumerate() {
-        let is_same = |number: &u32| {
-            let first = first_rows[*number as usize] as usize;
-            texts.iter().all(|column| same_text(column, first, row))
-        };
-        let number = table.find(*hash, is_same).copied().unwrap_or_else(|| {
+        let found = table.find(*hash, |held| is_same(first_rows[*held as usize] as usize, row));
+        let number = found.copied().unwrap_or_else(|| {
             let number = first_rows.len() as u32;
             first_rows.push(row as u32);
-            let hash_of = |number: &u32| hashes[first_rows[*number as usize] as usize];
+            let hash_of = |held: &u32| hashes[first_rows[*held as usize] as usize];
             table.insert_unique(*hash, number, hash_of);
             number
         });
-        numbers.push(number);
+        of_row.push(number);
     }
-    Ok((UInt32Array::from(first_rows), numbers))
+    Numbers { of_row, width: first_rows.len() }
 }
 
 /// Distinct keys of a batch that there is room for from the start.
@@ -168,7 +241,10 @@ pub fn leading_types(schema: &SchemaRef, count: usize) -> Vec<DataType> {
 
 #[cfg(test)]
 mod tests {
+    use arrow::array::{BooleanArray, DictionaryArray, Int64Array};
+
     use super::*;
+    use crate::flow::coded::coded_type;
 
     /// A text that is null differs from an empty one, and texts are not joined to be compared.
     #[test]
@@ -177,12 +253,56 @@ mod tests {
         let column = |texts: [Option<&str>; 6]| Arc::new(StringArray::from_iter(texts)) as ArrayRef;
         let one = column([Some(""), None, Some("ab"), Some("a"), None, Some("")]);
         let two = column([None, Some(""), Some("c"), Some("bc"), Some(""), Some("")]);
+        let coded = |column: &ArrayRef| arrow::compute::cast(column, &coded_type());
+        for columns in [
+            [Arc::clone(&one), Arc::clone(&two)],
+            [coded(&one)?, coded(&two)?],
+            [Arc::clone(&one), coded(&two)?],
+            [coded(&one)?, Arc::clone(&two)],
+        ] {
+            let mut keys = Keys::default();
+            keys.intern(b"something from before");
+            let numbers = codec.intern(&columns, 6, &mut keys)?;
+            let mut told_apart = numbers.clone();
+            told_apart.sort_unstable();
+            assert_eq!((told_apart, numbers[1]), (vec![1, 2, 2, 3, 4, 5], numbers[4]));
+            let back = codec.columns(&keys, &numbers)?;
+            assert_eq!((&back[0], &back[1]), (&one, &two));
+        }
+        Ok(())
+    }
+
+    /// One coded column whose codes do not come in their order, and a list of texts that names one
+    /// of them twice.
+    #[test]
+    fn codes_in_any_order_are_keys() -> Result<()> {
+        let codec = KeyCodec::new(&[DataType::Utf8])?;
+        let texts = StringArray::from(vec!["unused", "a", "b", "a"]);
+        let codes = UInt32Array::from(vec![Some(2), Some(3), None, Some(1), Some(2)]);
+        let coded: ArrayRef = Arc::new(DictionaryArray::new(codes, Arc::new(texts)));
         let mut keys = Keys::default();
-        keys.intern(b"something from before");
-        let numbers = codec.intern(&[Arc::clone(&one), Arc::clone(&two)], 6, &mut keys)?;
-        assert_eq!(numbers, [1, 2, 3, 4, 2, 5]);
+        let numbers = codec.intern(&[coded], 5, &mut keys)?;
+        assert_eq!(numbers, [0, 1, 2, 1, 0]);
         let back = codec.columns(&keys, &numbers)?;
-        assert_eq!((&back[0], &back[1]), (&one, &two));
+        let expected = StringArray::from(vec![Some("b"), Some("a"), None, Some("a"), Some("b")]);
+        assert_eq!(back[0].as_string::<i32>(), &expected);
+        Ok(())
+    }
+
+    /// Numbers and truths beside coded texts.
+    #[test]
+    fn any_columns_are_keys() -> Result<()> {
+        let codec = KeyCodec::new(&[DataType::Utf8, DataType::Int64, DataType::Boolean])?;
+        let labs = StringArray::from(vec!["a", "a", "b", "a", "a"]);
+        let hours = Int64Array::from(vec![Some(1), Some(2), Some(1), None, Some(1)]);
+        let truths = BooleanArray::from(vec![true, true, true, true, true]);
+        let labs = arrow::compute::cast(&labs, &coded_type())?;
+        let columns: [ArrayRef; 3] = [labs, Arc::new(hours), Arc::new(truths)];
+        let mut keys = Keys::default();
+        let numbers = codec.intern(&columns, 5, &mut keys)?;
+        assert_eq!(numbers, [0, 1, 2, 3, 0]);
+        let back = codec.columns(&keys, &numbers)?;
+        assert_eq!((&back[1], &back[2]), (&columns[1], &columns[2]));
         Ok(())
     }
 

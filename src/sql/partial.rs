@@ -9,8 +9,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, RecordBatchOptions,
-    StringArray, UInt32Array,
+    Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, StringArray, UInt32Array,
 };
 use arrow::compute::{filter, filter_record_batch};
 use arrow::datatypes::{Int64Type, UInt32Type};
@@ -25,6 +24,7 @@ use super::held::Held;
 use super::proto_session;
 use super::query::{Below, Incremental, Query, Way};
 use crate::flow::Window;
+use crate::flow::coded::{plain, plain_rows, with_columns};
 use crate::window::ProtoSession;
 
 /// Rows of one relation out of one batch of events.
@@ -32,7 +32,7 @@ use crate::window::ProtoSession;
 pub struct RelationRows {
     /// The relation.
     pub relation: Arc<str>,
-    /// At least the columns that queries read, by name.
+    /// At least the columns that queries read, by name; texts may be coded.
     pub rows: RecordBatch,
     /// Event time of each row, microseconds.
     pub time: Int64Array,
@@ -158,7 +158,7 @@ pub fn partial(
         },
         Way::Recompute(_) | Way::RowLevel(_) => {
             for (slice, input) in by_slice(family, inputs, &mut fates)? {
-                out.kept.push((slice, input.relation, input.rows));
+                out.kept.push((slice, input.relation, plain_rows(&input.rows)?));
             }
         }
     }
@@ -183,7 +183,7 @@ pub fn branch_rows(
     if input.rows.num_rows() == 0 {
         return Ok(None);
     }
-    let rows = input.project(&branch.columns)?;
+    let rows = project_coded(&input.rows, &branch.columns, &branch.passed)?;
     let mut beside: Vec<ArrayRef> = vec![
         Arc::new(input.time.clone()),
         Arc::new(input.watermark_before.clone()),
@@ -231,8 +231,14 @@ impl RelationRows {
     }
 }
 
-/// The columns of rows of a relation, given by their places in the relation's whole schema.
+/// The columns of rows of a relation, given by their places in the relation's whole schema, and
+/// plain, as plans know them.
 pub fn project_by_place(rows: &RecordBatch, columns: &[usize]) -> Result<RecordBatch> {
+    project_coded(rows, columns, &vec![false; columns.len()])
+}
+
+/// The columns of rows of a relation, plain but for those that may stay coded.
+fn project_coded(rows: &RecordBatch, columns: &[usize], coded: &[bool]) -> Result<RecordBatch> {
     let metadata = rows.schema_ref().metadata();
     let listed = metadata.get(PLACES).map_or("", String::as_str);
     let places: Vec<usize> = listed.split(',').filter_map(|place| place.parse().ok()).collect();
@@ -248,8 +254,11 @@ pub fn project_by_place(rows: &RecordBatch, columns: &[usize]) -> Result<RecordB
     let picked = rows.project(&picked?)?;
     // The leaf's own schema bears no metadata.
     let schema = picked.schema().as_ref().clone().with_metadata(HashMap::new());
-    let options = RecordBatchOptions::new().with_row_count(Some(picked.num_rows()));
-    Ok(RecordBatch::try_new_with_options(Arc::new(schema), picked.columns().to_vec(), &options)?)
+    let made = |(column, coded): (&ArrayRef, &bool)| {
+        if *coded { Ok(Arc::clone(column)) } else { plain(column) }
+    };
+    let made: std::result::Result<Vec<_>, _> = picked.columns().iter().zip(coded).map(made).collect();
+    Ok(with_columns(&Arc::new(schema), made?, picked.num_rows())?)
 }
 
 /// The key of schema metadata that lists, for each column of [`RelationRows::rows`], its place in

@@ -20,6 +20,7 @@ use super::groups::{KeyCodec, Keys};
 use super::partial::{Partial, Placed, RelationRows, cells};
 use super::query::{Below, Incremental, Query, Way};
 use crate::flow::Span;
+use crate::flow::coded::plain_rows;
 use crate::window::session::cut;
 
 /// The place of a row that is late.
@@ -129,7 +130,7 @@ pub(super) fn partial(
             Way::Recompute(_) | Way::RowLevel(_) => {
                 note_all(input, &cutting, &mut notes);
                 for (slice, rows) in by_session(input, &cutting, &out)? {
-                    out.kept.push((slice, rows.relation, rows.rows));
+                    out.kept.push((slice, rows.relation, plain_rows(&rows.rows)?));
                 }
             }
         }

@@ -8,6 +8,8 @@ use arrow::datatypes::SchemaRef;
 use datafusion::common::{DataFusionError, Result, plan_err};
 use datafusion::logical_expr::JoinType;
 use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::expressions::Column;
+use datafusion::physical_expr::utils::collect_columns;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::aggregates::{AggregateExec, AggregateInputMode};
 use datafusion::physical_plan::displayable;
@@ -218,12 +220,33 @@ fn divide(
     let group_exprs: Vec<_> = groups.expr().iter().map(|(expr, _)| Arc::clone(expr)).collect();
     let codec = KeyCodec::new(&leading_types(&aggregate_schema, group_exprs.len()))?;
     let (slots, outputs) = slots_of(raw.aggr_expr(), raw.filter_expr())?;
+    let below = match below {
+        Below::Branches(branches) => Below::Branches(with_codes(branches, &group_exprs, &slots)),
+        Below::Plan(plan) => Below::Plan(plan),
+    };
     let is_top = |node: &Arc<dyn ExecutionPlan>| Arc::ptr_eq(node, &top.result);
     let above = match chain_down_to(plan, &is_top) {
         Some(chain) => Above::Chain(chain),
         None => Above::Plan(with_leaf(plan, &top.result)?),
     };
     Ok(Ok(Incremental { below, group_exprs, codec, slots, outputs, aggregate_schema, above }))
+}
+
+/// The branches, with the texts of columns coded that are grouped by and nothing else.
+fn with_codes(
+    mut branches: Vec<Branch>,
+    group_exprs: &[Arc<dyn PhysicalExpr>],
+    slots: &[Slot],
+) -> Vec<Branch> {
+    let computed = group_exprs.iter().filter(|expr| !expr.is::<Column>()).chain(
+        slots.iter().flat_map(Slot::exprs)
+    );
+    let read: BTreeSet<usize> =
+        computed.flat_map(collect_columns).map(|column| column.index()).collect();
+    for branch in &mut branches {
+        branch.pass(&|column| !read.contains(&column));
+    }
+    branches
 }
 
 /// The plan with a leaf in the place of one of its nodes.

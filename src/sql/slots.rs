@@ -121,6 +121,11 @@ impl Slot {
         })
     }
 
+    /// What it computes its values and its filter from.
+    pub fn exprs(&self) -> impl Iterator<Item = &Arc<dyn PhysicalExpr>> {
+        self.args.iter().chain(&self.filter)
+    }
+
     /// Adds another aggregate's way of reading; returns the place of its output.
     fn share(&mut self, other: &SlotKind) -> usize {
         match (&mut self.kind, other) {

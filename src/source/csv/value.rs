@@ -36,7 +36,7 @@ pub(super) fn kind_of(name: &str) -> FieldKind {
 pub(super) fn typed(name: &str, text: &str, times: &TimeReader) -> Result<Value, String> {
     let not = |what: &str| format!("`{}` is not {what}", shown(text));
     match kind_of(name) {
-        FieldKind::Text(longest) => {
+        FieldKind::Text(longest) | FieldKind::Code(longest) => {
             let text = match name {
                 "status" => status(text)?,
                 "priority" => priority(text)?,
