@@ -3,7 +3,7 @@
 //! An id is remembered for [`Repeats::span`] of event time: until the partition's watermark has
 //! passed, by that span, both the event's own time and the watermark at which it came. What is
 //! forgotten depends on the sequence of the events alone, never on how they were batched, so a
-//! replay drops the same ones. The time is kept in whole seconds, rounded up, and of an id's hash
+//! replay drops the same ones. The time is kept in units of about a second, rounded up, and of an id's hash
 //! 96 bits: of a trillion ids, each compared with a million, one is mistaken for another with a
 //! probability below 1e-10. It does not look across partitions.
 
@@ -12,17 +12,21 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use crate::flow::{Span, Timestamp};
 
-/// When more ids than this are to be remembered, the oldest half is forgotten. So a partition has
-/// at most twice as many entries of 16 bytes and 4 Mi slots of 4: 64 MiB.
-const MOST_IDS: usize = 3 << 19;
+/// Entries in a bucket.
+const ENTRIES: usize = 128;
 
-/// Entries before those that are forgotten are first looked for.
-const FIRST_ENTRIES: usize = 512;
+/// Words of a bucket's filter; with as many entries as it may have, two in each.
+const WORDS: usize = 64;
 
-/// Bits of a slot that name an entry; the others are the entry's tag.
-const PLACE_BITS: u32 = 22;
+/// A bucket in which so many are left that are not forgotten makes all of them divide.
+const CROWDED: usize = 96;
 
-/// Ids whose slots are looked at before any of them is judged, so that the cache misses of a large
+/// Buckets at first, and at most, as powers of two. So a partition has at most 4 Mi entries of
+/// 16 bytes, and their filters: 80 MiB.
+const FIRST_BITS: u32 = 3;
+const MOST_BITS: u32 = 15;
+
+/// Ids whose places are looked at before any of them is judged, so that the cache misses of a large
 /// table are waited for together.
 const AHEAD: usize = 16;
 
@@ -39,6 +43,11 @@ impl Identity {
     pub fn of(event_id: &[u8]) -> Identity {
         Identity(xxh3_128(event_id).max(1))
     }
+
+    #[inline(always)]
+    fn entry(self, until: u32) -> Entry {
+        Entry { low: self.0 as u64, high: (self.0 >> 64) as u32, until }
+    }
 }
 
 /// Which events of a batch are not repeats.
@@ -52,68 +61,85 @@ pub struct Retained {
 
 /// The ids that one partition remembers.
 ///
-/// Entries are appended, and found through slots of four bytes with a tag each: an id that is new,
-/// as nearly all are, touches one line of the slots and the end of the entries, however many are
-/// remembered.
+/// They lie in buckets by hash, each bucket in the order in which they came, behind a filter: of
+/// each id four bits are set in one word of its bucket. An id that is new, as nearly all are, finds
+/// one of its bits unset and is appended; so it touches a word and the end of a bucket, of which
+/// there is little enough for the cache. Only when its bits are set is its bucket looked through.
 #[derive(Clone, Debug)]
 pub struct Repeats {
     span: Span,
-    /// In the order in which they came.
+    /// How many buckets there are, as a power of two.
+    bits: u32,
+    most_bits: u32,
+    /// By bucket [`ENTRIES`], of which the first `lengths` are there.
     entries: Vec<Entry>,
-    /// How many entries there may be before those that are forgotten are dropped.
-    entries_limit: usize,
-    /// Linear probing; a power of two of them, 0 where free.
-    slots: Vec<u32>,
-    most: usize,
+    lengths: Vec<u16>,
+    /// By bucket [`WORDS`].
+    filter: Vec<u64>,
     forgotten_early: u64,
 }
 
 /// A remembered id.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Entry {
     low: u64,
     high: u32,
-    /// Remembered while the watermark less the span is not beyond this; see [`seconds`].
+    /// Remembered while the watermark less the span is not beyond this; see [`coarse`].
     until: u32,
 }
 
-/// The slot of the entry at a place.
-#[inline(always)]
-fn slot_of(low: u64, place: usize) -> u32 {
-    tag_of(low) | (place as u32 + 1)
+impl Entry {
+    #[inline(always)]
+    fn bucket(self, bits: u32) -> usize {
+        (self.low >> (u64::BITS - bits)) as usize
+    }
+
+    /// The place of its word in the filter, and its bits there.
+    #[inline(always)]
+    fn mark(self, bits: u32) -> (usize, u64) {
+        let word = self.low as usize % WORDS;
+        let bit = |place: u32| 1u64 << (self.high >> (6 * place) & 63);
+        (self.bucket(bits) * WORDS + word, bit(0) | bit(1) | bit(2) | bit(3))
+    }
 }
 
-/// The tag of an id; its slot is found by other bits.
+/// Event time in units of 2^20 microseconds from 1970 on, rounded up; what lies outside of them
+/// counts as the end that is nearer.
 #[inline(always)]
-fn tag_of(low: u64) -> u32 {
-    ((low >> 32) as u32) & (u32::MAX << PLACE_BITS)
-}
-
-/// Whole seconds of event time from 1970 to 2106, rounded up; what lies outside counts as the end
-/// that is nearer.
-#[inline(always)]
-fn seconds(time: Timestamp) -> u32 {
-    const SECOND: i64 = Span::SECOND.0;
-    (time.0.max(0) / SECOND + i64::from(time.0 % SECOND > 0)).min(i64::from(u32::MAX)) as u32
+fn coarse(time: Timestamp) -> u32 {
+    const UNIT: i64 = 1 << 20;
+    let units = (time.0.clamp(0, i64::MAX - UNIT) + UNIT - 1) / UNIT;
+    units.min(i64::from(u32::MAX)) as u32
 }
 
 impl Repeats {
     /// Remembers nothing yet; will remember ids for `span` of event time.
     pub fn new(span: Span) -> Repeats {
-        Repeats::with_most(span, MOST_IDS)
+        Repeats::with_most(span, MOST_BITS)
     }
 
-    fn with_most(span: Span, most: usize) -> Repeats {
+    fn with_most(span: Span, most_bits: u32) -> Repeats {
         let mut repeats = Repeats {
             span,
+            bits: FIRST_BITS,
+            most_bits,
             entries: Vec::new(),
-            entries_limit: 0,
-            slots: Vec::new(),
-            most,
+            lengths: Vec::new(),
+            filter: Vec::new(),
             forgotten_early: 0,
         };
-        repeats.index();
+        repeats.clear(FIRST_BITS);
         repeats
+    }
+
+    /// Empty buckets; gives the entries and lengths of those that there were.
+    fn clear(&mut self, bits: u32) -> (Vec<Entry>, Vec<u16>) {
+        let buckets = 1 << bits;
+        self.bits = bits;
+        self.filter = vec![0; buckets * WORDS];
+        let entries = vec![Entry::default(); buckets * ENTRIES];
+        let held = std::mem::replace(&mut self.entries, entries);
+        (held, std::mem::replace(&mut self.lengths, vec![0; buckets]))
     }
 
     /// How long ids are remembered.
@@ -150,13 +176,15 @@ impl Repeats {
         Retained { keep: BooleanArray::new(keep.finish(), None), repeats }
     }
 
-    /// Brings the slots of some ids into the cache.
+    /// Brings the places of some ids into the cache.
     #[inline(always)]
     fn look_at(&self, identities: &[Identity]) {
-        let mask = self.slots.len() - 1;
-        let seen = identities
-            .iter()
-            .fold(0, |seen, identity| seen ^ self.slots[identity.0 as u64 as usize & mask]);
+        let seen = identities.iter().fold(0, |seen, identity| {
+            let entry = identity.entry(0);
+            let bucket = entry.bucket(self.bits);
+            let end = self.entries[bucket * ENTRIES + self.lengths[bucket] as usize % ENTRIES];
+            seen ^ self.filter[entry.mark(self.bits).0] ^ end.low
+        });
         std::hint::black_box(seen);
     }
 
@@ -166,66 +194,76 @@ impl Repeats {
         if identity == Identity::NONE {
             return true;
         }
-        let (low, high) = (identity.0 as u64, (identity.0 >> 64) as u32);
-        let horizon = seconds(watermark.minus(self.span));
-        let until = seconds(time.max(watermark));
-        let mask = self.slots.len() - 1;
-        let mut at = low as usize & mask;
-        while self.slots[at] != 0 {
-            let slot = self.slots[at];
-            at = (at + 1) & mask;
-            if slot & (u32::MAX << PLACE_BITS) != tag_of(low) {
-                continue;
+        let entry = identity.entry(coarse(time.max(watermark)));
+        let (word, bits) = entry.mark(self.bits);
+        let span = self.span;
+        if self.filter[word] & bits == bits
+            && let Some(known) = self.known(entry)
+        {
+            let repeat = known.until >= coarse(watermark.minus(span));
+            if !repeat {
+                known.until = entry.until;
             }
-            let place = (slot & !(u32::MAX << PLACE_BITS)) as usize - 1;
-            let entry = &mut self.entries[place];
-            if entry.low == low && entry.high == high {
-                let repeat = entry.until >= horizon;
-                if !repeat {
-                    entry.until = until;
-                }
-                return !repeat;
-            }
+            return !repeat;
         }
-        self.slots[at] = slot_of(low, self.entries.len());
-        self.entries.push(Entry { low, high, until });
-        if self.entries.len() == self.entries_limit {
-            self.make_room(horizon);
+        self.filter[word] |= bits;
+        let bucket = entry.bucket(self.bits);
+        let length = self.lengths[bucket] as usize;
+        self.entries[bucket * ENTRIES + length % ENTRIES] = entry;
+        self.lengths[bucket] = length as u16 + 1;
+        if length + 1 == ENTRIES {
+            self.make_room(bucket, coarse(watermark.minus(span)));
         }
         true
     }
 
-    /// Drops what is forgotten, and at the limit the oldest half of what is not.
-    #[cold]
-    fn make_room(&mut self, horizon: u32) {
-        self.entries.retain(|entry| entry.until >= horizon);
-        if self.entries.len() > self.most {
-            let half = self.entries.len() / 2;
-            // Equal times are ordered by hash, so that the choice does not depend on the order.
-            let age = |entry: &Entry| (entry.until, entry.high, entry.low);
-            self.entries.select_nth_unstable_by_key(half, age);
-            self.entries.drain(..half);
-            self.forgotten_early += half as u64;
-        }
-        self.index();
+    /// The entry of the same id.
+    #[inline(never)]
+    fn known(&mut self, entry: Entry) -> Option<&mut Entry> {
+        let bucket = entry.bucket(self.bits);
+        let start = bucket * ENTRIES;
+        let held = &mut self.entries[start..start + self.lengths[bucket] as usize];
+        held.iter_mut().find(|held| held.low == entry.low && held.high == entry.high)
     }
 
-    /// Makes the slots anew, for as many entries again as there are: so an id is placed about once
-    /// more before it is forgotten. At most four fifths of the slots are then taken.
-    fn index(&mut self) {
-        self.entries_limit = (self.entries.len() * 2).max(FIRST_ENTRIES);
-        self.entries.reserve_exact(self.entries_limit - self.entries.len());
-        let slots = (self.entries_limit * 5 / 4).next_power_of_two();
-        self.slots.clear();
-        self.slots.resize(slots, 0);
-        let mask = slots - 1;
-        for (place, entry) in self.entries.iter().enumerate() {
-            let mut at = entry.low as usize & mask;
-            while self.slots[at] != 0 {
-                at = (at + 1) & mask;
+    /// Drops what is forgotten of a full bucket. If that is little, all buckets divide; where there
+    /// are as many as there may be, the oldest half of the bucket is forgotten.
+    #[cold]
+    fn make_room(&mut self, bucket: usize, horizon: u32) {
+        let start = bucket * ENTRIES;
+        let mut held = self.entries[start..start + ENTRIES].to_vec();
+        held.retain(|entry| entry.until >= horizon);
+        if held.len() > CROWDED {
+            if self.bits < self.most_bits {
+                return self.divide(horizon);
             }
-            self.slots[at] = slot_of(entry.low, place);
+            let half = held.len() / 2;
+            // Equal times are ordered by hash, so that the choice does not depend on the order.
+            held.sort_unstable_by_key(|entry| (entry.until, entry.high, entry.low));
+            held.drain(..half);
+            self.forgotten_early += half as u64;
         }
+        self.filter[bucket * WORDS..(bucket + 1) * WORDS].fill(0);
+        self.lengths[bucket] = 0;
+        held.into_iter().for_each(|entry| self.put(entry));
+    }
+
+    /// Twice as many buckets, without what is forgotten.
+    fn divide(&mut self, horizon: u32) {
+        let (entries, lengths) = self.clear(self.bits + 1);
+        for (held, length) in entries.chunks(ENTRIES).zip(lengths) {
+            let held = held[..length as usize].iter();
+            held.filter(|entry| entry.until >= horizon).for_each(|entry| self.put(*entry));
+        }
+    }
+
+    /// Puts an entry that is not there into its bucket, which has room.
+    fn put(&mut self, entry: Entry) {
+        let (word, bits) = entry.mark(self.bits);
+        self.filter[word] |= bits;
+        let bucket = entry.bucket(self.bits);
+        self.entries[bucket * ENTRIES + self.lengths[bucket] as usize] = entry;
+        self.lengths[bucket] += 1;
     }
 }
 
@@ -276,15 +314,29 @@ mod tests {
 
     #[test]
     fn the_table_is_bounded_and_forgets_the_oldest_first() {
-        let mut repeats = Repeats::with_most(Span::HOUR, 3000);
+        let mut repeats = Repeats::with_most(Span::HOUR, 4);
         for n in 0..100_000u32 {
             let time = Timestamp(i64::from(n) * Span::SECOND.0 / 100);
             assert!(repeats.admit(id(n), time, time));
-            assert!(repeats.entries.len() <= 6000 && repeats.slots.len() <= 8192);
+            assert!(repeats.entries.len() <= 16 * ENTRIES);
         }
-        assert!(repeats.forgotten_early() > 90_000);
+        let held: u64 = repeats.lengths.iter().map(|length| u64::from(*length)).sum();
+        assert_eq!(repeats.forgotten_early(), 100_000 - held);
         let end = Timestamp(1_000 * Span::SECOND.0);
-        assert!((98_500..100_000).all(|n| !repeats.admit(id(n), end, end)));
+        assert!((99_500..100_000).all(|n| !repeats.admit(id(n), end, end)));
+    }
+
+    /// A bucket that is full of what is forgotten is used again.
+    #[test]
+    fn what_is_forgotten_makes_room() {
+        let mut repeats = Repeats::new(Span::HOUR);
+        for n in 0..200_000u32 {
+            // A hundred a minute: some 6,000 are remembered.
+            assert!(admit(&mut repeats, n, i64::from(n / 100), i64::from(n / 100)));
+        }
+        assert!(repeats.entries.len() <= 256 * ENTRIES, "{}", repeats.entries.len());
+        assert!((194_100..200_000).all(|n| !admit(&mut repeats, n, 1_999, 1_999)));
+        assert_eq!(repeats.forgotten_early(), 0);
     }
 
     proptest! {
