@@ -99,6 +99,11 @@ impl Codes {
         &self.texts
     }
 
+    /// The rows' codes; what stands in the place of a null means nothing.
+    pub fn codes(&self) -> &ScalarBuffer<u32> {
+        &self.codes
+    }
+
     /// A row's code, none where it has no text.
     #[inline(always)]
     pub fn code(&self, row: usize) -> Option<usize> {

@@ -7,6 +7,7 @@ use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, StringArray, UInt32Array};
+use arrow::buffer::ScalarBuffer;
 use arrow::compute::take_arrays;
 use arrow::datatypes::{DataType, SchemaRef};
 use arrow::row::{RowConverter, SortField};
@@ -57,6 +58,13 @@ impl Keys {
         number
     }
 
+    /// Makes room for so many new keys.
+    fn reserve(&mut self, more: usize) {
+        let (bytes, ends, hasher) = (&self.bytes, &self.ends, &self.hasher);
+        self.table.reserve(more, |held| hasher.hash_one(key_at(bytes, ends, *held)));
+        self.ends.reserve(more);
+    }
+
     /// Forgets every key but the first `count`.
     pub fn truncate(&mut self, count: usize) {
         let mut kept = Keys::default();
@@ -105,8 +113,10 @@ impl KeyCodec {
         let first_rows = take_arrays(columns, &first_rows(&numbers), None)?;
         let first_rows: std::result::Result<Vec<_>, _> = first_rows.iter().map(plain).collect();
         let encoded = converter.convert_columns(&first_rows?)?;
+        keys.reserve(encoded.num_rows());
         let known: Vec<u32> = encoded.iter().map(|row| keys.intern(row.as_ref())).collect();
-        Ok(numbers.of_row.into_iter().map(|number| known[number as usize]).collect())
+        let number = |number: &u32| known[*number as usize];
+        Ok(numbers.of_row.iter().map(number).collect())
     }
 
     /// The columns of these keys.
@@ -120,7 +130,7 @@ impl KeyCodec {
 
 /// Numbers of what rows hold, each below `width`; rows that hold the same have the same number.
 struct Numbers {
-    of_row: Vec<u32>,
+    of_row: ScalarBuffer<u32>,
     width: usize,
 }
 
@@ -154,13 +164,13 @@ fn distinct(columns: &[ArrayRef], rows: usize) -> Result<Numbers> {
 impl Numbers {
     /// All rows alike.
     fn one(rows: usize) -> Numbers {
-        Numbers { of_row: vec![0; rows], width: 1 }
+        Numbers { of_row: vec![0; rows].into(), width: 1 }
     }
 
     /// The pairs of these and other numbers of the same rows, in the order of first sight.
     fn paired(self, others: &Numbers) -> Numbers {
         let (pairs, of_row) = number_pairs(self.width, &self.of_row, others.width, &others.of_row);
-        Numbers { of_row, width: pairs.len() }
+        Numbers { of_row: of_row.into(), width: pairs.len() }
     }
 }
 
@@ -179,8 +189,12 @@ fn first_rows(numbers: &Numbers) -> UInt32Array {
 fn codes(column: &ArrayRef) -> Result<Numbers> {
     let codes = Codes::of(column)?;
     let null = codes.texts().len();
-    let of_row = (0..codes.len()).map(|row| codes.code(row).unwrap_or(null) as u32);
-    Ok(Numbers { of_row: of_row.collect(), width: null + 1 })
+    let of_row = if column.null_count() == 0 {
+        codes.codes().clone()
+    } else {
+        (0..codes.len()).map(|row| codes.code(row).unwrap_or(null) as u32).collect()
+    };
+    Ok(Numbers { of_row, width: null + 1 })
 }
 
 /// The number of each row's tuple of values of columns that are not coded, in the order of first
@@ -219,7 +233,7 @@ fn numbered(hashes: &[u64], is_same: impl Fn(usize, usize) -> bool) -> Numbers {
         });
         of_row.push(number);
     }
-    Numbers { of_row, width: first_rows.len() }
+    Numbers { of_row: of_row.into(), width: first_rows.len() }
 }
 
 /// Distinct keys of a batch that there is room for from the start.

@@ -12,7 +12,7 @@ use datafusion::common::{Result, exec_datafusion_err};
 
 use super::Running;
 use super::changes::Changes;
-use super::sorted_values::{SortedValues, from_sortable, to_sortable};
+use super::sorted_values::{Scratch, SortedValues, from_sortable, to_sortable};
 
 /// Percentiles of one expression over one shared multiset.
 #[derive(Debug)]
@@ -20,6 +20,7 @@ pub struct RunningPercentile {
     values: Vec<SortedValues>,
     coming: Changes,
     leaving: Changes,
+    scratch: Scratch,
     fractions: Vec<f64>,
     /// By fraction the present result of each group.
     results: Vec<Vec<Option<f64>>>,
@@ -31,7 +32,8 @@ impl RunningPercentile {
     pub fn new(fractions: Vec<f64>) -> RunningPercentile {
         let (coming, leaving) = (Changes::default(), Changes::default());
         let [results, outputs] = [(); 2].map(|()| vec![Vec::new(); fractions.len()]);
-        RunningPercentile { values: Vec::new(), coming, leaving, fractions, results, outputs }
+        let scratch = Scratch::default();
+        RunningPercentile { values: Vec::new(), coming, leaving, scratch, fractions, results, outputs }
     }
 
     /// Brings the multisets up to what has entered and left.
@@ -41,7 +43,10 @@ impl RunningPercentile {
         let only_leaving = only_leaving.map(|(group, _)| (group, &[] as &[i64]));
         for (group, come) in coming.groups().chain(only_leaving) {
             let held = &mut self.values[group as usize];
-            change(held, come, leaving.of(group))?;
+            held.change(come, leaving.of(group), &mut self.scratch).map_err(|missing| {
+                let value = from_sortable(missing);
+                exec_datafusion_err!("cannot take {value} out of a window that does not hold it")
+            })?;
             for (fraction, results) in self.fractions.iter().zip(&mut self.results) {
                 results[group as usize] = held.percentile(*fraction);
             }
@@ -50,16 +55,6 @@ impl RunningPercentile {
         self.leaving.clear();
         Ok(())
     }
-}
-
-/// What enters one group's multiset and what leaves it, both ascending.
-fn change(held: &mut SortedValues, come: &[i64], gone: &[i64]) -> Result<()> {
-    held.look_at(come.len() + gone.len());
-    held.insert_sorted(come);
-    held.remove_sorted(gone).map_err(|missing| {
-        let value = from_sortable(missing);
-        exec_datafusion_err!("cannot take {value} out of a window that does not hold it")
-    })
 }
 
 /// Notes the values of states.

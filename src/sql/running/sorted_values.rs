@@ -12,7 +12,7 @@ const RUN_LIMIT: usize = 512;
 /// Keys in a line of the cache.
 const KEYS_IN_A_LINE: usize = 8;
 
-/// A change looks at some keys of this many.
+/// With a change to so many values or fewer, all of them are written anew.
 const CHANGES_TO_WALK: usize = 16;
 
 /// A double as an integer that sorts as `f64::total_cmp` does.
@@ -57,14 +57,52 @@ impl SortedValues {
         self.len = 0;
     }
 
-    /// Brings what it holds into the cache where so many changes will walk most of it: a search
-    /// waits for one miss after the other, this waits for all of them together.
-    pub fn look_at(&self, changes: usize) {
-        if changes * CHANGES_TO_WALK < self.len {
-            return;
-        }
+    /// Brings what it holds into the cache: a search waits for one miss after the other, this waits
+    /// for all of them together.
+    fn look_at(&self) {
         let keys = self.runs.iter().flat_map(|run| run.iter().step_by(KEYS_IN_A_LINE));
         std::hint::black_box(keys.fold(0, |seen, key| seen ^ key));
+    }
+
+    /// Adds and takes out values, which come in ascending order; `Err` with the first to leave that
+    /// is not there.
+    pub fn change(&mut self, come: &[i64], gone: &[i64], scratch: &mut Scratch) -> Result<(), i64> {
+        if (come.len() + gone.len()) * CHANGES_TO_WALK < self.len || self.is_empty() {
+            self.insert_sorted(come);
+            return self.remove_sorted(gone);
+        }
+        self.look_at();
+        let (mut come, mut gone) = (come, gone);
+        let mut index = 0;
+        while index < self.runs.len() {
+            let here = |values: &[i64]| match self.runs.get(index + 1) {
+                Some(_) => values.partition_point(|value| Some(value) <= self.runs[index].last()),
+                None => values.len(),
+            };
+            let ((coming, come_rest), (going, gone_rest)) =
+                (come.split_at(here(come)), gone.split_at(here(gone)));
+            if !rewrite(&mut self.runs[index], coming, going, scratch) {
+                // One of several equal values lies in the next run, or one comes and goes at once.
+                self.insert_sorted(come);
+                return self.remove_sorted(gone);
+            }
+            self.len = self.len + coming.len() - going.len();
+            (come, gone) = (come_rest, gone_rest);
+            index += self.divide(index);
+        }
+        self.tidy();
+        Ok(())
+    }
+
+    /// Drops runs that have become empty, and joins short ones.
+    fn tidy(&mut self) {
+        let mut index = 0;
+        while index + 1 < self.runs.len() {
+            let held = self.runs.len();
+            self.join(index);
+            index += usize::from(self.runs.len() == held);
+        }
+        self.join(index);
     }
 
     /// Adds values, which come in ascending order.
@@ -158,6 +196,105 @@ impl SortedValues {
     }
 }
 
+/// What [`SortedValues::change`] works with; kept, so that it is not made for each.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    coming: Vec<usize>,
+    going: Vec<usize>,
+    /// By place in the run, how many values come before it.
+    come_before: Vec<usize>,
+    /// By place in the run, how many values before it go.
+    gone_before: Vec<usize>,
+    out: Vec<i64>,
+}
+
+/// Writes an ascending run anew with values that come and without values that go; false, and
+/// nothing changed, when one of these is not there.
+///
+/// Where each value comes or goes is found for several at once, and then every value of the run is
+/// put where it follows from these places. Neither depends on a comparison that the processor would
+/// have to guess.
+fn rewrite(run: &mut Vec<i64>, come: &[i64], gone: &[i64], scratch: &mut Scratch) -> bool {
+    let Scratch { coming, going, come_before, gone_before, out } = scratch;
+    find_places::<true>(run, come, coming);
+    find_places::<false>(run, gone, going);
+    come_before.clear();
+    come_before.resize(run.len() + 1, 0);
+    gone_before.clear();
+    gone_before.resize(run.len() + 1, 0);
+    let mut next = 0;
+    for (value, place) in gone.iter().zip(going.iter()) {
+        // Of equal values the next one.
+        let place = next.max(*place);
+        if run.get(place) != Some(value) {
+            return false;
+        }
+        next = place + 1;
+        gone_before[next] = 1;
+    }
+    let mut before = 0;
+    for held in gone_before.iter_mut() {
+        before += *held;
+        *held = before;
+    }
+    for place in coming.iter() {
+        come_before[*place] += 1;
+    }
+    // What goes is put where the next one comes to, which is put later.
+    out.clear();
+    out.resize(run.len() + come.len() + 1, 0);
+    let mut before = 0;
+    for ((place, value), (come, gone)) in
+        run.iter().enumerate().zip(come_before.iter().zip(gone_before.iter()))
+    {
+        before += come;
+        out[place + before - gone] = *value;
+    }
+    for ((number, value), place) in come.iter().enumerate().zip(coming.iter()) {
+        out[place + number - gone_before[*place]] = *value;
+    }
+    let length = run.len() + come.len() - gone.len();
+    run.clear();
+    run.extend_from_slice(&out[..length]);
+    true
+}
+
+/// Values that are searched for at once.
+const LANES: usize = 8;
+
+/// The place of each value in an ascending run: before equal ones, or behind them.
+fn find_places<const BEHIND: bool>(run: &[i64], values: &[i64], places: &mut Vec<usize>) {
+    places.clear();
+    for some in values.chunks(LANES) {
+        let mut lanes = [0; LANES];
+        lanes[..some.len()].copy_from_slice(some);
+        let found = search::<BEHIND>(run, &lanes);
+        places.extend_from_slice(&found[..some.len()]);
+    }
+}
+
+/// Binary searches side by side, without branches: none waits for another.
+#[inline(always)]
+fn search<const BEHIND: bool>(run: &[i64], values: &[i64; LANES]) -> [usize; LANES] {
+    let is_right = |held: i64, value: i64| if BEHIND { held <= value } else { held < value };
+    let mut places = [0; LANES];
+    let mut size = run.len();
+    while size > 1 {
+        let half = size / 2;
+        for (place, value) in places.iter_mut().zip(values) {
+            let middle = *place + half;
+            let right = is_right(run[middle], *value);
+            *place = std::hint::select_unpredictable(right, middle, *place);
+        }
+        size -= half;
+    }
+    for (place, value) in places.iter_mut().zip(values) {
+        let held = run.get(*place);
+        *place += usize::from(held.is_some_and(|held| is_right(*held, *value)));
+    }
+    places
+}
+
 /// Merges ascending values into an ascending run, from its end, in place.
 fn merge_into(run: &mut Vec<i64>, come: &[i64]) {
     let mut end = run.len();
@@ -232,6 +369,24 @@ mod tests {
         assert_eq!(held.remove_sorted(&[7]), Err(7));
     }
 
+    /// What is walked over and what is not there, alone, in a run and behind equal ones.
+    #[test]
+    fn what_is_not_there_cannot_leave_with_what_comes() {
+        let mut scratch = Scratch::default();
+        let of = |values: &[i64]| {
+            let mut held = SortedValues::default();
+            held.insert_sorted(values);
+            held
+        };
+        assert_eq!(of(&[]).change(&[1], &[2], &mut scratch), Err(2));
+        assert_eq!(of(&[1, 3]).change(&[], &[2], &mut scratch), Err(2));
+        assert_eq!(of(&[1, 2, 2]).change(&[], &[2, 2, 2], &mut scratch), Err(2));
+        assert_eq!(of(&[1, 2]).change(&[3], &[4], &mut scratch), Err(4));
+        let mut at_once = of(&[1, 2]);
+        assert_eq!(at_once.change(&[2, 3], &[2, 3], &mut scratch), Ok(()));
+        assert_eq!(at_once.runs.concat(), [1, 2]);
+    }
+
     #[test]
     fn one_value_many_times_leaves_over_many_runs() {
         let mut held = SortedValues::default();
@@ -252,7 +407,7 @@ mod tests {
     }
 
     proptest! {
-        /// Against a list that is sorted anew after every change.
+        /// Both ways of changing, against a list that is sorted anew after every change.
         #[test]
         fn a_sorted_multiset_is_a_sorted_list(
             changes in prop::collection::vec(
@@ -261,25 +416,48 @@ mod tests {
             ),
             q in 0.0f64..=1.0,
         ) {
-            let mut held = SortedValues::default();
+            let [mut held, mut walked] = [SortedValues::default(), SortedValues::default()];
+            let mut scratch = Scratch::default();
             let mut expected: Vec<i32> = Vec::new();
             for (come, pick, leave) in changes {
-                held.insert_sorted(&sorted(come.iter().copied()));
+                let come_sorted = sorted(come.iter().copied());
+                held.insert_sorted(&come_sorted);
                 expected.extend(come);
                 let mut gone = Vec::new();
                 for _ in 0..leave.min(expected.len()) {
                     let place = pick.select(0..expected.len());
                     gone.push(expected.swap_remove(place));
                 }
-                prop_assert_eq!(held.remove_sorted(&sorted(gone)), Ok(()));
-                prop_assert_eq!(held.len(), expected.len());
+                let gone = sorted(gone);
+                prop_assert_eq!(held.remove_sorted(&gone), Ok(()));
+                prop_assert_eq!(walked.change(&come_sorted, &gone, &mut scratch), Ok(()));
                 let listed = sorted(expected.iter().copied());
-                prop_assert_eq!(&held.runs.concat(), &listed);
-                prop_assert!(held.runs.iter().all(|run| run.len() <= RUN_LIMIT));
-                prop_assert!(held.runs.len() <= 1 || held.runs.iter().all(|run| !run.is_empty()));
-                let want = interpolate(listed.len(), q, |rank| from_sortable(listed[rank]));
-                prop_assert_eq!(held.percentile(q), want);
+                for held in [&held, &walked] {
+                    prop_assert_eq!(held.len(), expected.len());
+                    prop_assert_eq!(&held.runs.concat(), &listed);
+                    prop_assert!(held.runs.iter().all(|run| run.len() <= RUN_LIMIT));
+                    let any_empty = held.runs.iter().any(Vec::is_empty);
+                    prop_assert!(held.runs.len() <= 1 || !any_empty);
+                    let want = interpolate(listed.len(), q, |rank| from_sortable(listed[rank]));
+                    prop_assert_eq!(held.percentile(q), want);
+                }
             }
+        }
+
+        /// Places are those of the standard library's search.
+        #[test]
+        fn places_are_found_side_by_side(
+            run in prop::collection::vec(0i32..60, 0..200),
+            values in prop::collection::vec(-1i32..61, 0..40),
+        ) {
+            let (run, values) = (sorted(run), sorted(values));
+            let (mut before, mut behind) = (Vec::new(), Vec::new());
+            find_places::<false>(&run, &values, &mut before);
+            find_places::<true>(&run, &values, &mut behind);
+            let place = |value: &i64| run.partition_point(|held| held < value);
+            prop_assert_eq!(before, values.iter().map(place).collect::<Vec<_>>());
+            let place = |value: &i64| run.partition_point(|held| held <= value);
+            prop_assert_eq!(behind, values.iter().map(place).collect::<Vec<_>>());
         }
     }
 }
