@@ -13,19 +13,22 @@ use xxhash_rust::xxh3::xxh3_128;
 use crate::flow::{Span, Timestamp};
 
 /// Entries in a bucket.
-const ENTRIES: usize = 128;
+const ENTRIES: usize = 256;
+
+/// Entries in a line of the cache.
+const LINE: usize = 4;
 
 /// Words of a bucket's filter. Of a full bucket, eight entries share a word, and an id that is new
 /// finds its four bits set once in some forty times; of one that is half full, once in 400.
-const WORDS: usize = 16;
+const WORDS: usize = 32;
 
 /// A bucket in which so many are left that are not forgotten makes all of them divide.
-const CROWDED: usize = 96;
+const CROWDED: usize = 192;
 
 /// Buckets at first, and at most, as powers of two. So a partition has at most 4 Mi entries of
 /// 16 bytes, and their filters: 68 MiB.
 const FIRST_BITS: u32 = 3;
-const MOST_BITS: u32 = 15;
+const MOST_BITS: u32 = 14;
 
 /// Ids whose places are looked at before any of them is judged, so that the cache misses of a large
 /// table are waited for together.
@@ -64,17 +67,20 @@ pub struct Retained {
 ///
 /// They lie in buckets by hash, each bucket in the order in which they came, behind a filter: of
 /// each id four bits are set in one word of its bucket. An id that is new, as nearly all are, finds
-/// one of its bits unset and is appended; so it touches a word and the end of a bucket, of which
-/// there is little enough for the cache. Only when its bits are set is its bucket looked through.
+/// one of its bits unset and is appended to its bucket's last line; so it touches a word and a line,
+/// of which there are few enough for the cache. Only when its bits are set is its bucket looked
+/// through.
 #[derive(Clone, Debug)]
 pub struct Repeats {
     span: Span,
     /// How many buckets there are, as a power of two.
     bits: u32,
     most_bits: u32,
-    /// By bucket [`ENTRIES`], of which the first `lengths` are there.
+    /// By bucket [`ENTRIES`]. Of the first `lengths` of them those are there that fill a line.
     entries: Vec<Entry>,
     lengths: Vec<u16>,
+    /// By bucket those that do not fill a line yet.
+    last_lines: Vec<[Entry; LINE]>,
     /// By bucket [`WORDS`].
     filter: Vec<u64>,
     forgotten_early: u64,
@@ -126,21 +132,31 @@ impl Repeats {
             most_bits,
             entries: Vec::new(),
             lengths: Vec::new(),
+            last_lines: Vec::new(),
             filter: Vec::new(),
             forgotten_early: 0,
         };
-        repeats.clear(FIRST_BITS);
+        drop(repeats.clear(FIRST_BITS));
         repeats
     }
 
-    /// Empty buckets; gives the entries and lengths of those that there were.
-    fn clear(&mut self, bits: u32) -> (Vec<Entry>, Vec<u16>) {
+    /// Empty buckets; gives the entries of those that there were, bucket by bucket.
+    fn clear(&mut self, bits: u32) -> impl Iterator<Item = Entry> + use<> {
         let buckets = 1 << bits;
         self.bits = bits;
         self.filter = vec![0; buckets * WORDS];
         let entries = vec![Entry::default(); buckets * ENTRIES];
         let held = std::mem::replace(&mut self.entries, entries);
-        (held, std::mem::replace(&mut self.lengths, vec![0; buckets]))
+        let lengths = std::mem::replace(&mut self.lengths, vec![0; buckets]);
+        let last = std::mem::replace(&mut self.last_lines, vec![[Entry::default(); LINE]; buckets]);
+        lengths.into_iter().zip(last).enumerate().flat_map(move |(bucket, (length, last))| {
+            let length = length as usize;
+            let (full, rest) = (length / LINE * LINE, length % LINE);
+            let start = bucket * ENTRIES;
+            let mut all = held[start..start + full].to_vec();
+            all.extend_from_slice(&last[..rest]);
+            all
+        })
     }
 
     /// How long ids are remembered.
@@ -182,9 +198,8 @@ impl Repeats {
     fn look_at(&self, identities: &[Identity]) {
         let seen = identities.iter().fold(0, |seen, identity| {
             let entry = identity.entry(0);
-            let bucket = entry.bucket(self.bits);
-            let end = self.entries[bucket * ENTRIES + self.lengths[bucket] as usize % ENTRIES];
-            seen ^ self.filter[entry.mark(self.bits).0] ^ end.low
+            let line = &self.last_lines[entry.bucket(self.bits)];
+            seen ^ self.filter[entry.mark(self.bits).0] ^ line[0].low
         });
         std::hint::black_box(seen);
     }
@@ -207,24 +222,38 @@ impl Repeats {
             }
             return !repeat;
         }
+        if self.append(entry) == ENTRIES {
+            self.make_room(entry.bucket(self.bits), coarse(watermark.minus(span)));
+        }
+        true
+    }
+
+    /// Appends an entry to its bucket, which has room; gives how many that has then.
+    #[inline(always)]
+    fn append(&mut self, entry: Entry) -> usize {
+        let (word, bits) = entry.mark(self.bits);
         self.filter[word] |= bits;
         let bucket = entry.bucket(self.bits);
         let length = self.lengths[bucket] as usize;
-        self.entries[bucket * ENTRIES + length % ENTRIES] = entry;
-        self.lengths[bucket] = length as u16 + 1;
-        if length + 1 == ENTRIES {
-            self.make_room(bucket, coarse(watermark.minus(span)));
+        let line = &mut self.last_lines[bucket];
+        line[length % LINE] = entry;
+        if length % LINE == LINE - 1 {
+            let end = bucket * ENTRIES + length + 1;
+            self.entries[end - LINE..end].copy_from_slice(line);
         }
-        true
+        self.lengths[bucket] = length as u16 + 1;
+        length + 1
     }
 
     /// The entry of the same id.
     #[inline(never)]
     fn known(&mut self, entry: Entry) -> Option<&mut Entry> {
         let bucket = entry.bucket(self.bits);
-        let start = bucket * ENTRIES;
-        let held = &mut self.entries[start..start + self.lengths[bucket] as usize];
-        held.iter_mut().find(|held| held.low == entry.low && held.high == entry.high)
+        let (start, length) = (bucket * ENTRIES, self.lengths[bucket] as usize);
+        let full = &mut self.entries[start..start + length / LINE * LINE];
+        let rest = &mut self.last_lines[bucket][..length % LINE];
+        let is_same = |held: &&mut Entry| held.low == entry.low && held.high == entry.high;
+        full.iter_mut().chain(rest).find(is_same)
     }
 
     /// Drops what is forgotten of a full bucket. If that is little, all buckets divide; where there
@@ -246,25 +275,16 @@ impl Repeats {
         }
         self.filter[bucket * WORDS..(bucket + 1) * WORDS].fill(0);
         self.lengths[bucket] = 0;
-        held.into_iter().for_each(|entry| self.put(entry));
+        for entry in held {
+            self.append(entry);
+        }
     }
 
     /// Twice as many buckets, without what is forgotten.
     fn divide(&mut self, horizon: u32) {
-        let (entries, lengths) = self.clear(self.bits + 1);
-        for (held, length) in entries.chunks(ENTRIES).zip(lengths) {
-            let held = held[..length as usize].iter();
-            held.filter(|entry| entry.until >= horizon).for_each(|entry| self.put(*entry));
+        for entry in self.clear(self.bits + 1).filter(|entry| entry.until >= horizon) {
+            self.append(entry);
         }
-    }
-
-    /// Puts an entry that is not there into its bucket, which has room.
-    fn put(&mut self, entry: Entry) {
-        let (word, bits) = entry.mark(self.bits);
-        self.filter[word] |= bits;
-        let bucket = entry.bucket(self.bits);
-        self.entries[bucket * ENTRIES + self.lengths[bucket] as usize] = entry;
-        self.lengths[bucket] += 1;
     }
 }
 
@@ -335,7 +355,7 @@ mod tests {
             // A hundred a minute: some 6,000 are remembered.
             assert!(admit(&mut repeats, n, i64::from(n / 100), i64::from(n / 100)));
         }
-        assert!(repeats.entries.len() <= 256 * ENTRIES, "{}", repeats.entries.len());
+        assert!(repeats.entries.len() <= 128 * ENTRIES, "{}", repeats.entries.len());
         assert!((194_100..200_000).all(|n| !admit(&mut repeats, n, 1_999, 1_999)));
         assert_eq!(repeats.forgotten_early(), 0);
     }

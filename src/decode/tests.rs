@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::array::{Array, RecordBatch};
 use arrow::util::display::array_value_to_string;
 use bytes::Bytes;
 use proptest::prelude::*;

@@ -12,7 +12,7 @@ use datafusion::common::{Result, exec_datafusion_err};
 
 use super::Running;
 use super::changes::Changes;
-use super::sorted_values::{Scratch, SortedValues, from_sortable, to_sortable};
+use super::sorted_values::{SortedValues, from_sortable, to_sortable};
 
 /// Percentiles of one expression over one shared multiset.
 #[derive(Debug)]
@@ -20,7 +20,7 @@ pub struct RunningPercentile {
     values: Vec<SortedValues>,
     coming: Changes,
     leaving: Changes,
-    scratch: Scratch,
+    places: Vec<usize>,
     fractions: Vec<f64>,
     /// By fraction the present result of each group.
     results: Vec<Vec<Option<f64>>>,
@@ -32,8 +32,8 @@ impl RunningPercentile {
     pub fn new(fractions: Vec<f64>) -> RunningPercentile {
         let (coming, leaving) = (Changes::default(), Changes::default());
         let [results, outputs] = [(); 2].map(|()| vec![Vec::new(); fractions.len()]);
-        let scratch = Scratch::default();
-        RunningPercentile { values: Vec::new(), coming, leaving, scratch, fractions, results, outputs }
+        let (values, places) = (Vec::new(), Vec::new());
+        RunningPercentile { values, coming, leaving, places, fractions, results, outputs }
     }
 
     /// Brings the multisets up to what has entered and left.
@@ -43,7 +43,10 @@ impl RunningPercentile {
         let only_leaving = only_leaving.map(|(group, _)| (group, &[] as &[i64]));
         for (group, come) in coming.groups().chain(only_leaving) {
             let held = &mut self.values[group as usize];
-            held.change(come, leaving.of(group), &mut self.scratch).map_err(|missing| {
+            let gone = leaving.of(group);
+            held.look_at(come.len() + gone.len());
+            held.insert_sorted(come, &mut self.places);
+            held.remove_sorted(gone, &mut self.places).map_err(|missing| {
                 let value = from_sortable(missing);
                 exec_datafusion_err!("cannot take {value} out of a window that does not hold it")
             })?;

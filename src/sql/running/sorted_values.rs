@@ -1,8 +1,8 @@
 //! A multiset of doubles in order, changed many values at a time.
 //!
 //! What enters and leaves comes sorted, so that a run of the multiset is walked once for all of it:
-//! each value costs a search in what is left of the run, and the values between two of them move
-//! by one `memmove`.
+//! the values are searched for side by side, and what lies between two of them moves by one
+//! `memmove`.
 
 use crate::sql::functions::percentile::interpolate;
 
@@ -12,7 +12,7 @@ const RUN_LIMIT: usize = 512;
 /// Keys in a line of the cache.
 const KEYS_IN_A_LINE: usize = 8;
 
-/// With a change to so many values or fewer, all of them are written anew.
+/// A change looks at some keys of this many.
 const CHANGES_TO_WALK: usize = 16;
 
 /// A double as an integer that sorts as `f64::total_cmp` does.
@@ -57,56 +57,18 @@ impl SortedValues {
         self.len = 0;
     }
 
-    /// Brings what it holds into the cache: a search waits for one miss after the other, this waits
-    /// for all of them together.
-    fn look_at(&self) {
+    /// Brings what it holds into the cache where so many changes will walk most of it: a search
+    /// waits for one miss after the other, this waits for all of them together.
+    pub fn look_at(&self, changes: usize) {
+        if changes * CHANGES_TO_WALK < self.len {
+            return;
+        }
         let keys = self.runs.iter().flat_map(|run| run.iter().step_by(KEYS_IN_A_LINE));
         std::hint::black_box(keys.fold(0, |seen, key| seen ^ key));
     }
 
-    /// Adds and takes out values, which come in ascending order; `Err` with the first to leave that
-    /// is not there.
-    pub fn change(&mut self, come: &[i64], gone: &[i64], scratch: &mut Scratch) -> Result<(), i64> {
-        if (come.len() + gone.len()) * CHANGES_TO_WALK < self.len || self.is_empty() {
-            self.insert_sorted(come);
-            return self.remove_sorted(gone);
-        }
-        self.look_at();
-        let (mut come, mut gone) = (come, gone);
-        let mut index = 0;
-        while index < self.runs.len() {
-            let here = |values: &[i64]| match self.runs.get(index + 1) {
-                Some(_) => values.partition_point(|value| Some(value) <= self.runs[index].last()),
-                None => values.len(),
-            };
-            let ((coming, come_rest), (going, gone_rest)) =
-                (come.split_at(here(come)), gone.split_at(here(gone)));
-            if !rewrite(&mut self.runs[index], coming, going, scratch) {
-                // One of several equal values lies in the next run, or one comes and goes at once.
-                self.insert_sorted(come);
-                return self.remove_sorted(gone);
-            }
-            self.len = self.len + coming.len() - going.len();
-            (come, gone) = (come_rest, gone_rest);
-            index += self.divide(index);
-        }
-        self.tidy();
-        Ok(())
-    }
-
-    /// Drops runs that have become empty, and joins short ones.
-    fn tidy(&mut self) {
-        let mut index = 0;
-        while index + 1 < self.runs.len() {
-            let held = self.runs.len();
-            self.join(index);
-            index += usize::from(self.runs.len() == held);
-        }
-        self.join(index);
-    }
-
-    /// Adds values, which come in ascending order.
-    pub fn insert_sorted(&mut self, mut come: &[i64]) {
+    /// Adds values, which come in ascending order. `places` is room to work in.
+    pub fn insert_sorted(&mut self, mut come: &[i64], places: &mut Vec<usize>) {
         self.len += come.len();
         if self.runs.is_empty() && !come.is_empty() {
             self.runs.push(Vec::new());
@@ -121,7 +83,7 @@ impl SortedValues {
             };
             let (mine, rest) = come.split_at(here);
             come = rest;
-            merge_into(&mut self.runs[index], mine);
+            merge_into(&mut self.runs[index], mine, places);
             index += self.divide(index);
         }
     }
@@ -142,14 +104,21 @@ impl SortedValues {
     }
 
     /// Takes values out, which come in ascending order; `Err` with the first that is not there.
-    pub fn remove_sorted(&mut self, mut gone: &[i64]) -> Result<(), i64> {
+    /// `places` is room to work in.
+    pub fn remove_sorted(
+        &mut self,
+        mut gone: &[i64],
+        places: &mut Vec<usize>,
+    ) -> Result<(), i64> {
         let mut index = 0;
         while let Some(next) = gone.first() {
             let ahead = self.runs[index..]
                 .partition_point(|run| run.last().is_some_and(|last| last < next));
             index += ahead;
             let Some(run) = self.runs.get_mut(index) else { return Err(*next) };
-            let taken = take_from(run, gone);
+            let last = run.last().copied().unwrap_or(i64::MIN);
+            let here = gone.partition_point(|value| *value <= last);
+            let taken = take_from(run, &gone[..here], places);
             if taken == 0 {
                 return Err(*next);
             }
@@ -196,67 +165,48 @@ impl SortedValues {
     }
 }
 
-/// What [`SortedValues::change`] works with; kept, so that it is not made for each.
-#[derive(Debug, Default)]
-pub struct Scratch {
-    coming: Vec<usize>,
-    going: Vec<usize>,
-    /// By place in the run, how many values come before it.
-    come_before: Vec<usize>,
-    /// By place in the run, how many values before it go.
-    gone_before: Vec<usize>,
-    out: Vec<i64>,
+/// Merges ascending values into an ascending run, from its end, in place.
+fn merge_into(run: &mut Vec<i64>, come: &[i64], places: &mut Vec<usize>) {
+    let mut end = run.len();
+    if end == 0 {
+        run.extend_from_slice(come);
+        return;
+    }
+    find_places::<true>(run, come, places);
+    let mut write = end + come.len();
+    run.resize(write, 0);
+    for (value, place) in come.iter().zip(places.iter()).rev() {
+        let moved = end - place;
+        run.copy_within(*place..end, write - moved);
+        write -= moved + 1;
+        run[write] = *value;
+        end = *place;
+    }
 }
 
-/// Writes an ascending run anew with values that come and without values that go; false, and
-/// nothing changed, when one of these is not there.
-///
-/// Where each value comes or goes is found for several at once, and then every value of the run is
-/// put where it follows from these places. Neither depends on a comparison that the processor would
-/// have to guess.
-fn rewrite(run: &mut Vec<i64>, come: &[i64], gone: &[i64], scratch: &mut Scratch) -> bool {
-    let Scratch { coming, going, come_before, gone_before, out } = scratch;
-    find_places::<true>(run, come, coming);
-    find_places::<false>(run, gone, going);
-    come_before.clear();
-    come_before.resize(run.len() + 1, 0);
-    gone_before.clear();
-    gone_before.resize(run.len() + 1, 0);
-    let mut next = 0;
-    for (value, place) in gone.iter().zip(going.iter()) {
+/// Takes out of an ascending run what it holds of the first of some ascending values; gives how
+/// many it held, which is fewer when one is not there.
+fn take_from(run: &mut Vec<i64>, gone: &[i64], places: &mut Vec<usize>) -> usize {
+    find_places::<false>(run, gone, places);
+    let (mut read, mut write, mut taken) = (0, 0, 0);
+    for (value, place) in gone.iter().zip(places.iter()) {
         // Of equal values the next one.
-        let place = next.max(*place);
+        let place = read.max(*place);
         if run.get(place) != Some(value) {
-            return false;
+            break;
         }
-        next = place + 1;
-        gone_before[next] = 1;
+        if taken > 0 {
+            run.copy_within(read..place, write);
+        }
+        write += place - read;
+        read = place + 1;
+        taken += 1;
     }
-    let mut before = 0;
-    for held in gone_before.iter_mut() {
-        before += *held;
-        *held = before;
+    if taken > 0 {
+        run.copy_within(read.., write);
+        run.truncate(run.len() - taken);
     }
-    for place in coming.iter() {
-        come_before[*place] += 1;
-    }
-    // What goes is put where the next one comes to, which is put later.
-    out.clear();
-    out.resize(run.len() + come.len() + 1, 0);
-    let mut before = 0;
-    for ((place, value), (come, gone)) in
-        run.iter().enumerate().zip(come_before.iter().zip(gone_before.iter()))
-    {
-        before += come;
-        out[place + before - gone] = *value;
-    }
-    for ((number, value), place) in come.iter().enumerate().zip(coming.iter()) {
-        out[place + number - gone_before[*place]] = *value;
-    }
-    let length = run.len() + come.len() - gone.len();
-    run.clear();
-    run.extend_from_slice(&out[..length]);
-    true
+    taken
 }
 
 /// Values that are searched for at once.
@@ -295,48 +245,6 @@ fn search<const BEHIND: bool>(run: &[i64], values: &[i64; LANES]) -> [usize; LAN
     places
 }
 
-/// Merges ascending values into an ascending run, from its end, in place.
-fn merge_into(run: &mut Vec<i64>, come: &[i64]) {
-    let mut end = run.len();
-    let mut write = end + come.len();
-    if end == 0 {
-        run.extend_from_slice(come);
-        return;
-    }
-    run.resize(write, 0);
-    for value in come.iter().rev() {
-        let place = run[..end].partition_point(|held| held <= value);
-        let moved = end - place;
-        run.copy_within(place..end, write - moved);
-        write -= moved + 1;
-        run[write] = *value;
-        end = place;
-    }
-}
-
-/// Takes out of an ascending run what it holds of the first of some ascending values; gives how
-/// many it held, which is fewer when one is not there.
-fn take_from(run: &mut Vec<i64>, gone: &[i64]) -> usize {
-    let (mut read, mut write, mut taken) = (0, 0, 0);
-    for value in gone {
-        let place = read + run[read..].partition_point(|held| held < value);
-        if run.get(place) != Some(value) {
-            break;
-        }
-        if taken > 0 {
-            run.copy_within(read..place, write);
-        }
-        write += place - read;
-        read = place + 1;
-        taken += 1;
-    }
-    if taken > 0 {
-        run.copy_within(read.., write);
-        run.truncate(run.len() - taken);
-    }
-    taken
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -363,36 +271,18 @@ mod tests {
     #[test]
     fn what_is_not_there_cannot_leave() {
         let mut held = SortedValues::default();
-        assert_eq!(held.remove_sorted(&[3]), Err(3));
-        held.insert_sorted(&[1, 2, 2]);
-        assert_eq!(held.remove_sorted(&[2, 2, 2]), Err(2));
-        assert_eq!(held.remove_sorted(&[7]), Err(7));
-    }
-
-    /// What is walked over and what is not there, alone, in a run and behind equal ones.
-    #[test]
-    fn what_is_not_there_cannot_leave_with_what_comes() {
-        let mut scratch = Scratch::default();
-        let of = |values: &[i64]| {
-            let mut held = SortedValues::default();
-            held.insert_sorted(values);
-            held
-        };
-        assert_eq!(of(&[]).change(&[1], &[2], &mut scratch), Err(2));
-        assert_eq!(of(&[1, 3]).change(&[], &[2], &mut scratch), Err(2));
-        assert_eq!(of(&[1, 2, 2]).change(&[], &[2, 2, 2], &mut scratch), Err(2));
-        assert_eq!(of(&[1, 2]).change(&[3], &[4], &mut scratch), Err(4));
-        let mut at_once = of(&[1, 2]);
-        assert_eq!(at_once.change(&[2, 3], &[2, 3], &mut scratch), Ok(()));
-        assert_eq!(at_once.runs.concat(), [1, 2]);
+        assert_eq!(held.remove_sorted(&[3], &mut Vec::new()), Err(3));
+        held.insert_sorted(&[1, 2, 2], &mut Vec::new());
+        assert_eq!(held.remove_sorted(&[2, 2, 2], &mut Vec::new()), Err(2));
+        assert_eq!(held.remove_sorted(&[7], &mut Vec::new()), Err(7));
     }
 
     #[test]
     fn one_value_many_times_leaves_over_many_runs() {
         let mut held = SortedValues::default();
-        held.insert_sorted(&[9; 2_000]);
-        held.insert_sorted(&[9; 30]);
-        assert_eq!(held.remove_sorted(&[9; 1_999]), Ok(()));
+        held.insert_sorted(&[9; 2_000], &mut Vec::new());
+        held.insert_sorted(&[9; 30], &mut Vec::new());
+        assert_eq!(held.remove_sorted(&[9; 1_999], &mut Vec::new()), Ok(()));
         assert_eq!((held.len(), held.runs.concat()), (31, vec![9; 31]));
     }
 
@@ -400,14 +290,14 @@ mod tests {
     fn many_values_at_once_take_no_more_memory_than_they_need() {
         let mut held = SortedValues::default();
         let values: Vec<i64> = (0..100_000).collect();
-        held.insert_sorted(&values);
+        held.insert_sorted(&values, &mut Vec::new());
         let capacity: usize = held.runs.iter().map(Vec::capacity).sum();
         assert!(capacity < 2 * values.len(), "{capacity}");
         assert_eq!(held.runs.concat(), values);
     }
 
     proptest! {
-        /// Both ways of changing, against a list that is sorted anew after every change.
+        /// Against a list that is sorted anew after every change.
         #[test]
         fn a_sorted_multiset_is_a_sorted_list(
             changes in prop::collection::vec(
@@ -416,31 +306,24 @@ mod tests {
             ),
             q in 0.0f64..=1.0,
         ) {
-            let [mut held, mut walked] = [SortedValues::default(), SortedValues::default()];
-            let mut scratch = Scratch::default();
+            let mut held = SortedValues::default();
             let mut expected: Vec<i32> = Vec::new();
             for (come, pick, leave) in changes {
-                let come_sorted = sorted(come.iter().copied());
-                held.insert_sorted(&come_sorted);
+                held.insert_sorted(&sorted(come.iter().copied()), &mut Vec::new());
                 expected.extend(come);
                 let mut gone = Vec::new();
                 for _ in 0..leave.min(expected.len()) {
                     let place = pick.select(0..expected.len());
                     gone.push(expected.swap_remove(place));
                 }
-                let gone = sorted(gone);
-                prop_assert_eq!(held.remove_sorted(&gone), Ok(()));
-                prop_assert_eq!(walked.change(&come_sorted, &gone, &mut scratch), Ok(()));
+                prop_assert_eq!(held.remove_sorted(&sorted(gone), &mut Vec::new()), Ok(()));
+                prop_assert_eq!(held.len(), expected.len());
                 let listed = sorted(expected.iter().copied());
-                for held in [&held, &walked] {
-                    prop_assert_eq!(held.len(), expected.len());
-                    prop_assert_eq!(&held.runs.concat(), &listed);
-                    prop_assert!(held.runs.iter().all(|run| run.len() <= RUN_LIMIT));
-                    let any_empty = held.runs.iter().any(Vec::is_empty);
-                    prop_assert!(held.runs.len() <= 1 || !any_empty);
-                    let want = interpolate(listed.len(), q, |rank| from_sortable(listed[rank]));
-                    prop_assert_eq!(held.percentile(q), want);
-                }
+                prop_assert_eq!(&held.runs.concat(), &listed);
+                prop_assert!(held.runs.iter().all(|run| run.len() <= RUN_LIMIT));
+                prop_assert!(held.runs.len() <= 1 || held.runs.iter().all(|run| !run.is_empty()));
+                let want = interpolate(listed.len(), q, |rank| from_sortable(listed[rank]));
+                prop_assert_eq!(held.percentile(q), want);
             }
         }
 
