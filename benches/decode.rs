@@ -123,7 +123,7 @@ fn repeats(bencher: Bencher) {
     bencher
         .counter(ItemsCount::new(ROWS))
         .with_inputs(|| Repeats::new(Span::HOUR))
-        .bench_values(|mut repeats| repeats.retain(&decoded.identities, &times, &watermarks));
+        .bench_values(|mut repeats| repeats.find(&decoded.identities, &times, &watermarks));
 }
 
 #[divan::bench]

@@ -7,7 +7,6 @@
 //! 96 bits: of a trillion ids, each compared with a million, one is mistaken for another with a
 //! probability below 1e-10. It does not look across partitions.
 
-use arrow::array::{BooleanArray, BooleanBufferBuilder};
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::flow::{Span, Timestamp};
@@ -23,7 +22,7 @@ const LINE: usize = 4;
 const WORDS: usize = 32;
 
 /// A bucket in which so many are left that are not forgotten makes all of them divide.
-const CROWDED: usize = 192;
+const CROWDED: usize = ENTRIES / 2;
 
 /// Buckets at first, and at most, as powers of two. So a partition has at most 4 Mi entries of
 /// 16 bytes, and their filters: 68 MiB.
@@ -52,15 +51,11 @@ impl Identity {
     fn entry(self, until: u32) -> Entry {
         Entry { low: self.0 as u64, high: (self.0 >> 64) as u32, until }
     }
-}
 
-/// Which events of a batch are not repeats.
-#[derive(Clone, Debug)]
-pub struct Retained {
-    /// True for each row to keep.
-    pub keep: BooleanArray,
-    /// How many rows are repeats.
-    pub repeats: u64,
+    #[inline(always)]
+    fn place(self, bits: u32) -> Place {
+        self.entry(0).place(bits)
+    }
 }
 
 /// The ids that one partition remembers.
@@ -95,18 +90,22 @@ struct Entry {
     until: u32,
 }
 
+/// Where an id belongs.
+#[derive(Clone, Copy, Debug, Default)]
+struct Place {
+    bucket: usize,
+    /// Its word in the filter, and its bits there.
+    word: usize,
+    mark: u64,
+}
+
 impl Entry {
     #[inline(always)]
-    fn bucket(self, bits: u32) -> usize {
-        (self.low >> (u64::BITS - bits)) as usize
-    }
-
-    /// The place of its word in the filter, and its bits there.
-    #[inline(always)]
-    fn mark(self, bits: u32) -> (usize, u64) {
-        let word = self.low as usize % WORDS;
+    fn place(self, bits: u32) -> Place {
+        let bucket = (self.low >> (u64::BITS - bits)) as usize;
+        let word = bucket * WORDS + self.low as usize % WORDS;
         let bit = |place: u32| 1u64 << (self.high >> (6 * place) & 63);
-        (self.bucket(bits) * WORDS + word, bit(0) | bit(1) | bit(2) | bit(3))
+        Place { bucket, word, mark: bit(0) | bit(1) | bit(2) | bit(3) }
     }
 }
 
@@ -170,51 +169,61 @@ impl Repeats {
     }
 
     /// Judges events in their order, given the identities of [`Decoded`](super::Decoded), the event
-    /// times and the partition's watermark before each, in microseconds. Those without an identity
-    /// are kept.
-    pub fn retain(
+    /// times and the partition's watermark before each, in microseconds. Gives the rows that are
+    /// repeats, ascending; those without an identity never are.
+    pub fn find(
         &mut self,
         identities: &[Identity],
         times: &[i64],
         watermarks: &[i64],
-    ) -> Retained {
-        let mut keep = BooleanBufferBuilder::new(identities.len());
-        let mut repeats = 0;
-        let beside = times.chunks(AHEAD).zip(watermarks.chunks(AHEAD));
-        for (identities, (times, watermarks)) in identities.chunks(AHEAD).zip(beside) {
-            self.look_at(identities);
-            for (identity, (time, watermark)) in identities.iter().zip(times.iter().zip(watermarks))
-            {
-                let new = self.admit(*identity, Timestamp(*time), Timestamp(*watermark));
-                repeats += u64::from(!new);
-                keep.append(new);
+    ) -> Vec<u32> {
+        let mut repeats = Vec::new();
+        let mut row = 0;
+        for identities in identities.chunks(AHEAD) {
+            let bits = self.bits;
+            let places = self.look_at(identities);
+            for (identity, place) in identities.iter().zip(places) {
+                let (time, watermark) = (Timestamp(times[row]), Timestamp(watermarks[row]));
+                // The buckets may have divided since.
+                let place = if self.bits == bits { place } else { identity.place(self.bits) };
+                if !self.admit(*identity, place, time, watermark) {
+                    repeats.push(row as u32);
+                }
+                row += 1;
             }
         }
-        Retained { keep: BooleanArray::new(keep.finish(), None), repeats }
+        repeats
     }
 
-    /// Brings the places of some ids into the cache.
+    /// The places of some ids, which are brought into the cache.
     #[inline(always)]
-    fn look_at(&self, identities: &[Identity]) {
-        let seen = identities.iter().fold(0, |seen, identity| {
-            let entry = identity.entry(0);
-            let line = &self.last_lines[entry.bucket(self.bits)];
-            seen ^ self.filter[entry.mark(self.bits).0] ^ line[0].low
-        });
+    fn look_at(&self, identities: &[Identity]) -> [Place; AHEAD] {
+        let mut places = [Place::default(); AHEAD];
+        let mut seen = 0;
+        for (place, identity) in places.iter_mut().zip(identities) {
+            *place = identity.place(self.bits);
+            seen ^= self.filter[place.word] ^ self.last_lines[place.bucket][0].low;
+        }
         std::hint::black_box(seen);
+        places
     }
 
     /// Whether the event is new; remembers it if so.
     #[inline(always)]
-    fn admit(&mut self, identity: Identity, time: Timestamp, watermark: Timestamp) -> bool {
+    fn admit(
+        &mut self,
+        identity: Identity,
+        place: Place,
+        time: Timestamp,
+        watermark: Timestamp,
+    ) -> bool {
         if identity == Identity::NONE {
             return true;
         }
         let entry = identity.entry(coarse(time.max(watermark)));
-        let (word, bits) = entry.mark(self.bits);
         let span = self.span;
-        if self.filter[word] & bits == bits
-            && let Some(known) = self.known(entry)
+        if self.filter[place.word] & place.mark == place.mark
+            && let Some(known) = self.known(entry, place.bucket)
         {
             let repeat = known.until >= coarse(watermark.minus(span));
             if !repeat {
@@ -222,18 +231,16 @@ impl Repeats {
             }
             return !repeat;
         }
-        if self.append(entry) == ENTRIES {
-            self.make_room(entry.bucket(self.bits), coarse(watermark.minus(span)));
+        if self.append(entry, place) == ENTRIES {
+            self.make_room(place.bucket, coarse(watermark.minus(span)));
         }
         true
     }
 
     /// Appends an entry to its bucket, which has room; gives how many that has then.
     #[inline(always)]
-    fn append(&mut self, entry: Entry) -> usize {
-        let (word, bits) = entry.mark(self.bits);
-        self.filter[word] |= bits;
-        let bucket = entry.bucket(self.bits);
+    fn append(&mut self, entry: Entry, Place { bucket, word, mark }: Place) -> usize {
+        self.filter[word] |= mark;
         let length = self.lengths[bucket] as usize;
         let line = &mut self.last_lines[bucket];
         line[length % LINE] = entry;
@@ -247,8 +254,7 @@ impl Repeats {
 
     /// The entry of the same id.
     #[inline(never)]
-    fn known(&mut self, entry: Entry) -> Option<&mut Entry> {
-        let bucket = entry.bucket(self.bits);
+    fn known(&mut self, entry: Entry, bucket: usize) -> Option<&mut Entry> {
         let (start, length) = (bucket * ENTRIES, self.lengths[bucket] as usize);
         let full = &mut self.entries[start..start + length / LINE * LINE];
         let rest = &mut self.last_lines[bucket][..length % LINE];
@@ -276,14 +282,14 @@ impl Repeats {
         self.filter[bucket * WORDS..(bucket + 1) * WORDS].fill(0);
         self.lengths[bucket] = 0;
         for entry in held {
-            self.append(entry);
+            self.append(entry, entry.place(self.bits));
         }
     }
 
     /// Twice as many buckets, without what is forgotten.
     fn divide(&mut self, horizon: u32) {
         for entry in self.clear(self.bits + 1).filter(|entry| entry.until >= horizon) {
-            self.append(entry);
+            self.append(entry, entry.place(self.bits));
         }
     }
 }
@@ -303,7 +309,8 @@ mod tests {
     }
 
     fn admit(repeats: &mut Repeats, n: u32, time_min: i64, watermark_min: i64) -> bool {
-        repeats.admit(id(n), Timestamp(time_min * MINUTE), Timestamp(watermark_min * MINUTE))
+        let [time, watermark] = [time_min, watermark_min].map(|minute| minute * MINUTE);
+        repeats.find(&[id(n)], &[time], &[watermark]).is_empty()
     }
 
     #[test]
@@ -329,7 +336,7 @@ mod tests {
     fn events_without_an_id_repeat_nothing() {
         let mut repeats = Repeats::new(Span::HOUR);
         for _ in 0..3 {
-            assert!(repeats.admit(Identity::NONE, Timestamp(0), Timestamp::MIN));
+            assert!(repeats.find(&[Identity::NONE], &[0], &[i64::MIN]).is_empty());
         }
     }
 
@@ -337,14 +344,14 @@ mod tests {
     fn the_table_is_bounded_and_forgets_the_oldest_first() {
         let mut repeats = Repeats::with_most(Span::HOUR, 4);
         for n in 0..100_000u32 {
-            let time = Timestamp(i64::from(n) * Span::SECOND.0 / 100);
-            assert!(repeats.admit(id(n), time, time));
+            let time = i64::from(n) * Span::SECOND.0 / 100;
+            assert!(repeats.find(&[id(n)], &[time], &[time]).is_empty());
             assert!(repeats.entries.len() <= 16 * ENTRIES);
         }
         let held: u64 = repeats.lengths.iter().map(|length| u64::from(*length)).sum();
         assert_eq!(repeats.forgotten_early(), 100_000 - held);
-        let end = Timestamp(1_000 * Span::SECOND.0);
-        assert!((99_500..100_000).all(|n| !repeats.admit(id(n), end, end)));
+        let end = 1_000 * Span::SECOND.0;
+        assert!((99_500..100_000).all(|n| !repeats.find(&[id(n)], &[end], &[end]).is_empty()));
     }
 
     /// A bucket that is full of what is forgotten is used again.
@@ -358,6 +365,22 @@ mod tests {
         assert!(repeats.entries.len() <= 128 * ENTRIES, "{}", repeats.entries.len());
         assert!((194_100..200_000).all(|n| !admit(&mut repeats, n, 1_999, 1_999)));
         assert_eq!(repeats.forgotten_early(), 0);
+    }
+
+    /// As one at a time, though the buckets divide in between.
+    #[test]
+    fn many_at_once_are_judged_as_one_by_one() {
+        let ids: Vec<Identity> = (0..20_000u32).map(|n| id(n - n % 7 % 2)).collect();
+        let times: Vec<i64> = (0..20_000).map(|n| n * Span::SECOND.0 / 10).collect();
+        let found = Repeats::new(Span::HOUR).find(&ids, &times, &times);
+        let mut one_by_one = Repeats::new(Span::HOUR);
+        let is_repeat = |row: &u32| {
+            let row = *row as usize..*row as usize + 1;
+            !one_by_one.find(&ids[row.clone()], &times[row.clone()], &times[row]).is_empty()
+        };
+        assert_eq!(found, (0..20_000).filter(is_repeat).collect::<Vec<u32>>());
+        let by_hand = (0..20_000u32).filter(|n| n % 7 % 2 == 1).count();
+        assert_eq!(found.len(), by_hand);
     }
 
     proptest! {

@@ -165,10 +165,10 @@ impl Judge {
         let times = event_times(&decoded.events);
         let (before, dead_letters) = shard.observe(&decoded.events, &times, decoded.dead_letters);
         let watermark = shard.watermark.current();
-        let retained = shard.repeats.retain(&decoded.identities, &times, &before);
+        let repeats = shard.repeats.find(&decoded.identities, &times, &before);
         let before = Int64Array::from(before);
         let largest = times.iter().copied().max().map_or(Timestamp::MIN, Timestamp);
-        let (events, repeated, watermark_before, repeated_watermark) = if retained.repeats == 0 {
+        let (events, repeated, watermark_before, repeated_watermark) = if repeats.is_empty() {
             let none = EventBatch {
                 partition: Arc::clone(&decoded.events.partition),
                 rows: decoded.events.rows.slice(0, 0),
@@ -177,11 +177,14 @@ impl Judge {
             };
             (decoded.events, none, before, Int64Array::from(Vec::<i64>::new()))
         } else {
-            let dropped = arrow::compute::not(&retained.keep).unwrap_or(retained.keep.clone());
+            let mut keep = vec![true; before.len()];
+            repeats.iter().for_each(|row| keep[*row as usize] = false);
+            let dropped = BooleanArray::from_iter(keep.iter().map(|keep| Some(!keep)));
+            let keep = BooleanArray::from(keep);
             (
-                select(&decoded.events, &retained.keep),
+                select(&decoded.events, &keep),
                 select(&decoded.events, &dropped),
-                select_times(&before, &retained.keep),
+                select_times(&before, &keep),
                 select_times(&before, &dropped),
             )
         };
