@@ -212,6 +212,7 @@ pub fn run_error(error: RunError) -> anyhow::Error {
         other @ (RunError::Lake(_)
         | RunError::Compute { .. }
         | RunError::Panicked(_)
+        | RunError::StageGone
         | RunError::SourceGone) => other.into(),
     }
 }

@@ -1,129 +1,169 @@
-//! What runs ahead of the windows: batches are read, decoded, judged and worked on, in order, while
-//! the loop fires windows and delivers what they give.
+//! What runs ahead of the windows: batches are read, decoded, judged and worked on while the loop
+//! fires windows and delivers what they give.
+//!
+//! A batch stays on one core from its first byte to its partial states, so that what one stage has
+//! written is in the cache when the next one reads it. Judging is done in the order in which batches
+//! were read: the judge is handed from each batch to the next, and a batch that is decoded before
+//! its turn waits for it.
 
+use std::num::NonZero;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
+use futures::future::BoxFuture;
 use futures::stream::FuturesOrdered;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
+use super::RunError;
 use super::build::Plan;
 use super::filed::Filing;
 use super::judge::Judge;
 use super::pump::Events;
 use super::work::{Worked, work};
-use super::{Promise, RunError, ready};
 use crate::clock::Clock;
-use crate::decode::{Decoded, decode};
+use crate::decode::decode;
 use crate::flow::{IdleAdvance, Partition, RawBatch};
 use crate::source::SourceEvent;
 
-/// Batches that are decoded at once: enough that every core has one while another one is awaited.
-const DECODED_AT_ONCE: usize = 4;
-/// Batches that are worked on, or wait for the windows: while these fire, which takes tens of
-/// milliseconds, cores go on with the batches to come.
-pub(super) const WORKED_AHEAD: usize = 6;
+/// Batches that wait for the windows: while these fire, which takes tens of milliseconds, cores go
+/// on with the batches to come.
+pub(super) const WORKED_AHEAD: usize = 4;
 
-/// What comes out of working, in order.
+/// What comes out, in the order in which batches were read.
 pub(super) enum Done {
     /// A batch.
     Worked(datafusion::common::Result<Worked>),
-    /// Idle partitions whose watermarks have moved on.
+    /// Idle partitions whose watermarks have moved on; perhaps none.
     Idle(Vec<IdleAdvance>),
     /// The input has ended.
     End,
 }
 
-/// What comes out of decoding, in order.
-enum Read {
-    Decoded(Box<Decoded>),
-    CaughtUp(Arc<Partition>),
-    End,
-}
+/// Something of which the end is waited for.
+type Promise = BoxFuture<'static, Result<Done, RunError>>;
 
 /// The stages ahead of the windows.
 pub(super) struct Ahead {
-    pub(super) plan: Arc<Plan>,
-    pub(super) judge: Judge,
-    pub(super) clock: Arc<dyn Clock>,
-    pub(super) tick: Duration,
-    /// Whether the input is read to its end, so that no silence moves time on.
-    pub(super) once: bool,
-    pub(super) filing: Filing,
+    plan: Arc<Plan>,
+    clock: Arc<dyn Clock>,
+    tick: Duration,
+    filing: Filing,
+    /// The judge, once everything that was begun before has been judged.
+    judge: oneshot::Receiver<Box<Judge>>,
 }
 
-/// Nobody waits for what comes any more.
-struct Abandoned;
+/// A place in the order of judging.
+struct Turn {
+    judge: oneshot::Receiver<Box<Judge>>,
+    next: oneshot::Sender<Box<Judge>>,
+}
 
 impl Ahead {
+    pub(super) fn new(
+        plan: Arc<Plan>,
+        judge: Judge,
+        clock: Arc<dyn Clock>,
+        tick: Duration,
+        filing: Filing,
+    ) -> Ahead {
+        let (first, waiting) = oneshot::channel();
+        hand_on(first, Box::new(judge));
+        Ahead { plan, clock, tick, filing, judge: waiting }
+    }
+
     /// Runs until the input ends, fails, or nobody waits for what comes.
-    pub(super) async fn run(mut self, mut events: Events, to: mpsc::Sender<Promise<Done>>) {
-        let mut reading: FuturesOrdered<Promise<Read>> = FuturesOrdered::new();
+    pub(super) async fn run(
+        mut self,
+        mut events: Events,
+        to: mpsc::Sender<Result<Done, RunError>>,
+    ) {
+        // One more than there are cores, since one of them may wait for its turn.
+        let at_once = std::thread::available_parallelism().map_or(1, NonZero::get) + 1;
+        let mut running: FuturesOrdered<Promise> = FuturesOrdered::new();
         let mut tick = tokio::time::interval(self.tick);
         let mut ended = false;
         loop {
-            let sent = tokio::select! {
+            tokio::select! {
                 biased;
-                _ = tick.tick() => {
-                    let moved =
-                        if self.once { Vec::new() } else { self.judge.advance_idle(self.clock.now()) };
-                    if moved.is_empty() { Ok(()) } else { send(&to, ready(Ok(Done::Idle(moved)))).await }
+                Some(done) = running.next() => {
+                    let last = !matches!(done, Ok(Done::Worked(_) | Done::Idle(_)));
+                    if to.send(done).await.is_err() || last {
+                        return;
+                    }
                 }
-                Some(read) = reading.next() => match read {
-                    Ok(Read::Decoded(decoded)) => {
-                        let judged = self.judge.judge(*decoded, self.clock.now());
-                        let (plan, filing) = (Arc::clone(&self.plan), self.filing);
-                        let working = on_a_core(move || Done::Worked(work(&plan, judged, filing)));
-                        send(&to, working).await
+                // Where the input is read to its end, no silence moves time on.
+                _ = tick.tick(), if !self.filing.once && !ended => {
+                    running.push_back(self.advancing());
+                }
+                event = events.next(), if !ended && running.len() < at_once => match event {
+                    Ok(SourceEvent::Batch(raw)) => running.push_back(self.working(raw)),
+                    Ok(SourceEvent::CaughtUp(partition)) => {
+                        running.push_back(self.caught_up(partition));
                     }
-                    Ok(Read::CaughtUp(partition)) => {
-                        match self.judge.caught_up(&partition, self.clock.now()) {
-                            Some(moved) => send(&to, ready(Ok(Done::Idle(vec![moved])))).await,
-                            None => Ok(()),
-                        }
+                    Ok(SourceEvent::Quiet) => {}
+                    Ok(SourceEvent::End) => {
+                        ended = true;
+                        running.push_back(Box::pin(async { Ok(Done::End) }));
                     }
-                    Ok(Read::End) => send(&to, ready(Ok(Done::End))).await.and(Err(Abandoned)),
-                    Err(error) => send(&to, ready(Err(error))).await.and(Err(Abandoned)),
+                    Err(error) => {
+                        ended = true;
+                        running.push_back(Box::pin(async { Err(error) }));
+                    }
                 },
-                event = events.next(), if !ended && reading.len() < DECODED_AT_ONCE => {
-                    match event {
-                        Ok(SourceEvent::Batch(raw)) => reading.push_back(self.decoding(raw)),
-                        Ok(SourceEvent::CaughtUp(partition)) => {
-                            reading.push_back(ready(Ok(Read::CaughtUp(partition))));
-                        }
-                        Ok(SourceEvent::Quiet) => {}
-                        Ok(SourceEvent::End) => {
-                            ended = true;
-                            reading.push_back(ready(Ok(Read::End)));
-                        }
-                        Err(error) => {
-                            ended = true;
-                            reading.push_back(ready(Err(error)));
-                        }
-                    }
-                    Ok(())
-                }
-            };
-            if let Err(Abandoned) = sent {
-                return;
             }
         }
     }
 
-    /// Decodes a batch on a core that is free.
-    fn decoding(&self, raw: RawBatch) -> Promise<Read> {
-        let plan = Arc::clone(&self.plan);
-        on_a_core(move || Read::Decoded(Box::new(decode(&raw, &plan.decode))))
+    /// The next place in the order of judging.
+    fn turn(&mut self) -> Turn {
+        let (next, after) = oneshot::channel();
+        Turn { judge: std::mem::replace(&mut self.judge, after), next }
+    }
+
+    /// Begins to decode, judge and work on a batch, on a core that is free.
+    fn working(&mut self, raw: RawBatch) -> Promise {
+        let turn = self.turn();
+        let (plan, clock, filing) = (Arc::clone(&self.plan), Arc::clone(&self.clock), self.filing);
+        let working = tokio::task::spawn_blocking(move || {
+            let decoded = decode(&raw, &plan.decode);
+            drop(raw);
+            let mut judge = turn.judge.blocking_recv().map_err(|_| RunError::StageGone)?;
+            let judged = judge.judge(decoded, clock.now());
+            hand_on(turn.next, judge);
+            Ok(Done::Worked(work(&plan, judged, filing)))
+        });
+        Box::pin(async { working.await? })
+    }
+
+    /// Notes that everything a partition holds has been delivered.
+    fn caught_up(&mut self, partition: Arc<Partition>) -> Promise {
+        let clock = Arc::clone(&self.clock);
+        self.judging(move |judge| judge.caught_up(&partition, clock.now()).into_iter().collect())
+    }
+
+    /// Lets time move on in partitions that are idle.
+    fn advancing(&mut self) -> Promise {
+        let clock = Arc::clone(&self.clock);
+        self.judging(move |judge| judge.advance_idle(clock.now()))
+    }
+
+    fn judging(
+        &mut self,
+        judging: impl FnOnce(&mut Judge) -> Vec<IdleAdvance> + Send + 'static,
+    ) -> Promise {
+        let turn = self.turn();
+        Box::pin(async {
+            let mut judge = turn.judge.await.map_err(|_| RunError::StageGone)?;
+            let moved = judging(&mut judge);
+            hand_on(turn.next, judge);
+            Ok(Done::Idle(moved))
+        })
     }
 }
 
-async fn send(to: &mpsc::Sender<Promise<Done>>, done: Promise<Done>) -> Result<(), Abandoned> {
-    to.send(done).await.map_err(|_| Abandoned)
-}
-
-/// Begins to compute something on a core that is free.
-fn on_a_core<T: Send + 'static>(compute: impl FnOnce() -> T + Send + 'static) -> Promise<T> {
-    let task = tokio::task::spawn_blocking(compute);
-    Box::pin(async { task.await.map_err(RunError::from) })
+/// Hands the judge to whoever is next.
+fn hand_on(next: oneshot::Sender<Box<Judge>>, judge: Box<Judge>) {
+    // Nobody is next when the run has been stopped.
+    drop(next.send(judge));
 }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! source ──▶ decode ‖ ──▶ judge ──▶ work ‖ ──▶ collect ──▶ fire ──▶ lake, cards
-//!            `ahead`, on a task of its own     the loop
+//!            `ahead`, a batch on a core        the loop
 //! ```
 //!
 //! What the clock decides, the advances of idle partitions, is journalled on the lake before
@@ -34,8 +34,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use futures::future::BoxFuture;
-use futures::stream::{self, Stream, StreamExt};
 use tokio::sync::mpsc;
 
 use crate::clock::Clock;
@@ -110,10 +108,10 @@ pub enum RunError {
     /// A thread panicked.
     #[error("a stage panicked")]
     Panicked(#[from] tokio::task::JoinError),
+    /// Follows upon `Panicked`: a batch waited for one that has panicked.
+    #[error("the batch before this one was not judged")]
+    StageGone,
 }
-
-/// A value that is perhaps still being made.
-type Promise<T> = BoxFuture<'static, Result<T, RunError>>;
 
 /// Runs until the input ends or `stop` is ready.
 pub async fn run(
@@ -130,11 +128,9 @@ pub async fn run(
     let plan = Arc::new(job.plan);
     let mut stage = Stage::new(&plan, &partitions, delivery, job.alerts, &clock, job.filing)?;
     let (events, pump) = Pump::start(source, Arc::clone(&job.progress));
-    let (ahead, mut done) = mpsc::channel(WORKED_AHEAD);
-    let (once, filing) = (job.once, job.filing);
-    let stages = Ahead { plan, judge, clock, tick: job.tick, once, filing };
+    let (ahead, done) = mpsc::channel(WORKED_AHEAD);
+    let stages = Ahead::new(plan, judge, clock, job.tick, job.filing);
     let stages = tokio::spawn(stages.run(events, ahead));
-    let done = stream::poll_fn(move |context| done.poll_recv(context));
     let commit = |worked: &Worked| pump.commit(&worked.partition, worked.next_offset);
     job.progress.ready.store(true, Ordering::Relaxed);
     if let Ended::Silently = drive(&mut stage, done, commit, stop, job.tick, &job.progress).await? {
@@ -157,14 +153,12 @@ enum Ended {
 /// The loop: what comes is collected, windows fire, results are delivered.
 async fn drive(
     stage: &mut Stage,
-    done: impl Stream<Item = Promise<Done>>,
+    mut done: mpsc::Receiver<Result<Done, RunError>>,
     commit: impl Fn(&Worked),
     stop: impl Future<Output = ()>,
     tick: Duration,
     progress: &Progress,
 ) -> Result<Ended, RunError> {
-    // One at a time: what comes behind waits where it does not hold up the stages ahead.
-    let mut done = pin!(done.buffered(1));
     let mut tick = tokio::time::interval(tick);
     let mut stop = pin!(stop);
     loop {
@@ -175,7 +169,7 @@ async fn drive(
                 return Ok(Ended::Told);
             }
             _ = tick.tick() => stage.tick(progress).await?,
-            done = done.next() => match done.transpose()? {
+            done = done.recv() => match done.transpose()? {
                 Some(Done::Worked(worked)) => {
                     let worked = worked.map_err(|source| failed("relations", source))?;
                     commit(&worked);
@@ -191,9 +185,4 @@ async fn drive(
 
 fn failed(pipeline: &str, source: datafusion::error::DataFusionError) -> RunError {
     RunError::Compute { pipeline: pipeline.to_owned(), source }
-}
-
-/// A value that is there already, in its place in the order.
-fn ready<T: Send + 'static>(value: Result<T, RunError>) -> Promise<T> {
-    Box::pin(futures::future::ready(value))
 }
