@@ -3,9 +3,9 @@
 //! An id is remembered for [`Repeats::span`] of event time: until the partition's watermark has
 //! passed, by that span, both the event's own time and the watermark at which it came. What is
 //! forgotten depends on the sequence of the events alone, never on how they were batched, so a
-//! replay drops the same ones. The time is kept in units of about a second, rounded up, and of an id's hash
-//! 96 bits: of a trillion ids, each compared with a million, one is mistaken for another with a
-//! probability below 1e-10. It does not look across partitions.
+//! replay drops the same ones. The time is kept in units of about a second, rounded up, and of an
+//! id's hash 96 bits: of a trillion ids, each compared with a million, one is mistaken for another
+//! with a probability below 1e-10. It does not look across partitions.
 
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -21,17 +21,20 @@ const LINE: usize = 4;
 /// finds its four bits set once in some forty times; of one that is half full, once in 400.
 const WORDS: usize = 32;
 
-/// A bucket in which so many are left that are not forgotten makes all of them divide.
+/// A full bucket divides when more than so many of it are not forgotten.
 const CROWDED: usize = ENTRIES / 2;
 
-/// Buckets at first, and at most, as powers of two. So a partition has at most 4 Mi entries of
-/// 16 bytes, and their filters: 68 MiB.
+/// Bits of the hash that name a bucket, at first and at most. So a partition has at most 4 Mi entries
+/// of 16 bytes, and their filters: 68 MiB.
 const FIRST_BITS: u32 = 3;
 const MOST_BITS: u32 = 14;
 
 /// Ids whose places are looked at before any of them is judged, so that the cache misses of a large
 /// table are waited for together.
 const AHEAD: usize = 16;
+
+/// With more ids than this they are judged bucket by bucket.
+const FEW: usize = 1024;
 
 /// The hash of an event's id; [`Identity::NONE`] for an event without one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,26 +54,27 @@ impl Identity {
     fn entry(self, until: u32) -> Entry {
         Entry { low: self.0 as u64, high: (self.0 >> 64) as u32, until }
     }
-
-    #[inline(always)]
-    fn place(self, bits: u32) -> Place {
-        self.entry(0).place(bits)
-    }
 }
 
 /// The ids that one partition remembers.
 ///
 /// They lie in buckets by hash, each bucket in the order in which they came, behind a filter: of
 /// each id four bits are set in one word of its bucket. An id that is new, as nearly all are, finds
-/// one of its bits unset and is appended to its bucket's last line; so it touches a word and a line,
-/// of which there are few enough for the cache. Only when its bits are set is its bucket looked
-/// through.
+/// one of its bits unset and is appended to its bucket's last line. Only when its bits are set is its
+/// bucket looked through.
+///
+/// A batch is judged bucket by bucket, which goes through the filters and the last lines once from
+/// end to end where id by id would touch them at random. Equal ids are judged in the order in which
+/// they came, and what becomes of a bucket depends on its own ids alone, so the answer is the same.
 #[derive(Clone, Debug)]
 pub struct Repeats {
     span: Span,
-    /// How many buckets there are, as a power of two.
+    /// By so many leading bits of the hash the number of a bucket. Several may name the same one.
+    buckets: Vec<u32>,
     bits: u32,
     most_bits: u32,
+    /// By bucket, by how many leading bits its ids are equal.
+    depths: Vec<u8>,
     /// By bucket [`ENTRIES`]. Of the first `lengths` of them those are there that fill a line.
     entries: Vec<Entry>,
     lengths: Vec<u16>,
@@ -100,12 +104,10 @@ struct Place {
 }
 
 impl Entry {
+    /// Its first bits.
     #[inline(always)]
-    fn place(self, bits: u32) -> Place {
-        let bucket = (self.low >> (u64::BITS - bits)) as usize;
-        let word = bucket * WORDS + self.low as usize % WORDS;
-        let bit = |place: u32| 1u64 << (self.high >> (6 * place) & 63);
-        Place { bucket, word, mark: bit(0) | bit(1) | bit(2) | bit(3) }
+    fn prefix(self, bits: u32) -> usize {
+        (self.low >> (u64::BITS - bits)) as usize
     }
 }
 
@@ -127,35 +129,31 @@ impl Repeats {
     fn with_most(span: Span, most_bits: u32) -> Repeats {
         let mut repeats = Repeats {
             span,
+            buckets: (0..1 << FIRST_BITS).collect(),
             bits: FIRST_BITS,
             most_bits,
+            depths: Vec::new(),
             entries: Vec::new(),
             lengths: Vec::new(),
             last_lines: Vec::new(),
             filter: Vec::new(),
             forgotten_early: 0,
         };
-        drop(repeats.clear(FIRST_BITS));
+        for _ in 0..1 << FIRST_BITS {
+            repeats.add_bucket(FIRST_BITS as u8);
+        }
         repeats
     }
 
-    /// Empty buckets; gives the entries of those that there were, bucket by bucket.
-    fn clear(&mut self, bits: u32) -> impl Iterator<Item = Entry> + use<> {
-        let buckets = 1 << bits;
-        self.bits = bits;
-        self.filter = vec![0; buckets * WORDS];
-        let entries = vec![Entry::default(); buckets * ENTRIES];
-        let held = std::mem::replace(&mut self.entries, entries);
-        let lengths = std::mem::replace(&mut self.lengths, vec![0; buckets]);
-        let last = std::mem::replace(&mut self.last_lines, vec![[Entry::default(); LINE]; buckets]);
-        lengths.into_iter().zip(last).enumerate().flat_map(move |(bucket, (length, last))| {
-            let length = length as usize;
-            let (full, rest) = (length / LINE * LINE, length % LINE);
-            let start = bucket * ENTRIES;
-            let mut all = held[start..start + full].to_vec();
-            all.extend_from_slice(&last[..rest]);
-            all
-        })
+    /// One more bucket; gives its number.
+    fn add_bucket(&mut self, depth: u8) -> u32 {
+        let bucket = self.lengths.len();
+        self.depths.push(depth);
+        self.entries.resize((bucket + 1) * ENTRIES, Entry::default());
+        self.lengths.push(0);
+        self.last_lines.push([Entry::default(); LINE]);
+        self.filter.resize((bucket + 1) * WORDS, 0);
+        bucket as u32
     }
 
     /// How long ids are remembered.
@@ -178,34 +176,61 @@ impl Repeats {
         watermarks: &[i64],
     ) -> Vec<u32> {
         let mut repeats = Vec::new();
-        let mut row = 0;
-        for identities in identities.chunks(AHEAD) {
-            let bits = self.bits;
-            let places = self.look_at(identities);
-            for (identity, place) in identities.iter().zip(places) {
-                let (time, watermark) = (Timestamp(times[row]), Timestamp(watermarks[row]));
-                // The buckets may have divided since.
-                let place = if self.bits == bits { place } else { identity.place(self.bits) };
-                if !self.admit(*identity, place, time, watermark) {
-                    repeats.push(row as u32);
+        let rows = self.by_bucket(identities);
+        for rows in rows.chunks(AHEAD) {
+            self.look_at(rows, identities);
+            for row in rows {
+                let at = *row as usize;
+                let (time, watermark) = (Timestamp(times[at]), Timestamp(watermarks[at]));
+                if !self.admit(identities[at], time, watermark) {
+                    repeats.push(*row);
                 }
-                row += 1;
             }
         }
+        repeats.sort_unstable();
         repeats
     }
 
-    /// The places of some ids, which are brought into the cache.
-    #[inline(always)]
-    fn look_at(&self, identities: &[Identity]) -> [Place; AHEAD] {
-        let mut places = [Place::default(); AHEAD];
-        let mut seen = 0;
-        for (place, identity) in places.iter_mut().zip(identities) {
-            *place = identity.place(self.bits);
-            seen ^= self.filter[place.word] ^ self.last_lines[place.bucket][0].low;
+    /// The rows of ids, bucket by bucket where there are many, those of one as they came.
+    fn by_bucket(&self, identities: &[Identity]) -> Vec<u32> {
+        if identities.len() <= FEW {
+            return (0..identities.len() as u32).collect();
         }
+        let bucket_of = |identity: &Identity| self.buckets[identity.entry(0).prefix(self.bits)];
+        let buckets: Vec<u32> = identities.iter().map(bucket_of).collect();
+        let mut next = vec![0u32; self.lengths.len() + 1];
+        for bucket in &buckets {
+            next[*bucket as usize + 1] += 1;
+        }
+        for bucket in 1..next.len() {
+            next[bucket] += next[bucket - 1];
+        }
+        let mut rows = vec![0u32; identities.len()];
+        for (row, bucket) in buckets.iter().enumerate() {
+            let place = &mut next[*bucket as usize];
+            rows[*place as usize] = row as u32;
+            *place += 1;
+        }
+        rows
+    }
+
+    /// Where an id belongs.
+    #[inline(always)]
+    fn place(&self, entry: Entry) -> Place {
+        let bucket = self.buckets[entry.prefix(self.bits)] as usize;
+        let word = bucket * WORDS + entry.low as usize % WORDS;
+        let bit = |place: u32| 1u64 << (entry.high >> (6 * place) & 63);
+        Place { bucket, word, mark: bit(0) | bit(1) | bit(2) | bit(3) }
+    }
+
+    /// Brings the places of some ids into the cache.
+    #[inline(always)]
+    fn look_at(&self, rows: &[u32], identities: &[Identity]) {
+        let seen = rows.iter().fold(0, |seen, row| {
+            let place = self.place(identities[*row as usize].entry(0));
+            seen ^ self.filter[place.word] ^ self.last_lines[place.bucket][0].low
+        });
         std::hint::black_box(seen);
-        places
     }
 
     /// Whether the event is new; remembers it if so.
@@ -213,7 +238,6 @@ impl Repeats {
     fn admit(
         &mut self,
         identity: Identity,
-        place: Place,
         time: Timestamp,
         watermark: Timestamp,
     ) -> bool {
@@ -221,7 +245,7 @@ impl Repeats {
             return true;
         }
         let entry = identity.entry(coarse(time.max(watermark)));
-        let span = self.span;
+        let (place, span) = (self.place(entry), self.span);
         if self.filter[place.word] & place.mark == place.mark
             && let Some(known) = self.known(entry, place.bucket)
         {
@@ -262,35 +286,47 @@ impl Repeats {
         full.iter_mut().chain(rest).find(is_same)
     }
 
-    /// Drops what is forgotten of a full bucket. If that is little, all buckets divide; where there
-    /// are as many as there may be, the oldest half of the bucket is forgotten.
+    /// Drops what is forgotten of a full bucket. If that is little it divides; where its ids are
+    /// equal by as many bits as may be, the oldest half is forgotten.
     #[cold]
     fn make_room(&mut self, bucket: usize, horizon: u32) {
         let start = bucket * ENTRIES;
         let mut held = self.entries[start..start + ENTRIES].to_vec();
         held.retain(|entry| entry.until >= horizon);
-        if held.len() > CROWDED {
-            if self.bits < self.most_bits {
-                return self.divide(horizon);
-            }
-            let half = held.len() / 2;
-            // Equal times are ordered by hash, so that the choice does not depend on the order.
-            held.sort_unstable_by_key(|entry| (entry.until, entry.high, entry.low));
-            held.drain(..half);
-            self.forgotten_early += half as u64;
-        }
         self.filter[bucket * WORDS..(bucket + 1) * WORDS].fill(0);
         self.lengths[bucket] = 0;
+        if held.len() > CROWDED {
+            if u32::from(self.depths[bucket]) < self.most_bits {
+                self.divide(bucket, held[0]);
+            } else {
+                let half = held.len() / 2;
+                // Equal times are ordered by hash, so that the choice does not depend on the order.
+                held.sort_unstable_by_key(|entry| (entry.until, entry.high, entry.low));
+                held.drain(..half);
+                self.forgotten_early += half as u64;
+            }
+        }
         for entry in held {
-            self.append(entry, entry.place(self.bits));
+            let place = self.place(entry);
+            if self.append(entry, place) == ENTRIES {
+                // All of them went to one side.
+                self.make_room(place.bucket, horizon);
+            }
         }
     }
 
-    /// Twice as many buckets, without what is forgotten.
-    fn divide(&mut self, horizon: u32) {
-        for entry in self.clear(self.bits + 1).filter(|entry| entry.until >= horizon) {
-            self.append(entry, entry.place(self.bits));
+    /// Makes two buckets of an empty one, in which `entry` was.
+    fn divide(&mut self, bucket: usize, entry: Entry) {
+        let depth = self.depths[bucket];
+        if u32::from(depth) == self.bits {
+            self.buckets = self.buckets.iter().flat_map(|bucket| [*bucket; 2]).collect();
+            self.bits += 1;
         }
+        self.depths[bucket] = depth + 1;
+        let other = self.add_bucket(depth + 1);
+        let width = 1 << (self.bits - u32::from(depth));
+        let start = entry.prefix(self.bits) / width * width;
+        self.buckets[start + width / 2..start + width].fill(other);
     }
 }
 
