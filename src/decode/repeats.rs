@@ -4,37 +4,26 @@
 //! passed, by that span, both the event's own time and the watermark at which it came. What is
 //! forgotten depends on the sequence of the events alone, never on how they were batched, so a
 //! replay drops the same ones. The time is kept in units of about a second, rounded up, and of an
-//! id's hash 96 bits: of a trillion ids, each compared with a million, one is mistaken for another
-//! with a probability below 1e-10. It does not look across partitions.
+//! id's hash 96 bits: of a trillion ids, each compared with a million, one is mistaken for another with a
+//! probability below 1e-10. It does not look across partitions.
 
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::flow::{Span, Timestamp};
 
-/// Entries in a bucket.
-const ENTRIES: usize = 256;
+/// When more ids than this are to be remembered, the oldest half is forgotten. So a partition has
+/// at most twice as many entries of 16 bytes and 4 Mi slots of 4: 64 MiB.
+const MOST_IDS: usize = 3 << 19;
 
-/// Entries in a line of the cache.
-const LINE: usize = 4;
+/// Entries before those that are forgotten are first looked for.
+const FIRST_ENTRIES: usize = 512;
 
-/// Words of a bucket's filter. Of a full bucket, eight entries share a word, and an id that is new
-/// finds its four bits set once in some forty times; of one that is half full, once in 400.
-const WORDS: usize = 32;
+/// Bits of a slot that name an entry; the others are the entry's tag.
+const PLACE_BITS: u32 = 22;
 
-/// A full bucket divides when more than so many of it are not forgotten.
-const CROWDED: usize = ENTRIES / 2;
-
-/// Bits of the hash that name a bucket, at first and at most. So a partition has at most 4 Mi entries
-/// of 16 bytes, and their filters: 68 MiB.
-const FIRST_BITS: u32 = 3;
-const MOST_BITS: u32 = 14;
-
-/// Ids whose places are looked at before any of them is judged, so that the cache misses of a large
+/// Ids whose slots are looked at before any of them is judged, so that the cache misses of a large
 /// table are waited for together.
 const AHEAD: usize = 16;
-
-/// With more ids than this they are judged bucket by bucket.
-const FEW: usize = 1024;
 
 /// The hash of an event's id; [`Identity::NONE`] for an event without one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,44 +38,28 @@ impl Identity {
     pub fn of(event_id: &[u8]) -> Identity {
         Identity(xxh3_128(event_id).max(1))
     }
-
-    #[inline(always)]
-    fn entry(self, until: u32) -> Entry {
-        Entry { low: self.0 as u64, high: (self.0 >> 64) as u32, until }
-    }
 }
 
 /// The ids that one partition remembers.
 ///
-/// They lie in buckets by hash, each bucket in the order in which they came, behind a filter: of
-/// each id four bits are set in one word of its bucket. An id that is new, as nearly all are, finds
-/// one of its bits unset and is appended to its bucket's last line. Only when its bits are set is its
-/// bucket looked through.
-///
-/// A batch is judged bucket by bucket, which goes through the filters and the last lines once from
-/// end to end where id by id would touch them at random. Equal ids are judged in the order in which
-/// they came, and what becomes of a bucket depends on its own ids alone, so the answer is the same.
+/// Entries are appended, and found through slots of four bytes with a tag each: an id that is new,
+/// as nearly all are, touches one line of the slots and the end of the entries, however many are
+/// remembered.
 #[derive(Clone, Debug)]
 pub struct Repeats {
     span: Span,
-    /// By so many leading bits of the hash the number of a bucket. Several may name the same one.
-    buckets: Vec<u32>,
-    bits: u32,
-    most_bits: u32,
-    /// By bucket, by how many leading bits its ids are equal.
-    depths: Vec<u8>,
-    /// By bucket [`ENTRIES`]. Of the first `lengths` of them those are there that fill a line.
+    /// In the order in which they came.
     entries: Vec<Entry>,
-    lengths: Vec<u16>,
-    /// By bucket those that do not fill a line yet.
-    last_lines: Vec<[Entry; LINE]>,
-    /// By bucket [`WORDS`].
-    filter: Vec<u64>,
+    /// How many entries there may be before those that are forgotten are dropped.
+    entries_limit: usize,
+    /// Linear probing; a power of two of them, 0 where free.
+    slots: Vec<u32>,
+    most: usize,
     forgotten_early: u64,
 }
 
 /// A remembered id.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 struct Entry {
     low: u64,
     high: u32,
@@ -94,21 +67,16 @@ struct Entry {
     until: u32,
 }
 
-/// Where an id belongs.
-#[derive(Clone, Copy, Debug, Default)]
-struct Place {
-    bucket: usize,
-    /// Its word in the filter, and its bits there.
-    word: usize,
-    mark: u64,
+/// The slot of the entry at a place.
+#[inline(always)]
+fn slot_of(low: u64, place: usize) -> u32 {
+    tag_of(low) | (place as u32 + 1)
 }
 
-impl Entry {
-    /// Its first bits.
-    #[inline(always)]
-    fn prefix(self, bits: u32) -> usize {
-        (self.low >> (u64::BITS - bits)) as usize
-    }
+/// The tag of an id; its slot is found by other bits.
+#[inline(always)]
+fn tag_of(low: u64) -> u32 {
+    ((low >> 32) as u32) & (u32::MAX << PLACE_BITS)
 }
 
 /// Event time in units of 2^20 microseconds from 1970 on, rounded up; what lies outside of them
@@ -123,37 +91,20 @@ fn coarse(time: Timestamp) -> u32 {
 impl Repeats {
     /// Remembers nothing yet; will remember ids for `span` of event time.
     pub fn new(span: Span) -> Repeats {
-        Repeats::with_most(span, MOST_BITS)
+        Repeats::with_most(span, MOST_IDS)
     }
 
-    fn with_most(span: Span, most_bits: u32) -> Repeats {
+    fn with_most(span: Span, most: usize) -> Repeats {
         let mut repeats = Repeats {
             span,
-            buckets: (0..1 << FIRST_BITS).collect(),
-            bits: FIRST_BITS,
-            most_bits,
-            depths: Vec::new(),
             entries: Vec::new(),
-            lengths: Vec::new(),
-            last_lines: Vec::new(),
-            filter: Vec::new(),
+            entries_limit: 0,
+            slots: Vec::new(),
+            most,
             forgotten_early: 0,
         };
-        for _ in 0..1 << FIRST_BITS {
-            repeats.add_bucket(FIRST_BITS as u8);
-        }
+        repeats.index();
         repeats
-    }
-
-    /// One more bucket; gives its number.
-    fn add_bucket(&mut self, depth: u8) -> u32 {
-        let bucket = self.lengths.len();
-        self.depths.push(depth);
-        self.entries.resize((bucket + 1) * ENTRIES, Entry::default());
-        self.lengths.push(0);
-        self.last_lines.push([Entry::default(); LINE]);
-        self.filter.resize((bucket + 1) * WORDS, 0);
-        bucket as u32
     }
 
     /// How long ids are remembered.
@@ -176,157 +127,96 @@ impl Repeats {
         watermarks: &[i64],
     ) -> Vec<u32> {
         let mut repeats = Vec::new();
-        let rows = self.by_bucket(identities);
-        for rows in rows.chunks(AHEAD) {
-            self.look_at(rows, identities);
-            for row in rows {
-                let at = *row as usize;
-                let (time, watermark) = (Timestamp(times[at]), Timestamp(watermarks[at]));
-                if !self.admit(identities[at], time, watermark) {
-                    repeats.push(*row);
+        let mut row = 0;
+        for identities in identities.chunks(AHEAD) {
+            self.look_at(identities);
+            for identity in identities {
+                let (time, watermark) = (Timestamp(times[row]), Timestamp(watermarks[row]));
+                if !self.admit(*identity, time, watermark) {
+                    repeats.push(row as u32);
                 }
+                row += 1;
             }
         }
-        repeats.sort_unstable();
         repeats
     }
 
-    /// The rows of ids, bucket by bucket where there are many, those of one as they came.
-    fn by_bucket(&self, identities: &[Identity]) -> Vec<u32> {
-        if identities.len() <= FEW {
-            return (0..identities.len() as u32).collect();
-        }
-        let bucket_of = |identity: &Identity| self.buckets[identity.entry(0).prefix(self.bits)];
-        let buckets: Vec<u32> = identities.iter().map(bucket_of).collect();
-        let mut next = vec![0u32; self.lengths.len() + 1];
-        for bucket in &buckets {
-            next[*bucket as usize + 1] += 1;
-        }
-        for bucket in 1..next.len() {
-            next[bucket] += next[bucket - 1];
-        }
-        let mut rows = vec![0u32; identities.len()];
-        for (row, bucket) in buckets.iter().enumerate() {
-            let place = &mut next[*bucket as usize];
-            rows[*place as usize] = row as u32;
-            *place += 1;
-        }
-        rows
-    }
-
-    /// Where an id belongs.
+    /// Brings the slots of some ids into the cache.
     #[inline(always)]
-    fn place(&self, entry: Entry) -> Place {
-        let bucket = self.buckets[entry.prefix(self.bits)] as usize;
-        let word = bucket * WORDS + entry.low as usize % WORDS;
-        let bit = |place: u32| 1u64 << (entry.high >> (6 * place) & 63);
-        Place { bucket, word, mark: bit(0) | bit(1) | bit(2) | bit(3) }
-    }
-
-    /// Brings the places of some ids into the cache.
-    #[inline(always)]
-    fn look_at(&self, rows: &[u32], identities: &[Identity]) {
-        let seen = rows.iter().fold(0, |seen, row| {
-            let place = self.place(identities[*row as usize].entry(0));
-            seen ^ self.filter[place.word] ^ self.last_lines[place.bucket][0].low
-        });
+    fn look_at(&self, identities: &[Identity]) {
+        let mask = self.slots.len() - 1;
+        let seen = identities
+            .iter()
+            .fold(0, |seen, identity| seen ^ self.slots[identity.0 as u64 as usize & mask]);
         std::hint::black_box(seen);
     }
 
     /// Whether the event is new; remembers it if so.
     #[inline(always)]
-    fn admit(
-        &mut self,
-        identity: Identity,
-        time: Timestamp,
-        watermark: Timestamp,
-    ) -> bool {
+    fn admit(&mut self, identity: Identity, time: Timestamp, watermark: Timestamp) -> bool {
         if identity == Identity::NONE {
             return true;
         }
-        let entry = identity.entry(coarse(time.max(watermark)));
-        let (place, span) = (self.place(entry), self.span);
-        if self.filter[place.word] & place.mark == place.mark
-            && let Some(known) = self.known(entry, place.bucket)
-        {
-            let repeat = known.until >= coarse(watermark.minus(span));
-            if !repeat {
-                known.until = entry.until;
+        let (low, high) = (identity.0 as u64, (identity.0 >> 64) as u32);
+        let until = coarse(time.max(watermark));
+        let span = self.span;
+        let mask = self.slots.len() - 1;
+        let mut at = low as usize & mask;
+        while self.slots[at] != 0 {
+            let slot = self.slots[at];
+            at = (at + 1) & mask;
+            if slot & (u32::MAX << PLACE_BITS) != tag_of(low) {
+                continue;
             }
-            return !repeat;
+            let place = (slot & !(u32::MAX << PLACE_BITS)) as usize - 1;
+            let entry = &mut self.entries[place];
+            if entry.low == low && entry.high == high {
+                let repeat = entry.until >= coarse(watermark.minus(span));
+                if !repeat {
+                    entry.until = until;
+                }
+                return !repeat;
+            }
         }
-        if self.append(entry, place) == ENTRIES {
-            self.make_room(place.bucket, coarse(watermark.minus(span)));
+        self.slots[at] = slot_of(low, self.entries.len());
+        self.entries.push(Entry { low, high, until });
+        if self.entries.len() == self.entries_limit {
+            self.make_room(coarse(watermark.minus(span)));
         }
         true
     }
 
-    /// Appends an entry to its bucket, which has room; gives how many that has then.
-    #[inline(always)]
-    fn append(&mut self, entry: Entry, Place { bucket, word, mark }: Place) -> usize {
-        self.filter[word] |= mark;
-        let length = self.lengths[bucket] as usize;
-        let line = &mut self.last_lines[bucket];
-        line[length % LINE] = entry;
-        if length % LINE == LINE - 1 {
-            let end = bucket * ENTRIES + length + 1;
-            self.entries[end - LINE..end].copy_from_slice(line);
-        }
-        self.lengths[bucket] = length as u16 + 1;
-        length + 1
-    }
-
-    /// The entry of the same id.
-    #[inline(never)]
-    fn known(&mut self, entry: Entry, bucket: usize) -> Option<&mut Entry> {
-        let (start, length) = (bucket * ENTRIES, self.lengths[bucket] as usize);
-        let full = &mut self.entries[start..start + length / LINE * LINE];
-        let rest = &mut self.last_lines[bucket][..length % LINE];
-        let is_same = |held: &&mut Entry| held.low == entry.low && held.high == entry.high;
-        full.iter_mut().chain(rest).find(is_same)
-    }
-
-    /// Drops what is forgotten of a full bucket. If that is little it divides; where its ids are
-    /// equal by as many bits as may be, the oldest half is forgotten.
+    /// Drops what is forgotten, and at the limit the oldest half of what is not.
     #[cold]
-    fn make_room(&mut self, bucket: usize, horizon: u32) {
-        let start = bucket * ENTRIES;
-        let mut held = self.entries[start..start + ENTRIES].to_vec();
-        held.retain(|entry| entry.until >= horizon);
-        self.filter[bucket * WORDS..(bucket + 1) * WORDS].fill(0);
-        self.lengths[bucket] = 0;
-        if held.len() > CROWDED {
-            if u32::from(self.depths[bucket]) < self.most_bits {
-                self.divide(bucket, held[0]);
-            } else {
-                let half = held.len() / 2;
-                // Equal times are ordered by hash, so that the choice does not depend on the order.
-                held.sort_unstable_by_key(|entry| (entry.until, entry.high, entry.low));
-                held.drain(..half);
-                self.forgotten_early += half as u64;
-            }
+    fn make_room(&mut self, horizon: u32) {
+        self.entries.retain(|entry| entry.until >= horizon);
+        if self.entries.len() > self.most {
+            let half = self.entries.len() / 2;
+            // Equal times are ordered by hash, so that the choice does not depend on the order.
+            let age = |entry: &Entry| (entry.until, entry.high, entry.low);
+            self.entries.select_nth_unstable_by_key(half, age);
+            self.entries.drain(..half);
+            self.forgotten_early += half as u64;
         }
-        for entry in held {
-            let place = self.place(entry);
-            if self.append(entry, place) == ENTRIES {
-                // All of them went to one side.
-                self.make_room(place.bucket, horizon);
-            }
-        }
+        self.index();
     }
 
-    /// Makes two buckets of an empty one, in which `entry` was.
-    fn divide(&mut self, bucket: usize, entry: Entry) {
-        let depth = self.depths[bucket];
-        if u32::from(depth) == self.bits {
-            self.buckets = self.buckets.iter().flat_map(|bucket| [*bucket; 2]).collect();
-            self.bits += 1;
+    /// Makes the slots anew, for as many entries again as there are: so an id is placed about once
+    /// more before it is forgotten. At most four fifths of the slots are then taken.
+    fn index(&mut self) {
+        self.entries_limit = (self.entries.len() * 2).max(FIRST_ENTRIES);
+        self.entries.reserve_exact(self.entries_limit - self.entries.len());
+        let slots = (self.entries_limit * 5 / 4).next_power_of_two();
+        self.slots.clear();
+        self.slots.resize(slots, 0);
+        let mask = slots - 1;
+        for (place, entry) in self.entries.iter().enumerate() {
+            let mut at = entry.low as usize & mask;
+            while self.slots[at] != 0 {
+                at = (at + 1) & mask;
+            }
+            self.slots[at] = slot_of(entry.low, place);
         }
-        self.depths[bucket] = depth + 1;
-        let other = self.add_bucket(depth + 1);
-        let width = 1 << (self.bits - u32::from(depth));
-        let start = entry.prefix(self.bits) / width * width;
-        self.buckets[start + width / 2..start + width].fill(other);
     }
 }
 
@@ -378,32 +268,18 @@ mod tests {
 
     #[test]
     fn the_table_is_bounded_and_forgets_the_oldest_first() {
-        let mut repeats = Repeats::with_most(Span::HOUR, 4);
+        let mut repeats = Repeats::with_most(Span::HOUR, 3000);
         for n in 0..100_000u32 {
             let time = i64::from(n) * Span::SECOND.0 / 100;
             assert!(repeats.find(&[id(n)], &[time], &[time]).is_empty());
-            assert!(repeats.entries.len() <= 16 * ENTRIES);
+            assert!(repeats.entries.len() <= 6000 && repeats.slots.len() <= 8192);
         }
-        let held: u64 = repeats.lengths.iter().map(|length| u64::from(*length)).sum();
-        assert_eq!(repeats.forgotten_early(), 100_000 - held);
+        assert!(repeats.forgotten_early() > 90_000);
         let end = 1_000 * Span::SECOND.0;
-        assert!((99_500..100_000).all(|n| !repeats.find(&[id(n)], &[end], &[end]).is_empty()));
+        assert!((98_500..100_000).all(|n| !repeats.find(&[id(n)], &[end], &[end]).is_empty()));
     }
 
-    /// A bucket that is full of what is forgotten is used again.
-    #[test]
-    fn what_is_forgotten_makes_room() {
-        let mut repeats = Repeats::new(Span::HOUR);
-        for n in 0..200_000u32 {
-            // A hundred a minute: some 6,000 are remembered.
-            assert!(admit(&mut repeats, n, i64::from(n / 100), i64::from(n / 100)));
-        }
-        assert!(repeats.entries.len() <= 128 * ENTRIES, "{}", repeats.entries.len());
-        assert!((194_100..200_000).all(|n| !admit(&mut repeats, n, 1_999, 1_999)));
-        assert_eq!(repeats.forgotten_early(), 0);
-    }
-
-    /// As one at a time, though the buckets divide in between.
+    /// As one at a time, though the slots are made anew in between.
     #[test]
     fn many_at_once_are_judged_as_one_by_one() {
         let ids: Vec<Identity> = (0..20_000u32).map(|n| id(n - n % 7 % 2)).collect();
