@@ -129,8 +129,10 @@ impl Columns {
     pub(super) fn finish(self) -> RecordBatch {
         let rows = self.rows;
         let wanted = |field: &usize| self.wanted & bit(*field) != 0;
-        let fields: Vec<Arc<Field>> =
-            (0..FIELDS).filter(wanted).map(|field| DECODED_SCHEMA.fields()[field].clone()).collect();
+        let fields: Vec<Arc<Field>> = (0..FIELDS)
+            .filter(wanted)
+            .map(|field| DECODED_SCHEMA.fields()[field].clone())
+            .collect();
         if fields.is_empty() {
             return RecordBatch::from(StructArray::new_empty_fields(rows, None));
         }

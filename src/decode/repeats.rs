@@ -120,12 +120,7 @@ impl Repeats {
     /// Judges events in their order, given the identities of [`Decoded`](super::Decoded), the event
     /// times and the partition's watermark before each, in microseconds. Gives the rows that are
     /// repeats, ascending; those without an identity never are.
-    pub fn find(
-        &mut self,
-        identities: &[Identity],
-        times: &[i64],
-        watermarks: &[i64],
-    ) -> Vec<u32> {
+    pub fn find(&mut self, identities: &[Identity], times: &[i64], watermarks: &[i64]) -> Vec<u32> {
         let mut repeats = Vec::new();
         let mut row = 0;
         for identities in identities.chunks(AHEAD) {

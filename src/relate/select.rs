@@ -50,9 +50,9 @@ impl<'a> Selection<'a> {
         let forms_of = types.as_ref().map(|types| types.each(form));
         let makes = |state: &str| makes_row(relation, state);
         let of_state = states.as_ref().map_or(Vec::new(), |states| states.each(makes));
-        let of_status = statuses.as_ref().map_or(Vec::new(), |statuses| {
-            statuses.each(|status| makes(state_of_status(status)))
-        });
+        let of_status = statuses
+            .as_ref()
+            .map_or(Vec::new(), |statuses| statuses.each(|status| makes(state_of_status(status))));
         let mut source_row = Vec::with_capacity(count);
         let mut forms = Vec::with_capacity(count);
         for row in 0..count {

@@ -257,7 +257,8 @@ fn project_coded(rows: &RecordBatch, columns: &[usize], coded: &[bool]) -> Resul
     let made = |(column, coded): (&ArrayRef, &bool)| {
         if *coded { Ok(Arc::clone(column)) } else { plain(column) }
     };
-    let made: std::result::Result<Vec<_>, _> = picked.columns().iter().zip(coded).map(made).collect();
+    let made: std::result::Result<Vec<_>, _> =
+        picked.columns().iter().zip(coded).map(made).collect();
     Ok(with_columns(&Arc::new(schema), made?, picked.num_rows())?)
 }
 

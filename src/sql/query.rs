@@ -238,9 +238,10 @@ fn with_codes(
     group_exprs: &[Arc<dyn PhysicalExpr>],
     slots: &[Slot],
 ) -> Vec<Branch> {
-    let computed = group_exprs.iter().filter(|expr| !expr.is::<Column>()).chain(
-        slots.iter().flat_map(Slot::exprs)
-    );
+    let computed = group_exprs
+        .iter()
+        .filter(|expr| !expr.is::<Column>())
+        .chain(slots.iter().flat_map(Slot::exprs));
     let read: BTreeSet<usize> =
         computed.flat_map(collect_columns).map(|column| column.index()).collect();
     for branch in &mut branches {
@@ -323,5 +324,57 @@ impl Query {
     /// The plan, one operator per line.
     pub fn display(&self) -> String {
         displayable(self.plan.as_ref()).indent(false).to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::datatypes::{DataType, Field, Schema};
+    use tokio::runtime::Runtime;
+
+    use super::*;
+    use crate::sql::relation::RelationDef;
+    use crate::sql::session;
+
+    /// The columns whose texts may stay coded, by branch.
+    fn passed(sql: &str) -> Vec<Vec<&'static str>> {
+        let names = ["lab", "assay", "v"];
+        let types = [DataType::Utf8, DataType::Utf8, DataType::Int64];
+        let fields = names.iter().zip(types).map(|(name, of)| Field::new(*name, of, true));
+        let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+        let runtime = Runtime::new().unwrap();
+        let def = RelationDef { name: "t", schema, event_time: "at" };
+        let context = runtime.block_on(session::over(&[def], &[], &[])).unwrap();
+        let query = runtime.block_on(plan(&context, sql, false)).unwrap();
+        let Way::Incremental(incremental) = query.way else { panic!("not incremental: {sql}") };
+        let Below::Branches(branches) = incremental.below else { panic!("no branches: {sql}") };
+        let of = |branch: &Branch| {
+            let columns = branch.columns.iter().zip(&branch.passed);
+            columns.filter(|(_, passed)| **passed).map(|(column, _)| names[*column]).collect()
+        };
+        branches.iter().map(of).collect()
+    }
+
+    #[test]
+    fn texts_stay_coded_where_nothing_is_computed_from_them() {
+        let grouped = "SELECT lab, assay, sum(v) FROM t WHERE v > 1 GROUP BY lab, assay";
+        assert_eq!(passed(grouped), [["lab", "assay"]]);
+        let filtered = "SELECT lab, assay, count(*) FROM t WHERE assay <> 'K' GROUP BY lab, assay";
+        assert_eq!(passed(filtered), [["lab"]]);
+        let counted = "SELECT lab, count(DISTINCT assay) FROM t GROUP BY lab";
+        assert_eq!(passed(counted), [["lab"]]);
+        let some = "SELECT lab, count(*) FILTER (WHERE assay = 'K') FROM t GROUP BY lab";
+        assert_eq!(passed(some), [["lab"]]);
+        let computed =
+            "SELECT upper(lab) AS lab, assay, count(*) FROM t GROUP BY upper(lab), assay";
+        assert_eq!(passed(computed), [["assay"]]);
+        let renamed = "SELECT x, count(*) FROM (SELECT lab AS x, upper(assay) AS y FROM t) AS s \
+                       WHERE y <> 'K' GROUP BY x";
+        assert_eq!(passed(renamed), [["lab"]]);
+        let both = "SELECT lab, count(*) FROM (SELECT lab FROM t UNION ALL SELECT assay FROM t) AS s \
+                    GROUP BY lab";
+        assert_eq!(passed(both), [["lab"], ["assay"]]);
     }
 }

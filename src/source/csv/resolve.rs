@@ -90,7 +90,9 @@ impl Resolver<'_> {
                 return self.shifted(name, from, *side, column, unit).map(|rule| (field, rule));
             }
         };
-        if matches!(resolved, Resolved::RowNumber) && !matches!(kind_of(name), FieldKind::Text(_) | FieldKind::Code(_)) {
+        if matches!(resolved, Resolved::RowNumber)
+            && !matches!(kind_of(name), FieldKind::Text(_) | FieldKind::Code(_))
+        {
             self.fault(&["fields", name], format!("a row number cannot be the `{name}`"));
         }
         Some((field, resolved))

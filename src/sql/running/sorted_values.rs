@@ -105,11 +105,7 @@ impl SortedValues {
 
     /// Takes values out, which come in ascending order; `Err` with the first that is not there.
     /// `places` is room to work in.
-    pub fn remove_sorted(
-        &mut self,
-        mut gone: &[i64],
-        places: &mut Vec<usize>,
-    ) -> Result<(), i64> {
+    pub fn remove_sorted(&mut self, mut gone: &[i64], places: &mut Vec<usize>) -> Result<(), i64> {
         let mut index = 0;
         while let Some(next) = gone.first() {
             let ahead = self.runs[index..]
