@@ -21,9 +21,6 @@ use turnaround::source::{Source, SourceEvent};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Chunks that are decoded at once, as in `run`.
-const AT_ONCE: usize = 4;
-
 fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
     let Some(file) = arguments.first() else {
@@ -52,11 +49,13 @@ fn main() -> anyhow::Result<()> {
 /// Decodes a file; how many rows it has.
 async fn decoded(file: &str, options: Arc<DecodeOptions>) -> anyhow::Result<usize> {
     let mut source = FileSource::open(file, Timestamp(i64::MAX / 2), CHUNK_BYTES)?;
+    // As in `run`.
+    let at_once = std::thread::available_parallelism().map_or(1, usize::from) + 1;
     let mut running = FuturesOrdered::new();
     let mut rows = 0;
     let mut ended = false;
     while !ended || !running.is_empty() {
-        while !ended && running.len() < AT_ONCE {
+        while !ended && running.len() < at_once {
             match source.next().await? {
                 SourceEvent::Batch(raw) => {
                     let options = Arc::clone(&options);

@@ -94,7 +94,6 @@ pub fn job(
         max_disorder: loaded.settings.time.max_disorder,
         idle_after: loaded.settings.time.idle_after,
         tick: crate::pipeline::TICK,
-        once: request.once,
         empty_until: request.as_of,
         filing: Filing { archive: request.archive, record_times: !of_file, once: request.once },
         progress,

@@ -55,7 +55,9 @@ enum Command {
 #[error("{0}")]
 pub struct WrongInput(pub String);
 
-/// Blocking threads beside one for each core.
+/// Blocking threads beside one for each core. Batches take one more than there are cores
+/// (`pipeline/ahead.rs`); what is left encodes and puts objects, so that windows never wait for a
+/// thread that waits for them.
 const SPARE_THREADS: usize = 4;
 
 /// Parses the arguments, runs the command, prints its error, returns the exit code: 0 done,

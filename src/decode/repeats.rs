@@ -4,8 +4,8 @@
 //! passed, by that span, both the event's own time and the watermark at which it came. What is
 //! forgotten depends on the sequence of the events alone, never on how they were batched, so a
 //! replay drops the same ones. The time is kept in units of about a second, rounded up, and of an
-//! id's hash 96 bits: of a trillion ids, each compared with a million, one is mistaken for another with a
-//! probability below 1e-10. It does not look across partitions.
+//! id's hash 96 bits: of a trillion ids, each compared with a million, one is mistaken for another
+//! with a probability below 1e-10. It does not look across partitions.
 
 use xxhash_rust::xxh3::xxh3_128;
 

@@ -18,7 +18,13 @@ pub fn coded_type() -> DataType {
 
 /// Whether a column is coded.
 pub fn is_coded(column: &ArrayRef) -> bool {
-    matches!(column.data_type(), DataType::Dictionary(..))
+    is_coded_type(column.data_type())
+}
+
+/// Other dictionaries are those of a query.
+fn is_coded_type(of: &DataType) -> bool {
+    let DataType::Dictionary(code, text) = of else { return false };
+    matches!((code.as_ref(), text.as_ref()), (DataType::UInt32, DataType::Utf8))
 }
 
 /// A column with a text of its own for each row where it was coded; any other as it is.
@@ -44,7 +50,8 @@ pub fn with_columns(
 ) -> Result<RecordBatch, ArrowError> {
     let options = RecordBatchOptions::new().with_row_count(Some(rows));
     let as_it_is = |(field, column): (&Arc<Field>, &ArrayRef)| {
-        field.data_type() == column.data_type() || !(is_coded(column) || is_code(field))
+        let (of_field, of_column) = (field.data_type(), column.data_type());
+        of_field == of_column || !(is_coded_type(of_column) || is_coded_type(of_field))
     };
     if schema.fields().iter().zip(&columns).all(as_it_is) {
         return RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options);
@@ -57,10 +64,6 @@ pub fn with_columns(
     RecordBatch::try_new_with_options(Arc::new(schema), columns, &options)
 }
 
-fn is_code(field: &Field) -> bool {
-    matches!(field.data_type(), DataType::Dictionary(..))
-}
-
 /// A coded column, to be read by row.
 #[derive(Clone, Debug)]
 pub struct Codes {
@@ -70,11 +73,15 @@ pub struct Codes {
 }
 
 impl Codes {
-    /// The codes of a column of texts, coded or not.
+    /// The codes of a column of texts, coded or not. A coded one's list holds no null.
     ///
     /// # Errors
     /// When the column does not hold texts.
     pub fn of(column: &ArrayRef) -> Result<Codes, ArrowError> {
+        if !is_coded(column) && column.data_type() != &DataType::Utf8 {
+            let found = column.data_type();
+            return Err(ArrowError::SchemaError(format!("a column of texts is {found}")));
+        }
         let coded = cast(column, &coded_type())?;
         let coded = coded.as_dictionary::<UInt32Type>();
         Ok(Codes {

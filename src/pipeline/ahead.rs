@@ -6,6 +6,7 @@
 //! were read: the judge is handed from each batch to the next, and a batch that is decoded before
 //! its turn waits for it.
 
+use std::future::Future;
 use std::num::NonZero;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +15,7 @@ use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::FuturesOrdered;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::MissedTickBehavior;
 
 use super::RunError;
 use super::build::Plan;
@@ -26,6 +28,10 @@ use crate::decode::decode;
 use crate::flow::{IdleAdvance, Partition, RawBatch};
 use crate::source::SourceEvent;
 
+/// At most so many batches are decoded, judged and worked on at once, however many cores there are:
+/// each holds some 10 MiB. Never more than the blocking threads, of which it takes one each.
+const MOST_AT_ONCE: usize = 32;
+
 /// Batches that wait for the windows: while these fire, which takes tens of milliseconds, cores go
 /// on with the batches to come.
 pub(super) const WORKED_AHEAD: usize = 4;
@@ -34,14 +40,24 @@ pub(super) const WORKED_AHEAD: usize = 4;
 pub(super) enum Done {
     /// A batch.
     Worked(datafusion::common::Result<Worked>),
-    /// Idle partitions whose watermarks have moved on; perhaps none.
+    /// Idle partitions whose watermarks have moved on.
     Idle(Vec<IdleAdvance>),
     /// The input has ended.
     End,
 }
 
+/// What is begun, in order.
+enum Step {
+    Batch(Done),
+    /// A judgement without a batch; perhaps nothing has moved.
+    Judged(Vec<IdleAdvance>),
+    /// As `Judged`, at a tick.
+    Ticked(Vec<IdleAdvance>),
+    End,
+}
+
 /// Something of which the end is waited for.
-type Promise = BoxFuture<'static, Result<Done, RunError>>;
+type Promise = BoxFuture<'static, Result<Step, RunError>>;
 
 /// The stages ahead of the windows.
 pub(super) struct Ahead {
@@ -79,35 +95,58 @@ impl Ahead {
         to: mpsc::Sender<Result<Done, RunError>>,
     ) {
         // One more than there are cores, since one of them may wait for its turn.
-        let at_once = std::thread::available_parallelism().map_or(1, NonZero::get) + 1;
+        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+        let at_once = (cores + 1).min(MOST_AT_ONCE);
         let mut running: FuturesOrdered<Promise> = FuturesOrdered::new();
+        let mut batches = 0;
         let mut tick = tokio::time::interval(self.tick);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        // Where the input is read to its end, no silence moves time on.
+        let mut ticks = !self.filing.once;
         let mut ended = false;
         loop {
             tokio::select! {
                 biased;
-                Some(done) = running.next() => {
-                    let last = !matches!(done, Ok(Done::Worked(_) | Done::Idle(_)));
-                    if to.send(done).await.is_err() || last {
+                Some(step) = running.next() => {
+                    let done = match step {
+                        Ok(Step::Batch(done)) => {
+                            batches -= 1;
+                            Ok(done)
+                        }
+                        Ok(Step::Judged(moved)) => Ok(Done::Idle(moved)),
+                        Ok(Step::Ticked(moved)) => {
+                            ticks = !ended;
+                            Ok(Done::Idle(moved))
+                        }
+                        Ok(Step::End) => Ok(Done::End),
+                        Err(error) => Err(error),
+                    };
+                    let last = matches!(done, Ok(Done::End) | Err(_));
+                    let nothing = matches!(&done, Ok(Done::Idle(moved)) if moved.is_empty());
+                    if !nothing && to.send(done).await.is_err() || last {
                         return;
                     }
                 }
-                // Where the input is read to its end, no silence moves time on.
-                _ = tick.tick(), if !self.filing.once && !ended => {
+                _ = tick.tick(), if ticks => {
+                    // One at a time.
+                    ticks = false;
                     running.push_back(self.advancing());
                 }
-                event = events.next(), if !ended && running.len() < at_once => match event {
-                    Ok(SourceEvent::Batch(raw)) => running.push_back(self.working(raw)),
+                event = events.next(), if !ended && batches < at_once => match event {
+                    Ok(SourceEvent::Batch(raw)) => {
+                        batches += 1;
+                        running.push_back(self.working(raw));
+                    }
                     Ok(SourceEvent::CaughtUp(partition)) => {
                         running.push_back(self.caught_up(partition));
                     }
                     Ok(SourceEvent::Quiet) => {}
                     Ok(SourceEvent::End) => {
-                        ended = true;
-                        running.push_back(Box::pin(async { Ok(Done::End) }));
+                        (ended, ticks) = (true, false);
+                        running.push_back(Box::pin(async { Ok(Step::End) }));
                     }
                     Err(error) => {
-                        ended = true;
+                        (ended, ticks) = (true, false);
                         running.push_back(Box::pin(async { Err(error) }));
                     }
                 },
@@ -131,7 +170,7 @@ impl Ahead {
             let mut judge = turn.judge.blocking_recv().map_err(|_| RunError::StageGone)?;
             let judged = judge.judge(decoded, clock.now());
             hand_on(turn.next, judge);
-            Ok(Done::Worked(work(&plan, judged, filing)))
+            Ok(Step::Batch(Done::Worked(work(&plan, judged, filing))))
         });
         Box::pin(async { working.await? })
     }
@@ -139,26 +178,32 @@ impl Ahead {
     /// Notes that everything a partition holds has been delivered.
     fn caught_up(&mut self, partition: Arc<Partition>) -> Promise {
         let clock = Arc::clone(&self.clock);
-        self.judging(move |judge| judge.caught_up(&partition, clock.now()).into_iter().collect())
+        let judging = self.judging(move |judge| judge.caught_up(&partition, clock.now()));
+        Box::pin(async { Ok(Step::Judged(judging.await?.into_iter().collect())) })
     }
 
     /// Lets time move on in partitions that are idle.
     fn advancing(&mut self) -> Promise {
         let clock = Arc::clone(&self.clock);
-        self.judging(move |judge| judge.advance_idle(clock.now()))
+        let judging = self.judging(move |judge| judge.advance_idle(clock.now()));
+        Box::pin(async { Ok(Step::Ticked(judging.await?)) })
     }
 
-    fn judging(
-        &mut self,
-        judging: impl FnOnce(&mut Judge) -> Vec<IdleAdvance> + Send + 'static,
-    ) -> Promise {
+    /// Begins to judge something that is not a batch: a task, so that the judge is handed on also
+    /// while nobody asks for what comes out.
+    fn judging<T, J>(&mut self, judging: J) -> impl Future<Output = Result<T, RunError>> + use<T, J>
+    where
+        T: Send + 'static,
+        J: FnOnce(&mut Judge) -> T + Send + 'static,
+    {
         let turn = self.turn();
-        Box::pin(async {
+        let judged = tokio::spawn(async {
             let mut judge = turn.judge.await.map_err(|_| RunError::StageGone)?;
-            let moved = judging(&mut judge);
+            let judged = judging(&mut judge);
             hand_on(turn.next, judge);
-            Ok(Done::Idle(moved))
-        })
+            Ok(judged)
+        });
+        async { judged.await? }
     }
 }
 
@@ -166,4 +211,107 @@ impl Ahead {
 fn hand_on(next: oneshot::Sender<Box<Judge>>, judge: Box<Judge>) {
     // Nobody is next when the run has been stopped.
     drop(next.send(judge));
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+    use bytes::Bytes;
+    use datafusion::prelude::SessionContext;
+    use tokio::runtime::{Builder, Handle};
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::decode::DecodeOptions;
+    use crate::flow::{Framing, Span, Timestamp};
+    use crate::pipeline::pump::Pump;
+    use crate::relate::Targets;
+    use crate::source::{Source, SourceError};
+    use crate::sql::execute::Executor;
+
+    struct Told(VecDeque<SourceEvent>, Vec<Arc<Partition>>);
+
+    #[async_trait::async_trait]
+    impl Source for Told {
+        fn partitions(&self) -> &[Arc<Partition>] {
+            &self.1
+        }
+
+        async fn next(&mut self) -> Result<SourceEvent, SourceError> {
+            Ok(self.0.pop_front().unwrap_or(SourceEvent::End))
+        }
+    }
+
+    /// Nothing is computed: batches are decoded, judged and handed on.
+    fn idle_plan() -> Plan {
+        let decode = DecodeOptions {
+            default_lab: None,
+            max_future: Span::HOUR,
+            columns: Some(BTreeSet::new()),
+        };
+        Plan {
+            pipelines: Vec::new(),
+            decode,
+            relations: Vec::new(),
+            targets: Arc::new(Targets::new(&[], 4.0)),
+            by_lab: false,
+            executor: Executor::new(SessionContext::new().task_ctx(), Handle::current()),
+            labs: BTreeMap::new(),
+        }
+    }
+
+    /// With one blocking thread and nobody who takes what comes: a batch that waits for its turn
+    /// behind something that is not a batch must not keep the thread, which objects are put on.
+    #[test]
+    fn nothing_that_waits_keeps_a_thread_while_the_windows_are_busy() {
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(2)
+            .max_blocking_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let partition = Arc::new(Partition { topic: "t".into(), index: 0 });
+            let batch = |number: i64| {
+                SourceEvent::Batch(RawBatch {
+                    partition: Arc::clone(&partition),
+                    bytes: Bytes::from_static(b"{}\n"),
+                    framing: Framing::Lines { first_offset: number, record_time: Timestamp(0) },
+                })
+            };
+            let told = (0..20)
+                .flat_map(|number| [batch(number), SourceEvent::CaughtUp(Arc::clone(&partition))]);
+            let partitions = vec![Arc::clone(&partition)];
+            let source = Told(told.collect(), partitions.clone());
+            let (events, _pump) = Pump::start(Box::new(source), Arc::default());
+            let judge = Judge::new(&partitions, Span::MINUTE, Span::MINUTE, Timestamp(0));
+            let filing = Filing { archive: false, record_times: false, once: false };
+            let (plan, clock) = (Arc::new(idle_plan()), Arc::new(SystemClock));
+            let ahead = Ahead::new(plan, judge, clock, Duration::from_millis(1), filing);
+            let (to, mut done) = mpsc::channel(1);
+            let running = tokio::spawn(ahead.run(events, to));
+            while done.is_empty() {
+                tokio::task::yield_now().await;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            let put = tokio::task::spawn_blocking(|| ());
+            timeout(Duration::from_secs(20), put).await.expect("a thread is free").unwrap();
+            let mut batches = 0;
+            let mut ended = false;
+            while let Some(some) = done.recv().await {
+                match some.unwrap() {
+                    Done::Worked(worked) => {
+                        batches += 1;
+                        assert_eq!(worked.unwrap().next_offset, batches, "in their order");
+                    }
+                    Done::Idle(_) => {}
+                    Done::End => ended = true,
+                }
+            }
+            assert_eq!((batches, ended), (20, true));
+            running.await.unwrap();
+        });
+    }
 }

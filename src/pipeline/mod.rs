@@ -74,8 +74,6 @@ pub struct Job {
     pub idle_after: Span,
     /// How often timed work (idleness, sweeping, gauges) is done.
     pub tick: Duration,
-    /// Whether the run ends with its input.
-    pub once: bool,
     /// Up to when windows without rows fire at the end; none means the largest event time.
     pub empty_until: Option<Timestamp>,
     /// What is filed and how.

@@ -17,7 +17,8 @@ use super::judge::Judged;
 use crate::flow::coded::plain;
 use crate::flow::{Partition, Timestamp, Window};
 use crate::relate::relate;
-use crate::sql::partial::{LateEvent, PLACES, Partial, RelationRows, Tally, branch_rows, partial};
+use crate::sql::partial::{LateEvent, Partial, RelationRows, Tally, branch_rows, partial};
+use crate::sql::places::PLACES;
 use crate::sql::query::{Below, Way};
 use crate::window::PaneGrid;
 

@@ -6,11 +6,13 @@ use arrow::array::{
     Array, ArrayRef, BooleanArray, Float64Array, Int64Array, RecordBatch, StringArray,
     TimestampMicrosecondArray,
 };
+use arrow::compute::cast;
 use arrow::util::display::array_value_to_string;
 use proptest::prelude::*;
 
 use super::*;
-use crate::flow::event::{EVENT_FIELDS, EVENT_SCHEMA, FieldKind};
+use crate::flow::coded::{coded_type, plain_rows};
+use crate::flow::event::{DECODED_SCHEMA, EVENT_FIELDS, FieldKind};
 use crate::flow::{EventBatch, Partition, Timestamp};
 
 fn at(text: &str) -> i64 {
@@ -50,10 +52,14 @@ fn events(all: &[&str]) -> EventBatch {
             ),
         }
     };
-    let columns = EVENT_FIELDS.iter().map(column).collect();
+    let coded = |(field, column): (&(&str, FieldKind), ArrayRef)| match field.1 {
+        FieldKind::Code(_) => cast(&column, &coded_type()).unwrap(),
+        _ => column,
+    };
+    let columns = EVENT_FIELDS.iter().map(|field| coded((field, column(field)))).collect();
     EventBatch {
         partition: Arc::new(Partition { topic: "events".into(), index: 0 }),
-        rows: RecordBatch::try_new(EVENT_SCHEMA.clone(), columns).unwrap(),
+        rows: RecordBatch::try_new(DECODED_SCHEMA.clone(), columns).unwrap(),
         offsets: (0..all.len() as i64).collect(),
         record_times: vec![Timestamp(0); all.len()],
     }
@@ -92,7 +98,8 @@ const VERIFIED: &str = "event_type=specimen.transition lab_id=L specimen_id=S as
 fn a_completed_row_is_a_completion() {
     let all = events(&[COMPLETED]);
     let completions = related(&all, Relation::Completions);
-    assert_eq!(completions.rows.schema(), relation_schema(Relation::Completions));
+    let schema = plain_rows(&completions.rows).unwrap().schema();
+    assert_eq!(schema, relation_schema(Relation::Completions));
     assert_eq!(
         row(&completions, 0),
         [

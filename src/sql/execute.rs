@@ -11,7 +11,8 @@ use datafusion::physical_plan::{ExecutionPlan, collect};
 use tokio::runtime::Handle;
 
 use super::held::{Held, HeldRows};
-use super::partial::{RelationRows, project_by_place};
+use super::partial::RelationRows;
+use super::places::project_by_place;
 use super::relation::{RelationExec, fill};
 
 /// Runs plans with rows in the place of their relations.

@@ -17,7 +17,7 @@ use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::PartitionStream;
 
-use super::partial::project_by_place;
+use super::places::project_by_place;
 
 /// Bytes of rows that one pipeline's windows of a family keep in memory.
 pub const IN_MEMORY: usize = 256 << 20;

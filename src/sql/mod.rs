@@ -20,6 +20,7 @@ pub mod lake_sections;
 pub mod lake_view;
 pub mod output;
 pub mod partial;
+pub mod places;
 pub mod proto_session;
 pub mod query;
 pub mod refuse;

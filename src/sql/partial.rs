@@ -4,7 +4,7 @@
 //! Pure and independent of every other batch, so batches run on any core in any order; what is
 //! collected from them is merged by key.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use arrow::array::{
 };
 use arrow::compute::{filter, filter_record_batch};
 use arrow::datatypes::{Int64Type, UInt32Type};
-use datafusion::common::{Result, exec_datafusion_err};
+use datafusion::common::Result;
 
 use super::cells::{Slices, number_cells};
 use super::chain::Branch;
@@ -21,10 +21,11 @@ use super::execute::Executor;
 use super::family::{Family, Fates, Placer, SliceKey};
 use super::groups::Keys;
 use super::held::Held;
+use super::places::{project_by_place, project_coded};
 use super::proto_session;
 use super::query::{Below, Incremental, Query, Way};
 use crate::flow::Window;
-use crate::flow::coded::{plain, plain_rows, with_columns};
+use crate::flow::coded::plain_rows;
 use crate::window::ProtoSession;
 
 /// Rows of one relation out of one batch of events.
@@ -230,41 +231,6 @@ impl RelationRows {
         }
     }
 }
-
-/// The columns of rows of a relation, given by their places in the relation's whole schema, and
-/// plain, as plans know them.
-pub fn project_by_place(rows: &RecordBatch, columns: &[usize]) -> Result<RecordBatch> {
-    project_coded(rows, columns, &vec![false; columns.len()])
-}
-
-/// The columns of rows of a relation, plain but for those that may stay coded.
-fn project_coded(rows: &RecordBatch, columns: &[usize], coded: &[bool]) -> Result<RecordBatch> {
-    let metadata = rows.schema_ref().metadata();
-    let listed = metadata.get(PLACES).map_or("", String::as_str);
-    let places: Vec<usize> = listed.split(',').filter_map(|place| place.parse().ok()).collect();
-    let picked: Result<Vec<usize>> = columns
-        .iter()
-        .map(|column| {
-            places
-                .iter()
-                .position(|place| place == column)
-                .ok_or_else(|| exec_datafusion_err!("column {column} of a relation was not made"))
-        })
-        .collect();
-    let picked = rows.project(&picked?)?;
-    // The leaf's own schema bears no metadata.
-    let schema = picked.schema().as_ref().clone().with_metadata(HashMap::new());
-    let made = |(column, coded): (&ArrayRef, &bool)| {
-        if *coded { Ok(Arc::clone(column)) } else { plain(column) }
-    };
-    let made: std::result::Result<Vec<_>, _> =
-        picked.columns().iter().zip(coded).map(made).collect();
-    Ok(with_columns(&Arc::new(schema), made?, picked.num_rows())?)
-}
-
-/// The key of schema metadata that lists, for each column of [`RelationRows::rows`], its place in
-/// the relation's whole schema.
-pub const PLACES: &str = "places";
 
 /// A row's lab; empty when there is none.
 fn lab_of(labs: Option<&StringArray>, row: usize) -> &str {

@@ -18,6 +18,7 @@ use super::execute::Executor;
 use super::family::{Fates, SliceKey};
 use super::groups::{KeyCodec, Keys};
 use super::partial::{Partial, Placed, RelationRows, cells};
+use super::places::project_coded;
 use super::query::{Below, Incremental, Query, Way};
 use crate::flow::Span;
 use crate::flow::coded::plain_rows;
@@ -169,7 +170,7 @@ fn place(
     cutting: &Cutting,
     notes: &mut Notes,
 ) -> Result<Placed> {
-    let rows = input.project(&branch.columns)?;
+    let rows = project_coded(&input.rows, &branch.columns, &branch.passed)?;
     let beside: Vec<ArrayRef> =
         vec![Arc::new(cutting.of_row.clone()), Arc::new(input.source_row.clone())];
     let (rows, beside) = branch.chain.evaluate(rows, beside)?;

@@ -227,7 +227,8 @@ mod tests {
     use crate::sql::execute::Executor;
     use crate::sql::family::Family;
     use crate::sql::output::OutputShape;
-    use crate::sql::partial::{PLACES, RelationRows, partial};
+    use crate::sql::partial::{RelationRows, partial};
+    use crate::sql::places::PLACES;
     use crate::sql::query::{self, Way};
     use crate::sql::relation::RelationDef;
     use crate::sql::session;

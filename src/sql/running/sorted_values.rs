@@ -113,7 +113,8 @@ impl SortedValues {
             index += ahead;
             let Some(run) = self.runs.get_mut(index) else { return Err(*next) };
             let last = run.last().copied().unwrap_or(i64::MIN);
-            let here = gone.partition_point(|value| *value <= last);
+            // No more than it may hold: of many equal values, each run would look for all.
+            let here = gone.partition_point(|value| *value <= last).min(run.len());
             let taken = take_from(run, &gone[..here], places);
             if taken == 0 {
                 return Err(*next);

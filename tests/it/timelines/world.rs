@@ -235,7 +235,6 @@ async fn job(lake: &Path, script: &Arc<Script>, progress: &Arc<Progress>, once: 
         max_disorder: settings.time.max_disorder,
         idle_after: settings.time.idle_after,
         tick: TICK,
-        once,
         empty_until: None,
         filing: Filing { archive: true, record_times: true, once },
         progress: Arc::clone(progress),
