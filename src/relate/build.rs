@@ -103,6 +103,9 @@ fn point_columns(point: Point) -> &'static [&'static str] {
     }
 }
 
+/// A column of texts, and by code the property that its text is.
+type Hashed = (Codes, Vec<u128>);
+
 struct Builder<'a> {
     selection: Selection<'a>,
     relation: Relation,
@@ -255,7 +258,7 @@ impl Builder<'_> {
     fn property_columns(
         &self,
         names: [bool; DIMENSIONS],
-    ) -> Result<[Option<(Codes, Vec<u128>)>; DIMENSIONS], ArrowError> {
+    ) -> Result<[Option<Hashed>; DIMENSIONS], ArrowError> {
         let texts = |i: usize, name| -> Result<_, ArrowError> {
             if !names[i] {
                 return Ok(None);
