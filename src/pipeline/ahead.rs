@@ -46,12 +46,10 @@ pub(super) enum Done {
     End,
 }
 
-/// What is begun, in order.
+/// What is begun, in order. Perhaps no watermark has moved.
 enum Step {
-    Batch(Done),
-    /// A judgement without a batch; perhaps nothing has moved.
-    Judged(Vec<IdleAdvance>),
-    /// As `Judged`, at a tick.
+    Worked(datafusion::common::Result<Worked>),
+    CaughtUp(Vec<IdleAdvance>),
     Ticked(Vec<IdleAdvance>),
     End,
 }
@@ -109,11 +107,11 @@ impl Ahead {
                 biased;
                 Some(step) = running.next() => {
                     let done = match step {
-                        Ok(Step::Batch(done)) => {
+                        Ok(Step::Worked(worked)) => {
                             batches -= 1;
-                            Ok(done)
+                            Ok(Done::Worked(worked))
                         }
-                        Ok(Step::Judged(moved)) => Ok(Done::Idle(moved)),
+                        Ok(Step::CaughtUp(moved)) => Ok(Done::Idle(moved)),
                         Ok(Step::Ticked(moved)) => {
                             ticks = !ended;
                             Ok(Done::Idle(moved))
@@ -170,7 +168,7 @@ impl Ahead {
             let mut judge = turn.judge.blocking_recv().map_err(|_| RunError::StageGone)?;
             let judged = judge.judge(decoded, clock.now());
             hand_on(turn.next, judge);
-            Ok(Step::Batch(Done::Worked(work(&plan, judged, filing))))
+            Ok(Step::Worked(work(&plan, judged, filing)))
         });
         Box::pin(async { working.await? })
     }
@@ -179,7 +177,7 @@ impl Ahead {
     fn caught_up(&mut self, partition: Arc<Partition>) -> Promise {
         let clock = Arc::clone(&self.clock);
         let judging = self.judging(move |judge| judge.caught_up(&partition, clock.now()));
-        Box::pin(async { Ok(Step::Judged(judging.await?.into_iter().collect())) })
+        Box::pin(async { Ok(Step::CaughtUp(judging.await?.into_iter().collect())) })
     }
 
     /// Lets time move on in partitions that are idle.

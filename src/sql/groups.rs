@@ -138,27 +138,12 @@ struct Numbers {
 fn distinct(columns: &[ArrayRef], rows: usize) -> Result<Numbers> {
     let (coded, others): (Vec<ArrayRef>, Vec<ArrayRef>) =
         columns.iter().cloned().partition(is_coded);
-    let mut held: Option<Numbers> = None;
+    let mut held =
+        if others.is_empty() { Numbers::one(rows) } else { distinct_others(&others, rows)? };
     for column in &coded {
-        let numbers = codes(column)?;
-        held = Some(match held {
-            None => numbers,
-            Some(held) => held.paired(&numbers),
-        });
+        held = held.paired(&codes(column)?);
     }
-    if !others.is_empty() {
-        let numbers = distinct_others(&others, rows)?;
-        held = Some(match held {
-            None => return Ok(numbers),
-            Some(held) => held.paired(&numbers),
-        });
-    }
-    Ok(match held {
-        // The codes of one column come in any order.
-        Some(held) if coded.len() + others.len() == 1 => held.paired(&Numbers::one(rows)),
-        Some(held) => held,
-        None => Numbers::one(rows),
-    })
+    Ok(held)
 }
 
 impl Numbers {
