@@ -22,6 +22,7 @@ use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use serde_json::json;
 
+use super::row_group::encode_columns;
 use super::row_hash::{RowHash, row_hash};
 use crate::flow::{OffsetRange, Partition};
 
@@ -127,14 +128,20 @@ pub fn encode(batches: &[RecordBatch], notes: &ObjectNotes) -> Result<Encoded, E
     let schema = with_notes(stored.first().ok_or(EncodeError::NoBatch)?.schema_ref(), notes);
     let row_hash = row_hash(&schema, &stored);
     let properties = writer_properties(&schema, notes, row_hash)?;
-    let mut writer = ArrowWriter::try_new(Vec::new(), Arc::clone(&schema), Some(properties))?;
+    let writer = ArrowWriter::try_new(Vec::new(), Arc::clone(&schema), Some(properties))?;
+    let (mut file, columns) = writer.into_serialized_writer()?;
     let mut rows = 0;
-    for group in row_groups(&schema, &stored) {
+    for (number, group) in row_groups(&schema, &stored).enumerate() {
         let group = group?;
         rows += group.num_rows();
-        writer.write(&group)?;
+        let chunks = encode_columns(&group, columns.create_column_writers(number)?)?;
+        let mut row_group = file.next_row_group()?;
+        for chunk in chunks {
+            chunk.append_to_row_group(&mut row_group)?;
+        }
+        row_group.close()?;
     }
-    let bytes = Bytes::from(writer.into_inner()?);
+    let bytes = Bytes::from(file.into_inner()?);
     Ok(Encoded { bytes, rows, row_hash })
 }
 

@@ -8,6 +8,7 @@
 pub mod encode;
 pub mod error;
 pub mod journal;
+mod row_group;
 pub mod row_hash;
 pub mod store;
 
