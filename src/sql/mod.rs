@@ -16,6 +16,7 @@ pub mod family;
 pub mod functions;
 pub mod groups;
 pub mod held;
+mod join;
 pub mod lake_sections;
 pub mod lake_view;
 pub mod output;

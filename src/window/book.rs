@@ -13,6 +13,8 @@ pub struct PaneBook<T> {
     by_pane: BTreeMap<i64, Vec<(i64, Arc<T>)>>,
     /// The (ready, pane) of entries that came after their pane had ended.
     late: BTreeSet<(i64, i64)>,
+    /// The panes before this one are not joined any more.
+    joined: i64,
 }
 
 /// A window as it was counted: its panes, and the tick up to which entries were.
@@ -26,7 +28,7 @@ pub struct Counted {
 
 impl<T> Default for PaneBook<T> {
     fn default() -> PaneBook<T> {
-        PaneBook { by_pane: BTreeMap::new(), late: BTreeSet::new() }
+        PaneBook { by_pane: BTreeMap::new(), late: BTreeSet::new(), joined: i64::MIN }
     }
 }
 
@@ -123,6 +125,35 @@ impl<T> PaneBook<T> {
         }
     }
 
+    /// Joins what was on time in each pane of a range, unless the pane or one behind it has been
+    /// looked at before: an entry that a window has counted must leave it as it came. Late entries
+    /// stay as they are, since they come to windows that have counted their pane.
+    pub fn join<E>(
+        &mut self,
+        panes: Range<i64>,
+        mut joined: impl FnMut(&[Arc<T>]) -> Result<T, E>,
+    ) -> Result<(), E> {
+        let first = panes.start.max(self.joined);
+        if first >= panes.end {
+            return Ok(());
+        }
+        self.joined = panes.end;
+        for (pane, entries) in self.by_pane.range_mut(first..panes.end) {
+            let late = &self.late;
+            let (late, on_time): (Vec<_>, Vec<_>) =
+                entries.drain(..).partition(|(ready, _)| late.contains(&(*ready, *pane)));
+            let ready = on_time.iter().map(|(ready, _)| *ready).max();
+            if let Some(ready) = ready.filter(|_| on_time.len() > 1) {
+                let alike: Vec<Arc<T>> = on_time.into_iter().map(|(_, entry)| entry).collect();
+                entries.push((ready, Arc::new(joined(&alike)?)));
+            } else {
+                entries.extend(on_time);
+            }
+            entries.extend(late);
+        }
+        Ok(())
+    }
+
     /// How many panes hold something.
     pub fn panes(&self) -> usize {
         self.by_pane.len()
@@ -170,6 +201,32 @@ mod tests {
         assert_eq!(names(book.within(&third)), ["next"]);
         assert_eq!(book.late(i64::MIN, i64::MAX).count(), 0);
         assert_eq!(book.panes(), 1);
+    }
+
+    #[test]
+    fn what_is_on_time_is_joined_once() {
+        let mut book = PaneBook::default();
+        let add = |book: &mut PaneBook<String>, pane, ready, name: &str| {
+            book.add(pane, ready, ready > pane + 1, Arc::new(name.to_owned()));
+        };
+        let join = |book: &mut PaneBook<String>, panes| {
+            let join = |alike: &[Arc<String>]| {
+                let names: Vec<&str> = alike.iter().map(|name| name.as_str()).collect();
+                Ok::<_, ()>(names.join("+"))
+            };
+            book.join(panes, join).unwrap();
+            let all = window(0..3, i64::MAX);
+            book.within(&all).map(|(_, name)| name.to_string()).collect::<Vec<String>>()
+        };
+        for (pane, ready, name) in
+            [(0, 1, "a"), (0, 2, "late"), (0, 1, "c"), (1, 2, "d"), (2, 3, "e"), (2, 3, "f")]
+        {
+            add(&mut book, pane, ready, name);
+        }
+        assert_eq!(join(&mut book, 0..2), ["a+c", "late", "d", "e", "f"]);
+        add(&mut book, 0, 2, "later");
+        add(&mut book, 1, 2, "g");
+        assert_eq!(join(&mut book, 0..3), ["a+c", "late", "later", "d", "g", "e+f"]);
     }
 
     #[test]

@@ -156,6 +156,7 @@ impl Engine {
         pending: &mut Pending,
     ) -> Result<()> {
         let start = end - shape.size;
+        let several = self.tables.len() > 1;
         let window = Counted { panes: start..end, bound: grid.bound(end, pending.revision) };
         let number = pending.windows.len() as u32;
         let instants = Window { start: grid.start_of(start), end: grid.start_of(end) };
@@ -170,6 +171,12 @@ impl Engine {
         let before = cursor.at.take().filter(|before| {
             start < before.panes.end && before.panes.start <= start && before.bound <= window.bound
         });
+        // A pane that is read once is not worth joining.
+        if shape.size > shape.slide || several {
+            let joined = before.as_ref().map_or(start, |before| before.panes.end.max(start));
+            let (joiner, total) = (&mut self.joiner, self.keys.len());
+            self.panes.join(joined..end, |alike| joiner.join(&incremental.slots, alike, total))?;
+        }
         match &before {
             Some(before) => {
                 for (pane, chunk) in self.panes.leaving(before, start) {

@@ -25,6 +25,7 @@ use crate::sql::expect::Expected;
 use crate::sql::family::{Family, SliceKey};
 use crate::sql::groups::Keys;
 use crate::sql::held::{self, Keeper};
+use crate::sql::join::Joiner;
 use crate::sql::output::{Fired, OutputShape};
 use crate::sql::partial::{Chunk, Partial, Tally};
 use crate::sql::query::{Query, Way};
@@ -44,6 +45,7 @@ pub struct Engine {
     expected: Option<Expected>,
     tables: Vec<Table>,
     panes: PaneBook<Chunk>,
+    joiner: Joiner,
     keeper: Keeper,
     periods: Periods,
     pane_origins: Origins<i64>,
@@ -133,6 +135,7 @@ impl Engine {
             keys: Keys::default(),
             expected,
             panes: PaneBook::default(),
+            joiner: Joiner::default(),
             keeper: Keeper::new(held::IN_MEMORY),
             periods: Periods::default(),
             pane_origins: Origins::default(),

@@ -35,7 +35,8 @@ pub fn interpolate(sorted_len: usize, q: f64, at: impl Fn(usize) -> f64) -> Opti
 pub fn place(sorted_len: usize, q: f64) -> Option<(usize, f64)> {
     let last = sorted_len.checked_sub(1)?;
     let rank = last as f64 * q;
-    let below = (rank.floor() as usize).min(last);
+    // Not below 0, so cutting off is rounding down.
+    let below = (rank as usize).min(last);
     Some((below, if below == last { 0.0 } else { rank - below as f64 }))
 }
 
@@ -210,6 +211,8 @@ struct GroupedValues {
     groups: Vec<u32>,
     values: Vec<f64>,
     total_groups: usize,
+    /// Whether states were merged.
+    merged: bool,
 }
 
 impl GroupedValues {
@@ -268,6 +271,7 @@ impl GroupsAccumulator for GroupedValues {
         total_num_groups: usize,
     ) -> Result<()> {
         self.total_groups = self.total_groups.max(total_num_groups);
+        self.merged = true;
         let lists = values[0].as_list::<i32>();
         let inner = lists.values().as_primitive::<Float64Type>().values();
         let offsets = lists.value_offsets();
@@ -297,7 +301,15 @@ impl GroupsAccumulator for GroupedValues {
         let EmitTo::All = emit_to else {
             return exec_err!("percentile_cont gives its groups all at once");
         };
-        let (offsets, values) = self.gather();
+        let (offsets, mut values) = self.gather();
+        // What has been merged is a whole pane, which enters a window and leaves it: sorted here,
+        // it need not be sorted there.
+        if std::mem::take(&mut self.merged) {
+            for range in offsets.windows(2) {
+                let group = &mut values[range[0] as usize..range[1] as usize];
+                group.sort_unstable_by(f64::total_cmp);
+            }
+        }
         let field = Arc::new(Field::new_list_field(DataType::Float64, true));
         let offsets = OffsetBuffer::new(ScalarBuffer::from(offsets));
         let list = ListArray::try_new(field, offsets, Arc::new(Float64Array::from(values)), None)?;

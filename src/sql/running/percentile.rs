@@ -6,13 +6,12 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, Float64Array};
-use arrow::datatypes::Float64Type;
+use arrow::array::{ArrayRef, Float64Array};
 use datafusion::common::{Result, exec_datafusion_err};
 
 use super::Running;
-use super::changes::Changes;
-use super::sorted_values::{SortedValues, from_sortable, to_sortable};
+use super::changes::{Changes, side_by_side};
+use super::sorted_values::{Room, SortedValues, from_sortable, to_sortable};
 
 /// Percentiles of one expression over one shared multiset.
 #[derive(Debug)]
@@ -20,7 +19,7 @@ pub struct RunningPercentile {
     values: Vec<SortedValues>,
     coming: Changes,
     leaving: Changes,
-    places: Vec<usize>,
+    room: Room,
     fractions: Vec<f64>,
     /// By fraction the present result of each group.
     results: Vec<Vec<Option<f64>>>,
@@ -32,21 +31,20 @@ impl RunningPercentile {
     pub fn new(fractions: Vec<f64>) -> RunningPercentile {
         let (coming, leaving) = (Changes::default(), Changes::default());
         let [results, outputs] = [(); 2].map(|()| vec![Vec::new(); fractions.len()]);
-        let (values, places) = (Vec::new(), Vec::new());
-        RunningPercentile { values, coming, leaving, places, fractions, results, outputs }
+        let (values, room) = (Vec::new(), Room::default());
+        RunningPercentile { values, coming, leaving, room, fractions, results, outputs }
     }
 
     /// Brings the multisets up to what has entered and left.
     fn settle(&mut self) -> Result<()> {
-        let (coming, leaving) = (self.coming.gather(), self.leaving.gather());
-        let only_leaving = leaving.groups().filter(|(group, _)| coming.of(*group).is_empty());
-        let only_leaving = only_leaving.map(|(group, _)| (group, &[] as &[i64]));
-        for (group, come) in coming.groups().chain(only_leaving) {
+        let total = self.values.len();
+        let (coming, leaving) = (self.coming.gather(total), self.leaving.gather(total));
+        let (mut come, mut gone) = (Vec::new(), Vec::new());
+        for (group, came, went) in side_by_side(&coming, &leaving) {
+            sorted_keys(came, &mut come);
+            sorted_keys(went, &mut gone);
             let held = &mut self.values[group as usize];
-            let gone = leaving.of(group);
-            held.look_at(come.len() + gone.len());
-            held.insert_sorted(come, &mut self.places);
-            held.remove_sorted(gone, &mut self.places).map_err(|missing| {
+            held.change(&gone, &come, &mut self.room).map_err(|missing| {
                 let value = from_sortable(missing);
                 exec_datafusion_err!("cannot take {value} out of a window that does not hold it")
             })?;
@@ -60,41 +58,34 @@ impl RunningPercentile {
     }
 }
 
-/// Notes the values of states.
-fn note(changes: &mut Changes, groups: &[u32], states: &[ArrayRef]) {
-    let lists = states[0].as_list::<i32>();
-    let inner = lists.values().as_primitive::<Float64Type>().values();
-    let offsets = lists.value_offsets();
-    for (row, group) in groups.iter().enumerate() {
-        let values = state_values(inner, offsets, row);
-        if !values.is_empty() {
-            changes.extend(*group, values.iter().copied().map(to_sortable));
-        }
+/// Values as keys, ascending. They mostly come sorted.
+fn sorted_keys(values: &[f64], keys: &mut Vec<i64>) {
+    keys.clear();
+    keys.extend(values.iter().copied().map(to_sortable));
+    if !keys.is_sorted() {
+        keys.sort_unstable();
     }
-}
-
-/// The values of state row `row`.
-fn state_values<'a>(inner: &'a [f64], offsets: &[i32], row: usize) -> &'a [f64] {
-    &inner[offsets[row] as usize..offsets[row + 1] as usize]
 }
 
 impl Running for RunningPercentile {
     fn grow(&mut self, groups: usize) {
         if groups > self.values.len() {
             self.values.resize(groups, SortedValues::default());
-            self.coming.grow(groups);
-            self.leaving.grow(groups);
             self.results.iter_mut().for_each(|results| results.resize(groups, None));
         }
     }
 
     fn add(&mut self, groups: &[u32], states: &[ArrayRef], _pane: i64) -> Result<()> {
-        note(&mut self.coming, groups, states);
+        self.coming.note(groups, states);
         Ok(())
     }
 
     fn retract(&mut self, groups: &[u32], states: &[ArrayRef], _pane: i64) -> Result<()> {
-        note(&mut self.leaving, groups, states);
+        // What leaves is taken out first, so it must have entered.
+        if !self.coming.is_empty() {
+            self.settle()?;
+        }
+        self.leaving.note(groups, states);
         Ok(())
     }
 
