@@ -31,9 +31,9 @@ enum SlotState {
 }
 
 impl Sliding {
-    /// An empty window of a query.
-    pub fn new(query: &Incremental) -> Sliding {
-        let slots = query.slots.iter().map(|slot| match slot.running() {
+    /// An empty window of a query; of so many panes, where windows share panes.
+    pub fn new(query: &Incremental, panes: Option<usize>) -> Sliding {
+        let slots = query.slots.iter().map(|slot| match slot.running(panes) {
             Some(running) => SlotState::Running(running),
             None => SlotState::Merged(slot.clone(), Vec::new()),
         });

@@ -195,13 +195,16 @@ impl Slot {
         state.iter().map(|value| value.to_array_of_size(cells)).collect()
     }
 
-    /// The slot's running aggregate, if it has one.
-    pub fn running(&self) -> Option<Box<dyn Running>> {
+    /// The slot's running aggregate, if it has one; of windows of so many panes, where windows share
+    /// panes.
+    pub fn running(&self, panes: Option<usize>) -> Option<Box<dyn Running>> {
         Some(match &self.kind {
             SlotKind::Count => Box::new(RunningCount::default()),
             SlotKind::IntSum => Box::new(RunningIntSum::default()),
             SlotKind::Sum(readings) => Box::new(RunningSum::new(readings.clone())),
-            SlotKind::Percentile(fractions) => Box::new(RunningPercentile::new(fractions.clone())),
+            SlotKind::Percentile(fractions) => {
+                Box::new(RunningPercentile::new(fractions.clone(), panes))
+            }
             SlotKind::Sketch(readings) => Box::new(RunningSketch::new(readings)),
             SlotKind::Extreme(side, data_type) => running_extreme(*side, data_type)?,
             SlotKind::Merged => return None,

@@ -27,6 +27,13 @@ pub struct Shape {
     pub slide: i64,
 }
 
+impl Shape {
+    /// How many panes a window has, where windows overlap and so share panes.
+    pub fn shared_panes(self) -> Option<usize> {
+        if self.slide < self.size { usize::try_from(self.size).ok() } else { None }
+    }
+}
+
 impl PaneGrid {
     /// The widest panes in which every one of the spans is a whole number of panes.
     pub fn over(spans: impl IntoIterator<Item = Span>) -> PaneGrid {

@@ -99,7 +99,7 @@ impl Engine {
             return Ok(());
         };
         let cursor = &mut self.tables[0].cursors[pending.revision as usize];
-        let sliding = cursor.sliding.get_or_insert_with(|| Sliding::new(incremental));
+        let sliding = cursor.sliding.get_or_insert_with(|| Sliding::new(incremental, None));
         sliding.clear();
         for chunk in chunks {
             sliding.enter(chunk, 0, self.keys.len())?;

@@ -167,12 +167,13 @@ impl Engine {
             return Ok(());
         };
         let cursor = &mut self.tables[index].cursors[pending.revision as usize];
-        let sliding = cursor.sliding.get_or_insert_with(|| Sliding::new(incremental));
+        let sliding =
+            cursor.sliding.get_or_insert_with(|| Sliding::new(incremental, shape.shared_panes()));
         let before = cursor.at.take().filter(|before| {
             start < before.panes.end && before.panes.start <= start && before.bound <= window.bound
         });
         // A pane that is read once is not worth joining.
-        if shape.size > shape.slide || several {
+        if shape.shared_panes().is_some() || several {
             let joined = before.as_ref().map_or(start, |before| before.panes.end.max(start));
             let (joiner, total) = (&mut self.joiner, self.keys.len());
             self.panes.join(joined..end, |alike| joiner.join(&incremental.slots, alike, total))?;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use datafusion::common::Result;
 
 use super::Engine;
+use crate::sql::family::Family;
 use crate::sql::groups::Keys;
 use crate::sql::partial::Chunk;
 use crate::sql::query::Way;
@@ -56,14 +57,20 @@ impl Engine {
             expected.renumbered();
         }
         let Way::Incremental(incremental) = &self.query.way else { return Ok(()) };
-        for cursor in self.tables.iter_mut().flat_map(|table| &mut table.cursors) {
-            let mut sliding = Sliding::new(incremental);
-            if let Some(window) = &cursor.at {
-                for (pane, chunk) in self.panes.within(window) {
-                    sliding.enter(chunk, pane, self.keys.len())?;
+        for (index, table) in self.tables.iter_mut().enumerate() {
+            let shared = match self.family.as_ref() {
+                Family::Fixed { shapes, .. } => shapes[index].shared_panes(),
+                Family::Calendar(_) | Family::Session(_) => None,
+            };
+            for cursor in &mut table.cursors {
+                let mut sliding = Sliding::new(incremental, shared);
+                if let Some(window) = &cursor.at {
+                    for (pane, chunk) in self.panes.within(window) {
+                        sliding.enter(chunk, pane, self.keys.len())?;
+                    }
                 }
+                cursor.sliding = Some(sliding);
             }
-            cursor.sliding = Some(sliding);
         }
         Ok(())
     }

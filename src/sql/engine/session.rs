@@ -154,7 +154,7 @@ impl Engine {
             kept: Vec::new(),
         };
         let numbers: Vec<u32> = (0..count as u32).collect();
-        let mut window = Sliding::new(query);
+        let mut window = Sliding::new(query, None);
         window.enter(&chunk, 0, count)?;
         window.read(&numbers, count, || vec![&chunk])?;
         let slots = window.take_outputs()?;

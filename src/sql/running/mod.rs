@@ -5,15 +5,19 @@
 //! accumulator of the function; a function that has none here is merged anew for each window.
 
 pub mod bucket_counts;
-pub mod changes;
 pub mod count;
+pub mod cuts;
 pub mod exact_sum;
 pub mod extreme;
 pub mod int_sum;
+pub mod lists;
+pub mod multisets;
 pub mod percentile;
+pub mod side_by_side;
 pub mod sketch;
 pub mod sorted_counts;
 pub mod sorted_values;
+pub mod window_lists;
 
 use arrow::array::ArrayRef;
 use datafusion::common::Result;

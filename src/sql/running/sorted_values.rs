@@ -82,7 +82,7 @@ impl SortedValues {
             return Ok(());
         }
         self.remove_sorted(gone, &mut room.places)?;
-        self.insert_sorted(come, &mut room.places);
+        self.insert_sorted(come, room);
         Ok(())
     }
 
@@ -93,8 +93,8 @@ impl SortedValues {
         std::hint::black_box(keys.fold(0, |seen, key| seen ^ key));
     }
 
-    /// Adds values, which come in ascending order. `places` is room to work in.
-    fn insert_sorted(&mut self, mut come: &[i64], places: &mut Vec<usize>) {
+    /// Adds values, which come in ascending order.
+    pub fn insert_sorted(&mut self, mut come: &[i64], room: &mut Room) {
         self.len += come.len();
         if self.runs.is_empty() && !come.is_empty() {
             self.runs.push(Vec::new());
@@ -109,7 +109,7 @@ impl SortedValues {
             };
             let (mine, rest) = come.split_at(here);
             come = rest;
-            merge_into(&mut self.runs[index], mine, places);
+            merge_into(&mut self.runs[index], mine, &mut room.places);
             index += self.divide(index);
         }
     }
@@ -351,7 +351,7 @@ mod tests {
     fn what_is_not_there_cannot_leave() {
         let mut held = SortedValues::default();
         assert_eq!(held.remove_sorted(&[3], &mut Vec::new()), Err(3));
-        held.insert_sorted(&[1, 2, 2], &mut Vec::new());
+        held.insert_sorted(&[1, 2, 2], &mut Room::default());
         assert_eq!(held.remove_sorted(&[2, 2, 2], &mut Vec::new()), Err(2));
         assert_eq!(held.remove_sorted(&[7], &mut Vec::new()), Err(7));
         let mut room = Room::default();
@@ -364,8 +364,8 @@ mod tests {
     #[test]
     fn one_value_many_times_leaves_over_many_runs() {
         let mut held = SortedValues::default();
-        held.insert_sorted(&[9; 2_000], &mut Vec::new());
-        held.insert_sorted(&[9; 30], &mut Vec::new());
+        held.insert_sorted(&[9; 2_000], &mut Room::default());
+        held.insert_sorted(&[9; 30], &mut Room::default());
         assert_eq!(held.remove_sorted(&[9; 1_999], &mut Vec::new()), Ok(()));
         assert_eq!((held.len(), held.runs.concat()), (31, vec![9; 31]));
     }
@@ -374,7 +374,7 @@ mod tests {
     fn many_values_at_once_take_no_more_memory_than_they_need() {
         let mut held = SortedValues::default();
         let values: Vec<i64> = (0..100_000).collect();
-        held.insert_sorted(&values, &mut Vec::new());
+        held.insert_sorted(&values, &mut Room::default());
         let capacity: usize = held.runs.iter().map(Vec::capacity).sum();
         assert!(capacity < 2 * values.len(), "{capacity}");
         assert_eq!(held.runs.concat(), values);
