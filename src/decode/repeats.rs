@@ -196,10 +196,10 @@ impl Repeats {
         self.index();
     }
 
-    /// Makes the slots anew, for as many entries again as there are: so an id is placed about once
-    /// more before it is forgotten. At most four fifths of the slots are then taken.
+    /// Makes the slots anew, for twice as many entries again as there are: so an id is placed about
+    /// half a time more before it is forgotten. At most four fifths of the slots are then taken.
     fn index(&mut self) {
-        self.entries_limit = (self.entries.len() * 2).max(FIRST_ENTRIES);
+        self.entries_limit = (self.entries.len() * 3).clamp(FIRST_ENTRIES, self.most * 2);
         self.entries.reserve_exact(self.entries_limit - self.entries.len());
         let slots = (self.entries_limit * 5 / 4).next_power_of_two();
         self.slots.clear();

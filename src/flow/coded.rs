@@ -111,6 +111,11 @@ impl Codes {
         &self.codes
     }
 
+    /// Whether a row has no text.
+    pub fn has_nulls(&self) -> bool {
+        self.nulls.as_ref().is_some_and(|nulls| nulls.null_count() > 0)
+    }
+
     /// A row's code, none where it has no text.
     #[inline(always)]
     pub fn code(&self, row: usize) -> Option<usize> {

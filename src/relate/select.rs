@@ -53,30 +53,27 @@ impl<'a> Selection<'a> {
         let of_status = statuses
             .as_ref()
             .map_or(Vec::new(), |statuses| statuses.each(|status| makes(state_of_status(status))));
-        let mut source_row = Vec::with_capacity(count);
-        let mut forms = Vec::with_capacity(count);
-        for row in 0..count {
-            // An absent type is the default, as in decode.
-            let form = match (code(types.as_ref(), row), &forms_of) {
-                (Some(code), Some(forms)) => forms[code],
-                (_, _) => Some(Form::Row),
+        // An absent type is the default, as in decode.
+        let form_of = |row| match (code(types.as_ref(), row), &forms_of) {
+            (Some(code), Some(forms)) => forms[code],
+            (_, _) => Some(Form::Row),
+        };
+        let mask = BooleanBuffer::collect_bool(count, |row| {
+            let reached = match form_of(row) {
+                Some(Form::Row) => code(statuses.as_ref(), row).map(|code| of_status[code]),
+                Some(Form::Transition) => code(states.as_ref(), row).map(|code| of_state[code]),
+                None => None,
             };
-            let Some(form) = form else { continue };
-            let reached = match form {
-                Form::Row => code(statuses.as_ref(), row).map(|code| of_status[code]),
-                Form::Transition => code(states.as_ref(), row).map(|code| of_state[code]),
-            };
-            if reached == Some(true) {
-                source_row.push(row as u32);
-                forms.push(form);
-            }
-        }
+            reached == Some(true)
+        });
+        let source_row: Vec<u32> = mask.set_indices_u32().collect();
+        let forms = match only_form(types.as_ref(), forms_of.as_deref()) {
+            Some(form) => vec![form; source_row.len()],
+            None => source_row.iter().filter_map(|row| form_of(*row as usize)).collect(),
+        };
         if source_row.len() == count {
             return Ok(Selection { events, filter: None, source_row, forms });
         }
-        let mut kept = source_row.iter().copied().peekable();
-        let mask =
-            BooleanBuffer::collect_bool(count, |row| kept.next_if_eq(&(row as u32)).is_some());
         let filter = FilterBuilder::new(&BooleanArray::new(mask, None)).optimize().build();
         Ok(Selection { events, filter: Some(filter), source_row, forms })
     }
@@ -115,6 +112,13 @@ fn codes(events: &RecordBatch, name: &str) -> Result<Option<Codes>, ArrowError> 
 #[inline(always)]
 fn code(column: Option<&Codes>, row: usize) -> Option<usize> {
     column?.code(row)
+}
+
+/// The form of all events that move a test, where these are of one, as they nearly always are.
+fn only_form(types: Option<&Codes>, forms: Option<&[Option<Form>]>) -> Option<Form> {
+    let mut forms = forms?.iter().flatten();
+    let first = *forms.next()?;
+    (!types?.has_nulls() && forms.all(|form| *form == first)).then_some(first)
 }
 
 /// The form of an event of a type; `None` for events that do not move a test.

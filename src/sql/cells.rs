@@ -1,5 +1,6 @@
 //! Cells: the (slice, group) pairs of a batch, numbered so that those of a slice stand together.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ops::Range;
 
@@ -85,12 +86,12 @@ impl Slices {
     }
 
     /// The distinct slices, sorted, and each row's place among them.
-    fn sorted(&self) -> (Vec<SliceKey>, Vec<u32>) {
+    fn sorted(&self) -> (Vec<SliceKey>, Cow<'_, [u32]>) {
         let mut order: Vec<u32> = (0..self.distinct.len() as u32).collect();
         order.sort_by_key(|number| self.distinct[*number as usize]);
         let sorted = order.iter().map(|number| self.distinct[*number as usize]).collect();
         if order.is_sorted() {
-            return (sorted, self.of_row.clone());
+            return (sorted, Cow::Borrowed(&self.of_row));
         }
         let mut place = vec![0u32; order.len()];
         for (position, number) in order.iter().enumerate() {
@@ -191,7 +192,9 @@ mod tests {
         let (sorted, places) = slices.sorted();
         assert!(sorted.is_sorted());
         assert!(
-            seen.iter().zip(places).all(|(number, place)| sorted[place as usize] == of(*number))
+            seen.iter()
+                .zip(places.iter())
+                .all(|(number, place)| sorted[*place as usize] == of(*number))
         );
     }
 

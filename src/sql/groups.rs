@@ -115,6 +115,10 @@ impl KeyCodec {
         let encoded = converter.convert_columns(&first_rows?)?;
         keys.reserve(encoded.num_rows());
         let known: Vec<u32> = encoded.iter().map(|row| keys.intern(row.as_ref())).collect();
+        // Where all keys are new, as in a batch of its own, they have the numbers that they have here.
+        if known.iter().copied().eq(0..known.len() as u32) {
+            return Ok(numbers.of_row.into());
+        }
         let number = |number: &u32| known[*number as usize];
         Ok(numbers.of_row.iter().map(number).collect())
     }
@@ -138,12 +142,16 @@ struct Numbers {
 fn distinct(columns: &[ArrayRef], rows: usize) -> Result<Numbers> {
     let (coded, others): (Vec<ArrayRef>, Vec<ArrayRef>) =
         columns.iter().cloned().partition(is_coded);
-    let mut held =
-        if others.is_empty() { Numbers::one(rows) } else { distinct_others(&others, rows)? };
-    for column in &coded {
-        held = held.paired(&codes(column)?);
+    let mut parts = coded.iter().map(codes).collect::<Result<Vec<Numbers>>>()?;
+    if !others.is_empty() {
+        parts.push(distinct_others(&others, rows)?);
     }
-    Ok(held)
+    // Codes alone are not in the order of first sight; pairs are.
+    if others.is_empty() && coded.len() < 2 {
+        parts.push(Numbers::one(rows));
+    }
+    let paired = parts.into_iter().reduce(|held, part| held.paired(&part));
+    Ok(paired.unwrap_or_else(|| Numbers::one(rows)))
 }
 
 impl Numbers {

@@ -9,8 +9,7 @@
 use arrow::buffer::ScalarBuffer;
 
 use super::lists::Lists;
-use super::sorted_values::{from_sortable, to_sortable};
-use crate::sql::functions::percentile::{between, place};
+use crate::sql::functions::percentile::{between, from_sortable, place, to_sortable};
 
 /// What stands for the end of a list. No double that a state holds is one of these keys.
 const NO_LOW: i64 = i64::MIN;

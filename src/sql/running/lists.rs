@@ -6,7 +6,7 @@ use arrow::array::{ArrayRef, AsArray};
 use arrow::buffer::{OffsetBuffer, ScalarBuffer};
 use arrow::datatypes::Float64Type;
 
-use super::sorted_values::to_sortable;
+use crate::sql::functions::percentile::to_sortable;
 
 /// A list of doubles for each of some groups.
 #[derive(Clone, Debug)]

@@ -5,7 +5,8 @@
 
 use super::lists::Lists;
 use super::side_by_side::{ByGroup, Gatherer, side_by_side};
-use super::sorted_values::{Room, SortedValues, to_sortable};
+use super::sorted_values::{Room, SortedValues};
+use crate::sql::functions::percentile::to_sortable;
 
 /// A multiset of doubles for each group.
 #[derive(Debug, Default)]

@@ -15,8 +15,8 @@ use super::Running;
 use super::cuts::Cuts;
 use super::lists::Lists;
 use super::multisets::Multisets;
-use super::sorted_values::from_sortable;
 use super::window_lists::{Slots, WindowLists};
+use crate::sql::functions::percentile::from_sortable;
 
 /// How many times fewer values there must be than were needed to keep lists apart, until they are
 /// merged: the way must not change at every slide.
