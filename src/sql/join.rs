@@ -1,4 +1,5 @@
-//! The chunks of one pane that count from the same tick on, joined into one.
+//! States of several chunks, merged by group; and the chunks of one pane that count from the same
+//! tick on, joined into one.
 //!
 //! A pane is collected batch by batch and read by many windows. Joined, a group has one state in it
 //! instead of one for each batch, wherever it enters, leaves or is merged.
@@ -6,70 +7,132 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, UInt32Array};
-use arrow::compute::take;
+use arrow::compute::{concat, take};
 use datafusion::common::Result;
-use datafusion::logical_expr::EmitTo;
+use datafusion::logical_expr::{EmitTo, GroupsAccumulator};
 
 use super::partial::Chunk;
-use super::slots::Slot;
+use super::slots::{Slot, SlotKind};
 
 /// Joins chunks, and keeps what it works with.
 #[derive(Debug, Default)]
 pub(super) struct Joiner {
-    /// By group its number in the chunk that is being made, or [`NONE`].
-    numbers: Vec<u32>,
+    /// By group its place in the chunk that is being made, or [`NONE`].
+    places: Vec<u32>,
 }
 
 /// A group that has not come.
 const NONE: u32 = u32::MAX;
 
 impl Joiner {
-    /// One chunk of at least one, its groups ascending. All groups lie below `total`.
+    /// One chunk of several, its groups ascending. All groups lie below `total`.
     pub(super) fn join(
         &mut self,
         slots: &[Slot],
         chunks: &[Arc<Chunk>],
         total: usize,
     ) -> Result<Chunk> {
-        self.numbers.resize(self.numbers.len().max(total), NONE);
+        self.places.resize(self.places.len().max(total), NONE);
         let mut groups: Vec<u32> = Vec::new();
-        let mut rows: Vec<u32> = Vec::new();
-        let mut accumulators = slots.iter().map(Slot::accumulator).collect::<Result<Vec<_>>>()?;
+        for group in chunks.iter().flat_map(|chunk| &chunk.groups) {
+            let place = &mut self.places[*group as usize];
+            if *place == NONE {
+                *place = 0;
+                groups.push(*group);
+            }
+        }
+        groups.sort_unstable();
+        for (place, group) in groups.iter().enumerate() {
+            self.places[*group as usize] = place as u32;
+        }
+        let mut rows = vec![0; groups.len()];
+        for chunk in chunks {
+            for (group, held) in chunk.groups.iter().zip(&chunk.rows) {
+                rows[self.places[*group as usize] as usize] += held;
+            }
+        }
+        let chunks: Vec<&Chunk> = chunks.iter().map(Arc::as_ref).collect();
+        let states = slots.iter().enumerate().map(|(index, slot)| {
+            Merged::of(slot, index, groups.len(), &self.places, &chunks)?.states(slot)
+        });
+        let states = states.collect::<Result<Vec<Vec<ArrayRef>>>>();
+        groups.iter().for_each(|group| self.places[*group as usize] = NONE);
+        Ok(Chunk { states: states?, groups, rows, kept: Vec::new() })
+    }
+}
+
+/// A slot's states of several chunks, by group.
+pub(super) struct Merged {
+    accumulator: Box<dyn GroupsAccumulator>,
+    /// By place of a group its number in the accumulator, if it has a state at all.
+    numbers: Vec<Option<usize>>,
+    /// How many groups have come.
+    known: usize,
+}
+
+impl Merged {
+    /// Merges the states of a slot, the one at `index`. `places` tells, by group, its place among
+    /// the `count` groups that are asked for.
+    pub(super) fn of(
+        slot: &Slot,
+        index: usize,
+        count: usize,
+        places: &[u32],
+        chunks: &[&Chunk],
+    ) -> Result<Merged> {
+        let mut accumulator = slot.accumulator()?;
+        // An accumulator may take every group below the number that it is told for one that has
+        // had values, so it is told of a group when its first state comes. Ours do not, and then
+        // what comes out need not be brought into order.
+        let (mut numbers, mut known): (Vec<Option<usize>>, usize) = match slot.kind {
+            SlotKind::Percentile(_) => ((0..count).map(Some).collect(), count),
+            SlotKind::Count
+            | SlotKind::IntSum
+            | SlotKind::Sum(_)
+            | SlotKind::Sketch(_)
+            | SlotKind::Extreme(..)
+            | SlotKind::Merged => (vec![None; count], 0),
+        };
         for chunk in chunks.iter().filter(|chunk| !chunk.groups.is_empty()) {
             let mut into = Vec::with_capacity(chunk.groups.len());
-            for (group, held) in chunk.groups.iter().zip(&chunk.rows) {
-                let number = &mut self.numbers[*group as usize];
-                if *number == NONE {
-                    *number = groups.len() as u32;
-                    groups.push(*group);
-                    rows.push(0);
-                }
-                rows[*number as usize] += held;
-                into.push(*number as usize);
+            for group in &chunk.groups {
+                let number = *numbers[places[*group as usize] as usize].get_or_insert(known);
+                known = known.max(number + 1);
+                into.push(number);
             }
-            // An accumulator may take every group below the number that it is told for one that
-            // has had values, so it is told of no more than have come.
-            for (accumulator, states) in accumulators.iter_mut().zip(&chunk.states) {
-                accumulator.merge_batch(states, &into, groups.len())?;
+            accumulator.merge_batch(&chunk.states[index], &into, known)?;
+        }
+        Ok(Merged { accumulator, numbers, known })
+    }
+
+    /// The state columns of the groups, which all have come.
+    fn states(mut self, slot: &Slot) -> Result<Vec<ArrayRef>> {
+        if self.known == 0 {
+            return slot.empty_states();
+        }
+        let states = self.accumulator.state(EmitTo::All)?;
+        states.iter().map(|state| self.in_order(state)).collect()
+    }
+
+    /// The results of the groups. Those without any state, which are expected and not there, have
+    /// the result of nothing.
+    pub(super) fn results(mut self, slot: &Slot) -> Result<ArrayRef> {
+        let results = match (self.known == 0, self.known < self.numbers.len()) {
+            (false, false) => self.accumulator.evaluate(EmitTo::All)?,
+            (false, true) => {
+                concat(&[&self.accumulator.evaluate(EmitTo::All)?, &slot.of_nothing()?])?
             }
+            (true, _) => slot.of_nothing()?,
+        };
+        self.in_order(&results)
+    }
+
+    /// Brings a column from the accumulator's order into that of the groups' places.
+    fn in_order(&self, column: &ArrayRef) -> Result<ArrayRef> {
+        let order = self.numbers.iter().map(|number| number.unwrap_or(self.known));
+        if order.clone().eq(0..column.len()) {
+            return Ok(Arc::clone(column));
         }
-        groups.iter().for_each(|group| self.numbers[*group as usize] = NONE);
-        if groups.is_empty() {
-            let states = slots.iter().map(Slot::empty_states).collect::<Result<_>>()?;
-            return Ok(Chunk { groups, rows, states, kept: Vec::new() });
-        }
-        let mut order: Vec<u32> = (0..groups.len() as u32).collect();
-        order.sort_unstable_by_key(|number| groups[*number as usize]);
-        let states = accumulators.iter_mut().map(|accumulator| {
-            let states = accumulator.state(EmitTo::All)?;
-            let order = UInt32Array::from(order.clone());
-            states.iter().map(|state| Ok(take(state, &order, None)?)).collect()
-        });
-        Ok(Chunk {
-            states: states.collect::<Result<Vec<Vec<ArrayRef>>>>()?,
-            groups: order.iter().map(|number| groups[*number as usize]).collect(),
-            rows: order.iter().map(|number| rows[*number as usize]).collect(),
-            kept: Vec::new(),
-        })
+        Ok(take(column, &UInt32Array::from_iter_values(order.map(|number| number as u32)), None)?)
     }
 }

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, UInt32Array};
-use arrow::compute::{concat, take};
+use arrow::array::{Array, ArrayRef};
+use arrow::compute::concat;
 use datafusion::common::Result;
-use datafusion::logical_expr::EmitTo;
 
 use super::groups::Keys;
+use super::join::Merged;
 use super::partial::Chunk;
 use super::query::Incremental;
 use super::running::Running;
@@ -137,7 +137,8 @@ impl Sliding {
                 SlotState::Running(running) => running.read(groups)?,
                 SlotState::Merged(slot, outputs) => {
                     let places = places.get_or_insert_with(|| places_of(groups, total));
-                    outputs.push(merge(slot, index, groups.len(), places, &within())?);
+                    let merged = Merged::of(slot, index, groups.len(), places, &within())?;
+                    outputs.push(merged.results(slot)?);
                 }
             }
         }
@@ -180,39 +181,6 @@ fn places_of(groups: &[u32], total: usize) -> Vec<u32> {
         places[*group as usize] = place as u32;
     }
     places
-}
-
-/// The results of `count` groups by merging a slot's states of the window's chunks.
-///
-/// An accumulator may take every group below the number that it is told for one that has had
-/// values: it is told of a group when its first state comes. Groups without any state, which are
-/// expected and not there, have the result of nothing.
-fn merge(
-    slot: &Slot,
-    index: usize,
-    count: usize,
-    places: &[u32],
-    chunks: &[&Chunk],
-) -> Result<ArrayRef> {
-    let mut accumulator = slot.accumulator()?;
-    let mut numbers: Vec<Option<usize>> = vec![None; count];
-    let mut known = 0;
-    for chunk in chunks.iter().filter(|chunk| !chunk.groups.is_empty()) {
-        let mut into = Vec::with_capacity(chunk.groups.len());
-        for group in &chunk.groups {
-            let number = *numbers[places[*group as usize] as usize].get_or_insert(known);
-            known = known.max(number + 1);
-            into.push(number);
-        }
-        accumulator.merge_batch(&chunk.states[index], &into, known)?;
-    }
-    let results = match (known == 0, known < count) {
-        (false, false) => accumulator.evaluate(EmitTo::All)?,
-        (false, true) => concat(&[&accumulator.evaluate(EmitTo::All)?, &slot.of_nothing()?])?,
-        (true, _) => slot.of_nothing()?,
-    };
-    let order = numbers.iter().map(|number| number.unwrap_or(known) as u32);
-    Ok(take(&results, &UInt32Array::from_iter_values(order), None)?)
 }
 
 #[cfg(test)]
