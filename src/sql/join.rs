@@ -82,18 +82,16 @@ impl Merged {
     ) -> Result<Merged> {
         let mut accumulator = slot.accumulator()?;
         // An accumulator may take every group below the number that it is told for one that has
-        // had values, so it is told of a group when its first state comes. Ours do not, and then
-        // what comes out need not be brought into order.
-        let (mut numbers, mut known): (Vec<Option<usize>>, usize) = match slot.kind {
-            SlotKind::Percentile(_) => ((0..count).map(Some).collect(), count),
-            SlotKind::Count
-            | SlotKind::IntSum
-            | SlotKind::Sum(_)
-            | SlotKind::Sketch(_)
-            | SlotKind::Extreme(..)
-            | SlotKind::Merged => (vec![None; count], 0),
+        // had values, so it is told of a group when its first state comes. That of percentiles does
+        // not, and its long lists need not be brought into order when it is told of all.
+        let mut chunks = chunks.iter().filter(|chunk| !chunk.groups.is_empty()).peekable();
+        let is_told_of_all =
+            matches!(slot.kind, SlotKind::Percentile(_)) && chunks.peek().is_some();
+        let (mut numbers, mut known): (Vec<Option<usize>>, usize) = match is_told_of_all {
+            true => ((0..count).map(Some).collect(), count),
+            false => (vec![None; count], 0),
         };
-        for chunk in chunks.iter().filter(|chunk| !chunk.groups.is_empty()) {
+        for chunk in chunks {
             let mut into = Vec::with_capacity(chunk.groups.len());
             for group in &chunk.groups {
                 let number = *numbers[places[*group as usize] as usize].get_or_insert(known);

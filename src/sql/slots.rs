@@ -7,7 +7,9 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, new_empty_array};
-use arrow::datatypes::{DataType, Float64Type, Int64Type, TimestampMicrosecondType};
+use arrow::datatypes::{
+    DataType, Float32Type, Float64Type, Int64Type, TimeUnit, TimestampMicrosecondType,
+};
 use datafusion::common::Result;
 use datafusion::logical_expr::{EmitTo, GroupsAccumulator};
 use datafusion::physical_expr::aggregate::AggregateFunctionExpr;
@@ -15,12 +17,13 @@ use datafusion::physical_expr::{GroupsAccumulatorAdapter, PhysicalExpr};
 
 use super::chain::mask;
 use super::functions::exact_sum::Reading;
+use super::functions::extreme::{GroupedExtreme, Side};
 use super::functions::percentile;
 use super::functions::sketch::{SketchAggregate, readings};
 use super::running::Running;
 use super::running::count::RunningCount;
 use super::running::exact_sum::RunningSum;
-use super::running::extreme::{RunningExtreme, Side};
+use super::running::extreme::RunningExtreme;
 use super::running::int_sum::RunningIntSum;
 use super::running::percentile::RunningPercentile;
 use super::running::sketch::RunningSketch;
@@ -156,6 +159,11 @@ impl Slot {
 
     /// A fresh accumulator of the slot's function.
     pub fn accumulator(&self) -> Result<Box<dyn GroupsAccumulator>> {
+        if let SlotKind::Extreme(side, data_type) = &self.kind
+            && let Some(accumulator) = grouped_extreme(*side, data_type)
+        {
+            return Ok(accumulator);
+        }
         if self.expr.groups_accumulator_supported() {
             return self.expr.create_groups_accumulator();
         }
@@ -261,13 +269,27 @@ fn kind_of(expr: &AggregateFunctionExpr, args: &[Arc<dyn PhysicalExpr>]) -> Resu
 }
 
 fn running_extreme(side: Side, data_type: &DataType) -> Option<Box<dyn Running>> {
-    use arrow::datatypes::TimeUnit;
     let data = data_type.clone();
     match data_type {
+        DataType::Float32 => Some(Box::new(RunningExtreme::<Float32Type>::new(side, data))),
         DataType::Float64 => Some(Box::new(RunningExtreme::<Float64Type>::new(side, data))),
         DataType::Int64 => Some(Box::new(RunningExtreme::<Int64Type>::new(side, data))),
         DataType::Timestamp(TimeUnit::Microsecond, _) => {
             Some(Box::new(RunningExtreme::<TimestampMicrosecondType>::new(side, data)))
+        }
+        _ => None,
+    }
+}
+
+/// The accumulator of an extreme that has a running one.
+fn grouped_extreme(side: Side, data_type: &DataType) -> Option<Box<dyn GroupsAccumulator>> {
+    let data = data_type.clone();
+    match data_type {
+        DataType::Float32 => Some(Box::new(GroupedExtreme::<Float32Type>::new(side, data))),
+        DataType::Float64 => Some(Box::new(GroupedExtreme::<Float64Type>::new(side, data))),
+        DataType::Int64 => Some(Box::new(GroupedExtreme::<Int64Type>::new(side, data))),
+        DataType::Timestamp(TimeUnit::Microsecond, _) => {
+            Some(Box::new(GroupedExtreme::<TimestampMicrosecondType>::new(side, data)))
         }
         _ => None,
     }

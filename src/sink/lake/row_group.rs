@@ -1,6 +1,8 @@
-//! The columns of one row group → their Parquet chunks, encoded side by side on all cores: a day
-//! that settles as the input ends would otherwise keep one core busy while the others wait.
+//! The columns of one row group → their Parquet chunks, encoded side by side on the cores:
+//! a day that settles as the input ends would otherwise keep one busy while the others wait.
 
+use std::num::NonZero;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
@@ -29,14 +31,16 @@ pub(super) fn encode_columns(
     let columns: Vec<Column<'_>> = (fields.zip(rows.columns()).zip(writers).enumerate())
         .map(|(place, ((field, values), writer))| Column { place, field, values, writer })
         .collect();
-    let helpers = match rows.num_rows() >= WORTH_A_THREAD {
-        true => thread::available_parallelism().map_or(0, |cores| cores.get() - 1),
+    let wanted = match rows.num_rows() >= WORTH_A_THREAD {
+        true => columns.len().saturating_sub(1),
         false => 0,
     };
-    let helpers = helpers.min(columns.len().saturating_sub(1));
+    let helpers = Helpers::at_most(wanted);
     let queue = Mutex::new(columns.into_iter());
     let mut chunks = thread::scope(|scope| {
-        let helping: Vec<_> = (0..helpers).map(|_| scope.spawn(|| take_columns(&queue))).collect();
+        // Where the system has no thread left, there are fewer.
+        let help = |_| thread::Builder::new().spawn_scoped(scope, || take_columns(&queue)).ok();
+        let helping: Vec<_> = (0..helpers.0).filter_map(help).collect();
         let mut chunks = take_columns(&queue)?;
         for helper in helping {
             match helper.join() {
@@ -48,6 +52,32 @@ pub(super) fn encode_columns(
     })?;
     chunks.sort_by_key(|(place, _)| *place);
     Ok(chunks.into_iter().map(|(_, chunk)| chunk).collect())
+}
+
+/// Threads that help, over all objects that are being encoded: together with whoever they help no
+/// more than one for each core.
+struct Helpers(usize);
+
+static HELPING: AtomicUsize = AtomicUsize::new(0);
+
+impl Helpers {
+    fn at_most(wanted: usize) -> Helpers {
+        let cores = thread::available_parallelism().map_or(1, NonZero::get);
+        let mut taken = 0;
+        let take = |helping: usize| {
+            taken = wanted.min((cores - 1).saturating_sub(helping));
+            Some(helping + taken)
+        };
+        // The closure always gives something.
+        let _ = HELPING.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take);
+        Helpers(taken)
+    }
+}
+
+impl Drop for Helpers {
+    fn drop(&mut self) {
+        HELPING.fetch_sub(self.0, Ordering::Relaxed);
+    }
 }
 
 /// Encodes columns until none is left; each chunk with its place.

@@ -27,6 +27,7 @@ use crate::sql::partial::{RelationRows, partial};
 use crate::sql::places::PLACES;
 use crate::sql::query::{self, Way};
 use crate::sql::relation::RelationDef;
+use crate::sql::running::percentile::tests::ALWAYS_CUT;
 use crate::sql::session::{self, ReferenceRows};
 use crate::window::{Calendar, CalendarUnit, Lateness, PaneGrid};
 
@@ -375,7 +376,9 @@ proptest! {
         batches in prop::collection::vec(1usize..20, 1..4),
         shape in prop::sample::select(vec![(10, 10), (20, 10), (30, 10), (60, 5)]),
         (allowed, step) in (0i64..50, 1i64..30),
+        cuts: bool,
     ) {
+        ALWAYS_CUT.set(cuts);
         let lateness = Lateness::new(Span(allowed), Span(step));
         let windows = Windows { lateness, ..Windows::of(shape) };
         let family = (windows.fixed(), shape.0 == shape.1);

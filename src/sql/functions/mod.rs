@@ -4,6 +4,7 @@
 //! were divided into batches, panes and partitions can change a bit of the result.
 
 pub mod exact_sum;
+pub mod extreme;
 pub mod fixed_point;
 pub mod percentile;
 pub mod sketch;

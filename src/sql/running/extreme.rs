@@ -7,19 +7,11 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, PrimitiveArray};
-use arrow::datatypes::{ArrowNativeTypeOp, DataType};
+use arrow::datatypes::DataType;
 use datafusion::common::Result;
 
 use super::Running;
-
-/// Which extreme.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Side {
-    /// `min(x)`.
-    Min,
-    /// `max(x)`.
-    Max,
-}
+use crate::sql::functions::extreme::Side;
 
 /// `min(x)` or `max(x)` of a primitive type.
 #[derive(Debug)]
@@ -36,26 +28,18 @@ impl<T: ArrowPrimitiveType> RunningExtreme<T> {
         RunningExtreme { side, data_type, candidates: Vec::new(), output: Vec::new() }
     }
 
-    /// Whether `value` stays the answer beside `other`.
-    fn beats(side: Side, value: T::Native, other: T::Native) -> bool {
-        match side {
-            Side::Min => value.compare(other).is_le(),
-            Side::Max => value.compare(other).is_ge(),
-        }
-    }
-
     fn offer(&mut self, group: usize, pane: i64, value: T::Native) {
         let side = self.side;
         let list = &mut self.candidates[group];
         let place = list.partition_point(|(held, _)| *held < pane);
-        if list.range(place..).any(|(_, newer)| Self::beats(side, *newer, value)) {
+        if list.range(place..).any(|(_, newer)| side.is_met(*newer, value)) {
             return;
         }
         // Older entries that the new one beats can never be the answer again, nor can one of the
         // same pane.
         let same = list.get(place).is_some_and(|(held, _)| *held == pane);
         let mut first = place;
-        while first > 0 && Self::beats(side, value, list[first - 1].1) {
+        while first > 0 && side.is_met(value, list[first - 1].1) {
             first -= 1;
         }
         list.drain(first..place + usize::from(same));

@@ -76,11 +76,14 @@ impl Lists {
         if self.iter().all(|(_, list)| in_order(list)) {
             return Cow::Borrowed(self);
         }
-        let mut values = self.values.to_vec();
-        for range in self.offsets.windows(2) {
-            let list = &mut values[range[0] as usize..range[1] as usize];
-            list.sort_unstable_by_key(|value| to_sortable(*value));
+        // The values are often those of a whole batch, of which these lists are a part.
+        let mut values = Vec::with_capacity(self.count());
+        for (_, list) in self.iter() {
+            let start = values.len();
+            values.extend_from_slice(list);
+            values[start..].sort_unstable_by_key(|value| to_sortable(*value));
         }
-        Cow::Owned(Lists { values: values.into(), ..self.clone() })
+        let offsets = OffsetBuffer::from_lengths(self.iter().map(|(_, list)| list.len()));
+        Cow::Owned(Lists { values: values.into(), offsets, ..self.clone() })
     }
 }

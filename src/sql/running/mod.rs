@@ -30,7 +30,8 @@ pub trait Running: Send {
     /// State row `i`, collected in `pane`, enters for `groups[i]`.
     fn add(&mut self, groups: &[u32], states: &[ArrayRef], pane: i64) -> Result<()>;
 
-    /// State row `i`, added before with the same pane, leaves `groups[i]`.
+    /// State row `i`, added before with the same pane, leaves `groups[i]`. The arrays are those that
+    /// were added, not others with the same values.
     fn retract(&mut self, groups: &[u32], states: &[ArrayRef], pane: i64) -> Result<()>;
 
     /// Everything leaves these groups.

@@ -19,17 +19,19 @@ use super::window_lists::{Slots, WindowLists};
 use crate::sql::functions::percentile::from_sortable;
 
 /// How many times fewer values there must be than were needed to keep lists apart, until they are
-/// merged: the way must not change at every slide.
+/// merged.
 const MUCH_FEWER: usize = 4;
 
 /// Percentiles of one expression over one shared multiset.
 #[derive(Debug)]
 pub struct RunningPercentile {
     fractions: Vec<f64>,
+    /// How many panes a window has, where windows share panes.
+    panes: Option<usize>,
     groups: usize,
     coming: Vec<Lists>,
     leaving: Vec<Lists>,
-    /// The lists in the window, unless it has many panes.
+    /// The lists in the window, unless it has many panes or lists.
     window: Option<WindowLists>,
     kept: Kept,
     /// By fraction the present result of each group.
@@ -51,6 +53,7 @@ impl RunningPercentile {
         let [results, outputs] = [(); 2].map(|()| vec![Vec::new(); fractions.len()]);
         RunningPercentile {
             fractions,
+            panes,
             groups: 0,
             coming: Vec::new(),
             leaving: Vec::new(),
@@ -72,18 +75,35 @@ impl RunningPercentile {
         let Some(slots) = window.slots_of(&leaving, &coming) else {
             return exec_err!("cannot take values out of a window that does not hold them");
         };
-        if matches!(&self.kept, Kept::Cuts(cuts) if cuts.room() < window.room()) {
+        let held = window.count() + count(&coming) - count(&leaving);
+        if !window.is_few() {
+            // Late rows come in lists of their own, and there are many of them.
             self.keep_merged();
+            self.window = None;
+            return self.merge(&leaving, &coming);
         }
-        match self.kept {
-            Kept::Multisets(_) => self.merge(&leaving, &coming)?,
-            Kept::Cuts(_) => self.cut(&slots, &leaving, &coming),
+        match (&self.kept, self.is_worth_cutting(held)) {
+            (Kept::Cuts(cuts), true) if cuts.room() == window_room(&self.window) => {
+                self.cut(&slots, &leaving, &coming);
+                self.change_window(&slots, coming);
+            }
+            (_, true) => {
+                self.change_window(&slots, coming);
+                self.keep_cut();
+            }
+            (_, false) => {
+                self.keep_merged();
+                self.merge(&leaving, &coming)?;
+                self.change_window(&slots, coming);
+            }
         }
-        if let Some(window) = &mut self.window {
-            window.change(&slots, coming);
-        }
-        self.choose();
         Ok(())
+    }
+
+    fn change_window(&mut self, slots: &Slots, coming: Vec<Lists>) {
+        if let Some(window) = &mut self.window {
+            window.change(slots, coming);
+        }
     }
 
     /// Works lists into the multisets.
@@ -121,19 +141,24 @@ impl RunningPercentile {
         slots.leaving.iter().for_each(|slot| cuts.empty(*slot));
     }
 
-    /// Changes the way in which values are kept, if the other one has become better: cuts take less
-    /// time, but memory for each group, as much as the values of the window at most.
-    fn choose(&mut self) {
-        let Some(window) = &self.window else { return };
-        let values = window.count() * size_of::<f64>();
-        let cuts = self.groups * Cuts::bytes_of_group(self.fractions.len(), window.room());
+    /// Whether the lists of a window of so many values are better kept apart: cuts take less time,
+    /// but memory for each group, which is not to be more than that of the values, or, where values
+    /// are cut already, than several times that: the way must not change at every slide.
+    fn is_worth_cutting(&self, values: usize) -> bool {
+        let values = values * size_of::<f64>();
+        let room = window_room(&self.window);
+        let cuts = self.groups * Cuts::bytes_of_group(self.fractions.len(), room);
+        #[cfg(test)]
+        if tests::ALWAYS_CUT.get() {
+            return true;
+        }
         match &self.kept {
-            Kept::Multisets(_) if window.is_few() && values >= cuts => self.keep_cut(),
-            Kept::Cuts(_) if values * MUCH_FEWER < cuts => self.keep_merged(),
-            Kept::Multisets(_) | Kept::Cuts(_) => {}
+            Kept::Multisets(_) => values >= cuts,
+            Kept::Cuts(_) => values * MUCH_FEWER >= cuts,
         }
     }
 
+    /// Keeps the window's lists apart, and reads all groups.
     fn keep_cut(&mut self) {
         let Some(window) = &self.window else { return };
         let mut cuts = Cuts::new(self.fractions.clone(), window.room());
@@ -143,19 +168,34 @@ impl RunningPercentile {
             cuts.put(slot, &lists.sorted());
             slots.push(slot);
         }
-        (0..self.groups).for_each(|group| cuts.change(group, &[], &slots, |_, _| {}));
+        for group in 0..self.groups {
+            cuts.change(group, &[], &slots, |fraction, result| {
+                self.results[fraction][group] = result;
+            });
+        }
         self.kept = Kept::Cuts(cuts);
     }
 
+    /// Merges the window's lists, if they are kept apart.
     fn keep_merged(&mut self) {
-        let mut multisets = Multisets::default();
-        multisets.grow(self.groups);
-        if let Some(window) = &self.window {
+        if let (Kept::Cuts(_), Some(window)) = (&self.kept, &self.window) {
             let lists: Vec<Lists> = window.iter().map(|(_, lists)| lists.clone()).collect();
+            let mut multisets = Multisets::default();
+            multisets.grow(self.groups);
             multisets.add(&lists);
+            self.kept = Kept::Multisets(multisets);
         }
-        self.kept = Kept::Multisets(multisets);
     }
+}
+
+/// How many values some lists hold.
+fn count(lists: &[Lists]) -> usize {
+    lists.iter().map(Lists::count).sum()
+}
+
+/// How many lists a window has room for.
+fn window_room(window: &Option<WindowLists>) -> usize {
+    window.as_ref().map_or(0, WindowLists::room)
 }
 
 impl Running for RunningPercentile {
@@ -166,7 +206,9 @@ impl Running for RunningPercentile {
         self.groups = groups;
         self.results.iter_mut().for_each(|results| results.resize(groups, None));
         // Before many groups that are new take memory.
-        self.choose();
+        if !self.is_worth_cutting(self.window.as_ref().map_or(0, WindowLists::count)) {
+            self.keep_merged();
+        }
         match &mut self.kept {
             Kept::Multisets(multisets) => multisets.grow(groups),
             Kept::Cuts(cuts) => cuts.grow(groups),
@@ -190,7 +232,7 @@ impl Running for RunningPercentile {
     fn reset(&mut self, groups: &[u32]) {
         self.coming.clear();
         self.leaving.clear();
-        self.window.iter_mut().for_each(WindowLists::clear);
+        self.window = self.panes.and_then(WindowLists::of_panes);
         match &mut self.kept {
             Kept::Multisets(multisets) => {
                 groups.iter().for_each(|group| multisets.clear(*group as usize));
@@ -229,13 +271,18 @@ impl Running for RunningPercentile {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use arrow::array::ListArray;
     use arrow::datatypes::Float64Type;
     use proptest::prelude::*;
 
     use super::*;
     use crate::sql::functions::percentile::interpolate;
+
+    thread_local! {
+        /// Whether the lists of a window of few panes are kept apart however few values they hold.
+        pub(crate) static ALWAYS_CUT: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+    }
 
     const FRACTIONS: [f64; 4] = [0.0, 0.5, 0.93, 1.0];
 
@@ -246,16 +293,16 @@ mod tests {
         let held = lists.iter().enumerate();
         let held = held.filter_map(|(group, list)| Some((group as u32, list.as_ref()?)));
         let (groups, lists): (Vec<u32>, Vec<&Vec<i32>>) = held.unzip();
-        let values = lists.iter().map(|list| Some(list.iter().map(|n| Some(f64::from(*n) / 8.0))));
+        let values = lists.iter().map(|list| Some(list.iter().map(|n| Some(number(*n)))));
         (groups, vec![Arc::new(ListArray::from_iter_primitive::<Float64Type, _, _>(values))])
     }
 
-    fn expected<'a>(window: impl Iterator<Item = &'a State>, group: usize) -> Vec<Option<f64>> {
-        let mut values: Vec<i32> =
-            window.filter_map(|lists| lists.get(group)?.as_ref()).flatten().copied().collect();
-        values.sort_unstable();
-        let value = |rank: usize| f64::from(values[rank]) / 8.0;
-        FRACTIONS.iter().map(|q| interpolate(values.len(), *q, value)).collect()
+    fn expected<'a>(window: impl Iterator<Item = &'a State>, group: usize) -> Vec<Option<u64>> {
+        let values = window.filter_map(|lists| lists.get(group)?.as_ref()).flatten();
+        let mut values: Vec<f64> = values.map(|n| number(*n)).collect();
+        values.sort_by(f64::total_cmp);
+        let of = |q: &f64| interpolate(values.len(), *q, |rank| values[rank]).map(f64::to_bits);
+        FRACTIONS.iter().map(of).collect()
     }
 
     fn lists(values: std::ops::Range<usize>) -> impl Strategy<Value = State> {
@@ -263,63 +310,103 @@ mod tests {
         prop::collection::vec(prop::option::weighted(0.9, list), 1..4)
     }
 
-    /// A slide of one or two panes; rarely a pane has a second list, as of late rows.
-    fn slides() -> impl Strategy<Value = Vec<Vec<State>>> {
-        let pane = prop_oneof![2 => lists(0..6), 4 => lists(60..160), 1 => lists(200..700)];
-        prop::collection::vec(prop::collection::vec(pane, 1..3), 1..30)
+    /// What a slide brings: lists of a new pane, those of late rows for the pane before it, and
+    /// whether the window is emptied first.
+    type Slide = (Vec<State>, Vec<State>, bool);
+
+    fn slides() -> impl Strategy<Value = Vec<Slide>> {
+        let new = prop_oneof![2 => lists(0..6), 4 => lists(60..160), 1 => lists(200..700)];
+        let new = prop::collection::vec(new, 1..3);
+        let late = prop_oneof![
+            5 => Just(Vec::new()),
+            2 => prop::collection::vec(lists(0..4), 1..3),
+            1 => prop::collection::vec(lists(0..2), 20..30),
+        ];
+        prop::collection::vec((new, late, prop::bool::weighted(0.1)), 1..30)
+    }
+
+    /// A few numbers, among them those that are easily put in the wrong place.
+    fn number(n: i32) -> f64 {
+        match n {
+            0 => f64::NEG_INFINITY,
+            1..8 => 0.0,
+            298 => f64::INFINITY,
+            299 => f64::NAN,
+            n => f64::from(n - 100) / 8.0,
+        }
     }
 
     proptest! {
-        /// Windows of a few panes and of any number, against all values sorted anew.
+        /// Windows of few panes, cut always or when that is worth it, and windows of any number of
+        /// panes, against all values sorted anew.
         #[test]
         fn percentiles_of_a_sliding_window_are_those_of_its_values(
             slides in slides(),
             panes in 2usize..6,
         ) {
-            let mut few = RunningPercentile::new(FRACTIONS.to_vec(), Some(panes));
-            let mut any = RunningPercentile::new(FRACTIONS.to_vec(), None);
-            let states: Vec<Vec<_>> =
-                slides.iter().map(|slide| slide.iter().map(state).collect()).collect();
-            for (last, slide) in slides.iter().enumerate() {
-                let first = (last + 1).saturating_sub(panes);
-                for running in [&mut few, &mut any] {
-                    if first > 0 {
-                        for (groups, state) in &states[first - 1] {
-                            running.retract(groups, state, 0).unwrap();
-                        }
+            let mut all = [Some(panes), Some(panes), None]
+                .map(|panes| RunningPercentile::new(FRACTIONS.to_vec(), panes));
+            // By pane what it holds: the values, and the states that brought them.
+            let mut held: Vec<Vec<(State, (Vec<u32>, Vec<ArrayRef>))>> = Vec::new();
+            let mut first = 0;
+            for (new, late, empties) in slides {
+                let last = held.len();
+                let leaves = (last + 1).saturating_sub(panes).max(first);
+                let mut groups = 0;
+                for (number, running) in all.iter_mut().enumerate() {
+                    ALWAYS_CUT.set(number == 0);
+                    groups = running.groups as u32;
+                    if empties {
+                        running.reset(&(0..groups).collect::<Vec<u32>>());
+                        continue;
                     }
-                    running.grow(slide.iter().map(Vec::len).max().unwrap_or(0));
-                    for (groups, state) in &states[last] {
-                        running.add(groups, state, 0).unwrap();
+                    for (_, (groups, state)) in held[first..leaves].iter().flatten() {
+                        running.retract(groups, state, 0).unwrap();
                     }
                 }
-                let groups: Vec<u32> = (0..few.groups as u32).collect();
-                few.read(&groups).unwrap();
-                any.read(&groups).unwrap();
-                let given = [&mut few, &mut any].map(|running| running.take_outputs());
-                for group in 0..groups.len() {
-                    let window = slides[first..=last].iter().flatten();
+                first = if empties { last } else { leaves };
+                let with_state = |lists: Vec<State>| -> Vec<_> {
+                    lists.into_iter().map(|lists| (lists.clone(), state(&lists))).collect()
+                };
+                held.push(with_state(new));
+                let late = if first < last { with_state(late) } else { Vec::new() };
+                for (number, running) in all.iter_mut().enumerate() {
+                    ALWAYS_CUT.set(number == 0);
+                    for (lists, (groups, state)) in late.iter().chain(&held[last]) {
+                        running.grow(lists.len());
+                        running.add(groups, state, 0).unwrap();
+                    }
+                    groups = groups.max(running.groups as u32);
+                    running.read(&(0..groups).collect::<Vec<u32>>()).unwrap();
+                }
+                if first < last {
+                    held[last - 1].extend(late);
+                }
+                let given = [0, 1, 2].map(|number| all[number].take_outputs());
+                for group in 0..groups as usize {
+                    let window = held[first..].iter().flatten().map(|(lists, _)| lists);
                     let expected = expected(window, group);
                     for given in &given {
-                        let given: Vec<Option<f64>> = given
-                            .iter()
-                            .map(|column| {
-                                let column = column.as_any().downcast_ref::<Float64Array>();
-                                column.unwrap().iter().nth(group).flatten()
-                            })
-                            .collect();
+                        let given: Vec<Option<u64>> =
+                            given.iter().map(|column| bits(column, group)).collect();
                         prop_assert_eq!(&given, &expected, "group {}", group);
                     }
                 }
             }
+            ALWAYS_CUT.set(false);
         }
+    }
+
+    fn bits(column: &ArrayRef, row: usize) -> Option<u64> {
+        let column = column.as_any().downcast_ref::<Float64Array>().unwrap();
+        column.iter().nth(row).flatten().map(f64::to_bits)
     }
 
     #[test]
     fn few_panes_with_many_values_are_cut_and_no_others() {
         let is_cut = |panes, values: i32| {
             let mut running = RunningPercentile::new(vec![0.5], panes);
-            let (groups, state) = state(&vec![Some((0..values).rev().collect())]);
+            let (groups, state) = state(&vec![Some((100..100 + values).rev().collect())]);
             running.grow(1);
             running.add(&groups, &state, 0).unwrap();
             running.read(&[0]).unwrap();
@@ -328,10 +415,10 @@ mod tests {
             assert_eq!(median, f64::from(values - 1) / 16.0);
             matches!(running.kept, Kept::Cuts(_))
         };
-        assert!(is_cut(Some(12), 500));
+        assert!(is_cut(Some(12), 190));
         assert!(!is_cut(Some(12), 5));
-        assert!(!is_cut(Some(288), 500));
-        assert!(!is_cut(None, 500));
+        assert!(!is_cut(Some(288), 190));
+        assert!(!is_cut(None, 190));
     }
 
     #[test]

@@ -23,7 +23,7 @@ pub struct Slots {
 impl WindowLists {
     /// The lists of a window of so many panes, if these are few, but not one alone.
     pub fn of_panes(panes: usize) -> Option<WindowLists> {
-        // One comes before another has left.
+        // What comes has a slot before what leaves has given up its own.
         let slots = vec![None; panes + 1];
         (2..=FEW_PANES).contains(&panes).then_some(WindowLists { slots })
     }
@@ -68,10 +68,5 @@ impl WindowLists {
     pub fn change(&mut self, slots: &Slots, coming: Vec<Lists>) {
         slots.leaving.iter().for_each(|slot| self.slots[*slot] = None);
         slots.coming.iter().zip(coming).for_each(|(slot, lists)| self.slots[*slot] = Some(lists));
-    }
-
-    /// Takes everything out.
-    pub fn clear(&mut self) {
-        self.slots.iter_mut().for_each(|slot| *slot = None);
     }
 }
