@@ -2,7 +2,6 @@
 //! a day that settles as the input ends would otherwise keep one busy while the others wait.
 
 use std::num::NonZero;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
@@ -58,25 +57,21 @@ pub(super) fn encode_columns(
 /// more than one for each core.
 struct Helpers(usize);
 
-static HELPING: AtomicUsize = AtomicUsize::new(0);
+static HELPING: Mutex<usize> = Mutex::new(0);
 
 impl Helpers {
     fn at_most(wanted: usize) -> Helpers {
         let cores = thread::available_parallelism().map_or(1, NonZero::get);
-        let mut taken = 0;
-        let take = |helping: usize| {
-            taken = wanted.min((cores - 1).saturating_sub(helping));
-            Some(helping + taken)
-        };
-        // The closure always gives something.
-        let _ = HELPING.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take);
+        let mut helping = HELPING.lock().unwrap_or_else(PoisonError::into_inner);
+        let taken = wanted.min((cores - 1).saturating_sub(*helping));
+        *helping += taken;
         Helpers(taken)
     }
 }
 
 impl Drop for Helpers {
     fn drop(&mut self) {
-        HELPING.fetch_sub(self.0, Ordering::Relaxed);
+        *HELPING.lock().unwrap_or_else(PoisonError::into_inner) -= self.0;
     }
 }
 

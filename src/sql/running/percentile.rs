@@ -289,7 +289,10 @@ pub(crate) mod tests {
     /// Lists of groups 0, 1 and so on; some are left out.
     type State = Vec<Option<Vec<i32>>>;
 
-    fn state(lists: &State) -> (Vec<u32>, Vec<ArrayRef>) {
+    /// The same as groups and a state.
+    type Arrays = (Vec<u32>, Vec<ArrayRef>);
+
+    fn state(lists: &State) -> Arrays {
         let held = lists.iter().enumerate();
         let held = held.filter_map(|(group, list)| Some((group as u32, list.as_ref()?)));
         let (groups, lists): (Vec<u32>, Vec<&Vec<i32>>) = held.unzip();
@@ -347,7 +350,7 @@ pub(crate) mod tests {
             let mut all = [Some(panes), Some(panes), None]
                 .map(|panes| RunningPercentile::new(FRACTIONS.to_vec(), panes));
             // By pane what it holds: the values, and the states that brought them.
-            let mut held: Vec<Vec<(State, (Vec<u32>, Vec<ArrayRef>))>> = Vec::new();
+            let mut held: Vec<Vec<(State, Arrays)>> = Vec::new();
             let mut first = 0;
             for (new, late, empties) in slides {
                 let last = held.len();
