@@ -18,6 +18,9 @@ const MOST_IDS: usize = 3 << 19;
 /// Entries before those that are forgotten are first looked for.
 const FIRST_ENTRIES: usize = 512;
 
+/// Limits of entries between one power of two and the next.
+const STEPS: usize = 8;
+
 /// Bits of a slot that name an entry; the others are the entry's tag.
 const PLACE_BITS: u32 = 22;
 
@@ -199,7 +202,10 @@ impl Repeats {
     /// Makes the slots anew, for twice as many entries again as there are: so an id is placed about
     /// half a time more before it is forgotten. At most four fifths of the slots are then taken.
     fn index(&mut self) {
-        self.entries_limit = (self.entries.len() * 3).clamp(FIRST_ENTRIES, self.most * 2);
+        let wanted = (self.entries.len() * 3).max(FIRST_ENTRIES);
+        // In steps: a little more each time would copy what is held, into memory that is new.
+        let step = wanted.next_power_of_two() / STEPS;
+        self.entries_limit = wanted.next_multiple_of(step).min(self.most * 2);
         self.entries.reserve_exact(self.entries_limit - self.entries.len());
         let slots = (self.entries_limit * 5 / 4).next_power_of_two();
         self.slots.clear();

@@ -191,18 +191,21 @@ impl Cut<'_> {
         if self.below.abs_diff(rank) > FAR {
             self.seek(rank);
         }
+        let mut slot = None;
+        while *self.below > rank {
+            let highest = highest(self.lows);
+            self.cut_at(highest, self.at[highest] - 1);
+            *self.below -= 1;
+            // What was the highest below is the lowest above.
+            slot = Some(highest);
+        }
         while *self.below < rank {
-            let (slot, _) = lowest(self.highs);
-            self.cut_at(slot, self.at[slot] + 1);
+            let (lowest, _) = lowest(self.highs);
+            self.cut_at(lowest, self.at[lowest] + 1);
             *self.below += 1;
         }
-        while *self.below > rank {
-            let slot = highest(self.lows);
-            self.cut_at(slot, self.at[slot] - 1);
-            *self.below -= 1;
-        }
-        let (slot, low) = lowest(self.highs);
-        let low = from_sortable(low);
+        let slot = slot.unwrap_or_else(|| lowest(self.highs).0);
+        let low = from_sortable(self.highs[slot]);
         if weight == 0.0 {
             return low;
         }
