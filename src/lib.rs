@@ -15,6 +15,7 @@
 pub mod flow;
 
 pub mod clock;
+pub mod cores;
 pub mod metrics;
 
 pub mod source;

@@ -66,7 +66,7 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     // Batches are computed on the runtime's blocking threads. Few more of these than cores: each
     // keeps memory of its own. The others serve the file system and name lookups meanwhile.
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let cores = crate::cores::count();
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .max_blocking_threads(cores + SPARE_THREADS)
         .enable_all()

@@ -7,7 +7,6 @@
 //! its turn waits for it.
 
 use std::future::Future;
-use std::num::NonZero;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,6 +23,7 @@ use super::judge::Judge;
 use super::pump::Events;
 use super::work::{Worked, work};
 use crate::clock::Clock;
+use crate::cores;
 use crate::decode::decode;
 use crate::flow::{IdleAdvance, Partition, RawBatch};
 use crate::source::SourceEvent;
@@ -93,8 +93,7 @@ impl Ahead {
         to: mpsc::Sender<Result<Done, RunError>>,
     ) {
         // One more than there are cores, since one of them may wait for its turn.
-        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
-        let at_once = (cores + 1).min(MOST_AT_ONCE);
+        let at_once = (cores::count() + 1).min(MOST_AT_ONCE);
         let mut running: FuturesOrdered<Promise> = FuturesOrdered::new();
         let mut batches = 0;
         let mut tick = tokio::time::interval(self.tick);

@@ -10,6 +10,7 @@ use crate::rust_source::{SourceFile, module_of, production_code, source_files};
 const ARROWS: &[(&str, &[&str])] = &[
     ("flow", &[]),
     ("clock", &["flow"]),
+    ("cores", &[]),
     ("metrics", &["flow"]),
     ("source", &["flow", "clock", "metrics"]),
     ("decode", &["flow"]),
@@ -18,7 +19,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("lifecycle", &["flow"]),
     ("window", &["flow"]),
     ("sql", &["flow", "window", "relate"]),
-    ("sink", &["flow", "clock", "metrics"]),
+    ("sink", &["flow", "clock", "cores", "metrics"]),
     ("checkpoint", &["flow", "lifecycle", "window"]),
     ("config", &["flow", "source", "window", "sink::teams::rule"]),
     ("pipeline", &PIPELINE),
@@ -30,9 +31,10 @@ const ARROWS: &[(&str, &[&str])] = &[
 const ANY: &str = "*";
 
 /// The loop moves values between all stages, and knows neither the server nor the commands.
-const PIPELINE: [&str; 14] = [
+const PIPELINE: [&str; 15] = [
     "flow",
     "clock",
+    "cores",
     "metrics",
     "source",
     "decode",
