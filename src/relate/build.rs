@@ -219,10 +219,12 @@ impl Builder<'_> {
     }
 
     fn minutes(&self, from: Point, to: Point) -> Result<Float64Array, ArrowError> {
-        let micros = self.micros(from, to)?;
+        let (from, to) = (self.point(from)?, self.point(to)?);
         let minute = Span::MINUTE.0 as f64;
-        let values: Vec<f64> = micros.values().iter().map(|span| *span as f64 / minute).collect();
-        Ok(Float64Array::new(ScalarBuffer::from(values), micros.nulls().cloned()))
+        let ends = from.values().iter().zip(to.values());
+        let values: Vec<f64> =
+            ends.map(|(from, to)| to.wrapping_sub(*from) as f64 / minute).collect();
+        Ok(Float64Array::new(ScalarBuffer::from(values), known(&from, &to)))
     }
 
     /// The profile's own target, else the table's at receipt (at the event, where receipt is not

@@ -48,11 +48,9 @@ impl Slices {
         self.of_row.len()
     }
 
-    /// The next row has the slice of the last one.
-    #[inline(always)]
-    pub(super) fn push_last(&mut self) -> u32 {
-        self.of_row.push(self.last);
-        self.last
+    /// The next rows, of which there are so many, have the slice of the last one.
+    pub(super) fn push_last(&mut self, rows: usize) {
+        self.of_row.resize(self.of_row.len() + rows, self.last);
     }
 
     /// The next row has this slice; gives the slice's number.
@@ -60,7 +58,8 @@ impl Slices {
         if self.distinct.get(self.last as usize) != Some(&slice) {
             self.last = self.number(slice);
         }
-        self.push_last()
+        self.of_row.push(self.last);
+        self.last
     }
 
     fn number(&mut self, slice: SliceKey) -> u32 {

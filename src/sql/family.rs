@@ -151,8 +151,10 @@ impl Fates {
 
     /// Notes that every table counts an event.
     #[inline(always)]
-    pub(super) fn counts_in_all(&mut self, event: usize) {
-        self.counted.iter_mut().for_each(|counted| counted[event] = true);
+    pub(super) fn count_in_all(&mut self, events: &[u32]) {
+        for counted in &mut self.counted {
+            events.iter().for_each(|event| counted[*event as usize] = true);
+        }
     }
 
     /// Notes that an event came too late for these windows of a table.

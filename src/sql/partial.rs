@@ -254,23 +254,27 @@ fn place(
     // The first and the last event of each slice.
     let mut spans: Vec<(u32, u32)> = Vec::new();
     let mut missed: Vec<usize> = Vec::new();
-    for (row, event) in source.values().iter().enumerate() {
-        let (time, watermark) = (time[row], watermark[row]);
-        let number = if placer.is_as_before(time, watermark) {
-            fates.counts_in_all(*event as usize);
-            slices.push_last()
-        } else {
-            match placer.slice(time, watermark, lab_of(labs, row), *event as usize, fates) {
-                Some(slice) => slices.push(slice),
-                None => {
-                    missed.push(row);
-                    continue;
-                }
-            }
+    let events = source.values();
+    let mut row = 0;
+    while row < events.len() {
+        // Mostly what follows goes where this row goes.
+        let (at, event) = (row, events[row]);
+        row += 1;
+        let slice = placer.slice(time[at], watermark[at], lab_of(labs, at), event as usize, fates);
+        let Some(slice) = slice else {
+            missed.push(at);
+            continue;
         };
+        let number = slices.push(slice);
+        let following = time[row..].iter().zip(&watermark[row..]);
+        let alike = |(time, watermark): &(&i64, &i64)| placer.is_as_before(**time, **watermark);
+        row += following.take_while(alike).count();
+        fates.count_in_all(&events[at + 1..row]);
+        slices.push_last(row - at - 1);
+        // Events ascend, since what stands below keeps their order.
         match spans.get_mut(number as usize) {
-            Some((first, last)) => (*first, *last) = ((*first).min(*event), (*last).max(*event)),
-            None => spans.push((*event, *event)),
+            Some((_, last)) => *last = events[row - 1],
+            None => spans.push((event, events[row - 1])),
         }
     }
     for (slice, (first, last)) in slices.distinct().iter().zip(spans) {
