@@ -204,7 +204,7 @@ impl Accumulator for Values {
     }
 }
 
-/// Sorts doubles as integers, which takes half the time. `keys` is room to work in.
+/// Sorts doubles as integers, which are compared in one step. `keys` is room to work in.
 fn sort(values: &mut [f64], keys: &mut Vec<i64>) {
     keys.clear();
     keys.extend(values.iter().copied().map(to_sortable));
