@@ -19,6 +19,7 @@ use datafusion::logical_expr::{
 };
 
 use super::fixed_point::{to_fixed, total};
+use super::passes;
 
 /// What is made of the sum in the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -312,8 +313,7 @@ impl GroupsAccumulator for Many {
         self.sums.grow(total_num_groups);
         let values = values[0].as_primitive::<Float64Type>();
         for (row, group) in group_indices.iter().enumerate() {
-            let passes = opt_filter.is_none_or(|filter| filter.is_valid(row) && filter.value(row));
-            if passes && values.is_valid(row) {
+            if passes(opt_filter, row) && values.is_valid(row) {
                 self.sums.add(*group, values.value(row))?;
             }
         }

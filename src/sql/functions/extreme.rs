@@ -10,6 +10,8 @@ use arrow::datatypes::{ArrowNativeTypeOp, DataType};
 use datafusion::common::{Result, exec_err};
 use datafusion::logical_expr::{EmitTo, GroupsAccumulator};
 
+use super::passes;
+
 /// Which extreme.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
@@ -59,8 +61,7 @@ where
         self.extremes.resize(self.extremes.len().max(total_num_groups), None);
         let values = values[0].as_primitive::<T>();
         for (row, group) in group_indices.iter().enumerate() {
-            let passes = opt_filter.is_none_or(|filter| filter.is_valid(row) && filter.value(row));
-            if passes && values.is_valid(row) {
+            if passes(opt_filter, row) && values.is_valid(row) {
                 let (value, held) = (values.value(row), &mut self.extremes[*group]);
                 if held.is_none_or(|held| self.side.is_met(value, held)) {
                     *held = Some(value);

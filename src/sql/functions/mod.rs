@@ -11,12 +11,19 @@ pub mod sketch;
 
 use std::sync::Arc;
 
+use arrow::array::{Array, BooleanArray};
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
 use datafusion::prelude::SessionContext;
 
 use sketch::readings::Kind;
 use sketch::scalars::SketchScalar;
 use sketch::{Input, SketchAggregate};
+
+/// Whether an aggregate's filter lets a row pass.
+#[inline(always)]
+fn passes(filter: Option<&BooleanArray>, row: usize) -> bool {
+    filter.is_none_or(|filter| filter.is_valid(row) && filter.value(row))
+}
 
 /// Makes our functions known to a session, in place of those of the same name.
 pub fn register(context: &SessionContext) {

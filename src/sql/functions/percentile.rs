@@ -20,6 +20,8 @@ use datafusion::logical_expr::{
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::Literal;
 
+use super::passes;
+
 /// The function's name in SQL.
 pub const NAME: &str = "percentile_cont";
 
@@ -291,8 +293,7 @@ impl GroupsAccumulator for GroupedValues {
             return Ok(());
         }
         for (row, group) in group_indices.iter().enumerate() {
-            let passes = opt_filter.is_none_or(|filter| filter.is_valid(row) && filter.value(row));
-            if passes && values.is_valid(row) {
+            if passes(opt_filter, row) && values.is_valid(row) {
                 self.groups.push(*group as u32);
                 self.values.push(canonical(values.value(row)));
             }

@@ -13,6 +13,7 @@ use super::layout;
 use super::lists::{Builder, States};
 use super::readings::{Column, Reading};
 use super::state::{Entries, Sketch};
+use crate::sql::functions::passes;
 use crate::sql::functions::percentile::canonical;
 
 /// Values that wait at least before they are folded.
@@ -171,8 +172,7 @@ impl GroupsAccumulator for Grouped {
     ) -> Result<()> {
         self.groups = self.groups.max(total_num_groups);
         for (row, group) in group_indices.iter().enumerate() {
-            let passes = opt_filter.is_none_or(|filter| filter.is_valid(row) && filter.value(row));
-            if passes && values[0].is_valid(row) {
+            if passes(opt_filter, row) && values[0].is_valid(row) {
                 self.take_in(&values[0], row, *group)?;
             }
         }
