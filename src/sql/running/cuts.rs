@@ -7,6 +7,7 @@
 //! the percentile has moved: a slide touches the ends of the parts and not the values.
 
 use arrow::buffer::ScalarBuffer;
+use prefetch_index::prefetch_index;
 
 use super::lists::Lists;
 use crate::sql::functions::percentile::{between, from_sortable, place, to_sortable};
@@ -92,6 +93,23 @@ impl Cuts {
     /// Empties a slot of which every group has been told that it leaves.
     pub fn empty(&mut self, slot: usize) {
         self.values[slot] = ScalarBuffer::from(Vec::new());
+    }
+
+    /// Asks for the values of a group that [`change`](Cuts::change) will soon look at: a window's
+    /// values are too many for the processor's cache, and a group's are looked at once a slide.
+    pub fn ask_for(&self, group: usize, entering: &[usize]) {
+        let lists = &self.lists[group * self.room..(group + 1) * self.room];
+        for slot in entering {
+            let (start, end) = lists[*slot];
+            prefetch_index(&self.values[*slot], (start + (end - start) / 2) as usize);
+        }
+        let cuts = group * self.fractions.len()..(group + 1) * self.fractions.len();
+        let at = &self.at[cuts.start * self.room..cuts.end * self.room];
+        for cut in at.chunks_exact(self.room) {
+            for (values, at) in self.values.iter().zip(cut) {
+                prefetch_index(values, *at as usize);
+            }
+        }
     }
 
     /// Takes the lists of some slots out of a group, and those of others in; gives the percentiles

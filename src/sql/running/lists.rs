@@ -87,3 +87,12 @@ impl Lists {
         Cow::Owned(Lists { values: values.into(), offsets, ..self.clone() })
     }
 }
+
+/// Values as keys, ascending. They mostly come sorted.
+pub fn sorted_keys(values: &[f64], keys: &mut Vec<i64>) {
+    keys.clear();
+    keys.extend(values.iter().copied().map(to_sortable));
+    if !keys.is_sorted() {
+        keys.sort_unstable();
+    }
+}

@@ -17,6 +17,7 @@ pub mod side_by_side;
 pub mod sketch;
 pub mod sorted_counts;
 pub mod sorted_values;
+pub mod whole;
 pub mod window_lists;
 
 use arrow::array::ArrayRef;

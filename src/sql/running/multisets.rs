@@ -3,10 +3,9 @@
 //! Each group is touched once for all that a slide brings, instead of once for each state, and is
 //! read at once, while it is in the cache.
 
-use super::lists::Lists;
+use super::lists::{Lists, sorted_keys};
 use super::side_by_side::{ByGroup, Gatherer, side_by_side};
 use super::sorted_values::{Room, SortedValues};
-use crate::sql::functions::percentile::to_sortable;
 
 /// A multiset of doubles for each group.
 #[derive(Debug, Default)]
@@ -67,14 +66,5 @@ impl Multisets {
         held * size_of::<f64>()
             + self.values.capacity() * size_of::<SortedValues>()
             + self.gatherer.size()
-    }
-}
-
-/// Values as keys, ascending. They mostly come sorted.
-fn sorted_keys(values: &[f64], keys: &mut Vec<i64>) {
-    keys.clear();
-    keys.extend(values.iter().copied().map(to_sortable));
-    if !keys.is_sorted() {
-        keys.sort_unstable();
     }
 }

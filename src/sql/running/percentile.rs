@@ -4,7 +4,8 @@
 //! touched once for all that the slide brought. A group that nothing has come to reads as it did
 //! before. Where a window has few panes and many values, a group's lists are kept apart and cut at
 //! the percentiles ([`Cuts`]); elsewhere they are merged into a sorted multiset ([`Multisets`]).
-//! Both give the same results to the last bit.
+//! The lists of windows that share no panes are only gathered and sorted ([`Whole`]). All give the
+//! same results to the last bit.
 
 use std::sync::Arc;
 
@@ -15,12 +16,16 @@ use super::Running;
 use super::cuts::Cuts;
 use super::lists::Lists;
 use super::multisets::Multisets;
+use super::whole::Whole;
 use super::window_lists::{Slots, WindowLists};
-use crate::sql::functions::percentile::from_sortable;
+use crate::sql::functions::percentile::{from_sortable, interpolate};
 
 /// How many times fewer values there must be than were needed to keep lists apart, until they are
 /// merged.
 const MUCH_FEWER: usize = 4;
+
+/// How many groups before its turn a group's values are asked for.
+const AHEAD: usize = 2;
 
 /// Percentiles of one expression over one shared multiset.
 #[derive(Debug)]
@@ -44,6 +49,7 @@ pub struct RunningPercentile {
 enum Kept {
     Multisets(Multisets),
     Cuts(Cuts),
+    Whole(Whole),
 }
 
 impl RunningPercentile {
@@ -58,7 +64,10 @@ impl RunningPercentile {
             coming: Vec::new(),
             leaving: Vec::new(),
             window: panes.and_then(WindowLists::of_panes),
-            kept: Kept::Multisets(Multisets::default()),
+            kept: match panes {
+                Some(_) => Kept::Multisets(Multisets::default()),
+                None => Kept::Whole(Whole::default()),
+            },
             results,
             outputs,
         }
@@ -71,10 +80,11 @@ impl RunningPercentile {
         }
         let (coming, leaving) =
             (std::mem::take(&mut self.coming), std::mem::take(&mut self.leaving));
+        if matches!(self.kept, Kept::Whole(_)) {
+            return self.read_whole(&leaving, coming);
+        }
         let Some(window) = &mut self.window else { return self.merge(&leaving, &coming) };
-        let Some(slots) = window.slots_of(&leaving, &coming) else {
-            return exec_err!("cannot take values out of a window that does not hold them");
-        };
+        let Some(slots) = window.slots_of(&leaving, &coming) else { return not_held() };
         let held = window.count() + count(&coming) - count(&leaving);
         if !window.is_few() {
             // Late rows come in lists of their own, and there are many of them.
@@ -106,6 +116,19 @@ impl RunningPercentile {
         }
     }
 
+    /// Changes the lists of a window that shares no panes, and reads all of it.
+    fn read_whole(&mut self, leaving: &[Lists], coming: Vec<Lists>) -> Result<()> {
+        let Kept::Whole(whole) = &mut self.kept else { return Ok(()) };
+        let (fractions, results) = (&self.fractions, &mut self.results);
+        let changed = whole.change(leaving, coming, self.groups, |group, keys| {
+            for (fraction, results) in fractions.iter().zip(results.iter_mut()) {
+                let at = |rank: usize| from_sortable(keys[rank]);
+                results[group] = interpolate(keys.len(), *fraction, at);
+            }
+        });
+        changed.map_or_else(not_held, Ok)
+    }
+
     /// Works lists into the multisets.
     fn merge(&mut self, leaving: &[Lists], coming: &[Lists]) -> Result<()> {
         let Kept::Multisets(multisets) = &mut self.kept else { return Ok(()) };
@@ -132,8 +155,11 @@ impl RunningPercentile {
         // Runs that ascend, mostly two of them.
         groups.sort();
         groups.dedup();
-        for group in groups {
-            let group = group as usize;
+        for (place, group) in groups.iter().enumerate() {
+            if let Some(next) = groups.get(place + AHEAD) {
+                cuts.ask_for(*next as usize, &slots.coming);
+            }
+            let group = *group as usize;
             cuts.change(group, &slots.leaving, &slots.coming, |fraction, result| {
                 self.results[fraction][group] = result;
             });
@@ -153,7 +179,7 @@ impl RunningPercentile {
             return true;
         }
         match &self.kept {
-            Kept::Multisets(_) => values >= cuts,
+            Kept::Multisets(_) | Kept::Whole(_) => values >= cuts,
             Kept::Cuts(_) => values * MUCH_FEWER >= cuts,
         }
     }
@@ -188,6 +214,10 @@ impl RunningPercentile {
     }
 }
 
+fn not_held() -> Result<()> {
+    exec_err!("cannot take values out of a window that does not hold them")
+}
+
 /// How many values some lists hold.
 fn count(lists: &[Lists]) -> usize {
     lists.iter().map(Lists::count).sum()
@@ -212,6 +242,7 @@ impl Running for RunningPercentile {
         match &mut self.kept {
             Kept::Multisets(multisets) => multisets.grow(groups),
             Kept::Cuts(cuts) => cuts.grow(groups),
+            Kept::Whole(_) => {}
         }
     }
 
@@ -242,6 +273,7 @@ impl Running for RunningPercentile {
                 multisets.grow(self.groups);
                 self.kept = Kept::Multisets(multisets);
             }
+            Kept::Whole(whole) => whole.clear(),
         }
         for group in groups {
             self.results.iter_mut().for_each(|results| results[*group as usize] = None);
@@ -265,6 +297,7 @@ impl Running for RunningPercentile {
         let kept = match &self.kept {
             Kept::Multisets(multisets) => multisets.size(),
             Kept::Cuts(cuts) => cuts.size(),
+            Kept::Whole(whole) => whole.size(),
         };
         kept + self.groups * self.fractions.len() * size_of::<Option<f64>>()
     }
@@ -277,8 +310,6 @@ pub(crate) mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::sql::functions::percentile::interpolate;
-
     thread_local! {
         /// Whether the lists of a window of few panes are kept apart however few values they hold.
         pub(crate) static ALWAYS_CUT: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
@@ -340,14 +371,14 @@ pub(crate) mod tests {
     }
 
     proptest! {
-        /// Windows of few panes, cut always or when that is worth it, and windows of any number of
-        /// panes, against all values sorted anew.
+        /// Windows of few panes, cut always or when that is worth it, windows of any number of
+        /// panes, and windows that are sorted when they are read, against all values sorted anew.
         #[test]
         fn percentiles_of_a_sliding_window_are_those_of_its_values(
             slides in slides(),
             panes in 2usize..6,
         ) {
-            let mut all = [Some(panes), Some(panes), None]
+            let mut all = [Some(panes), Some(panes), Some(999), None]
                 .map(|panes| RunningPercentile::new(FRACTIONS.to_vec(), panes));
             // By pane what it holds: the values, and the states that brought them.
             let mut held: Vec<Vec<(State, Arrays)>> = Vec::new();
@@ -385,7 +416,7 @@ pub(crate) mod tests {
                 if first < last {
                     held[last - 1].extend(late);
                 }
-                let given = [0, 1, 2].map(|number| all[number].take_outputs());
+                let given = [0, 1, 2, 3].map(|number| all[number].take_outputs());
                 for group in 0..groups as usize {
                     let window = held[first..].iter().flatten().map(|(lists, _)| lists);
                     let expected = expected(window, group);
@@ -427,7 +458,7 @@ pub(crate) mod tests {
     #[test]
     fn what_is_not_there_cannot_leave() {
         let (groups, state) = state(&vec![Some(vec![1, 2])]);
-        for panes in [Some(2), None] {
+        for panes in [Some(2), Some(999), None] {
             let mut running = RunningPercentile::new(vec![0.5], panes);
             running.grow(1);
             running.retract(&groups, &state, 0).unwrap();
