@@ -7,6 +7,9 @@ use super::lists::{Lists, sorted_keys};
 use super::side_by_side::{ByGroup, Gatherer, side_by_side};
 use super::sorted_values::{Room, SortedValues};
 
+/// How many groups before its turn a group's values are asked for.
+pub const AHEAD: usize = 2;
+
 /// A multiset of doubles for each group.
 #[derive(Debug, Default)]
 pub struct Multisets {
@@ -35,7 +38,11 @@ impl Multisets {
         let leaving: ByGroup<'_> = self.gatherer.gather(leaving, total);
         let coming: ByGroup<'_> = self.gatherer.gather(coming, total);
         let (mut gone, mut come) = (Vec::new(), Vec::new());
+        let mut ahead = side_by_side(&leaving, &coming).skip(AHEAD);
         for (group, went, came) in side_by_side(&leaving, &coming) {
+            if let Some((next, went, came)) = ahead.next() {
+                self.values[next as usize].ask_for(went.len() + came.len());
+            }
             sorted_keys(went, &mut gone);
             sorted_keys(came, &mut come);
             let held = &mut self.values[group as usize];

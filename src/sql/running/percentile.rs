@@ -15,7 +15,7 @@ use datafusion::common::{Result, exec_datafusion_err, exec_err};
 use super::Running;
 use super::cuts::Cuts;
 use super::lists::Lists;
-use super::multisets::Multisets;
+use super::multisets::{AHEAD, Multisets};
 use super::whole::Whole;
 use super::window_lists::{Slots, WindowLists};
 use crate::sql::functions::percentile::{from_sortable, interpolate};
@@ -23,9 +23,6 @@ use crate::sql::functions::percentile::{from_sortable, interpolate};
 /// How many times fewer values there must be than were needed to keep lists apart, until they are
 /// merged.
 const MUCH_FEWER: usize = 4;
-
-/// How many groups before its turn a group's values are asked for.
-const AHEAD: usize = 2;
 
 /// Percentiles of one expression over one shared multiset.
 #[derive(Debug)]

@@ -6,6 +6,8 @@
 
 use std::ops::Range;
 
+use prefetch_index::prefetch_index;
+
 use crate::sql::functions::percentile::{from_sortable, interpolate};
 
 /// Values in a run before it divides; a run of 4 KiB stays in the first cache while it is changed.
@@ -56,10 +58,7 @@ impl SortedValues {
     /// Takes values out and adds others, both in ascending order; `Err` with the first that is not
     /// there.
     pub fn change(&mut self, gone: &[i64], come: &[i64], room: &mut Room) -> Result<(), i64> {
-        let walks = (gone.len() + come.len()) * CHANGES_TO_WALK >= self.len;
-        if walks {
-            self.look_at();
-        }
+        let walks = self.walks(gone.len() + come.len());
         if let [run] = self.runs.as_mut_slice()
             && walks
         {
@@ -73,11 +72,19 @@ impl SortedValues {
         Ok(())
     }
 
-    /// Brings what it holds into the cache: a search waits for one miss after the other, this waits
-    /// for all of them together.
-    fn look_at(&self) {
-        let keys = self.runs.iter().flat_map(|run| run.iter().step_by(KEYS_IN_A_LINE));
-        std::hint::black_box(keys.fold(0, |seen, key| seen ^ key));
+    /// Whether so many changes touch most of what it holds.
+    fn walks(&self, changes: usize) -> bool {
+        changes * CHANGES_TO_WALK >= self.len
+    }
+
+    /// Asks for the memory that so many changes will soon touch: what many groups hold is not in
+    /// the processor's cache when one's turn comes, and a search waits for one miss after the other.
+    pub fn ask_for(&self, changes: usize) {
+        if self.len <= RUN_LIMIT || self.walks(changes) {
+            for run in &self.runs {
+                (0..run.len()).step_by(KEYS_IN_A_LINE).for_each(|place| prefetch_index(run, place));
+            }
+        }
     }
 
     /// Adds values, which come in ascending order.
