@@ -12,7 +12,7 @@ use crate::flow::{Offset, Partition};
 use crate::source::{Source, SourceError, SourceEvent};
 
 /// Source events between the source and the loop: the source has queues of its own.
-const EVENTS_AHEAD: usize = 2;
+const EVENTS_AHEAD: usize = 1;
 /// Positions to commit that wait for the source: only the latest of a partition matters.
 const COMMITS_AHEAD: usize = 64;
 

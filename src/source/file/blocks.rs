@@ -175,7 +175,7 @@ impl<R: Read> Blocks<R> {
 struct Pool(Arc<Mutex<Vec<Vec<u8>>>>);
 
 /// Buffers that a pool keeps.
-const KEPT: usize = 8;
+const KEPT: usize = 16;
 
 impl Pool {
     /// A buffer of at least so many bytes, whatever they are.

@@ -28,7 +28,7 @@ use blocks::Blocks;
 pub const CHUNK_BYTES: usize = 4 * 1024 * 1024;
 
 /// How many blocks are read ahead of the consumer: one that is waiting, one that is being read.
-const READ_AHEAD_BLOCKS: usize = 2;
+const READ_AHEAD_BLOCKS: usize = 1;
 
 /// The block of a pipe or terminal; a pipe seldom gives more than 64 KiB at a read.
 const PIPE_BLOCK_BYTES: usize = 128 * 1024;
