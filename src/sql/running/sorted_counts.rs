@@ -3,6 +3,9 @@
 /// Distinct values in a run before it divides; a run is moved by one `memmove`.
 const RUN_LIMIT: usize = 256;
 
+/// Entries whose counts are summed before any of them is looked at: a sum needs no branches.
+const BLOCK: usize = 16;
+
 /// Distinct values, ascending in the total order of doubles, in runs.
 #[derive(Clone, Debug, Default)]
 pub struct SortedCounts {
@@ -15,6 +18,30 @@ struct Run {
     entries: Vec<(f64, u64)>,
     /// The sum of the counts.
     total: u64,
+}
+
+impl Run {
+    /// The place of the entry at a rank within the run, and how many values come before it.
+    fn place_of(&self, rank: u64) -> Option<(usize, u64)> {
+        if self.total == self.entries.len() as u64 {
+            return Some((rank as usize, rank));
+        }
+        let (mut place, mut before) = (0, 0);
+        for block in self.entries.chunks(BLOCK) {
+            let behind = before + block.iter().map(|(_, count)| count).sum::<u64>();
+            if rank < behind {
+                break;
+            }
+            (place, before) = (place + block.len(), behind);
+        }
+        for (_, count) in self.entries.get(place..)? {
+            if rank < before + count {
+                return Some((place, before));
+            }
+            (place, before) = (place + 1, before + count);
+        }
+        None
+    }
 }
 
 impl SortedCounts {
@@ -98,20 +125,8 @@ impl SortedCounts {
                 rest -= run.total;
                 continue;
             }
-            let all_single = run.total == run.entries.len() as u64;
-            let place = if all_single {
-                let place = rest as usize;
-                rest = 0;
-                place
-            } else {
-                run.entries.iter().position(|(_, count)| {
-                    let within = rest < *count;
-                    if !within {
-                        rest -= count;
-                    }
-                    within
-                })?
-            };
+            let (place, before) = run.place_of(rest)?;
+            rest -= before;
             let (value, count) = run.entries[place];
             if rest + 1 < count {
                 return Some((value, value));
