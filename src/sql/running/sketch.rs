@@ -24,6 +24,9 @@ use crate::sql::functions::sketch::state::{EXACT_LIMIT, Edge, Entries, Found, pe
 /// Distinct values below which bucket counts are given up.
 const GIVE_UP_BELOW: usize = EXACT_LIMIT / 2;
 
+/// How many rows of states before its turn the memory of one is asked for.
+const AHEAD: usize = 2;
+
 /// One group's values in the window.
 #[derive(Debug, Default)]
 struct Group {
@@ -148,6 +151,14 @@ impl RunningSketch {
         RunningSketch { groups: Vec::new(), stale: Vec::new(), columns, percentiles }
     }
 
+    /// Asks for the memory that the first value of a row of states will touch.
+    fn ask_for(&self, groups: &[u32], states: &States<'_>, row: usize) {
+        let Some(group) = groups.get(row) else { return };
+        if let Some((value, _)) = states.row(row).values().next() {
+            self.groups[*group as usize].values.ask_for(value);
+        }
+    }
+
     /// Reads anew the percentiles of those of some groups that have changed.
     fn refresh(&mut self, groups: &[u32]) {
         for group in groups.iter().map(|group| *group as usize) {
@@ -175,6 +186,7 @@ impl Running for RunningSketch {
     fn add(&mut self, groups: &[u32], states: &[ArrayRef], _pane: i64) -> Result<()> {
         let states = States::of(states);
         for (row, group) in groups.iter().enumerate() {
+            self.ask_for(groups, &states, row + AHEAD);
             self.stale[*group as usize] = true;
             self.groups[*group as usize].add(states.row(row));
         }
@@ -184,6 +196,7 @@ impl Running for RunningSketch {
     fn retract(&mut self, groups: &[u32], states: &[ArrayRef], _pane: i64) -> Result<()> {
         let states = States::of(states);
         for (row, group) in groups.iter().enumerate() {
+            self.ask_for(groups, &states, row + AHEAD);
             self.stale[*group as usize] = true;
             if !self.groups[*group as usize].retract(states.row(row)) {
                 return exec_err!("cannot take values out of a sketch that does not hold them");

@@ -1,7 +1,12 @@
 //! A multiset of doubles in order, each distinct value once with how often it occurs.
 
+use prefetch_index::prefetch_index;
+
 /// Distinct values in a run before it divides; a run is moved by one `memmove`.
 const RUN_LIMIT: usize = 256;
+
+/// Entries in a line of the cache.
+const IN_A_LINE: usize = 4;
 
 /// Entries whose counts are summed before any of them is looked at: a sum needs no branches.
 const BLOCK: usize = 16;
@@ -57,18 +62,28 @@ impl SortedCounts {
 
     /// The run that holds, or would hold, a value, and its place there: found or not.
     fn place(&self, value: f64) -> Option<(usize, Result<usize, usize>)> {
-        let last = self.runs.len().checked_sub(1)?;
-        let run = match last {
-            0 => 0,
-            _ => self
-                .runs
-                .partition_point(|run| {
-                    run.entries.last().is_some_and(|(held, _)| held.total_cmp(&value).is_lt())
-                })
-                .min(last),
-        };
+        let run = self.run_of(value)?;
         let found = self.runs[run].entries.binary_search_by(|(held, _)| held.total_cmp(&value));
         Some((run, found))
+    }
+
+    /// The run that holds, or would hold, a value.
+    fn run_of(&self, value: f64) -> Option<usize> {
+        let last = self.runs.len().checked_sub(1)?;
+        if last == 0 {
+            return Some(0);
+        }
+        let is_before =
+            |run: &Run| run.entries.last().is_some_and(|(held, _)| held.total_cmp(&value).is_lt());
+        Some(self.runs.partition_point(is_before).min(last))
+    }
+
+    /// Asks for the memory that adding or removing a value will soon touch.
+    pub fn ask_for(&self, value: f64) {
+        if let Some(run) = self.run_of(value) {
+            let entries = &self.runs[run].entries;
+            (0..entries.len()).step_by(IN_A_LINE).for_each(|place| prefetch_index(entries, place));
+        }
     }
 
     /// Adds a value `count` times.
