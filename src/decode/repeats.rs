@@ -26,7 +26,7 @@ const STEPS: usize = 8;
 const PLACE_BITS: u32 = 22;
 
 /// Ids whose slots are asked for before they are needed: those of a large table are not in the
-/// processor's cache, and a new id is found by nothing that came before it.
+/// processor's cache, and no id before it has touched its slot.
 const AHEAD: usize = 32;
 
 /// The hash of an event's id; [`Identity::NONE`] for an event without one.
@@ -126,19 +126,13 @@ impl Repeats {
     /// repeats, ascending; those without an identity never are.
     pub fn find(&mut self, identities: &[Identity], times: &[i64], watermarks: &[i64]) -> Vec<u32> {
         let mut repeats = Vec::new();
-        let mut row = 0;
-        let mut chunks = identities.chunks(AHEAD).peekable();
-        while let Some(identities) = chunks.next() {
-            if let Some(next) = chunks.peek() {
-                let mask = self.slots.len() - 1;
-                next.iter().for_each(|next| prefetch_index(&self.slots, next.0 as usize & mask));
+        for (row, identity) in identities.iter().enumerate() {
+            if let Some(next) = identities.get(row + AHEAD) {
+                prefetch_index(&self.slots, next.0 as usize & (self.slots.len() - 1));
             }
-            for identity in identities {
-                let (time, watermark) = (Timestamp(times[row]), Timestamp(watermarks[row]));
-                if !self.admit(*identity, time, watermark) {
-                    repeats.push(row as u32);
-                }
-                row += 1;
+            let (time, watermark) = (Timestamp(times[row]), Timestamp(watermarks[row]));
+            if !self.admit(*identity, time, watermark) {
+                repeats.push(row as u32);
             }
         }
         repeats

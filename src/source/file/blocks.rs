@@ -174,7 +174,8 @@ impl<R: Read> Blocks<R> {
 #[derive(Clone, Default)]
 struct Pool(Arc<Mutex<Vec<Vec<u8>>>>);
 
-/// Buffers that a pool keeps.
+/// Buffers that a pool keeps: as many as are under way on a dozen cores, which is what is left of
+/// more when they come back.
 const KEPT: usize = 16;
 
 impl Pool {

@@ -27,7 +27,7 @@ use blocks::Blocks;
 /// rows each in a batch, and what is done once for a group is done for these together.
 pub const CHUNK_BYTES: usize = 4 * 1024 * 1024;
 
-/// How many blocks are read ahead of the consumer: one that is waiting, one that is being read.
+/// Blocks that wait for the consumer; one more is being read meanwhile.
 const READ_AHEAD_BLOCKS: usize = 1;
 
 /// The block of a pipe or terminal; a pipe seldom gives more than 64 KiB at a read.

@@ -100,7 +100,6 @@ impl Engine {
         };
         let cursor = &mut self.tables[0].cursors[pending.revision as usize];
         let sliding = cursor.sliding.get_or_insert_with(|| Sliding::new(incremental, None));
-        sliding.clear();
         for chunk in chunks {
             sliding.enter(chunk, 0, self.keys.len())?;
         }
@@ -112,6 +111,8 @@ impl Engine {
             expected.complete(&mut groups, &mut self.keys, Some(&here))?;
         }
         sliding.read(&groups, self.keys.len(), || chunks.iter().map(Arc::as_ref).collect())?;
+        // At once, so that a month's values are not kept until the next month is over.
+        sliding.clear();
         pending.of_row.extend(std::iter::repeat_n(pending.windows.len() as u32, groups.len()));
         pending.groups.extend(groups);
         pending.windows.push(fired);

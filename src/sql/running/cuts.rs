@@ -106,8 +106,11 @@ impl Cuts {
         let cuts = group * self.fractions.len()..(group + 1) * self.fractions.len();
         let at = &self.at[cuts.start * self.room..cuts.end * self.room];
         for cut in at.chunks_exact(self.room) {
-            for (values, at) in self.values.iter().zip(cut) {
-                prefetch_index(values, *at as usize);
+            // The place in a list that comes is that of one that has left, and does no harm.
+            for ((values, at), (start, end)) in self.values.iter().zip(cut).zip(lists) {
+                if start < end {
+                    prefetch_index(values, *at as usize);
+                }
             }
         }
     }

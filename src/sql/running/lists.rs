@@ -88,7 +88,7 @@ impl Lists {
     }
 }
 
-/// Values as keys, ascending. They mostly come sorted.
+/// Values as keys, ascending. Those of a pane that has been joined come sorted.
 pub fn sorted_keys(values: &[f64], keys: &mut Vec<i64>) {
     keys.clear();
     keys.extend(values.iter().copied().map(to_sortable));

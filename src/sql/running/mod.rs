@@ -1,7 +1,8 @@
 //! Running aggregates: states enter a sliding window and leave it, results are read in between.
 //!
 //! The cost of a slide is that of the panes that come and go and of the groups that are read; the
-//! window's length does not matter. A running aggregate reads the same state arrays as DataFusion's
+//! window's length does not matter, but for windows that share no panes: their percentiles are sorted as
+//! a whole. A running aggregate reads the same state arrays as DataFusion's
 //! accumulator of the function; a function that has none here is merged anew for each window.
 
 pub mod bucket_counts;

@@ -40,8 +40,8 @@ impl Multisets {
         let (mut gone, mut come) = (Vec::new(), Vec::new());
         let mut ahead = side_by_side(&leaving, &coming).skip(AHEAD);
         for (group, went, came) in side_by_side(&leaving, &coming) {
-            if let Some((next, went, came)) = ahead.next() {
-                self.values[next as usize].ask_for(went.len() + came.len());
+            if let Some((next, leaves, comes)) = ahead.next() {
+                self.values[next as usize].ask_for(leaves.len() + comes.len());
             }
             sorted_keys(went, &mut gone);
             sorted_keys(came, &mut come);

@@ -77,8 +77,15 @@ impl RunningPercentile {
         }
         let (coming, leaving) =
             (std::mem::take(&mut self.coming), std::mem::take(&mut self.leaving));
-        if matches!(self.kept, Kept::Whole(_)) {
-            return self.read_whole(&leaving, coming);
+        if let Kept::Whole(whole) = &mut self.kept {
+            let (fractions, results) = (&self.fractions, &mut self.results);
+            let changed = whole.change(&leaving, coming, self.groups, |group, keys| {
+                for (fraction, results) in fractions.iter().zip(results.iter_mut()) {
+                    let at = |rank: usize| from_sortable(keys[rank]);
+                    results[group] = interpolate(keys.len(), *fraction, at);
+                }
+            });
+            return changed.map_or_else(not_held, Ok);
         }
         let Some(window) = &mut self.window else { return self.merge(&leaving, &coming) };
         let Some(slots) = window.slots_of(&leaving, &coming) else { return not_held() };
@@ -111,19 +118,6 @@ impl RunningPercentile {
         if let Some(window) = &mut self.window {
             window.change(slots, coming);
         }
-    }
-
-    /// Changes the lists of a window that shares no panes, and reads all of it.
-    fn read_whole(&mut self, leaving: &[Lists], coming: Vec<Lists>) -> Result<()> {
-        let Kept::Whole(whole) = &mut self.kept else { return Ok(()) };
-        let (fractions, results) = (&self.fractions, &mut self.results);
-        let changed = whole.change(leaving, coming, self.groups, |group, keys| {
-            for (fraction, results) in fractions.iter().zip(results.iter_mut()) {
-                let at = |rank: usize| from_sortable(keys[rank]);
-                results[group] = interpolate(keys.len(), *fraction, at);
-            }
-        });
-        changed.map_or_else(not_held, Ok)
     }
 
     /// Works lists into the multisets.
@@ -176,8 +170,8 @@ impl RunningPercentile {
             return true;
         }
         match &self.kept {
-            Kept::Multisets(_) | Kept::Whole(_) => values >= cuts,
             Kept::Cuts(_) => values * MUCH_FEWER >= cuts,
+            Kept::Multisets(_) | Kept::Whole(_) => values >= cuts,
         }
     }
 
@@ -233,7 +227,9 @@ impl Running for RunningPercentile {
         self.groups = groups;
         self.results.iter_mut().for_each(|results| results.resize(groups, None));
         // Before many groups that are new take memory.
-        if !self.is_worth_cutting(self.window.as_ref().map_or(0, WindowLists::count)) {
+        if let Some(window) = &self.window
+            && !self.is_worth_cutting(window.count())
+        {
             self.keep_merged();
         }
         match &mut self.kept {
@@ -307,6 +303,7 @@ pub(crate) mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
     thread_local! {
         /// Whether the lists of a window of few panes are kept apart however few values they hold.
         pub(crate) static ALWAYS_CUT: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
@@ -449,7 +446,6 @@ pub(crate) mod tests {
         assert!(is_cut(Some(12), 190));
         assert!(!is_cut(Some(12), 5));
         assert!(!is_cut(Some(288), 190));
-        assert!(!is_cut(None, 190));
     }
 
     #[test]

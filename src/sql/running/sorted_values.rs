@@ -19,6 +19,10 @@ const KEYS_IN_A_LINE: usize = 8;
 /// A change looks at some keys of this many.
 const CHANGES_TO_WALK: usize = 16;
 
+/// Values beyond which a group's memory is not asked for before its turn: it would be out of the
+/// cache again when that has come.
+const MOST_ASKED_FOR: usize = 16 << 10;
+
 /// Room to work in, for many multisets.
 #[derive(Debug, Default)]
 pub struct Room {
@@ -59,6 +63,9 @@ impl SortedValues {
     /// there.
     pub fn change(&mut self, gone: &[i64], come: &[i64], room: &mut Room) -> Result<(), i64> {
         let walks = self.walks(gone.len() + come.len());
+        if walks && self.len > MOST_ASKED_FOR {
+            self.look_at();
+        }
         if let [run] = self.runs.as_mut_slice()
             && walks
         {
@@ -80,11 +87,18 @@ impl SortedValues {
     /// Asks for the memory that so many changes will soon touch: what many groups hold is not in
     /// the processor's cache when one's turn comes, and a search waits for one miss after the other.
     pub fn ask_for(&self, changes: usize) {
-        if self.len <= RUN_LIMIT || self.walks(changes) {
+        if self.len <= MOST_ASKED_FOR && (self.len <= RUN_LIMIT || self.walks(changes)) {
             for run in &self.runs {
                 (0..run.len()).step_by(KEYS_IN_A_LINE).for_each(|place| prefetch_index(run, place));
             }
         }
+    }
+
+    /// Brings what it holds into the cache: a search waits for one miss after the other, this waits
+    /// for all of them together.
+    fn look_at(&self) {
+        let keys = self.runs.iter().flat_map(|run| run.iter().step_by(KEYS_IN_A_LINE));
+        std::hint::black_box(keys.fold(0, |seen, key| seen ^ key));
     }
 
     /// Adds values, which come in ascending order.

@@ -1,5 +1,6 @@
 //! The lists of a window that shares no panes with another: such a window is mostly filled, read
-//! and emptied, so its values are sorted when it is read, and kept in no order.
+//! and emptied, so its values are sorted when it is read, and kept in no order. Lists may leave it
+//! as they may any window, at the price of sorting what is left.
 
 use super::lists::{Lists, sorted_keys};
 use super::side_by_side::{ByGroup, Gatherer, side_by_side};
@@ -42,7 +43,7 @@ impl Whole {
         self.lists.clear();
     }
 
-    /// Bytes held beside the values, which are those of the panes.
+    /// Bytes held. The values are those of the panes, which hold them at least as long.
     pub fn size(&self) -> usize {
         let groups: usize = self.lists.iter().map(|lists| lists.groups().len()).sum();
         groups * size_of::<u32>() + self.gatherer.size()
