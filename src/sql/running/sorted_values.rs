@@ -21,7 +21,7 @@ const CHANGES_TO_WALK: usize = 16;
 
 /// Values beyond which a group's memory is not asked for before its turn: it would be out of the
 /// cache again when that has come.
-const MOST_ASKED_FOR: usize = 16 << 10;
+const MOST_ASKED_FOR: usize = 8 << 10;
 
 /// Room to work in, for many multisets.
 #[derive(Debug, Default)]
