@@ -26,6 +26,7 @@ pub use pipeline::{ColumnDoc, PipelineSpec, Positions, WindowSpec};
 pub use project::{Project, Reading, StagingView};
 pub use reference::ReferenceTable;
 pub use settings::{Flags, Settings, SourceSpec};
+pub(crate) use window_yaml::MAX_PANES;
 
 #[cfg(test)]
 mod tests;

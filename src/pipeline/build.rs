@@ -11,6 +11,7 @@ use datafusion::prelude::SessionContext;
 use tokio::runtime::Handle;
 
 use super::reference::{labs_of, targets_of};
+use super::refusals::{refuse_narrow_panes, refuse_row_level_beside_windows, refuse_unstorable};
 use super::rules::{Rule, rules_of};
 use super::sessions;
 use crate::config::{Fault, PipelineSpec, Project, Settings};
@@ -26,7 +27,7 @@ use crate::sql::query::{self, Query, Way};
 use crate::sql::refuse::refuse_long_recompute;
 use crate::sql::relation::RelationDef;
 use crate::sql::session::{self, ReferenceRows, StagingView};
-use crate::window::{Calendar, CalendarUnit, Lateness, PaneGrid, WindowKind, Zone};
+use crate::window::{Calendar, CalendarUnit, Lateness, PaneGrid, Shape, WindowKind, Zone};
 
 /// Everything that is planned before the first record.
 pub struct Plan {
@@ -192,8 +193,10 @@ async fn plan_pipeline(
 ) -> std::result::Result<PipelinePlan, Vec<PlanFault>> {
     let in_sql = |error| vec![PlanFault { place: Place::Sql, error }];
     let row_level = spec.windows.iter().all(|window| window.kind == WindowKind::RowLevel);
+    refuse_row_level_beside_windows(spec).map_err(|error| in_yaml("windows", error))?;
     let mut query = query::plan(context, &spec.sql, row_level).await.map_err(in_sql)?;
     check_grain(spec, &query).map_err(|error| in_yaml("grain", error))?;
+    refuse_unstorable(&query).map_err(in_sql)?;
     sessions::prepare(spec, &mut query)?;
     let query = Arc::new(query);
     let expected = expected_rows(project, spec, &query).map_err(|e| in_yaml("expect", e))?;
@@ -295,7 +298,10 @@ fn fixed_family(
 ) -> Result<FamilyPlan> {
     let grid = PaneGrid::over(fixed.iter().flat_map(|(_, size, slide)| [*size, *slide]));
     let grid = grid.revised(lateness_of(spec));
-    let shapes = fixed.iter().map(|(_, size, slide)| grid.shape(*size, *slide)).collect();
+    let shapes: Vec<Shape> =
+        fixed.iter().map(|(_, size, slide)| grid.shape(*size, *slide)).collect();
+    let tables: Vec<String> = fixed.iter().map(|(table, ..)| table.clone()).collect();
+    refuse_narrow_panes(&tables, &shapes, grid)?;
     let outputs: Result<Vec<OutputShape>> = fixed
         .iter()
         .map(|(table, size, slide)| shape(spec, query, table, size == slide, false))

@@ -34,10 +34,17 @@ fn plain(error: &DataFusionError) -> String {
         "type_coercion\ncaused by\n",
         "Execution error: ",
     ];
-    while let Some(rest) = prefixes.iter().find_map(|prefix| text.strip_prefix(prefix)) {
+    let mut is_in_brackets = false;
+    while let Some((prefix, rest)) =
+        prefixes.iter().find_map(|prefix| Some((prefix, text.strip_prefix(prefix)?)))
+    {
+        is_in_brackets |= prefix.ends_with('(');
         text = rest;
     }
-    text.trim_end_matches(')').trim_matches('"').split_whitespace().collect::<Vec<_>>().join(" ")
+    if is_in_brackets {
+        text = text.strip_suffix(')').unwrap_or(text);
+    }
+    text.trim_matches('"').split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// What is wrong, and how to mend it, when the message says so after a semicolon or a question.
@@ -134,6 +141,13 @@ mod tests {
         );
         assert_eq!(name("table 'turnaround.public.completion' not found"), "completion");
         assert_eq!(name("Invalid function 'percentil'"), "percentil");
+    }
+
+    #[test]
+    fn only_the_brackets_of_the_parser_are_taken_off() {
+        let plain = |text: &str| plain(&DataFusionError::Plan(text.to_owned()));
+        assert_eq!(plain("write f(x ORDER BY x)"), "write f(x ORDER BY x)");
+        assert_eq!(plain("ParserError(\"no table (x)\")"), "no table (x)");
     }
 
     #[test]

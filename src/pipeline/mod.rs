@@ -22,6 +22,7 @@ pub mod judge;
 pub mod progress;
 pub mod pump;
 pub mod reference;
+mod refusals;
 pub mod rules;
 mod sessions;
 pub mod stage;

@@ -19,6 +19,7 @@ pub mod held;
 mod join;
 pub mod lake_sections;
 pub mod lake_view;
+pub mod ordered;
 pub mod output;
 pub mod partial;
 pub mod places;

@@ -24,6 +24,7 @@ use datafusion::prelude::SessionContext;
 use super::chain::{Branch, Chain, branches, chain_down_to, is_passage};
 use super::functions::percentile;
 use super::groups::{KeyCodec, leading_types};
+use super::ordered;
 use super::relation::RelationExec;
 use super::slots::{Output, Slot, slots_of};
 
@@ -103,6 +104,10 @@ pub async fn plan(context: &SessionContext, sql: &str, row_level: bool) -> Resul
     }
     let schema = plan.schema();
     let way = if row_level { row_level_way(&plan)? } else { windowed_way(&plan)? };
+    let plan = match &way {
+        Way::Recompute(_) if ordered::sees_order(&logical)? => ordered::in_order(&plan)?,
+        Way::Recompute(_) | Way::Incremental(_) | Way::RowLevel(_) => plan,
+    };
     Ok(Query { way, reads, schema, plan })
 }
 
@@ -210,6 +215,11 @@ fn divide(
     });
     if let Some(aggregate) = in_order {
         return Ok(Err(format!("{} takes rows in an order", aggregate.fun().name())));
+    }
+    let mut functions = raw.aggr_expr().iter().map(|aggregate| aggregate.fun());
+    if let Some(function) = functions.find(|function| ordered::aggregate_sees_order(function)) {
+        let name = function.name();
+        return Ok(Err(format!("{name} sees the order of rows, so they are sorted first")));
     }
     let input = raw.input();
     if let Some(reason) = nonlinear(input) {

@@ -255,7 +255,7 @@ fn kind_of(expr: &AggregateFunctionExpr, args: &[Arc<dyn PhysicalExpr>]) -> Resu
         "count" if states.len() == 1 && states[0].data_type() == &DataType::Int64 => {
             SlotKind::Count
         }
-        "sum" if states.len() == 1 && states[0].data_type() == &DataType::Int64 => SlotKind::IntSum,
+        "sum" if states.len() == 1 && result == DataType::Int64 => SlotKind::IntSum,
         "sum" if exact => SlotKind::Sum(vec![Reading::Sum]),
         "avg" if exact => SlotKind::Sum(vec![Reading::Avg]),
         "min" if running_extreme(Side::Min, &result).is_some() => {

@@ -1,7 +1,9 @@
-//! `sum` and `avg` of floating-point numbers, exact whatever the order.
+//! `sum` and `avg` of floating-point numbers, exact whatever the order, and the way to the sums of
+//! distinct ones and of integers.
 //!
-//! For every other type the call goes to DataFusion's own function, whose integer arithmetic does
-//! not depend on order either. `avg` rounds twice: the exact sum once, the division once.
+//! For decimals, and distinct integers, the call goes to DataFusion's own function, whose integer
+//! arithmetic does not depend on order either. `avg` rounds twice: the exact sum once, the division
+//! once.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,8 +20,9 @@ use datafusion::logical_expr::{
     Accumulator, AggregateUDF, AggregateUDFImpl, EmitTo, GroupsAccumulator, Signature,
 };
 
+use super::distinct_sum::{self, DistinctSum};
 use super::fixed_point::{to_fixed, total};
-use super::passes;
+use super::{int_sum, passes};
 
 /// What is made of the sum in the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -62,9 +65,42 @@ impl ExactSum {
     }
 }
 
-/// Whether a call of `sum` or `avg` is ours: plain, over doubles.
-fn is_ours(args: &AccumulatorArgs) -> bool {
-    !args.is_distinct && args.expr_fields[0].data_type() == &DataType::Float64
+/// Who computes a call of `sum` or `avg`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Whose {
+    /// Plain, over doubles.
+    Exact,
+    /// Over distinct doubles.
+    Distinct,
+    /// Plain, over integers of 64 bits.
+    Integers,
+    /// DataFusion.
+    Inner,
+}
+
+impl Whose {
+    fn of(is_distinct: bool, data_type: &DataType) -> Whose {
+        match (is_distinct, data_type) {
+            (false, DataType::Float64) => Whose::Exact,
+            (true, DataType::Float64) => Whose::Distinct,
+            (false, integers) if int_sum::is_summed(integers) => Whose::Integers,
+            (_, _) => Whose::Inner,
+        }
+    }
+
+    fn of_call(args: &AccumulatorArgs) -> Whose {
+        Whose::of(args.is_distinct, args.expr_fields[0].data_type())
+    }
+}
+
+/// The reading of some values.
+pub fn read_all(values: impl Iterator<Item = f64>, reading: Reading) -> Result<Option<f64>> {
+    let mut sums = Sums::default();
+    sums.grow(1);
+    for value in values {
+        sums.add(0, value)?;
+    }
+    Ok(sums.read(0, reading))
 }
 
 impl AggregateUDFImpl for ExactSum {
@@ -89,12 +125,15 @@ impl AggregateUDFImpl for ExactSum {
     }
 
     fn state_fields(&self, args: StateFieldsArgs) -> Result<Vec<FieldRef>> {
-        if args.is_distinct || args.input_fields[0].data_type() != &DataType::Float64 {
-            return self.inner.state_fields(args);
-        }
         let field = |part: &str, data_type| {
             Arc::new(Field::new(format!("{}[{part}]", args.name), data_type, true))
         };
+        match Whose::of(args.is_distinct, args.input_fields[0].data_type()) {
+            Whose::Exact => {}
+            Whose::Distinct => return Ok(vec![field("distinct", distinct_sum::state_type())]),
+            Whose::Integers => return Ok(vec![field("sum", int_sum::STATE)]),
+            Whose::Inner => return self.inner.state_fields(args),
+        }
         let odd = DataType::List(Arc::new(Field::new_list_field(DataType::Float64, true)));
         Ok(vec![
             field("fixed", DataType::Decimal128(38, 0)),
@@ -104,31 +143,40 @@ impl AggregateUDFImpl for ExactSum {
     }
 
     fn accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
-        if !is_ours(&args) {
-            return self.inner.accumulator(args);
-        }
-        Ok(Box::new(One { reading: self.reading, sums: Sums::default() }))
+        Ok(match Whose::of_call(&args) {
+            Whose::Exact => Box::new(One { reading: self.reading, sums: Sums::default() }),
+            Whose::Distinct => Box::new(DistinctSum::new(self.reading)),
+            Whose::Integers => int_sum::one(args.expr_fields[0].data_type()),
+            Whose::Inner => return self.inner.accumulator(args),
+        })
     }
 
     fn create_sliding_accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
-        if !is_ours(&args) {
-            return self.inner.create_sliding_accumulator(args);
+        match Whose::of_call(&args) {
+            Whose::Exact => self.accumulator(args),
+            Whose::Distinct | Whose::Integers | Whose::Inner => {
+                self.inner.create_sliding_accumulator(args)
+            }
         }
-        self.accumulator(args)
     }
 
     fn groups_accumulator_supported(&self, args: AccumulatorArgs) -> bool {
-        is_ours(&args) || self.inner.groups_accumulator_supported(args)
+        match Whose::of_call(&args) {
+            Whose::Exact | Whose::Integers => true,
+            Whose::Distinct => false,
+            Whose::Inner => self.inner.groups_accumulator_supported(args),
+        }
     }
 
     fn create_groups_accumulator(
         &self,
         args: AccumulatorArgs,
     ) -> Result<Box<dyn GroupsAccumulator>> {
-        if !is_ours(&args) {
-            return self.inner.create_groups_accumulator(args);
+        match Whose::of_call(&args) {
+            Whose::Exact => Ok(Box::new(Many { reading: self.reading, sums: Sums::default() })),
+            Whose::Integers => Ok(int_sum::many(args.expr_fields[0].data_type())),
+            Whose::Distinct | Whose::Inner => self.inner.create_groups_accumulator(args),
         }
-        Ok(Box::new(Many { reading: self.reading, sums: Sums::default() }))
     }
 }
 

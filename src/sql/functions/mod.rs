@@ -3,9 +3,11 @@
 //! Each aggregate is a function of the multiset of its inputs: neither the order of rows, nor how they
 //! were divided into batches, panes and partitions can change a bit of the result.
 
+pub mod distinct_sum;
 pub mod exact_sum;
 pub mod extreme;
 pub mod fixed_point;
+pub mod int_sum;
 pub mod percentile;
 pub mod sketch;
 

@@ -3,16 +3,17 @@
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array};
-use arrow::datatypes::Int64Type;
+use arrow::datatypes::Decimal128Type;
 use datafusion::common::Result;
 
 use super::Running;
+use crate::sql::functions::int_sum::too_large;
 
-/// `sum(x)` of 64-bit integers, wrapping as DataFusion's does. Null while no pane of the window
-/// has a value.
+/// `sum(x)` of 64-bit integers. Null while no pane of the window has a value; an error when it does
+/// not fit.
 #[derive(Debug, Default)]
 pub struct RunningIntSum {
-    sums: Vec<i64>,
+    sums: Vec<i128>,
     /// States in the window that are not null.
     known: Vec<u32>,
     output: Vec<Option<i64>>,
@@ -27,11 +28,11 @@ impl Running for RunningIntSum {
     }
 
     fn add(&mut self, groups: &[u32], states: &[ArrayRef], _pane: i64) -> Result<()> {
-        let sums = states[0].as_primitive::<Int64Type>();
+        let sums = states[0].as_primitive::<Decimal128Type>();
         for (row, group) in groups.iter().enumerate() {
             if sums.is_valid(row) {
                 let group = *group as usize;
-                self.sums[group] = self.sums[group].wrapping_add(sums.value(row));
+                self.sums[group] += sums.value(row);
                 self.known[group] += 1;
             }
         }
@@ -39,11 +40,11 @@ impl Running for RunningIntSum {
     }
 
     fn retract(&mut self, groups: &[u32], states: &[ArrayRef], _pane: i64) -> Result<()> {
-        let sums = states[0].as_primitive::<Int64Type>();
+        let sums = states[0].as_primitive::<Decimal128Type>();
         for (row, group) in groups.iter().enumerate() {
             if sums.is_valid(row) {
                 let group = *group as usize;
-                self.sums[group] = self.sums[group].wrapping_sub(sums.value(row));
+                self.sums[group] -= sums.value(row);
                 self.known[group] -= 1;
             }
         }
@@ -58,11 +59,12 @@ impl Running for RunningIntSum {
     }
 
     fn read(&mut self, groups: &[u32]) -> Result<()> {
-        let results = groups.iter().map(|group| {
+        for group in groups {
             let group = *group as usize;
-            (self.known[group] > 0).then_some(self.sums[group])
-        });
-        self.output.extend(results);
+            let sum = (self.known[group] > 0).then_some(self.sums[group]);
+            let fit = |sum: i128| i64::try_from(sum).map_err(|_| too_large(sum));
+            self.output.push(sum.map(fit).transpose()?);
+        }
         Ok(())
     }
 
@@ -71,6 +73,6 @@ impl Running for RunningIntSum {
     }
 
     fn size(&self) -> usize {
-        self.sums.capacity() * 12
+        self.sums.capacity() * (size_of::<i128>() + size_of::<u32>())
     }
 }

@@ -1,0 +1,49 @@
+//! What a pipeline may not ask for although its SQL is sound: found before the first record, since
+//! it would stop the run, or a table of it, later.
+
+use datafusion::common::{DataFusionError, Result, plan_err};
+
+use crate::config::PipelineSpec;
+use crate::sink::lake::encode::stored_type;
+use crate::sql::query::Query;
+use crate::window::{PaneGrid, Shape, WindowKind};
+
+/// The most panes that a window may have, of its own slide or of what it shares with others.
+const MOST_PANES: i64 = crate::config::MAX_PANES;
+
+/// Refuses a row-level table beside windows: its SQL would have to be both.
+pub(super) fn refuse_row_level_beside_windows(spec: &PipelineSpec) -> Result<()> {
+    let is_row_level = |window: &crate::config::WindowSpec| window.kind == WindowKind::RowLevel;
+    if spec.windows.len() > 1 && spec.windows.iter().any(is_row_level) {
+        return plan_err!(
+            "`none` stands beside other windows, and a row-level table stands alone; give it a \
+             pipeline of its own, whose `sql:` may name the same file"
+        );
+    }
+    Ok(())
+}
+
+/// Refuses columns of types that the lake does not store.
+pub(super) fn refuse_unstorable(query: &Query) -> Result<()> {
+    let stored = query.schema.fields().iter().try_for_each(|field| stored_type(field).map(|_| ()));
+    stored.map_err(|refused| DataFusionError::Plan(refused.to_string()))
+}
+
+/// Refuses windows that share panes so narrow that one has more than [`MOST_PANES`].
+pub(super) fn refuse_narrow_panes(
+    tables: &[String],
+    shapes: &[Shape],
+    grid: PaneGrid,
+) -> Result<()> {
+    let widest = tables.iter().zip(shapes).max_by_key(|(_, shape)| shape.size);
+    match widest.filter(|(_, shape)| shape.size > MOST_PANES) {
+        None => Ok(()),
+        Some((table, shape)) => plan_err!(
+            "the windows of this pipeline share panes of {}, of which {table} has {}, and at most \
+             {MOST_PANES} are kept; choose sizes and slides that are multiples of one another, or \
+             give the shorter windows a pipeline of their own, whose `sql:` may name the same file",
+            grid.width(),
+            shape.size
+        ),
+    }
+}
