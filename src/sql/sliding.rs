@@ -301,4 +301,31 @@ mod tests {
         let texts: Vec<&str> = texts.as_string::<i32>().iter().flatten().collect();
         assert_eq!(texts, ["0,1,2", "0,1,2"]);
     }
+    /// The same rows in two orders: what is computed from them is the same, and is so by the order
+    /// of lab and value.
+    #[test]
+    fn what_sees_the_order_of_rows_sees_one_of_their_own() {
+        let mut all = [(4, "b", Some(7)), (1, "a", Some(2)), (3, "b", Some(3)), (2, "a", Some(1))];
+        let there = [rows(&all[..1]), rows(&all[1..])];
+        all.reverse();
+        let back = [rows(&all[..2]), rows(&all[2..])];
+        let texts = |sql: &str, grain: &[&str]| {
+            let [one, other] = [&there, &back].map(|batches| run(sql, batches, grain));
+            assert!(!one.0, "{sql} is recomputed");
+            assert_eq!(one.1, other.1, "{sql}");
+            let of = |name: &str| {
+                let column = one.1.column_by_name(name).unwrap();
+                let column = arrow::compute::cast(column, &DataType::Utf8).unwrap();
+                let texts = column.as_string::<i32>().iter().map(|text| text.unwrap_or("-"));
+                texts.take(4).collect::<Vec<_>>().join(" ")
+            };
+            of("x")
+        };
+        let numbered = "SELECT lab, v, row_number() OVER () AS x FROM t";
+        assert_eq!(texts(numbered, &["lab", "v"]), "1 2 3 4");
+        assert_eq!(texts("SELECT v AS x FROM t LIMIT 3", &["x"]), "1 2 3 1");
+        assert_eq!(texts("SELECT first_value(v ORDER BY v > 1 DESC) AS x FROM t", &[]), "2 2");
+        assert_eq!(texts("SELECT any_value(v) AS x FROM t", &[]), "1 1");
+        texts("SELECT stddev(v / 3.0) AS x, corr(v / 7.0, v * v / 11.0) AS y FROM t", &[]);
+    }
 }

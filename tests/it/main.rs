@@ -11,6 +11,7 @@ mod docker;
 mod house;
 mod imports;
 mod readme;
+mod refusals;
 
 mod again;
 mod bad_input;

@@ -1,9 +1,5 @@
-//! `sum` and `avg` of floating-point numbers, exact whatever the order, and the way to the sums of
-//! distinct ones and of integers.
-//!
-//! For decimals, and distinct integers, the call goes to DataFusion's own function, whose integer
-//! arithmetic does not depend on order either. `avg` rounds twice: the exact sum once, the division
-//! once.
+//! `sum` and `avg` of floating-point numbers, exact whatever the order. `avg` rounds twice: the exact
+//! sum once, the division once.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,17 +8,12 @@ use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, Decimal128Array, Float64Array, Float64Builder,
     Int64Array, ListArray, ListBuilder,
 };
-use arrow::datatypes::{DataType, Decimal128Type, Field, FieldRef, Float64Type, Int64Type};
+use arrow::datatypes::{Decimal128Type, Float64Type, Int64Type};
 use datafusion::common::{Result, ScalarValue, exec_datafusion_err, exec_err};
-use datafusion::functions_aggregate::{average::avg_udaf, sum::sum_udaf};
-use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
-use datafusion::logical_expr::{
-    Accumulator, AggregateUDF, AggregateUDFImpl, EmitTo, GroupsAccumulator, Signature,
-};
+use datafusion::logical_expr::{Accumulator, EmitTo, GroupsAccumulator};
 
-use super::distinct_sum::{self, DistinctSum};
 use super::fixed_point::{to_fixed, total};
-use super::{int_sum, passes};
+use super::passes;
 
 /// What is made of the sum in the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -46,51 +37,14 @@ impl Reading {
     }
 }
 
-/// `sum` or `avg`.
-#[derive(Debug, PartialEq, Eq, Hash)]
-pub struct ExactSum {
-    reading: Reading,
-    inner: Arc<AggregateUDF>,
+/// Of one group.
+pub fn one(reading: Reading) -> Box<dyn Accumulator> {
+    Box::new(One { reading, sums: Sums::default() })
 }
 
-impl ExactSum {
-    /// `sum`.
-    pub fn sum() -> ExactSum {
-        ExactSum { reading: Reading::Sum, inner: sum_udaf() }
-    }
-
-    /// `avg`.
-    pub fn avg() -> ExactSum {
-        ExactSum { reading: Reading::Avg, inner: avg_udaf() }
-    }
-}
-
-/// Who computes a call of `sum` or `avg`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Whose {
-    /// Plain, over doubles.
-    Exact,
-    /// Over distinct doubles.
-    Distinct,
-    /// Plain, over integers of 64 bits.
-    Integers,
-    /// DataFusion.
-    Inner,
-}
-
-impl Whose {
-    fn of(is_distinct: bool, data_type: &DataType) -> Whose {
-        match (is_distinct, data_type) {
-            (false, DataType::Float64) => Whose::Exact,
-            (true, DataType::Float64) => Whose::Distinct,
-            (false, integers) if int_sum::is_summed(integers) => Whose::Integers,
-            (_, _) => Whose::Inner,
-        }
-    }
-
-    fn of_call(args: &AccumulatorArgs) -> Whose {
-        Whose::of(args.is_distinct, args.expr_fields[0].data_type())
-    }
+/// Of many groups.
+pub fn many(reading: Reading) -> Box<dyn GroupsAccumulator> {
+    Box::new(Many { reading, sums: Sums::default() })
 }
 
 /// The reading of some values.
@@ -101,83 +55,6 @@ pub fn read_all(values: impl Iterator<Item = f64>, reading: Reading) -> Result<O
         sums.add(0, value)?;
     }
     Ok(sums.read(0, reading))
-}
-
-impl AggregateUDFImpl for ExactSum {
-    fn name(&self) -> &str {
-        self.inner.name()
-    }
-
-    fn aliases(&self) -> &[String] {
-        self.inner.aliases()
-    }
-
-    fn signature(&self) -> &Signature {
-        self.inner.signature()
-    }
-
-    fn coerce_types(&self, arg_types: &[DataType]) -> Result<Vec<DataType>> {
-        self.inner.coerce_types(arg_types)
-    }
-
-    fn return_type(&self, arg_types: &[DataType]) -> Result<DataType> {
-        self.inner.return_type(arg_types)
-    }
-
-    fn state_fields(&self, args: StateFieldsArgs) -> Result<Vec<FieldRef>> {
-        let field = |part: &str, data_type| {
-            Arc::new(Field::new(format!("{}[{part}]", args.name), data_type, true))
-        };
-        match Whose::of(args.is_distinct, args.input_fields[0].data_type()) {
-            Whose::Exact => {}
-            Whose::Distinct => return Ok(vec![field("distinct", distinct_sum::state_type())]),
-            Whose::Integers => return Ok(vec![field("sum", int_sum::STATE)]),
-            Whose::Inner => return self.inner.state_fields(args),
-        }
-        let odd = DataType::List(Arc::new(Field::new_list_field(DataType::Float64, true)));
-        Ok(vec![
-            field("fixed", DataType::Decimal128(38, 0)),
-            field("count", DataType::Int64),
-            field("odd", odd),
-        ])
-    }
-
-    fn accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
-        Ok(match Whose::of_call(&args) {
-            Whose::Exact => Box::new(One { reading: self.reading, sums: Sums::default() }),
-            Whose::Distinct => Box::new(DistinctSum::new(self.reading)),
-            Whose::Integers => int_sum::one(args.expr_fields[0].data_type()),
-            Whose::Inner => return self.inner.accumulator(args),
-        })
-    }
-
-    fn create_sliding_accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
-        match Whose::of_call(&args) {
-            Whose::Exact => self.accumulator(args),
-            Whose::Distinct | Whose::Integers | Whose::Inner => {
-                self.inner.create_sliding_accumulator(args)
-            }
-        }
-    }
-
-    fn groups_accumulator_supported(&self, args: AccumulatorArgs) -> bool {
-        match Whose::of_call(&args) {
-            Whose::Exact | Whose::Integers => true,
-            Whose::Distinct => false,
-            Whose::Inner => self.inner.groups_accumulator_supported(args),
-        }
-    }
-
-    fn create_groups_accumulator(
-        &self,
-        args: AccumulatorArgs,
-    ) -> Result<Box<dyn GroupsAccumulator>> {
-        match Whose::of_call(&args) {
-            Whose::Exact => Ok(Box::new(Many { reading: self.reading, sums: Sums::default() })),
-            Whose::Integers => Ok(int_sum::many(args.expr_fields[0].data_type())),
-            Whose::Distinct | Whose::Inner => self.inner.create_groups_accumulator(args),
-        }
-    }
 }
 
 /// Exact sums by group: fixed-point part, number of values, and the values that did not fit.

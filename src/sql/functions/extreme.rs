@@ -1,7 +1,7 @@
 //! Extremes by group, of which the order of arrival makes no difference.
 //!
 //! DataFusion's keep what came first of a NaN and a number, and of the two zeros. Here numbers have
-//! the order of IEEE 754's totalOrder: a NaN is above all of them, -0 below 0.
+//! the order of IEEE 754's totalOrder: a NaN, of which there is one, is above all of them, -0 below 0.
 
 use std::sync::Arc;
 
@@ -31,6 +31,31 @@ impl Side {
     }
 }
 
+/// A number of which equal ones have equal bits.
+pub trait Canonical {
+    /// The one that stands for its equals.
+    fn canonical(self) -> Self;
+}
+
+impl Canonical for i64 {
+    fn canonical(self) -> i64 {
+        self
+    }
+}
+
+impl Canonical for f32 {
+    fn canonical(self) -> f32 {
+        if self.is_nan() { f32::NAN } else { self }
+    }
+}
+
+impl Canonical for f64 {
+    /// What processors make of 0 / 0 differs by its sign.
+    fn canonical(self) -> f64 {
+        if self.is_nan() { f64::NAN } else { self }
+    }
+}
+
 /// The extreme of each group; null of no values.
 #[derive(Debug)]
 pub struct GroupedExtreme<T: ArrowPrimitiveType> {
@@ -49,7 +74,7 @@ impl<T: ArrowPrimitiveType> GroupedExtreme<T> {
 impl<T> GroupsAccumulator for GroupedExtreme<T>
 where
     T: ArrowPrimitiveType,
-    T::Native: Send,
+    T::Native: Send + Canonical,
 {
     fn update_batch(
         &mut self,
@@ -62,7 +87,8 @@ where
         let values = values[0].as_primitive::<T>();
         for (row, group) in group_indices.iter().enumerate() {
             if passes(opt_filter, row) && values.is_valid(row) {
-                let (value, held) = (values.value(row), &mut self.extremes[*group]);
+                let value = values.value(row).canonical();
+                let held = &mut self.extremes[*group];
                 if held.is_none_or(|held| self.side.is_met(value, held)) {
                     *held = Some(value);
                 }
@@ -134,7 +160,7 @@ mod tests {
     #[test]
     fn the_order_of_arrival_makes_no_difference() -> Result<()> {
         let of = |value: f64| Some(value.to_bits());
-        for pair in [[f64::NAN, 5.0], [5.0, f64::NAN]] {
+        for pair in [[f64::NAN, 5.0], [5.0, f64::NAN], [-f64::NAN, 5.0]] {
             let pair = pair.map(Some);
             assert_eq!(extreme(Side::Max, &pair)?, of(f64::NAN));
             assert_eq!(extreme(Side::Min, &pair)?, of(5.0));

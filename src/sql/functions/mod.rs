@@ -10,6 +10,7 @@ pub mod fixed_point;
 pub mod int_sum;
 pub mod percentile;
 pub mod sketch;
+pub mod sum;
 
 use std::sync::Arc;
 
@@ -41,8 +42,8 @@ pub fn register(context: &SessionContext) {
 fn aggregates() -> Vec<Arc<AggregateUDF>> {
     vec![
         Arc::new(AggregateUDF::from(percentile::PercentileCont::default())),
-        Arc::new(AggregateUDF::from(exact_sum::ExactSum::sum())),
-        Arc::new(AggregateUDF::from(exact_sum::ExactSum::avg())),
+        Arc::new(AggregateUDF::from(sum::ExactSum::sum())),
+        Arc::new(AggregateUDF::from(sum::ExactSum::avg())),
         Arc::new(AggregateUDF::from(SketchAggregate::new(Input::Numbers, Kind::Sketch))),
         Arc::new(AggregateUDF::from(SketchAggregate::new(Input::Sketches, Kind::Sketch))),
     ]

@@ -1,0 +1,59 @@
+//! What `check` refuses although it is sound SQL, because it would stop the run, or a table, later.
+
+use crate::binary::Place;
+
+/// A project of one pipeline, which `check` refuses with these words.
+fn refused(sql: &str, yaml: &str, said: &str) {
+    let place = Place::new();
+    place.write("project/pipelines/p.yaml", format!("description: D.\n{yaml}"));
+    place.write("project/sql/marts/p.sql", format!("-- D.\n{sql}\n"));
+    place.run(&["check", "--project", "project"]).failed(2, &[said]);
+}
+
+const COUNTS: &str = "SELECT lab_id, count(*) AS n FROM completions GROUP BY lab_id";
+const HOURS: &str = "windows:\n  w: { tumbling: { size: 1h } }\ngrain: [lab_id]\n";
+
+#[test]
+fn a_row_level_table_stands_alone() {
+    refused(
+        "SELECT lab_id, assay FROM completions",
+        "windows:\n  none: {}\n  w: { tumbling: { size: 1h } }\ngrain: [lab_id]\n",
+        "p.yaml:2:1: `none` stands beside other windows, and a row-level table stands alone. give it a \
+         pipeline of its own, whose `sql:` may name the same file",
+    );
+}
+
+#[test]
+fn columns_that_the_lake_does_not_store_are_found_before_the_run() {
+    refused(
+        "SELECT lab_id, max(completed_at) - min(completed_at) AS span FROM completions GROUP BY lab_id",
+        HOURS,
+        "column `span` has type Duration(µs), which the lake does not store. make it a number with \
+         its unit in the name",
+    );
+    refused(
+        "SELECT lab_id, array_agg(assay ORDER BY assay) AS assays FROM completions GROUP BY lab_id",
+        HOURS,
+        "column `assays` has type List(",
+    );
+}
+
+#[test]
+fn windows_that_share_panes_share_no_more_than_are_kept() {
+    refused(
+        COUNTS,
+        "windows:\n  a: { tumbling: { size: 7s } }\n  b: { hopping: { size: 30d, slide: 1h } }\n\
+         grain: [lab_id]\n",
+        "the windows of this pipeline share panes of 1s, of which p_b has 2592000, and at most \
+         10000 are kept. choose sizes and slides that are multiples of one another",
+    );
+}
+
+#[test]
+fn a_remedy_is_told_to_its_last_bracket() {
+    refused(
+        "SELECT lab_id, first_value(assay) AS one FROM completions GROUP BY lab_id",
+        HOURS,
+        "write ORDER BY within it, as first_value(x ORDER BY x)\n",
+    );
+}
