@@ -9,13 +9,14 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, AsArray, StringArray, UInt32Array};
 use arrow::buffer::ScalarBuffer;
 use arrow::compute::take_arrays;
-use arrow::datatypes::{DataType, SchemaRef};
+use arrow::datatypes::{DataType, Float64Type, SchemaRef};
 use arrow::row::{RowConverter, SortField};
 use datafusion::common::Result;
 use datafusion::common::hash_utils::create_hashes_with_hasher;
 use hashbrown::{DefaultHashBuilder, HashTable};
 
 use super::cells::number_pairs;
+use super::functions::percentile::canonical;
 use crate::flow::coded::{Codes, is_coded, plain};
 
 /// Distinct keys, numbered from 0.
@@ -112,7 +113,8 @@ impl KeyCodec {
         let numbers = distinct(columns, rows)?;
         let first_rows = take_arrays(columns, &first_rows(&numbers), None)?;
         let first_rows: std::result::Result<Vec<_>, _> = first_rows.iter().map(plain).collect();
-        let encoded = converter.convert_columns(&first_rows?)?;
+        let first_rows: Vec<ArrayRef> = first_rows?.iter().map(with_one_zero).collect();
+        let encoded = converter.convert_columns(&first_rows)?;
         keys.reserve(encoded.num_rows());
         let known: Vec<u32> = encoded.iter().map(|row| keys.intern(row.as_ref())).collect();
         // Where all keys are new, as in a batch of its own, they have the numbers that they have here.
@@ -129,6 +131,16 @@ impl KeyCodec {
         let parser = converter.parser();
         let rows = numbers.iter().map(|number| parser.parse(keys.get(*number)));
         Ok(converter.convert_rows(rows)?)
+    }
+}
+
+/// The column with equal floating-point numbers as equal bits.
+fn with_one_zero(column: &ArrayRef) -> ArrayRef {
+    match column.data_type() {
+        DataType::Float64 => {
+            Arc::new(column.as_primitive::<Float64Type>().unary::<_, Float64Type>(canonical))
+        }
+        _ => Arc::clone(column),
     }
 }
 
@@ -248,10 +260,22 @@ pub fn leading_types(schema: &SchemaRef, count: usize) -> Vec<DataType> {
 
 #[cfg(test)]
 mod tests {
-    use arrow::array::{BooleanArray, DictionaryArray, Int64Array};
+    use arrow::array::{BooleanArray, DictionaryArray, Float64Array, Int64Array};
 
     use super::*;
     use crate::flow::coded::coded_type;
+
+    #[test]
+    fn equal_floats_are_one_key() -> Result<()> {
+        let codec = KeyCodec::new(&[DataType::Float64])?;
+        let mut keys = Keys::default();
+        let values = vec![Some(0.0), Some(-0.0), Some(f64::NAN), Some(-f64::NAN), None, Some(1.0)];
+        let column: ArrayRef = Arc::new(Float64Array::from(values));
+        assert_eq!(codec.intern(&[column], 6, &mut keys)?, [0, 0, 1, 1, 2, 3]);
+        let column = codec.columns(&keys, &[0])?.remove(0);
+        assert_eq!(column.as_primitive::<Float64Type>().value(0).to_bits(), 0);
+        Ok(())
+    }
 
     /// A text that is null differs from an empty one, and texts are not joined to be compared.
     #[test]
