@@ -11,7 +11,9 @@ use datafusion::prelude::SessionContext;
 use tokio::runtime::Handle;
 
 use super::reference::{labs_of, targets_of};
-use super::refusals::{refuse_narrow_panes, refuse_row_level_beside_windows, refuse_unstorable};
+use super::refusals::{
+    refuse_narrow_panes, refuse_row_level_beside_windows, refuse_unstorable, with_groups_to_expect,
+};
 use super::rules::{Rule, rules_of};
 use super::sessions;
 use crate::config::{Fault, PipelineSpec, Project, Settings};
@@ -239,12 +241,7 @@ fn expected_rows(
     let Some(table) = project.reference.iter().find(|table| table.name == name) else {
         return datafusion::common::plan_err!("there is no reference table `{name}`");
     };
-    let Way::Incremental(incremental) = &query.way else {
-        return datafusion::common::plan_err!(
-            "`expect` needs a query that is computed incrementally; see `turnaround explain {}`",
-            spec.name
-        );
-    };
+    let incremental = with_groups_to_expect(query)?;
     let groups = incremental.group_exprs.len();
     Expected::new(&table.rows, &incremental.aggregate_schema, groups)?;
     Ok(Some(table.rows.clone()))

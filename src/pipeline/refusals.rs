@@ -5,7 +5,7 @@ use datafusion::common::{DataFusionError, Result, plan_err};
 
 use crate::config::PipelineSpec;
 use crate::sink::lake::encode::stored_type;
-use crate::sql::query::Query;
+use crate::sql::query::{Incremental, Query, Way};
 use crate::window::{PaneGrid, Shape, WindowKind};
 
 /// The most panes that a window may have, of its own slide or of what it shares with others.
@@ -45,5 +45,19 @@ pub(super) fn refuse_narrow_panes(
             grid.width(),
             shape.size
         ),
+    }
+}
+
+/// The query with the groups that `expect` adds to; refused where these are not known.
+pub(super) fn with_groups_to_expect(query: &Query) -> Result<&Incremental> {
+    match &query.way {
+        Way::Incremental(incremental) => Ok(incremental),
+        Way::Recompute(reason) => plan_err!(
+            "`expect` needs a query that is computed incrementally, and here {reason}; take that \
+             out, or take `expect` out"
+        ),
+        Way::RowLevel(_) => {
+            plan_err!("`expect` needs groups, and a row-level table has none; take `expect` out")
+        }
     }
 }

@@ -7,6 +7,7 @@ fn refused(sql: &str, yaml: &str, said: &str) {
     let place = Place::new();
     place.write("project/pipelines/p.yaml", format!("description: D.\n{yaml}"));
     place.write("project/sql/marts/p.sql", format!("-- D.\n{sql}\n"));
+    place.write("project/data/reference/labs.csv", "lab_id,name,tz\nl,L,UTC\n");
     place.run(&["check", "--project", "project"]).failed(2, &[said]);
 }
 
@@ -55,5 +56,15 @@ fn a_remedy_is_told_to_its_last_bracket() {
         "SELECT lab_id, first_value(assay) AS one FROM completions GROUP BY lab_id",
         HOURS,
         "write ORDER BY within it, as first_value(x ORDER BY x)\n",
+    );
+}
+
+#[test]
+fn what_expect_cannot_stand_beside_is_told() {
+    refused(
+        "SELECT lab_id, stddev(tat_minutes) AS s FROM completions GROUP BY lab_id",
+        "windows:\n  w: { tumbling: { size: 1h } }\ngrain: [lab_id]\nexpect: ref.labs\n",
+        "`expect` needs a query that is computed incrementally, and here stddev sees the order of \
+         rows, so they are sorted first. take that out, or take `expect` out",
     );
 }
