@@ -327,5 +327,9 @@ mod tests {
         assert_eq!(texts("SELECT first_value(v ORDER BY v > 1 DESC) AS x FROM t", &[]), "2 2");
         assert_eq!(texts("SELECT any_value(v) AS x FROM t", &[]), "1 1");
         texts("SELECT stddev(v / 3.0) AS x, corr(v / 7.0, v * v / 11.0) AS y FROM t", &[]);
+        // By a column in whose order the rows come, beside sums that are given all at once.
+        let both = "SELECT lab, sum(v / 4.0) AS x, sum(v) AS y, stddev(v) AS z, \
+                    percentile_cont(0.5) WITHIN GROUP (ORDER BY v) AS p FROM t GROUP BY lab";
+        assert_eq!(texts(both, &["lab"]), "0.75 2.5 0.75 2.5");
     }
 }

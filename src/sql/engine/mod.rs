@@ -309,4 +309,6 @@ impl Chunk {
 mod tests;
 
 #[cfg(test)]
+mod partition_tests;
+#[cfg(test)]
 mod session_tests;

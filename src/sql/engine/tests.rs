@@ -66,22 +66,22 @@ pub(super) struct Figures {
 pub(super) type Results = BTreeMap<(i64, i64, u32, Option<String>), Figures>;
 
 /// The first offset and the one after the last, by window start, window end and revision.
-type OriginsTold = BTreeMap<(i64, i64, u32), Option<(i64, i64)>>;
+pub(super) type OriginsTold = BTreeMap<(i64, i64, u32), Option<(i64, i64)>>;
 
 /// Windows, and for how long they are revised.
 #[derive(Clone, Copy, Debug)]
-struct Windows {
-    size: i64,
-    slide: i64,
-    lateness: Lateness,
+pub(super) struct Windows {
+    pub(super) size: i64,
+    pub(super) slide: i64,
+    pub(super) lateness: Lateness,
 }
 
 impl Windows {
-    fn of((size, slide): (i64, i64)) -> Windows {
+    pub(super) fn of((size, slide): (i64, i64)) -> Windows {
         Windows { size, slide, lateness: Lateness::NONE }
     }
 
-    fn fixed(self) -> Family {
+    pub(super) fn fixed(self) -> Family {
         let grid = PaneGrid::over([Span(self.size), Span(self.slide)]).revised(self.lateness);
         let shapes = vec![grid.shape(Span(self.size), Span(self.slide))];
         Family::Fixed { grid, shapes }
@@ -133,6 +133,35 @@ fn run_family(
     sql: &str,
     rows: &[Row],
     batches: &[usize],
+    family: (Family, bool),
+    expected: Option<RecordBatch>,
+) -> (Vec<OutputBatch>, OriginsTold) {
+    let mut steps = Vec::new();
+    let mut lengths = batches.iter().copied().cycle();
+    let (mut first, mut watermark) = (0, i64::MIN);
+    while first < rows.len() {
+        let end = (first + lengths.next().unwrap().max(1)).min(rows.len());
+        // The watermark that stands before the next row is that after this batch.
+        watermark = rows.get(end).map_or(watermark, |next| next.watermark.max(watermark));
+        steps.push(Step { partition: 0, first, rows: rows[first..end].to_vec(), watermark });
+        first = end;
+    }
+    run_steps(sql, &steps, family, expected)
+}
+
+/// A batch of a partition, and the job's watermark after it.
+#[derive(Clone, Debug)]
+pub(super) struct Step {
+    pub(super) partition: i32,
+    /// The offset of the first row.
+    pub(super) first: usize,
+    pub(super) rows: Vec<Row>,
+    pub(super) watermark: i64,
+}
+
+pub(super) fn run_steps(
+    sql: &str,
+    steps: &[Step],
     (family, is_tile): (Family, bool),
     expected: Option<RecordBatch>,
 ) -> (Vec<OutputBatch>, OriginsTold) {
@@ -164,25 +193,19 @@ fn run_family(
     // disk.
     engine.reclaim_at = 1;
     engine.keeper = Keeper::new(4_000);
-    let partition = Arc::new(Partition { topic: "t".into(), index: 0 });
     let mut out = Vec::new();
-    let mut start = 0;
-    let mut lengths = batches.iter().copied().cycle();
-    let mut watermark = i64::MIN;
-    while start < rows.len() {
-        let end = (start + lengths.next().unwrap().max(1)).min(rows.len());
-        let batch = &rows[start..end];
-        let offsets: Vec<i64> = (start as i64..end as i64).collect();
-        let part =
-            partial(&planned, &family, &[relation_rows(batch)], &offsets, &executor).unwrap();
+    for step in steps {
+        let partition = Arc::new(Partition { topic: "t".into(), index: step.partition });
+        let offsets: Vec<i64> =
+            (step.first as i64..(step.first + step.rows.len()) as i64).collect();
+        let rows = [relation_rows(&step.rows)];
+        let part = partial(&planned, &family, &rows, &offsets, &executor).unwrap();
         engine.collect(part, &partition).unwrap();
-        // The watermark that stands before the next row is that after this batch.
-        watermark = rows.get(end).map_or(watermark, |next| next.watermark.max(watermark));
-        out.extend(engine.advance(Timestamp(watermark), Timestamp(watermark)).unwrap());
+        let watermark = Timestamp(step.watermark);
+        out.extend(engine.advance(watermark, watermark).unwrap());
         told.extend(origins(&engine, &out));
-        start = end;
     }
-    let largest = rows.iter().map(|row| row.time).max().unwrap_or(0);
+    let largest = steps.iter().flat_map(|step| &step.rows).map(|row| row.time).max().unwrap_or(0);
     out.extend(engine.advance(Timestamp::MAX, Timestamp(largest)).unwrap());
     told.extend(origins(&engine, &out));
     (out, told)
@@ -263,7 +286,7 @@ pub(super) fn figures(rows: &[&Row]) -> Figures {
 /// The definition over all rows at once. A row counts in the revisions of the windows it falls into
 /// from the step of `step` after the window's end on, in which its partition's watermark stood;
 /// a revision is given when rows are new in it, and then holds all groups of the window.
-fn by_definition(rows: &[Row], windows: Windows, step: i64, allowed: i64) -> Results {
+pub(super) fn by_definition(rows: &[Row], windows: Windows, step: i64, allowed: i64) -> Results {
     let mut held: BTreeMap<(i64, i64), Vec<(u32, &Row)>> = BTreeMap::new();
     for row in rows {
         let last = row.time.div_euclid(windows.slide) * windows.slide;
@@ -346,7 +369,7 @@ fn an_expected_group_has_zero_rows_where_nothing_came() {
 }
 
 /// Rows in the order of arrival: each row's watermark is the largest time before it, less 10.
-fn arrivals() -> impl Strategy<Value = Vec<Row>> {
+pub(super) fn arrivals() -> impl Strategy<Value = Vec<Row>> {
     let one = (
         -30i64..40,
         prop::sample::select(vec!["a", "b", "c"]),
