@@ -331,5 +331,12 @@ mod tests {
         let both = "SELECT lab, sum(v / 4.0) AS x, sum(v) AS y, stddev(v) AS z, \
                     percentile_cont(0.5) WITHIN GROUP (ORDER BY v) AS p FROM t GROUP BY lab";
         assert_eq!(texts(both, &["lab"]), "0.75 2.5 0.75 2.5");
+        // An order that the query itself makes, of which the aggregate knows.
+        let numbered = both.replace(
+            "FROM t",
+            "FROM (SELECT lab, v, row_number() OVER (PARTITION BY lab ORDER BY v) AS k FROM t) \
+             AS t WHERE k < 9",
+        );
+        assert_eq!(texts(&numbered, &["lab"]), "0.75 2.5 0.75 2.5");
     }
 }

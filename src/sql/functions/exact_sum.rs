@@ -153,14 +153,22 @@ impl Sums {
         Ok(())
     }
 
-    /// The states of all groups, leaving none.
-    fn take_states(&mut self) -> Result<Vec<ArrayRef>> {
-        let groups = self.fixed.len();
-        let fixed = Decimal128Array::from(std::mem::take(&mut self.fixed))
-            .with_precision_and_scale(38, 0)?;
-        let counts = Int64Array::from(std::mem::take(&mut self.counts));
-        let odd = std::mem::take(&mut self.odd);
-        Ok(vec![Arc::new(fixed), Arc::new(counts), Arc::new(odd_lists(&odd, groups))])
+    /// The first groups, which leave: those behind them move up.
+    fn take(&mut self, emit_to: EmitTo) -> Sums {
+        let fixed = emit_to.take_needed(&mut self.fixed);
+        let counts = emit_to.take_needed(&mut self.counts);
+        let taken = fixed.len();
+        let (odd, left) =
+            std::mem::take(&mut self.odd).into_iter().partition(|(at, _)| *at < taken);
+        let left: HashMap<usize, Vec<f64>> = left;
+        self.odd = left.into_iter().map(|(at, values)| (at - taken, values)).collect();
+        Sums { fixed, counts, odd }
+    }
+
+    fn into_states(self) -> Result<Vec<ArrayRef>> {
+        let odd = odd_lists(&self.odd, self.fixed.len());
+        let fixed = Decimal128Array::from(self.fixed).with_precision_and_scale(38, 0)?;
+        Ok(vec![Arc::new(fixed), Arc::new(Int64Array::from(self.counts)), Arc::new(odd)])
     }
 }
 
@@ -206,7 +214,7 @@ impl Accumulator for One {
 
     fn state(&mut self) -> Result<Vec<ScalarValue>> {
         self.sums.grow(1);
-        let states = self.sums.take_states()?;
+        let states = self.sums.take(EmitTo::All).into_states()?;
         states.iter().map(|state| ScalarValue::try_from_array(state, 0)).collect()
     }
 
@@ -257,19 +265,13 @@ impl GroupsAccumulator for Many {
     }
 
     fn evaluate(&mut self, emit_to: EmitTo) -> Result<ArrayRef> {
-        let EmitTo::All = emit_to else {
-            return exec_err!("an exact sum gives its groups all at once");
-        };
-        let sums = std::mem::take(&mut self.sums);
+        let sums = self.sums.take(emit_to);
         let groups = 0..sums.fixed.len();
         Ok(Arc::new(groups.map(|group| sums.read(group, self.reading)).collect::<Float64Array>()))
     }
 
     fn state(&mut self, emit_to: EmitTo) -> Result<Vec<ArrayRef>> {
-        let EmitTo::All = emit_to else {
-            return exec_err!("an exact sum gives its groups all at once");
-        };
-        self.sums.take_states()
+        self.sums.take(emit_to).into_states()
     }
 
     fn convert_to_state(
@@ -286,5 +288,24 @@ impl GroupsAccumulator for Many {
 
     fn size(&self) -> usize {
         self.sums.fixed.capacity() * (size_of::<i128>() + size_of::<i64>())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_groups_leave_and_the_others_move_up() -> Result<()> {
+        let of = |values: &[f64]| Arc::new(Float64Array::from(values.to_vec())) as ArrayRef;
+        let mut sums = many(Reading::Sum);
+        let values = of(&[1e300, 1.5, 1e300, 2.0, -1e300]);
+        sums.update_batch(&[values], &[1, 0, 2, 2, 2], None, 3)?;
+        let first = sums.evaluate(EmitTo::First(1))?;
+        assert_eq!(first.as_primitive::<Float64Type>().values(), &[1.5]);
+        sums.update_batch(&[of(&[-1e300, 0.5])], &[0, 1], None, 2)?;
+        let rest = sums.evaluate(EmitTo::All)?;
+        assert_eq!(rest.as_primitive::<Float64Type>().values(), &[0.0, 2.5]);
+        Ok(())
     }
 }

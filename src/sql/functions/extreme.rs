@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, BooleanArray, PrimitiveArray};
 use arrow::datatypes::{ArrowNativeTypeOp, DataType};
-use datafusion::common::{Result, exec_err};
+use datafusion::common::Result;
 use datafusion::logical_expr::{EmitTo, GroupsAccumulator};
 
 use super::passes;
@@ -107,10 +107,8 @@ where
     }
 
     fn evaluate(&mut self, emit_to: EmitTo) -> Result<ArrayRef> {
-        let EmitTo::All = emit_to else {
-            return exec_err!("extremes are given for all groups at once");
-        };
-        let extremes: PrimitiveArray<T> = std::mem::take(&mut self.extremes).into_iter().collect();
+        let extremes = emit_to.take_needed(&mut self.extremes);
+        let extremes: PrimitiveArray<T> = extremes.into_iter().collect();
         Ok(Arc::new(extremes.with_data_type(self.data_type.clone())))
     }
 

@@ -9,7 +9,7 @@ use arrow::array::{
     Array, ArrayRef, ArrowPrimitiveType, AsArray, BooleanArray, Decimal128Array, PrimitiveArray,
 };
 use arrow::datatypes::{DataType, Decimal128Type, Int64Type, UInt64Type};
-use datafusion::common::{DataFusionError, Result, ScalarValue, exec_datafusion_err, exec_err};
+use datafusion::common::{DataFusionError, Result, ScalarValue, exec_datafusion_err};
 use datafusion::logical_expr::{Accumulator, EmitTo, GroupsAccumulator};
 
 use super::passes;
@@ -67,11 +67,6 @@ impl<T> IntSums<T> {
     fn add(&mut self, group: usize, value: i128) {
         *self.sums[group].get_or_insert(0) += value;
     }
-
-    fn take_states(&mut self) -> Result<Decimal128Array> {
-        let sums = Decimal128Array::from(std::mem::take(&mut self.sums));
-        Ok(sums.with_precision_and_scale(38, 0)?)
-    }
 }
 
 impl<T> GroupsAccumulator for IntSums<T>
@@ -113,20 +108,15 @@ where
     }
 
     fn evaluate(&mut self, emit_to: EmitTo) -> Result<ArrayRef> {
-        let EmitTo::All = emit_to else {
-            return exec_err!("a sum gives its groups all at once");
-        };
         let fit = |sum: i128| T::Native::try_from(sum).map_err(|_| too_large(sum));
-        let sums = std::mem::take(&mut self.sums).into_iter();
+        let sums = emit_to.take_needed(&mut self.sums).into_iter();
         let sums = sums.map(|sum| sum.map(fit).transpose());
         Ok(Arc::new(sums.collect::<Result<PrimitiveArray<T>>>()?))
     }
 
     fn state(&mut self, emit_to: EmitTo) -> Result<Vec<ArrayRef>> {
-        let EmitTo::All = emit_to else {
-            return exec_err!("a sum gives its groups all at once");
-        };
-        Ok(vec![Arc::new(self.take_states()?)])
+        let sums = Decimal128Array::from(emit_to.take_needed(&mut self.sums));
+        Ok(vec![Arc::new(sums.with_precision_and_scale(38, 0)?)])
     }
 
     fn convert_to_state(

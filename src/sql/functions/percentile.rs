@@ -12,7 +12,7 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Float64Array, ListArray};
 use arrow::buffer::{OffsetBuffer, ScalarBuffer};
 use arrow::datatypes::{DataType, Field, FieldRef, Float64Type};
-use datafusion::common::{Result, ScalarValue, exec_err, plan_err};
+use datafusion::common::{Result, ScalarValue, plan_err};
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::{
     Accumulator, AggregateUDFImpl, EmitTo, GroupsAccumulator, Signature, Volatility,
@@ -277,6 +277,24 @@ impl GroupedValues {
     }
 }
 
+impl GroupedValues {
+    /// The first groups' offsets and values, which leave: groups behind them move up.
+    fn take(&mut self, emit_to: EmitTo) -> (Vec<i32>, Vec<f64>) {
+        let (mut offsets, mut values) = self.gather();
+        if let EmitTo::First(groups) = emit_to {
+            let start = offsets[groups];
+            for (group, range) in offsets[groups..].windows(2).enumerate() {
+                self.groups.extend((range[0]..range[1]).map(|_| group as u32));
+            }
+            self.values.extend_from_slice(&values[start as usize..]);
+            self.total_groups = offsets.len() - 1 - groups;
+            values.truncate(start as usize);
+            offsets.truncate(groups + 1);
+        }
+        (offsets, values)
+    }
+}
+
 impl GroupsAccumulator for GroupedValues {
     fn update_batch(
         &mut self,
@@ -314,10 +332,7 @@ impl GroupsAccumulator for GroupedValues {
     }
 
     fn evaluate(&mut self, emit_to: EmitTo) -> Result<ArrayRef> {
-        let EmitTo::All = emit_to else {
-            return exec_err!("percentile_cont gives its groups all at once");
-        };
-        let (offsets, mut values) = self.gather();
+        let (offsets, mut values) = self.take(emit_to);
         let (q, mut keys) = (self.q, Vec::new());
         let results = offsets.windows(2).map(|range| {
             let group = &mut values[range[0] as usize..range[1] as usize];
@@ -328,11 +343,8 @@ impl GroupsAccumulator for GroupedValues {
     }
 
     fn state(&mut self, emit_to: EmitTo) -> Result<Vec<ArrayRef>> {
-        let EmitTo::All = emit_to else {
-            return exec_err!("percentile_cont gives its groups all at once");
-        };
         let is_merged = !self.merged.is_empty();
-        let (offsets, mut values) = self.gather();
+        let (offsets, mut values) = self.take(emit_to);
         // What has been merged is a whole pane, which enters a window and leaves it: sorted here,
         // it need not be sorted there.
         if is_merged {
@@ -407,6 +419,19 @@ mod tests {
     #[test]
     fn infinite_neighbours_do_not_make_a_nan() {
         assert_eq!(percentile(&[f64::INFINITY, f64::INFINITY], 0.5), Some(f64::INFINITY));
+    }
+
+    #[test]
+    fn the_first_groups_leave_and_the_others_move_up() -> Result<()> {
+        let of = |values: &[f64]| Arc::new(Float64Array::from(values.to_vec())) as ArrayRef;
+        let mut held = GroupedValues { q: 0.5, ..GroupedValues::default() };
+        held.update_batch(&[of(&[1.0, 7.0, 9.0, 3.0, 5.0])], &[0, 2, 1, 0, 2], None, 4)?;
+        let first = held.evaluate(EmitTo::First(2))?;
+        assert_eq!(first.as_primitive::<Float64Type>().values(), &[2.0, 9.0]);
+        held.update_batch(&[of(&[8.0, 4.0])], &[0, 1], None, 2)?;
+        let rest = held.evaluate(EmitTo::All)?;
+        assert_eq!(rest.as_primitive::<Float64Type>().values(), &[7.0, 4.0]);
+        Ok(())
     }
 
     #[test]
