@@ -10,7 +10,7 @@ use crate::flow::Span;
 use crate::pipeline::build::PipelinePlan;
 use crate::sql::family::Family;
 use crate::sql::query::{Above, Below, Way};
-use crate::window::WindowKind;
+use crate::window::{CalendarUnit, WindowKind, Zone};
 
 /// The command's arguments.
 #[derive(Debug, clap::Args)]
@@ -118,10 +118,30 @@ fn window_text(spec: &PipelineSpec, kind: &WindowKind) -> String {
                  the day is live, then one object a day; late rows do not revise them"
             )
         }
-        WindowKind::Calendar { unit, zone } => format!("calendar {unit:?} of {zone:?}"),
+        WindowKind::Calendar { unit, zone } => format!(
+            "{} by the clock of {}, one firing each while the day is live, then one object a day",
+            unit_text(unit),
+            match zone {
+                Zone::Lab => "each laboratory".to_owned(),
+                Zone::Fixed(zone) => zone.to_string(),
+            }
+        ),
         WindowKind::RowLevel => format!(
             "row-level, one object a day once the day and {} have passed",
             spec.allowed_lateness
         ),
+    }
+}
+
+fn unit_text(unit: &CalendarUnit) -> String {
+    match unit {
+        CalendarUnit::Day => "days".to_owned(),
+        CalendarUnit::Week => "weeks from Monday".to_owned(),
+        CalendarUnit::Month => "months".to_owned(),
+        CalendarUnit::Shift { starts } => {
+            let clock = |start: &u16| format!("{:02}:{:02}", start / 60, start % 60);
+            let starts: Vec<String> = starts.iter().map(clock).collect();
+            format!("shifts from {}", starts.join(", "))
+        }
     }
 }

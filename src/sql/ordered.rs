@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use datafusion::common::Result;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
-use datafusion::logical_expr::{AggregateUDF, Expr, LogicalPlan};
+use datafusion::logical_expr::{AggregateUDF, Distinct, Expr, LogicalPlan};
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::{LexOrdering, PhysicalSortExpr};
 use datafusion::physical_plan::ExecutionPlan;
@@ -47,6 +47,7 @@ pub fn sees_order(plan: &LogicalPlan) -> Result<bool> {
     plan.apply_with_subqueries(|node| {
         sees |= match node {
             LogicalPlan::Limit(_) | LogicalPlan::Window(_) => true,
+            LogicalPlan::Distinct(Distinct::On(_)) => true,
             LogicalPlan::Sort(sort) => sort.fetch.is_some(),
             _ => false,
         };

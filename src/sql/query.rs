@@ -95,6 +95,7 @@ pub enum Above {
 
 /// Plans a pipeline's SQL. `row_level` says that its only window is `none`.
 pub async fn plan(context: &SessionContext, sql: &str, row_level: bool) -> Result<Query> {
+    super::refuse::refuse_samples(&context.state(), sql)?;
     let logical = turnaround_planner::plan(&context.state(), sql).await?;
     super::refuse::refuse_unrepeatable(&logical)?;
     let plan = context.state().create_physical_plan(&logical).await?;

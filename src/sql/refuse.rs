@@ -1,12 +1,17 @@
 //! What SQL must not do here: give another answer when it runs again.
 
-use super::query::Way;
-use crate::flow::Span;
+use std::ops::ControlFlow;
+
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{Result, plan_err};
+use datafusion::execution::SessionState;
 use datafusion::logical_expr::{Expr, LogicalPlan, Volatility};
+use datafusion::sql::parser::Statement;
+use datafusion::sql::sqlparser::ast::{TableFactor, Visit, Visitor};
 
 use super::functions::percentile;
+use super::query::Way;
+use crate::flow::Span;
 
 /// Aggregates whose result depends on the order of rows or is not bounded in error, with what to
 /// write instead.
@@ -42,6 +47,35 @@ pub fn refuse_unrepeatable(plan: &LogicalPlan) -> Result<()> {
         })
     })?;
     Ok(())
+}
+
+/// Refuses a sample of a table, which the planner would pass over in silence.
+pub fn refuse_samples(state: &SessionState, sql: &str) -> Result<()> {
+    let dialect = state.config_options().sql_parser.dialect;
+    let Statement::Statement(statement) = state.sql_to_statement(sql, &dialect)? else {
+        return Ok(());
+    };
+    match statement.visit(&mut Samples) {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(()) => plan_err!(
+            "TABLESAMPLE would give other rows when the input is replayed; choose rows by what \
+             they hold, as WHERE specimen_id LIKE '%7'"
+        ),
+    }
+}
+
+/// Stops at a table of which a sample is asked for.
+struct Samples;
+
+impl Visitor for Samples {
+    type Break = ();
+
+    fn pre_visit_table_factor(&mut self, table: &TableFactor) -> ControlFlow<()> {
+        match table {
+            TableFactor::Table { sample: Some(_), .. } => ControlFlow::Break(()),
+            _ => ControlFlow::Continue(()),
+        }
+    }
 }
 
 fn refuse(expr: &Expr) -> Result<()> {
@@ -121,6 +155,15 @@ mod tests {
             assert!(message.contains("quantile_sketch(x)"), "{message}");
         }
         assert_eq!(refusal("sketch_quantile(quantile_sketch(x), 0.9)").await, "");
+    }
+
+    #[test]
+    fn a_sample_is_refused_wherever_it_stands() {
+        let state = session::bare().state();
+        let told = |sql: &str| refuse_samples(&state, sql).err().map(|error| error.to_string());
+        assert_eq!(told("SELECT 1 FROM t JOIN u USING (k)"), None);
+        let within = "SELECT 1 FROM (SELECT * FROM t TABLESAMPLE BERNOULLI (10)) AS s";
+        assert!(told(within).expect("a sample").contains("choose rows by what they hold"));
     }
 
     #[tokio::test]

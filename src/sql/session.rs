@@ -142,6 +142,7 @@ pub(crate) async fn query(
 }
 
 async fn register_view(context: &SessionContext, view: &StagingView) -> Result<()> {
+    super::refuse::refuse_samples(&context.state(), &view.sql)?;
     let plan = turnaround_planner::plan(&context.state(), &view.sql).await?;
     let table = ViewTable::new(plan, Some(view.sql.clone()));
     context.register_table(view.name.as_str(), Arc::new(table))?;

@@ -325,6 +325,7 @@ mod tests {
         assert_eq!(texts(numbered, &["lab", "v"]), "1 2 3 4");
         assert_eq!(texts("SELECT v AS x FROM t LIMIT 3", &["x"]), "1 2 3 1");
         assert_eq!(texts("SELECT first_value(v ORDER BY v > 1 DESC) AS x FROM t", &[]), "2 2");
+        assert_eq!(texts("SELECT DISTINCT ON (lab) lab, v AS x FROM t", &["lab"]), "1 3 1 3");
         assert_eq!(texts("SELECT any_value(v) AS x FROM t", &[]), "1 1");
         texts("SELECT stddev(v / 3.0) AS x, corr(v / 7.0, v * v / 11.0) AS y FROM t", &[]);
         // By a column in whose order the rows come, beside sums that are given all at once.
