@@ -76,7 +76,7 @@ pub fn in_order(plan: &Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>>
         });
         Ok(match LexOrdering::new(columns) {
             // Not told to what stands above: an aggregate that knows of an order gives its groups bit
-            // by bit, which gains nothing here and which not every function can.
+            // by bit, which gains nothing where all rows are there.
             Some(order) => Transformed::yes(unordered(Arc::new(SortExec::new(order, node)))),
             None => Transformed::no(node),
         })

@@ -1,21 +1,14 @@
 //! `sum(DISTINCT x)` and `avg(DISTINCT x)` of floating-point numbers, exact whatever the order.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, Float64Array, ListArray};
-use arrow::buffer::OffsetBuffer;
-use arrow::datatypes::{DataType, Field, Float64Type};
+use arrow::array::{ArrayRef, AsArray};
+use arrow::datatypes::Float64Type;
 use datafusion::common::{Result, ScalarValue};
 use datafusion::logical_expr::Accumulator;
 
 use super::exact_sum::{Reading, read_all};
-use super::percentile::canonical;
-
-/// The state: the distinct values.
-pub fn state_type() -> DataType {
-    DataType::List(Arc::new(Field::new_list_field(DataType::Float64, true)))
-}
+use super::percentile::{canonical, one_state};
 
 /// The distinct values of one group.
 #[derive(Debug)]
@@ -47,11 +40,7 @@ impl Accumulator for DistinctSum {
     }
 
     fn state(&mut self) -> Result<Vec<ScalarValue>> {
-        let values: Float64Array = self.values().map(Some).collect();
-        let offsets = OffsetBuffer::from_lengths([values.len()]);
-        let field = Arc::new(Field::new_list_field(DataType::Float64, true));
-        let list = ListArray::try_new(field, offsets, Arc::new(values), None)?;
-        Ok(vec![ScalarValue::List(Arc::new(list))])
+        Ok(vec![one_state(self.values().collect())?])
     }
 
     fn evaluate(&mut self) -> Result<ScalarValue> {
@@ -65,6 +54,10 @@ impl Accumulator for DistinctSum {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::Float64Array;
+
     use super::*;
 
     #[test]

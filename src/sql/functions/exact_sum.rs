@@ -13,7 +13,7 @@ use datafusion::common::{Result, ScalarValue, exec_datafusion_err, exec_err};
 use datafusion::logical_expr::{Accumulator, EmitTo, GroupsAccumulator};
 
 use super::fixed_point::{to_fixed, total};
-use super::passes;
+use super::{passes, state_of_each};
 
 /// What is made of the sum in the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -279,11 +279,7 @@ impl GroupsAccumulator for Many {
         values: &[ArrayRef],
         opt_filter: Option<&BooleanArray>,
     ) -> Result<Vec<ArrayRef>> {
-        let rows = values[0].len();
-        let each: Vec<usize> = (0..rows).collect();
-        let mut single = Many { reading: self.reading, sums: Sums::default() };
-        single.update_batch(values, &each, opt_filter, rows)?;
-        single.state(EmitTo::All)
+        state_of_each(Many { reading: self.reading, sums: Sums::default() }, values, opt_filter)
     }
 
     fn size(&self) -> usize {

@@ -10,7 +10,7 @@ use arrow::datatypes::{ArrowNativeTypeOp, DataType};
 use datafusion::common::Result;
 use datafusion::logical_expr::{EmitTo, GroupsAccumulator};
 
-use super::passes;
+use super::{passes, state_of_each};
 
 /// Which extreme.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,27 +31,27 @@ impl Side {
     }
 }
 
-/// A number of which equal ones have equal bits.
-pub trait Canonical {
-    /// The one that stands for its equals.
-    fn canonical(self) -> Self;
+/// A number, and the one NaN that stands for all of them.
+pub trait OneNan {
+    /// The number.
+    fn with_one_nan(self) -> Self;
 }
 
-impl Canonical for i64 {
-    fn canonical(self) -> i64 {
+impl OneNan for i64 {
+    fn with_one_nan(self) -> i64 {
         self
     }
 }
 
-impl Canonical for f32 {
-    fn canonical(self) -> f32 {
+impl OneNan for f32 {
+    fn with_one_nan(self) -> f32 {
         if self.is_nan() { f32::NAN } else { self }
     }
 }
 
-impl Canonical for f64 {
+impl OneNan for f64 {
     /// What processors make of 0 / 0 differs by its sign.
-    fn canonical(self) -> f64 {
+    fn with_one_nan(self) -> f64 {
         if self.is_nan() { f64::NAN } else { self }
     }
 }
@@ -74,7 +74,7 @@ impl<T: ArrowPrimitiveType> GroupedExtreme<T> {
 impl<T> GroupsAccumulator for GroupedExtreme<T>
 where
     T: ArrowPrimitiveType,
-    T::Native: Send + Canonical,
+    T::Native: Send + OneNan,
 {
     fn update_batch(
         &mut self,
@@ -87,7 +87,7 @@ where
         let values = values[0].as_primitive::<T>();
         for (row, group) in group_indices.iter().enumerate() {
             if passes(opt_filter, row) && values.is_valid(row) {
-                let value = values.value(row).canonical();
+                let value = values.value(row).with_one_nan();
                 let held = &mut self.extremes[*group];
                 if held.is_none_or(|held| self.side.is_met(value, held)) {
                     *held = Some(value);
@@ -121,10 +121,11 @@ where
         values: &[ArrayRef],
         opt_filter: Option<&BooleanArray>,
     ) -> Result<Vec<ArrayRef>> {
-        let each: Vec<usize> = (0..values[0].len()).collect();
-        let mut single = GroupedExtreme::<T>::new(self.side, self.data_type.clone());
-        single.update_batch(values, &each, opt_filter, each.len())?;
-        single.state(EmitTo::All)
+        state_of_each(
+            GroupedExtreme::<T>::new(self.side, self.data_type.clone()),
+            values,
+            opt_filter,
+        )
     }
 
     fn size(&self) -> usize {

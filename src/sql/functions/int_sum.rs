@@ -12,7 +12,7 @@ use arrow::datatypes::{DataType, Decimal128Type, Int64Type, UInt64Type};
 use datafusion::common::{DataFusionError, Result, ScalarValue, exec_datafusion_err};
 use datafusion::logical_expr::{Accumulator, EmitTo, GroupsAccumulator};
 
-use super::passes;
+use super::{passes, state_of_each};
 
 /// The state: the sum, null of no values.
 pub const STATE: DataType = DataType::Decimal128(38, 0);
@@ -124,11 +124,7 @@ where
         values: &[ArrayRef],
         opt_filter: Option<&BooleanArray>,
     ) -> Result<Vec<ArrayRef>> {
-        let rows = values[0].len();
-        let each: Vec<usize> = (0..rows).collect();
-        let mut single = IntSums::<T>::default();
-        single.update_batch(values, &each, opt_filter, rows)?;
-        single.state(EmitTo::All)
+        state_of_each(IntSums::<T>::default(), values, opt_filter)
     }
 
     fn size(&self) -> usize {

@@ -14,8 +14,9 @@ pub mod sum;
 
 use std::sync::Arc;
 
-use arrow::array::{Array, BooleanArray};
-use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
+use arrow::array::{Array, ArrayRef, BooleanArray};
+use datafusion::common::Result;
+use datafusion::logical_expr::{AggregateUDF, EmitTo, GroupsAccumulator, ScalarUDF};
 use datafusion::prelude::SessionContext;
 
 use sketch::readings::Kind;
@@ -26,6 +27,18 @@ use sketch::{Input, SketchAggregate};
 #[inline(always)]
 fn passes(filter: Option<&BooleanArray>, row: usize) -> bool {
     filter.is_none_or(|filter| filter.is_valid(row) && filter.value(row))
+}
+
+/// The state of each row by itself, from an accumulator that holds nothing yet.
+fn state_of_each(
+    mut empty: impl GroupsAccumulator,
+    values: &[ArrayRef],
+    filter: Option<&BooleanArray>,
+) -> Result<Vec<ArrayRef>> {
+    let rows = values[0].len();
+    let each: Vec<usize> = (0..rows).collect();
+    empty.update_batch(values, &each, filter, rows)?;
+    empty.state(EmitTo::All)
 }
 
 /// Makes our functions known to a session, in place of those of the same name.
@@ -42,8 +55,8 @@ pub fn register(context: &SessionContext) {
 fn aggregates() -> Vec<Arc<AggregateUDF>> {
     vec![
         Arc::new(AggregateUDF::from(percentile::PercentileCont::default())),
-        Arc::new(AggregateUDF::from(sum::ExactSum::sum())),
-        Arc::new(AggregateUDF::from(sum::ExactSum::avg())),
+        Arc::new(AggregateUDF::from(sum::SumOrAvg::sum())),
+        Arc::new(AggregateUDF::from(sum::SumOrAvg::avg())),
         Arc::new(AggregateUDF::from(SketchAggregate::new(Input::Numbers, Kind::Sketch))),
         Arc::new(AggregateUDF::from(SketchAggregate::new(Input::Sketches, Kind::Sketch))),
     ]

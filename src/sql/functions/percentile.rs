@@ -20,7 +20,7 @@ use datafusion::logical_expr::{
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::Literal;
 
-use super::passes;
+use super::{passes, state_of_each};
 
 /// The function's name in SQL.
 pub const NAME: &str = "percentile_cont";
@@ -137,7 +137,8 @@ impl AggregateUDFImpl for PercentileCont {
     }
 }
 
-fn values_type() -> DataType {
+/// The state's type: a list of values.
+pub fn values_type() -> DataType {
     DataType::List(Arc::new(Field::new_list_field(DataType::Float64, true)))
 }
 
@@ -166,6 +167,14 @@ pub fn fraction_of(exprs: &[Arc<dyn PhysicalExpr>], descending: bool) -> Result<
     Ok(if descending { 1.0 - q } else { *q })
 }
 
+/// The state of one group.
+pub fn one_state(values: Vec<f64>) -> Result<ScalarValue> {
+    let offsets = OffsetBuffer::from_lengths([values.len()]);
+    let field = Arc::new(Field::new_list_field(DataType::Float64, true));
+    let values = Arc::new(Float64Array::from(values));
+    Ok(ScalarValue::List(Arc::new(ListArray::try_new(field, offsets, values, None)?)))
+}
+
 /// One group's values.
 #[derive(Debug)]
 struct Values {
@@ -188,11 +197,7 @@ impl Accumulator for Values {
     }
 
     fn state(&mut self) -> Result<Vec<ScalarValue>> {
-        let values = Float64Array::from(std::mem::take(&mut self.values));
-        let offsets = OffsetBuffer::from_lengths([values.len()]);
-        let field = Arc::new(Field::new_list_field(DataType::Float64, true));
-        let list = ListArray::try_new(field, offsets, Arc::new(values), None)?;
-        Ok(vec![ScalarValue::List(Arc::new(list))])
+        Ok(vec![one_state(std::mem::take(&mut self.values))?])
     }
 
     fn evaluate(&mut self) -> Result<ScalarValue> {
@@ -364,11 +369,7 @@ impl GroupsAccumulator for GroupedValues {
         values: &[ArrayRef],
         opt_filter: Option<&BooleanArray>,
     ) -> Result<Vec<ArrayRef>> {
-        let rows = values[0].len();
-        let each: Vec<usize> = (0..rows).collect();
-        let mut single = GroupedValues { q: self.q, ..GroupedValues::default() };
-        single.update_batch(values, &each, opt_filter, rows)?;
-        single.state(EmitTo::All)
+        state_of_each(GroupedValues { q: self.q, ..GroupedValues::default() }, values, opt_filter)
     }
 
     fn size(&self) -> usize {

@@ -14,26 +14,26 @@ use datafusion::logical_expr::{
     Accumulator, AggregateUDF, AggregateUDFImpl, GroupsAccumulator, Signature,
 };
 
-use super::distinct_sum::{self, DistinctSum};
+use super::distinct_sum::DistinctSum;
 use super::exact_sum::{self, Reading};
-use super::int_sum;
+use super::{int_sum, percentile};
 
 /// `sum` or `avg`.
 #[derive(Debug, PartialEq, Eq, Hash)]
-pub struct ExactSum {
+pub struct SumOrAvg {
     reading: Reading,
     inner: Arc<AggregateUDF>,
 }
 
-impl ExactSum {
+impl SumOrAvg {
     /// `sum`.
-    pub fn sum() -> ExactSum {
-        ExactSum { reading: Reading::Sum, inner: sum_udaf() }
+    pub fn sum() -> SumOrAvg {
+        SumOrAvg { reading: Reading::Sum, inner: sum_udaf() }
     }
 
     /// `avg`.
-    pub fn avg() -> ExactSum {
-        ExactSum { reading: Reading::Avg, inner: avg_udaf() }
+    pub fn avg() -> SumOrAvg {
+        SumOrAvg { reading: Reading::Avg, inner: avg_udaf() }
     }
 }
 
@@ -65,7 +65,7 @@ impl Whose {
     }
 }
 
-impl AggregateUDFImpl for ExactSum {
+impl AggregateUDFImpl for SumOrAvg {
     fn name(&self) -> &str {
         self.inner.name()
     }
@@ -92,7 +92,7 @@ impl AggregateUDFImpl for ExactSum {
         };
         match Whose::of(args.is_distinct, args.input_fields[0].data_type()) {
             Whose::Exact => {}
-            Whose::Distinct => return Ok(vec![field("distinct", distinct_sum::state_type())]),
+            Whose::Distinct => return Ok(vec![field("distinct", percentile::values_type())]),
             Whose::Integers => return Ok(vec![field("sum", int_sum::STATE)]),
             Whose::Inner => return self.inner.state_fields(args),
         }

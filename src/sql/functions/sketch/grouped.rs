@@ -13,8 +13,8 @@ use super::layout;
 use super::lists::{Builder, States};
 use super::readings::{Column, Reading};
 use super::state::{Entries, Sketch};
-use crate::sql::functions::passes;
 use crate::sql::functions::percentile::canonical;
+use crate::sql::functions::{passes, state_of_each};
 
 /// Values that wait at least before they are folded.
 const FOLD_AT: usize = 1 << 18;
@@ -216,11 +216,7 @@ impl GroupsAccumulator for Grouped {
         values: &[ArrayRef],
         opt_filter: Option<&BooleanArray>,
     ) -> Result<Vec<ArrayRef>> {
-        let rows = values[0].len();
-        let each: Vec<usize> = (0..rows).collect();
-        let mut single = Grouped::new(self.input, self.reading);
-        single.update_batch(values, &each, opt_filter, rows)?;
-        single.state(EmitTo::All)
+        state_of_each(Grouped::new(self.input, self.reading), values, opt_filter)
     }
 
     fn size(&self) -> usize {
