@@ -30,11 +30,15 @@ report_skips() {
     say "#########################################################################"
 }
 
-# venv NAME REQUIREMENTS: prints a Python environment's folder, made anew when the requirements
-# changed. A second run meanwhile waits for the first one's.
+# venv NAME REQUIREMENTS: prints a Python environment's folder, one for each text of the
+# requirements, so that two checkouts do not take it from one another; those that nobody has used
+# for two weeks go. A second run meanwhile waits for the first one's.
 venv() {
-    local home="$CACHE/venv-$1" lock="$CACHE/venv-$1.lock" outcome=0
+    local home lock outcome=0
+    home="$CACHE/venv-$1-$(cksum <"$2" | cut -d ' ' -f 1)"
+    lock="$home.lock"
     mkdir -p "$CACHE"
+    find "$CACHE" -maxdepth 1 -type d -name "venv-$1-*" -mtime +14 -exec rm -rf {} +
     if ! wait_for 600 mkdir "$lock" 2>/dev/null; then
         say "error: $lock has stood for ten minutes; remove it if no other run is at work"
         return 1
@@ -43,7 +47,7 @@ venv() {
         make_venv "$home" "$2" || outcome=1
     fi
     rmdir "$lock"
-    [ "$outcome" = 0 ] && printf '%s\n' "$home"
+    [ "$outcome" = 0 ] && touch "$home" && printf '%s\n' "$home"
     return "$outcome"
 }
 
