@@ -23,6 +23,7 @@ pub mod progress;
 pub mod pump;
 pub mod reference;
 mod refusals;
+pub mod rows;
 pub mod rules;
 mod sessions;
 pub mod stage;

@@ -1,23 +1,21 @@
-//! A pipeline's tables as a run fills them: engines, row-level rows, and the days that have not
-//! settled.
+//! A pipeline's tables as a run fills them: engines and the days that have not settled, or the
+//! rows of a row-level table (`rows`).
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Date32Array, RecordBatch, RecordBatchOptions};
-use arrow::compute::concat_batches;
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use chrono::{Days, NaiveDate};
+use arrow::array::RecordBatch;
+use chrono::NaiveDate;
 use datafusion::common::Result;
 
 use super::build::{PipelinePlan, Plan};
-use super::work::{FinalRows, MINUTE, PipelineWork};
-use crate::flow::{OutputBatch, Partition, Span, Timestamp, Window};
+use super::rows::RowLevel;
+use super::work::PipelineWork;
+use crate::flow::{OutputBatch, Partition, Span, Timestamp};
 use crate::sql::engine::Engine;
 use crate::sql::family::Family;
-use crate::sql::output::{OutputShape, epoch_day, sort_by};
+use crate::sql::output::OutputShape;
 use crate::sql::partial::Tally;
-use crate::window::{DayBook, OffsetsByPartition, Origins, PaneGrid};
+use crate::window::{DayBook, OffsetsByPartition};
 
 /// One pipeline while it runs.
 pub struct Tables {
@@ -30,22 +28,9 @@ pub struct Tables {
 /// The days of one table that have not settled.
 struct OpenDays {
     table: Arc<str>,
-    shape: Option<OutputShape>,
+    shape: OutputShape,
     book: DayBook<OutputBatch>,
 }
-
-/// The rows of a row-level table that are not final yet.
-struct RowLevel {
-    table: Arc<str>,
-    schema: SchemaRef,
-    minute: PaneGrid,
-    waiting: BTreeMap<i64, Vec<(Arc<Partition>, FinalRows)>>,
-    origins: Origins<(NaiveDate, i64)>,
-    tally: Tally,
-}
-
-/// A date's rows and the offsets of the first and the last record that they came from.
-type DayOfRows = (NaiveDate, RecordBatch, (i64, i64));
 
 /// A day that has settled.
 pub struct Settled {
@@ -59,28 +44,18 @@ pub struct Settled {
     pub origins: OffsetsByPartition,
 }
 
-/// When a row-level table's day settles: its end and the allowed lateness.
-pub fn settles_at(date: NaiveDate, lateness: Span) -> Timestamp {
-    let days = i64::from(epoch_day(date)) + 1;
-    Timestamp(days.saturating_mul(Span::DAY.0)).plus(lateness)
-}
-
 impl Tables {
     /// The tables of a pipeline, empty.
     pub fn new(plan: &Plan, pipeline: &PipelinePlan) -> Result<Tables> {
         let engines = pipeline.engines(&plan.executor)?;
         let row_level = pipeline.families.is_empty().then(|| RowLevel::new(pipeline));
-        let windowed = engines.iter().flat_map(Engine::outputs).map(|output| OpenDays {
+        let days = engines.iter().flat_map(Engine::outputs).map(|output| OpenDays {
             table: Arc::clone(&output.table),
-            shape: Some(output.clone()),
+            shape: output.clone(),
             book: DayBook::default(),
         });
-        let mut days: Vec<OpenDays> = windowed.collect();
-        if let Some(rows) = &row_level {
-            let table = Arc::clone(&rows.table);
-            days.push(OpenDays { table, shape: None, book: DayBook::default() });
-        }
-        Ok(Tables { engines, row_level, days, lateness: pipeline.spec.allowed_lateness })
+        let (days, lateness) = (days.collect(), pipeline.spec.allowed_lateness);
+        Ok(Tables { engines, row_level, days, lateness })
     }
 
     /// Takes in what one batch of a partition gave.
@@ -89,13 +64,7 @@ impl Tables {
             engine.collect(partial, partition)?;
         }
         if let Some(row_level) = &mut self.row_level {
-            row_level.tally.counted += work.tally.counted;
-            row_level.tally.late += work.tally.late;
-            row_level.tally.other += work.tally.other;
-            for rows in work.rows {
-                let place = row_level.waiting.entry(rows.ready).or_default();
-                place.push((Arc::clone(partition), rows));
-            }
+            row_level.collect(work.rows, work.tally, partition);
         }
         Ok(())
     }
@@ -110,15 +79,15 @@ impl Tables {
         for engine in &mut self.engines {
             fired.extend(engine.advance(watermark, empty_until)?);
         }
-        if let Some(row_level) = &mut self.row_level {
-            fired.extend(row_level.advance(watermark)?);
-        }
         // A revision without rows takes back those of the revisions before it.
         let told = |batch: &&OutputBatch| batch.rows.num_rows() > 0 || batch.revision > 0;
         for batch in fired.iter().filter(told) {
             if let Some(days) = self.days.iter_mut().find(|days| days.table == batch.table) {
                 days.book.add(batch.date, batch.clone());
             }
+        }
+        if let Some(row_level) = &mut self.row_level {
+            fired.extend(row_level.advance(watermark)?);
         }
         Ok(fired)
     }
@@ -134,18 +103,21 @@ impl Tables {
                 None => days.book.settle_all(),
             };
             for (date, batches) in taken {
-                let rows = match &days.shape {
-                    Some(shape) => shape.join_day(&batches)?,
-                    None => join_rows(&batches)?,
-                };
+                let rows = days.shape.join_day(&batches)?;
                 let table = Arc::clone(&days.table);
                 settled.push(Settled { table, date, rows, origins: OffsetsByPartition::new() });
             }
         }
         for day in &mut settled {
-            day.origins = self.origins_of_day(&day.table, day.date);
+            day.origins = match self.engine_of(&day.table) {
+                Some((engine, place)) => engine.origins_of_day(place, day.date),
+                None => OffsetsByPartition::new(),
+            };
         }
         self.forget_origins(watermark);
+        if let Some(row_level) = &mut self.row_level {
+            settled.extend(row_level.settle(watermark)?);
+        }
         Ok(settled)
     }
 
@@ -156,21 +128,7 @@ impl Tables {
             return windows.map(|window| engine.origins_of(*window, fired.revision)).collect();
         }
         let Some(rows) = &self.row_level else { return Vec::new() };
-        let of = |window: &Window| {
-            let place = (fired.date, rows.minute.pane_of(window.end.0));
-            rows.origins.over(place..=place, |_, _| true)
-        };
-        windows.map(of).collect()
-    }
-
-    fn origins_of_day(&self, table: &Arc<str>, date: NaiveDate) -> OffsetsByPartition {
-        if let Some((engine, place)) = self.engine_of(table) {
-            return engine.origins_of_day(place, date);
-        }
-        let whole = (date, i64::MIN)..=(date, i64::MAX);
-        self.row_level
-            .as_ref()
-            .map_or_else(OffsetsByPartition::new, |rows| rows.origins.over(whole, |_, _| true))
+        windows.map(|window| rows.origins_of(fired.date, *window)).collect()
     }
 
     /// Forgets where rows came from that only days that have settled hold.
@@ -184,14 +142,10 @@ impl Tables {
             .iter()
             .map(|engine| engine.outputs().map(|output| open(&output.table)).min())
             .collect();
-        let rows = self.row_level.as_ref().map(|rows| open(&rows.table));
         for (engine, date) in self.engines.iter_mut().zip(dates) {
             if let Some(date) = date {
                 engine.forget_origins(date);
             }
-        }
-        if let (Some(row_level), Some(date)) = (&mut self.row_level, rows) {
-            row_level.origins.retain(|(held, _)| *held >= date);
         }
     }
 
@@ -212,9 +166,7 @@ impl Tables {
             return Some(NaiveDate::MIN);
         }
         let reached = watermark.minus(self.lateness);
-        let Some((engine, place)) = self.engine_of(table) else {
-            return Some(reached.minus(MINUTE).date());
-        };
+        let (engine, place) = self.engine_of(table)?;
         match engine.family().as_ref() {
             Family::Fixed { grid, shapes } => {
                 let shape = shapes[place];
@@ -238,7 +190,7 @@ impl Tables {
     pub fn tallies(&self) -> Vec<(Arc<str>, Tally)> {
         let windowed = self.engines.iter().flat_map(Engine::tallies);
         let windowed = windowed.map(|(table, tally)| (Arc::clone(table), tally));
-        let rows = self.row_level.iter().map(|rows| (Arc::clone(&rows.table), rows.tally));
+        let rows = self.row_level.iter().map(RowLevel::tally);
         windowed.chain(rows).collect()
     }
 
@@ -253,10 +205,7 @@ impl Tables {
         let windowed = self.engines.iter().filter_map(|engine| {
             engine.first_held().map(|first| (first, engine.family().longest()))
         });
-        let rows = self.row_level.iter().filter_map(|rows| {
-            let (minute, _) = rows.waiting.first_key_value()?;
-            Some((rows.minute.start_of(minute - 1), MINUTE))
-        });
+        let rows = self.row_level.iter().filter_map(RowLevel::open_from);
         windowed.chain(rows)
     }
 
@@ -264,79 +213,4 @@ impl Tables {
     pub fn size(&self) -> usize {
         self.engines.iter().map(Engine::size).sum()
     }
-}
-
-impl RowLevel {
-    fn new(pipeline: &PipelinePlan) -> RowLevel {
-        let mut fields: Vec<Field> =
-            pipeline.query.schema.fields().iter().map(|field| field.as_ref().clone()).collect();
-        fields.push(Field::new("date", DataType::Date32, false));
-        RowLevel {
-            table: pipeline.spec.name.as_str().into(),
-            schema: Arc::new(Schema::new(fields)),
-            minute: PaneGrid::over([MINUTE]),
-            waiting: BTreeMap::new(),
-            origins: Origins::default(),
-            tally: Tally::default(),
-        }
-    }
-
-    /// The rows that are final, by the minute in which they became so and by date.
-    fn advance(&mut self, watermark: Timestamp) -> Result<Vec<OutputBatch>> {
-        let reached = self.minute.reached(watermark);
-        let later = self.waiting.split_off(&reached.saturating_add(1));
-        let due = std::mem::replace(&mut self.waiting, later);
-        let mut fired = Vec::new();
-        for (ready, parts) in due {
-            let mut by_date: BTreeMap<NaiveDate, Vec<RecordBatch>> = BTreeMap::new();
-            for (partition, part) in parts {
-                for (date, rows, range) in self.by_date(&part)? {
-                    self.origins.add((date, ready), 0, &partition, range);
-                    by_date.entry(date).or_default().push(rows);
-                }
-            }
-            let end = self.minute.start_of(ready);
-            let window = Window { start: self.minute.start_of(ready - 1), end };
-            for (date, batches) in by_date {
-                let rows = concat_batches(&self.schema, &batches)?;
-                let table = Arc::clone(&self.table);
-                fired.push(OutputBatch { table, date, windows: vec![window], revision: 0, rows });
-            }
-        }
-        Ok(fired)
-    }
-
-    /// Rows by UTC date, each with the date as its last column; and the offsets of the first and
-    /// the last record that they came from.
-    fn by_date(&self, part: &FinalRows) -> Result<Vec<DayOfRows>> {
-        let dates: Vec<i32> =
-            part.time.values().iter().map(|time| epoch_day(Timestamp(*time).date())).collect();
-        let mut distinct = dates.clone();
-        distinct.sort_unstable();
-        distinct.dedup();
-        let mut columns = part.rows.columns().to_vec();
-        let options = RecordBatchOptions::new().with_row_count(Some(part.rows.num_rows()));
-        columns.push(Arc::new(Date32Array::from(dates.clone())) as ArrayRef);
-        let rows = RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options)?;
-        let days = distinct.into_iter().map(|day| {
-            let date = NaiveDate::default() + Days::new(u64::try_from(day).unwrap_or(0));
-            let mine: arrow::array::BooleanArray =
-                dates.iter().map(|held| Some(*held == day)).collect();
-            let from = part.offsets.values().iter().zip(&dates);
-            let from = from.filter(|(_, held)| **held == day).map(|(offset, _)| *offset);
-            let range = (from.clone().min().unwrap_or(0), from.max().unwrap_or(0));
-            Ok((date, arrow::compute::filter_record_batch(&rows, &mine)?, range))
-        });
-        days.collect()
-    }
-}
-
-/// A row-level day's rows in one order that does not depend on how partitions interleaved.
-fn join_rows(fired: &[OutputBatch]) -> Result<RecordBatch> {
-    let Some(first) = fired.first().map(|batch| &batch.rows) else {
-        return datafusion::common::internal_err!("a day without rows settled");
-    };
-    let joined = concat_batches(&first.schema(), fired.iter().map(|batch| &batch.rows))?;
-    let columns: Vec<usize> = (0..joined.num_columns()).collect();
-    sort_by(&joined, &columns)
 }

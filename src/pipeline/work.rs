@@ -274,7 +274,7 @@ fn row_level(
         for row in 0..rows.num_rows() {
             let (at, stood) = (time.value(row), watermark.value(row));
             let event = source.value(row) as usize;
-            if stood >= super::tables::settles_at(Timestamp(at).date(), lateness).0 {
+            if stood >= super::rows::settles_at(Timestamp(at).date(), lateness).0 {
                 late[event] = true;
                 let date = Timestamp(at).date();
                 let next = date.succ_opt().unwrap_or(date);
