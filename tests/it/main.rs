@@ -1,6 +1,6 @@
 //! The integration tests, in one binary: linking DataFusion once is enough.
 //!
-//! `house`, `imports`, `docker` and `readme` look at the repository itself; the others drive the
+//! `house`, `imports`, `docker`, `documents` and `readme` look at the repository itself; the others drive the
 //! library and the binary. `servers` says where Kafka, S3 and the readers are.
 
 mod binary;
@@ -8,6 +8,7 @@ mod rust_source;
 mod servers;
 
 mod docker;
+mod documents;
 mod house;
 mod imports;
 mod readme;

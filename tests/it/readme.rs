@@ -1,22 +1,25 @@
-//! What the README and docker/ tell people to write is right: `check` finds no fault in it.
+//! What the README, `docs/operations.md` and `docker/` tell people to write is right: `check` finds no
+//! fault in it.
 
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
 const README: &str = include_str!("../../README.md");
+const OPERATIONS: &str = include_str!("../../docs/operations.md");
 const DOCKER_SETTINGS: &str = include_str!("../../docker/turnaround.yaml");
 
-/// The README's fenced blocks in a language, in order.
-fn blocks(language: &str) -> Vec<&'static str> {
+/// A document's fenced blocks in a language, in order.
+fn blocks(document: &'static str, language: &str) -> Vec<&'static str> {
     let fence = format!("\n```{language}\n");
-    README.split(&fence).skip(1).filter_map(|rest| rest.split("\n```").next()).collect()
+    document.split(&fence).skip(1).filter_map(|rest| rest.split("\n```").next()).collect()
 }
 
 /// The block that holds a text that no other one does.
-fn block(language: &str, mark: &str) -> &'static str {
-    let found: Vec<_> = blocks(language).into_iter().filter(|block| block.contains(mark)).collect();
-    assert_eq!(found.len(), 1, "{language} blocks of the README with `{mark}`");
+fn block(document: &'static str, language: &str, mark: &str) -> &'static str {
+    let all = blocks(document, language);
+    let found: Vec<_> = all.into_iter().filter(|block| block.contains(mark)).collect();
+    assert_eq!(found.len(), 1, "{language} blocks with `{mark}`");
     found[0]
 }
 
@@ -33,8 +36,8 @@ fn check(settings: &str) -> std::process::Output {
     let labs = include_str!("../../data/reference/labs.csv");
     write(project.path(), "turnaround.yaml", settings);
     write(project.path(), "data/reference/labs.csv", labs);
-    write(project.path(), "pipelines/night_work.yaml", block("yaml", "tumbling"));
-    write(project.path(), "sql/marts/night_work.sql", block("sql", "One row per laboratory"));
+    write(project.path(), "pipelines/night_work.yaml", block(README, "yaml", "tumbling"));
+    write(project.path(), "sql/marts/night_work.sql", block(README, "sql", "One row per laboratory"));
     Command::new(env!("CARGO_BIN_EXE_turnaround"))
         .args(["check", "--project"])
         .arg(project.path())
@@ -45,7 +48,7 @@ fn check(settings: &str) -> std::process::Output {
 
 #[test]
 fn the_projects_of_the_readme_and_of_docker_have_no_fault() {
-    for settings in [block("yaml", "default_lab:"), DOCKER_SETTINGS] {
+    for settings in [block(OPERATIONS, "yaml", "default_lab:"), DOCKER_SETTINGS] {
         let output = check(settings);
         let said = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(0), "{settings}\n{said}");
