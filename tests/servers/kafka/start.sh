@@ -66,12 +66,13 @@ answers() {
   (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null
 }
 
-# Prints a port that nothing listens on, below the range that outgoing connections use.
+# free_port [TAKEN...]: prints a port that nothing listens on and that is not among those taken,
+# below the range that outgoing connections use.
 free_port() {
   local port
   while :; do
     port=$((20000 + RANDOM % 12000))
-    if ! answers "$port"; then
+    if [[ " $* " != *" $port "* ]] && ! answers "$port"; then
       echo "$port"
       return
     fi
@@ -183,8 +184,8 @@ fetch_jars
 # A port may be taken between choosing and binding: try again with another.
 for attempt in 1 2 3; do
   port=${wanted_port:-$(free_port)}
-  controller_port=$(free_port)
-  secure_port=$(free_port)
+  controller_port=$(free_port "$port")
+  secure_port=$(free_port "$port" "$controller_port")
   if start_broker; then
     echo "127.0.0.1:$secure_port" >"$state/brokers-secure"
     echo "127.0.0.1:$port" >"$state/brokers"
