@@ -137,7 +137,9 @@ pub fn open_lake(loaded: &Loaded, location: &str) -> anyhow::Result<Lake> {
 /// A lake's error as the command's: wrong where the location is, failed otherwise.
 fn wrong_or_failed(error: LakeError) -> anyhow::Error {
     match error {
-        LakeError::BadLocation { .. } => WrongInput(error.to_string()).into(),
+        LakeError::BadLocation { .. } | LakeError::OtherLayout { .. } => {
+            WrongInput(error.to_string()).into()
+        }
         LakeError::Missing { .. }
         | LakeError::Unreachable { .. }
         | LakeError::Denied { .. }
@@ -208,8 +210,8 @@ pub fn source_error(error: SourceError) -> anyhow::Error {
 pub fn run_error(error: RunError) -> anyhow::Error {
     match error {
         RunError::Source(error) => source_error(error),
-        other @ (RunError::Lake(_)
-        | RunError::Compute { .. }
+        RunError::Lake(error) => wrong_or_failed(error),
+        other @ (RunError::Compute { .. }
         | RunError::Panicked(_)
         | RunError::StageGone
         | RunError::SourceGone) => other.into(),

@@ -24,6 +24,7 @@ use secrecy::ExposeSecret;
 use super::WrongInput;
 use super::check::wrong_project;
 use crate::config::{Env, Flags, Project, Settings};
+use crate::flow::layout;
 use crate::sink::lake::store::{self, Purpose};
 use crate::sink::lake::{LakeError, Store};
 use crate::sql::lake_view::{LakeView, LakeViewError};
@@ -135,6 +136,10 @@ async fn open_view(store: &Store, references: Vec<ReferenceRows>) -> anyhow::Res
         Err(LakeViewError::List(error)) => {
             return Err(wrong_lake(store.failed("list the tables".to_owned(), error)));
         }
+        Err(LakeViewError::OtherLayout(found)) => {
+            let (store, remedy) = (store.name.clone(), layout::REMEDY);
+            return Err(wrong_lake(LakeError::OtherLayout { store, found, remedy }));
+        }
         opened => opened?,
     };
     if view.is_empty() {
@@ -151,9 +156,9 @@ async fn open_view(store: &Store, references: Vec<ReferenceRows>) -> anyhow::Res
 /// A lake that is not there, or a location that is none, is wrong input.
 fn wrong_lake(error: LakeError) -> anyhow::Error {
     match error {
-        LakeError::BadLocation { .. } | LakeError::Missing { .. } => {
-            WrongInput(error.to_string()).into()
-        }
+        LakeError::BadLocation { .. }
+        | LakeError::Missing { .. }
+        | LakeError::OtherLayout { .. } => WrongInput(error.to_string()).into(),
         LakeError::Unreachable { .. }
         | LakeError::Denied { .. }
         | LakeError::NoSpace { .. }
@@ -167,7 +172,9 @@ fn wrong_lake(error: LakeError) -> anyhow::Error {
 /// A query that cannot be planned is wrong input; one that names an unreadable object is not.
 fn wrong_query(error: LakeViewError) -> anyhow::Error {
     match &error {
-        LakeViewError::UnknownTable { .. } => WrongInput(error.to_string()).into(),
+        LakeViewError::UnknownTable { .. } | LakeViewError::OtherLayout(_) => {
+            WrongInput(error.to_string()).into()
+        }
         LakeViewError::Sql(source) | LakeViewError::NotAQuery(source) => {
             WrongInput(format!("{error}: {}", source.strip_backtrace())).into()
         }

@@ -116,7 +116,7 @@ mod tests {
             "_turnaround/journal/t-0/1.json",
             "_turnaround/journal/t/1-2.json",
             "_turnaround/shard/t-0/1-2.json",
-            "events/date=2026-03-01/t-0-1-2.parquet",
+            "events/day=2026-03-01/t-0-1-2.parquet",
         ] {
             assert_eq!(JournalKey::parse(name), None, "{name}");
         }

@@ -1,10 +1,10 @@
 //! The names of the lake's objects: the one place that formats and parses them.
 //!
 //! ```text
-//! tables/<table>/date=2026-03-01/day-r0.parquet                         a settled day
-//! live/<table>/date=2026-03-01/<start>-<end>-r0-<fp8>.parquet           one firing
-//! events/date=2026-03-01/<topic>-<partition>-<first>-<last>.parquet     a run of input
-//! alerts/date=2026-03-01/<table>-<start>-<end>-r0-<fp8>.parquet         what a firing caused
+//! tables/<table>/day=2026-03-01/day-r0.parquet                         a settled day
+//! live/<table>/day=2026-03-01/<start>-<end>-r0-<fp8>.parquet           one firing
+//! events/day=2026-03-01/<topic>-<partition>-<first>-<last>.parquet     a run of input
+//! alerts/day=2026-03-01/<table>-<start>-<end>-r0-<fp8>.parquet         what a firing caused
 //! ```
 //!
 //! `late/`, `dead_letters/`, `quality/` and `alerts/` take either of the last two forms; the names
@@ -177,6 +177,9 @@ pub enum LakeKey {
 pub const TABLES: &str = "tables";
 /// Folder of the firings of days that are not settled.
 pub const LIVE: &str = "live";
+/// What stands before the day in an object's path. The rows' own column is `date`: readers that
+/// take a path's keys for columns would find two types under one name.
+pub const DAY: &str = "day=";
 const SUFFIX: &str = ".parquet";
 
 impl LakeKey {
@@ -199,7 +202,7 @@ impl LakeKey {
         } else {
             None
         };
-        let date = parse_date(segments.next()?.strip_prefix("date=")?)?;
+        let date = parse_date(segments.next()?.strip_prefix(DAY)?)?;
         let stem = segments.next()?.strip_suffix(SUFFIX)?;
         if segments.next().is_some() {
             return None;
@@ -230,19 +233,19 @@ impl fmt::Display for LakeKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             LakeKey::Settled { table, date, revision } => {
-                write!(f, "{TABLES}/{table}/date={date}/day-r{revision}{SUFFIX}")
+                write!(f, "{TABLES}/{table}/{DAY}{date}/day-r{revision}{SUFFIX}")
             }
             LakeKey::Live { date, firing } => {
-                write!(f, "{LIVE}/{}/date={date}/", firing.table)?;
+                write!(f, "{LIVE}/{}/{DAY}{date}/", firing.table)?;
                 write_firing(f, firing)
             }
             LakeKey::Input { section, date, input } => {
                 let InputKey { topic, index, first, last } = input;
-                write!(f, "{}/date={date}/", section.as_str())?;
+                write!(f, "{}/{DAY}{date}/", section.as_str())?;
                 write!(f, "{topic}-{index}-{first}-{last}{SUFFIX}")
             }
             LakeKey::Aside { section, date, firing } => {
-                write!(f, "{}/date={date}/{}-", section.as_str(), firing.table)?;
+                write!(f, "{}/{DAY}{date}/{}-", section.as_str(), firing.table)?;
                 write_firing(f, firing)
             }
         }
@@ -335,24 +338,24 @@ mod tests {
         let cases = [
             (
                 LakeKey::Settled { table: SafeName::of("throughput_1h"), date: day(), revision: 0 },
-                "tables/throughput_1h/date=2026-03-01/day-r0.parquet",
+                "tables/throughput_1h/day=2026-03-01/day-r0.parquet",
             ),
             (
                 LakeKey::Live { date: day(), firing: firing.clone() },
-                "live/throughput_1h/date=2026-03-01/\
+                "live/throughput_1h/day=2026-03-01/\
                  20260301T120000Z-20260301T130000Z-r2-00c0ffee.parquet",
             ),
             (
                 LakeKey::Input { section: Section::Events, date: day(), input: input.clone() },
-                "events/date=2026-03-01/lab.events_v1-3-10-19.parquet",
+                "events/day=2026-03-01/lab.events_v1-3-10-19.parquet",
             ),
             (
                 LakeKey::Input { section: Section::DeadLetters, date: day(), input },
-                "dead_letters/date=2026-03-01/lab.events_v1-3-10-19.parquet",
+                "dead_letters/day=2026-03-01/lab.events_v1-3-10-19.parquet",
             ),
             (
                 LakeKey::Aside { section: Section::Alerts, date: day(), firing },
-                "alerts/date=2026-03-01/throughput_1h-\
+                "alerts/day=2026-03-01/throughput_1h-\
                  20260301T120000Z-20260301T130000Z-r2-00c0ffee.parquet",
             ),
         ];
@@ -368,15 +371,16 @@ mod tests {
             "",
             "tables",
             "tables/t/day-r0.parquet",
-            "tables/t/date=2026-03-01/day-r0.parquet#1",
-            "tables/t/date=2026-03-01/day-r00.parquet",
-            "tables/t/date=2026-3-1/day-r0.parquet",
-            "tables/t/date=2026-03-01/x/day-r0.parquet",
-            "tables/_t/date=2026-03-01/day-r0.parquet",
-            "live/t/date=2026-03-01/x20260301T120000Z-20260301T130000Z-r0-00c0ffee.parquet",
-            "live/t/date=2026-03-01/20260301T120000Z-20260301T130000Z-r0-00C0FFEE.parquet",
-            "events/date=2026-03-01/topic-0-1.parquet",
-            "events/date=2026-03-01/topic-0--1-5.parquet",
+            "tables/t/day=2026-03-01/day-r0.parquet#1",
+            "tables/t/day=2026-03-01/day-r00.parquet",
+            "tables/t/day=2026-3-1/day-r0.parquet",
+            "tables/t/day=2026-03-01/x/day-r0.parquet",
+            "tables/t/date=2026-03-01/day-r0.parquet",
+            "tables/_t/day=2026-03-01/day-r0.parquet",
+            "live/t/day=2026-03-01/x20260301T120000Z-20260301T130000Z-r0-00c0ffee.parquet",
+            "live/t/day=2026-03-01/20260301T120000Z-20260301T130000Z-r0-00C0FFEE.parquet",
+            "events/day=2026-03-01/topic-0-1.parquet",
+            "events/day=2026-03-01/topic-0--1-5.parquet",
             "_turnaround/checkpoint",
         ] {
             assert_eq!(LakeKey::parse(name), None, "{name}");

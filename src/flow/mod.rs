@@ -8,6 +8,7 @@ pub mod dead_letter;
 pub mod event;
 pub mod journal;
 pub mod lake_key;
+pub mod layout;
 pub mod offset;
 pub mod output;
 pub mod record;

@@ -79,12 +79,15 @@ impl Delivery {
         }
     }
 
-    /// Learns which input is in the archive already, so that a source that has grown is filed
+    /// Marks the lake as ours, and learns which input is in the archive already, so that a source that has grown is filed
     /// from where it ended. Gives the advances that earlier runs have journalled.
     pub async fn learn(
         &mut self,
         partitions: &[Arc<Partition>],
     ) -> Result<Vec<IdleAdvance>, LakeError> {
+        for lake in [Some(&self.lake), self.dead_letters.as_ref()].into_iter().flatten() {
+            lake.claim().await?;
+        }
         for section in [Section::Events, Section::Late, Section::DeadLetters] {
             for partition in partitions {
                 let runs = self.lake_of(section).list_ranges(section, partition).await?;

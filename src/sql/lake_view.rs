@@ -36,11 +36,12 @@ use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::prelude::{DataFrame, SessionConfig, SessionContext};
 use futures::{FutureExt, StreamExt, TryStreamExt};
 use object_store::path::Path;
-use object_store::{ObjectMeta, ObjectStore};
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 use parquet::errors::ParquetError;
 
 use crate::flow::Window;
 use crate::flow::lake_key::{FiringKey, LIVE, LakeKey, SafeName, Section, TABLES};
+use crate::flow::layout::{self, FORMAT, OtherLayout, REMEDY};
 use crate::sql::functions;
 use crate::sql::lake_sections::section_schema;
 use crate::sql::session::ReferenceRows;
@@ -61,6 +62,9 @@ pub enum LakeViewError {
     /// The store failed while its objects were listed.
     #[error("could not list the lake's objects")]
     List(#[source] object_store::Error),
+    /// The lake was written by another version, under other names.
+    #[error("the lake has {0}, which this version does not read; {REMEDY}")]
+    OtherLayout(OtherLayout),
     /// No such table.
     #[error("there is no table `{table}`; the lake has {known}")]
     UnknownTable {
@@ -97,7 +101,8 @@ impl LakeView {
         prefix: &Path,
         references: Vec<ReferenceRows>,
     ) -> Result<LakeView, LakeViewError> {
-        let listed = list(&objects, prefix).await.map_err(LakeViewError::List)?;
+        refuse_other_layout(&objects, prefix).await?;
+        let listed = list(&objects, prefix).await?;
         LakeView::over(objects, listed, references).map_err(LakeViewError::Setup)
     }
 
@@ -197,23 +202,42 @@ fn session_config() -> SessionConfig {
     config
 }
 
+/// A lake without the mark has none or old names; that is seen when it is listed.
+async fn refuse_other_layout(
+    objects: &Arc<dyn ObjectStore>,
+    prefix: &Path,
+) -> Result<(), LakeViewError> {
+    let mark = FORMAT.split('/').fold(prefix.clone(), |path, part| path.join(part));
+    match objects.get(&mark).await {
+        Ok(found) => {
+            let text = found.bytes().await.map_err(LakeViewError::List)?;
+            layout::read(&text).map_err(LakeViewError::OtherLayout)
+        }
+        Err(object_store::Error::NotFound { .. }) => Ok(()),
+        Err(error) => Err(LakeViewError::List(error)),
+    }
+}
+
 /// Lists our objects. Live ones first: a day that settles meanwhile is then seen twice, never
 /// not at all, and settled wins.
 async fn list(
     objects: &Arc<dyn ObjectStore>,
     prefix: &Path,
-) -> object_store::Result<Vec<(LakeKey, ObjectMeta)>> {
+) -> Result<Vec<(LakeKey, ObjectMeta)>, LakeViewError> {
     let depth = prefix.parts().count();
     let sections = Section::ALL.iter().map(|section| section.as_str());
     let mut listed = Vec::new();
     for folder in [LIVE, TABLES].into_iter().chain(sections) {
         let folder = prefix.clone().join(folder);
-        let metas: Vec<ObjectMeta> = objects.list(Some(&folder)).try_collect().await?;
+        let metas: Vec<ObjectMeta> =
+            objects.list(Some(&folder)).try_collect().await.map_err(LakeViewError::List)?;
         for meta in metas {
             let parts: Vec<_> = meta.location.parts().skip(depth).collect();
             let name = parts.iter().map(AsRef::as_ref).collect::<Vec<&str>>().join("/");
             if let Some(key) = LakeKey::parse(&name) {
                 listed.push((key, meta));
+            } else if layout::is_old(&name) {
+                return Err(LakeViewError::OtherLayout(OtherLayout::Old));
             }
         }
     }
@@ -409,8 +433,8 @@ mod tests {
     use arrow::array::{ArrayRef, AsArray, Float64Array, Int64Array, RecordBatch, StringArray};
     use arrow::datatypes::{DataType, Int64Type};
     use arrow::util::pretty::pretty_format_batches;
+    use object_store::PutPayload;
     use object_store::memory::InMemory;
-    use object_store::{ObjectStoreExt, PutPayload};
     use parquet::arrow::ArrowWriter;
 
     const HOUR_12: &str = "20260302T120000Z-20260302T130000Z";
@@ -467,9 +491,8 @@ mod tests {
     }
 
     fn two_days() -> Vec<(String, RecordBatch)> {
-        let live = |day: &str, rest: &str| format!("live/t_1h/date=2026-03-{day}/{rest}.parquet");
-        let settled =
-            |day: &str, r: u32| format!("tables/t_1h/date=2026-03-{day}/day-r{r}.parquet");
+        let live = |day: &str, rest: &str| format!("live/t_1h/day=2026-03-{day}/{rest}.parquet");
+        let settled = |day: &str, r: u32| format!("tables/t_1h/day=2026-03-{day}/day-r{r}.parquet");
         vec![
             (settled("01", 0), row("settled anew", 1)),
             (settled("01", 1), row("settled", 10)),
@@ -478,8 +501,8 @@ mod tests {
             (live("02", &format!("{HOUR_12}-r2-00000001")), row("twice revised", 10_000)),
             (live("02", &format!("{HOUR_12}-r10-00000001")), row("ten times revised", 100_000)),
             (live("02", &format!("{HOUR_13}-r0-00000001")), row("next hour", 1_000_000)),
-            ("tables/other/date=2026-03-01/day-r0.parquet".to_owned(), row("other", 1)),
-            ("tables/t_1h/date=2026-03-01/_notes.txt".to_owned(), row("foreign", 5)),
+            ("tables/other/day=2026-03-01/day-r0.parquet".to_owned(), row("other", 1)),
+            ("tables/t_1h/day=2026-03-01/_notes.txt".to_owned(), row("foreign", 5)),
         ]
     }
 
@@ -516,7 +539,7 @@ mod tests {
             let s: ArrayRef = Arc::new(arrow::array::BinaryArray::from_vec(vec![&bytes]));
             rows(vec![("s", s)])
         };
-        let name = |day: u32| format!("tables/t/date=2026-03-0{day}/day-r0.parquet");
+        let name = |day: u32| format!("tables/t/day=2026-03-0{day}/day-r0.parquet");
         let view = view(vec![(name(1), object(first)), (name(2), object(second))]).await;
         let shown = text(
             &view,
@@ -550,8 +573,8 @@ mod tests {
 
     #[tokio::test]
     async fn sections_with_objects_have_their_columns() {
-        let name = |first: u32| format!("late/date=2026-03-01/events-0-{first}-{first}.parquet");
-        let aside = format!("late/date=2026-03-02/t_1h-{HOUR_12}-r0-00000001.parquet");
+        let name = |first: u32| format!("late/day=2026-03-01/events-0-{first}-{first}.parquet");
+        let aside = format!("late/day=2026-03-02/t_1h-{HOUR_12}-r0-00000001.parquet");
         let objects = vec![(name(1), row("a", 1)), (name(2), row("b", 2)), (aside, row("c", 4))];
         let view = view(objects).await;
         assert_eq!(number(&view, "SELECT sum(n) FROM late").await, 7);
@@ -566,8 +589,8 @@ mod tests {
         let extra: ArrayRef = Arc::new(Int64Array::from(vec![9]));
         let new = rows(vec![("n", n), ("place", place), ("extra", extra)]);
         let view = view(vec![
-            ("tables/t/date=2026-03-01/day-r0.parquet".to_owned(), old),
-            ("tables/t/date=2026-03-02/day-r0.parquet".to_owned(), new),
+            ("tables/t/day=2026-03-01/day-r0.parquet".to_owned(), old),
+            ("tables/t/day=2026-03-02/day-r0.parquet".to_owned(), new),
         ])
         .await;
         let shown = text(&view, "SELECT place, n, extra FROM t ORDER BY n").await;
@@ -619,14 +642,33 @@ mod tests {
     #[tokio::test]
     async fn a_damaged_object_is_named() {
         let objects = lake(two_days()).await;
-        let path = Path::from("some/lake/tables/t_1h/date=2026-03-04/day-r0.parquet");
+        let path = Path::from("some/lake/tables/t_1h/day=2026-03-04/day-r0.parquet");
         objects.put(&path, PutPayload::from_static(b"PAR1 not all of it PAR1")).await.unwrap();
         let view = LakeView::open(objects, &Path::from("some/lake"), Vec::new()).await.unwrap();
         let damaged = error(&view, "SELECT * FROM t_1h").await;
         assert!(matches!(damaged, LakeViewError::Object(_)), "{damaged:?}");
         let whole = format!("{:#}", anyhow::Error::from(damaged));
-        assert!(whole.contains("date=2026-03-04/day-r0.parquet"), "{whole}");
+        assert!(whole.contains("day=2026-03-04/day-r0.parquet"), "{whole}");
         assert_eq!(number(&view, "SELECT n FROM other").await, 1);
+    }
+
+    #[tokio::test]
+    async fn a_lake_of_another_layout_is_refused_with_what_to_do() {
+        let old = "tables/t/date=2026-03-01/day-r0.parquet".to_owned();
+        let marked = lake(two_days()).await;
+        let mark = Path::from("some/lake/_turnaround/format");
+        let text = PutPayload::from_static(b"{\"layout\":9}");
+        marked.put(&mark, text).await.unwrap();
+        let cases = [
+            (lake(vec![(old, row("old", 1))]).await, "the lake has layout 1 (`date=` before"),
+            (marked, "the lake has layout 9, which"),
+        ];
+        for (objects, expected) in cases {
+            let opened = LakeView::open(objects, &Path::from("some/lake"), Vec::new()).await;
+            let message = opened.err().unwrap().to_string();
+            assert!(message.starts_with(expected), "{message}");
+            assert!(message.contains("name an empty place with `--lake`"), "{message}");
+        }
     }
 
     #[tokio::test]

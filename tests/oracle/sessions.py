@@ -104,7 +104,7 @@ def compare(feed, tables):
         extra = con.execute("select * from f except all select * from e").fetchall()
         misfiled, = con.execute("""select count(*) from found where not is_tile or revision <> 0
             or date <> make_timestamp(ws)::date
-            or not contains(filename, '/date=' || date::varchar || '/')""").fetchone()
+            or not contains(filename, '/day=' || date::varchar || '/')""").fetchone()
         keys = "machine_id, lab_id" if table == "machine_pauses_runs" else ", ".join(names[2:4])
         keys = ", ".join(f"{key} nulls first" for key in keys.split(", "))
         disorder, = con.execute(f"""select count(*) from (select place, row_number() over

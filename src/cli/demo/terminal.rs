@@ -208,7 +208,7 @@ impl Terminal<'_> {
         let lake = self.lake.trim_end_matches('/');
         let rows = [
             ("report", format!("{lake}/report.html")),
-            ("Parquet", format!("{lake}/tables/<table>/date=<day>/day-r0.parquet")),
+            ("Parquet", format!("{lake}/tables/<table>/day=<day>/day-r0.parquet")),
             (
                 "query",
                 format!(

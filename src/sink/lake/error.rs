@@ -5,6 +5,7 @@ use std::fmt;
 use std::io;
 
 use super::encode::EncodeError;
+use crate::flow::layout::OtherLayout;
 
 /// Why the lake could not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -66,6 +67,19 @@ pub enum LakeError {
         /// What the store said.
         source: StoreSaid,
     },
+    /// The lake was written by another version, under other names. Reaction: exit 2.
+    #[error(
+        "the lake `{store}` has {found}, this version reads and writes layout {ours}; {remedy}",
+        ours = crate::flow::layout::LAYOUT
+    )]
+    OtherLayout {
+        /// The lake.
+        store: String,
+        /// What it has.
+        found: OtherLayout,
+        /// What to do.
+        remedy: &'static str,
+    },
     /// An object of that name holds other rows. Reaction: stop this pipeline.
     #[error(
         "`{key}` in `{store}` already holds other rows than were computed now, and objects are \
@@ -116,6 +130,7 @@ impl LakeError {
             | LakeError::Denied { .. }
             | LakeError::Missing { .. }
             | LakeError::NoSpace { .. }
+            | LakeError::OtherLayout { .. }
             | LakeError::Conflict { .. }
             | LakeError::Unreadable { .. }
             | LakeError::Encode { .. }

@@ -8,6 +8,7 @@
 pub mod encode;
 pub mod error;
 pub mod journal;
+mod layout;
 mod row_group;
 pub mod row_hash;
 pub mod store;
@@ -34,7 +35,7 @@ pub use error::{LakeError, StoreKind};
 pub use row_hash::RowHash;
 pub use store::{Purpose, Store};
 
-use crate::flow::lake_key::{InputKey, LIVE, LakeKey, SafeName, Section, TABLES};
+use crate::flow::lake_key::{DAY, InputKey, LIVE, LakeKey, SafeName, Section, TABLES};
 use crate::flow::{OffsetRange, Partition, Timestamp};
 
 /// What became of a put.
@@ -232,7 +233,7 @@ impl Lake {
         date: NaiveDate,
     ) -> Result<Vec<Listed>, LakeError> {
         let table = SafeName::of(table);
-        self.list(&format!("{LIVE}/{table}/date={date}")).await
+        self.list(&format!("{LIVE}/{table}/{DAY}{date}")).await
     }
 
     /// Every live object of a table, in order.

@@ -136,8 +136,8 @@ async fn a_folder_does_what_a_lake_must_and_holds_nothing_else() {
     assert!(strange.is_empty(), "{strange:?}");
     // One settled, one raced, four live of which two are deleted, four archived.
     assert_eq!(files.len(), 8);
-    assert!(!path.join("live/throughput_1h/date=2026-03-02").exists());
-    assert!(path.join("tables/throughput_1h/date=2026-03-01/day-r0.parquet").is_file());
+    assert!(!path.join("live/throughput_1h/day=2026-03-02").exists());
+    assert!(path.join("tables/throughput_1h/day=2026-03-01/day-r0.parquet").is_file());
 
     let url = url::Url::from_file_path(&path).unwrap();
     let by_url = Lake::open(url.as_str(), []).unwrap();
@@ -153,6 +153,29 @@ fn files_below(folder: &FilePath, files: &mut Vec<String>) {
             files.push(path.to_string_lossy().into_owned());
         }
     }
+}
+
+#[tokio::test]
+async fn a_lake_is_marked_once_and_one_of_another_layout_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let lake = Lake::open(folder.path().to_str().unwrap(), []).unwrap();
+    let mark = folder.path().join("_turnaround/format");
+    for _ in 0..2 {
+        lake.claim().await.unwrap();
+        assert_eq!(std::fs::read_to_string(&mark).unwrap(), "{\"layout\":2}\n");
+    }
+    std::fs::write(&mark, "{\"layout\":1}").unwrap();
+    let refused = lake.claim().await.unwrap_err();
+    assert!(matches!(refused, LakeError::OtherLayout { .. }), "{refused:?}");
+    assert!(refused.to_string().contains("has layout 1, this version reads and writes layout 2"));
+
+    std::fs::remove_file(&mark).unwrap();
+    let old = folder.path().join("events/date=2026-03-01");
+    std::fs::create_dir_all(&old).unwrap();
+    std::fs::write(old.join("t-0-0-9.parquet"), "x").unwrap();
+    let refused = lake.claim().await.unwrap_err();
+    assert!(refused.to_string().contains("`date=` before the day"), "{refused}");
+    assert!(!mark.exists());
 }
 
 #[tokio::test]

@@ -52,7 +52,7 @@ impl Found<'_> {
         let names = self.objects("tables").into_keys();
         let mut days: Vec<String> = names
             .filter_map(|name| {
-                let (table, rest) = name.strip_prefix("tables/")?.split_once("/date=")?;
+                let (table, rest) = name.strip_prefix("tables/")?.split_once("/day=")?;
                 Some(format!("{table} {}", rest.split('/').next()?))
             })
             .collect();
