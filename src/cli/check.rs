@@ -1,7 +1,8 @@
 //! `check`: every mistake of a project, with file, line, column and how to mend it.
 //!
-//! Touches no network. Faults and notes go to standard error, the verdict to standard output; with
-//! `--json` everything goes to standard output as one object.
+//! Touches no network. Faults, warnings (what goes wrong with some data) and notes go to standard
+//! error, the verdict to standard output; with `--json` everything goes to standard output as one
+//! object. Only faults make it fail.
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -12,6 +13,7 @@ use serde_json::{Value, json};
 use super::WrongInput;
 use crate::config::{Env, Fault, Flags, Project, Reading, Settings};
 use crate::flow::Span;
+use crate::pipeline::build::{self, Unplanned};
 use crate::window::WindowKind;
 
 /// The command's arguments.
@@ -38,6 +40,7 @@ struct Findings {
     views: usize,
     reference: usize,
     faults: Vec<Fault>,
+    warnings: Vec<Fault>,
     notes: Vec<Fault>,
 }
 
@@ -46,7 +49,8 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let reading = Project::read(args.project.as_deref(), args.config.as_deref());
     let sql = check_sql(&reading).await;
     let mut findings = findings(reading, &Env::from_process());
-    findings.faults.extend(sql);
+    findings.faults.extend(sql.faults);
+    findings.warnings.extend(sql.warnings);
     findings.faults.sort();
     findings.faults.dedup();
     if args.json {
@@ -59,13 +63,15 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
 
 /// What planning the project's queries and rules finds wrong. Queries that would read a faulty
 /// table or view are not planned.
-async fn check_sql(reading: &Reading) -> Vec<Fault> {
+async fn check_sql(reading: &Reading) -> Unplanned {
     if reading.lacks_relations {
-        return Vec::new();
+        return Unplanned::default();
     }
     let settings = Settings::default();
-    let planned = crate::pipeline::build::plan(&reading.project, &settings, None, true).await;
-    planned.err().unwrap_or_default()
+    match build::plan(&reading.project, &settings, None, true).await {
+        Ok(plan) => Unplanned { warnings: plan.warnings, ..Unplanned::default() },
+        Err(unplanned) => unplanned,
+    }
 }
 
 /// Everything that is wrong, in the order of files and lines.
@@ -94,6 +100,7 @@ fn findings(reading: Reading, env: &Env) -> Findings {
         views: project.staging.len(),
         reference: project.reference.len(),
         faults,
+        warnings: Vec::new(),
         notes,
     }
 }
@@ -118,6 +125,9 @@ impl Findings {
         let mut errors = std::io::stderr().lock();
         for note in &self.notes {
             writeln!(errors, "note: {note}")?;
+        }
+        for warning in &self.warnings {
+            writeln!(errors, "warning: {warning}")?;
         }
         for fault in &self.faults {
             writeln!(errors, "{fault}")?;
@@ -149,6 +159,7 @@ impl Findings {
             "views": self.views,
             "reference_tables": self.reference,
             "faults": self.faults.iter().map(fault_json).collect::<Vec<_>>(),
+            "warnings": self.warnings.iter().map(fault_json).collect::<Vec<_>>(),
             "notes": self.notes.iter().map(fault_json).collect::<Vec<_>>(),
         })
     }

@@ -67,7 +67,7 @@ pub fn load(folder: Option<&Path>, config: Option<&Path>, flags: &Flags) -> anyh
 pub async fn plan(loaded: &Loaded, request: &Request) -> anyhow::Result<Plan> {
     let chosen = request.pipelines.as_ref();
     let planned = build::plan(&loaded.project, &loaded.settings, chosen, request.archive).await;
-    Ok(planned.map_err(|faults| wrong_project(&faults))?)
+    Ok(planned.map_err(|unplanned| wrong_project(&unplanned.faults))?)
 }
 
 /// Makes the job: lake, alerts, clock.

@@ -101,6 +101,9 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         tracing::warn!("{note}");
     }
     let plan = launch::plan(&loaded, &request).await?;
+    for warning in &plan.warnings {
+        tracing::warn!("{warning}");
+    }
     let progress = Arc::new(Progress::default());
     let metrics = serve::install_recorder()?;
     if let Some(address) = loaded.settings.listen {

@@ -256,6 +256,7 @@ mod tests {
             by_lab: false,
             executor: Executor::new(SessionContext::new().task_ctx(), Handle::current()),
             labs: BTreeMap::new(),
+            warnings: Vec::new(),
         }
     }
 

@@ -12,7 +12,8 @@ use tokio::runtime::Handle;
 
 use super::reference::{labs_of, targets_of};
 use super::refusals::{
-    refuse_narrow_panes, refuse_row_level_beside_windows, refuse_unstorable, with_groups_to_expect,
+    refuse_narrow_panes, refuse_row_level_beside_windows, refuse_unstorable, refuse_wrong_grain,
+    with_groups_to_expect,
 };
 use super::rules::{Rule, rules_of};
 use super::sessions;
@@ -47,6 +48,17 @@ pub struct Plan {
     pub executor: Executor,
     /// The zones of the labs that are listed.
     pub labs: BTreeMap<String, Tz>,
+    /// What can go wrong although nothing is wrong with the project itself.
+    pub warnings: Vec<Fault>,
+}
+
+/// Why a project cannot be planned.
+#[derive(Debug, Default)]
+pub struct Unplanned {
+    /// Every fault of every pipeline.
+    pub faults: Vec<Fault>,
+    /// As [`Plan::warnings`].
+    pub warnings: Vec<Fault>,
 }
 
 /// One pipeline, planned.
@@ -83,7 +95,7 @@ pub enum Place {
     Yaml(String),
 }
 
-/// Why a pipeline cannot be planned.
+/// Why a pipeline cannot be planned, or what it should be warned of.
 #[derive(Debug)]
 pub struct PlanFault {
     /// Where.
@@ -98,20 +110,26 @@ pub async fn plan(
     settings: &Settings,
     chosen: Option<&BTreeSet<String>>,
     archive: bool,
-) -> std::result::Result<Plan, Vec<Fault>> {
-    let context = planner(project).await?;
+) -> std::result::Result<Plan, Unplanned> {
+    let planner = planner(project).await;
+    let context = planner.map_err(|faults| Unplanned { faults, ..Unplanned::default() })?;
     let labs = labs_of(project);
     let mut faults = unknown_pipelines(project, chosen);
+    let mut warnings = Vec::new();
     let mut pipelines = Vec::new();
     let specs = project.pipelines.iter();
     for spec in specs.filter(|spec| chosen.is_none_or(|chosen| chosen.contains(&spec.name))) {
-        match plan_pipeline(&context, project, spec, &labs).await {
+        let mut warned = Vec::new();
+        match plan_pipeline(&context, project, spec, &labs, &mut warned).await {
             Ok(pipeline) => pipelines.push(pipeline),
             Err(found) => faults.extend(found.into_iter().map(|fault| located(spec, fault))),
         }
+        warnings.extend(warned.into_iter().map(|warning| located(spec, warning)));
     }
+    warnings.sort();
+    warnings.dedup();
     if !faults.is_empty() {
-        return Err(faults);
+        return Err(Unplanned { faults, warnings });
     }
     let relations = relations_of(&pipelines);
     let by_lab = pipelines.iter().flat_map(|pipeline| &pipeline.families).any(|family| {
@@ -130,6 +148,7 @@ pub async fn plan(
         by_lab,
         executor: Executor::new(context.task_ctx(), Handle::current()),
         labs,
+        warnings,
     })
 }
 
@@ -192,12 +211,13 @@ async fn plan_pipeline(
     project: &Project,
     spec: &PipelineSpec,
     labs: &BTreeMap<String, Tz>,
+    warnings: &mut Vec<PlanFault>,
 ) -> std::result::Result<PipelinePlan, Vec<PlanFault>> {
     let in_sql = |error| vec![PlanFault { place: Place::Sql, error }];
     let row_level = spec.windows.iter().all(|window| window.kind == WindowKind::RowLevel);
     refuse_row_level_beside_windows(spec).map_err(|error| in_yaml("windows", error))?;
     let mut query = query::plan(context, &spec.sql, row_level).await.map_err(in_sql)?;
-    check_grain(spec, &query).map_err(|error| in_yaml("grain", error))?;
+    refuse_wrong_grain(spec, &query).map_err(|error| in_yaml("grain", error))?;
     refuse_unstorable(&query).map_err(in_sql)?;
     sessions::prepare(spec, &mut query)?;
     let query = Arc::new(query);
@@ -205,7 +225,7 @@ async fn plan_pipeline(
     let families = families_of(spec, &query, labs).map_err(|error| in_yaml("windows", error))?;
     let mut rules = BTreeMap::new();
     for output in families.iter().flat_map(|family| &family.outputs) {
-        let found = rules_of(context, spec, output)?;
+        let found = rules_of(context, spec, output, warnings)?;
         rules.insert(output.table.to_string(), found);
     }
     let fingerprint = fingerprint_of(project, spec, &query);
@@ -214,20 +234,6 @@ async fn plan_pipeline(
 
 fn in_yaml(key: &str, error: DataFusionError) -> Vec<PlanFault> {
     vec![PlanFault { place: Place::Yaml(key.to_owned()), error }]
-}
-
-fn check_grain(spec: &PipelineSpec, query: &Query) -> Result<()> {
-    for column in &spec.grain {
-        if query.schema.index_of(column).is_err() {
-            let names: Vec<&str> =
-                query.schema.fields().iter().map(|field| field.name().as_str()).collect();
-            return datafusion::common::plan_err!(
-                "`grain` names the column `{column}`, which the query does not have; it has {}",
-                names.join(", ")
-            );
-        }
-    }
-    Ok(())
 }
 
 /// The rows of the reference table that `expect` names, checked against the query.

@@ -23,6 +23,21 @@ pub(super) fn refuse_row_level_beside_windows(spec: &PipelineSpec) -> Result<()>
     Ok(())
 }
 
+/// Refuses a grain of columns that the query does not have.
+pub(super) fn refuse_wrong_grain(spec: &PipelineSpec, query: &Query) -> Result<()> {
+    for column in &spec.grain {
+        if query.schema.index_of(column).is_err() {
+            let names: Vec<&str> =
+                query.schema.fields().iter().map(|field| field.name().as_str()).collect();
+            return plan_err!(
+                "`grain` names the column `{column}`, which the query does not have; it has {}",
+                names.join(", ")
+            );
+        }
+    }
+    Ok(())
+}
+
 /// Refuses columns of types that the lake does not store.
 pub(super) fn refuse_unstorable(query: &Query) -> Result<()> {
     let stored = query.schema.fields().iter().try_for_each(|field| stored_type(field).map(|_| ()));

@@ -45,11 +45,13 @@ impl Rule {
     }
 }
 
-/// The rules of a pipeline that apply to one of its tables.
+/// The rules of a pipeline that apply to one of its tables; what is sound and can still go wrong
+/// with some rows is added to `warnings`.
 pub fn rules_of(
     context: &SessionContext,
     spec: &PipelineSpec,
     output: &OutputShape,
+    _warnings: &mut Vec<PlanFault>,
 ) -> std::result::Result<Vec<Rule>, Vec<PlanFault>> {
     let schema = DFSchema::try_from(output.schema.as_ref().clone())
         .map_err(|error| vec![PlanFault { place: Place::Sql, error }])?;
