@@ -20,7 +20,7 @@ pub struct Window {
 /// (window start, window end, then grain; row-level tables: event time, then every column).
 ///
 /// `rows` carries the whole output schema: `window_start`, `window_end`, the query's columns,
-/// `revision`, `is_tile`, `date` (row-level tables: the query's columns and `date`).
+/// `revision`, `is_tile`, `incomplete`, `date` (row-level tables: the query's columns and `date`).
 #[derive(Clone, Debug)]
 pub struct OutputBatch {
     /// The table, `<pipeline>_<window>` or `<pipeline>`.

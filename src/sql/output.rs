@@ -1,5 +1,5 @@
-//! Result rows as a table's rows: window columns in front, revision, tile and date behind, sorted
-//! by window and grain, divided by date.
+//! Result rows as a table's rows: window columns in front, revision, tile, incompleteness and date
+//! behind, sorted by window and grain, divided by date.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ use crate::window::Period;
 const EPOCH_DAY_FROM_CE: i32 = 719_163;
 /// Columns of our own that a query must not name.
 const RESERVED: &[&str] =
-    &["window_start", "window_end", "local_start", "revision", "is_tile", "date"];
+    &["window_start", "window_end", "local_start", "revision", "is_tile", "incomplete", "date"];
 
 /// A window that fired.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,6 +100,7 @@ impl OutputShape {
         fields.extend(query.fields().iter().map(Arc::clone));
         fields.push(Arc::new(Field::new("revision", DataType::Int32, false)));
         fields.push(Arc::new(Field::new("is_tile", DataType::Boolean, false)));
+        fields.push(Arc::new(Field::new("incomplete", DataType::Boolean, false)));
         fields.push(Arc::new(Field::new("date", DataType::Date32, false)));
         let grain: Result<Vec<usize>> =
             grain.iter().map(|name| Ok(query.index_of(name)?)).collect();
@@ -201,6 +202,7 @@ impl OutputShape {
         columns.extend(rows.columns().iter().map(Arc::clone));
         columns.push(Arc::new(Int32Array::from_value(revision as i32, count)));
         columns.push(Arc::new(BooleanArray::from(vec![self.is_tile; count])));
+        columns.push(Arc::new(BooleanArray::from(vec![false; count])));
         let days: Vec<i32> = windows.iter().map(|fired| epoch_day(fired.date)).collect();
         let dates = of_row.iter().map(|window| days[*window as usize]);
         columns.push(Arc::new(Date32Array::from_iter_values(dates)));

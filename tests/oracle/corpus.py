@@ -378,10 +378,11 @@ class Corpus:
             head = (EPOCH + window.start * MICROSECOND, EPOCH + window.end * MICROSECOND)
             local = (window.local.isoformat(),) if window.local else ()
             tile = kind != "hopping" or settings["size"] == settings["slide"]
-            all_rows += [(*head, *local, *row, 0, tile, window.date) for row in rows]
+            all_rows += [(*head, *local, *row, 0, tile, False, window.date) for row in rows]
         local = ["local_start"] if kind == "calendar" else []
-        return (["window_start", "window_end", *local, *columns, "revision", "is_tile", "date"],
-                ["TIMESTAMP"] * 2 + ["VARCHAR"] * len(local) + kinds + ["INTEGER", "BOOLEAN", "DATE"], all_rows)
+        behind = ["revision", "is_tile", "incomplete", "date"]
+        return (["window_start", "window_end", *local, *columns, *behind],
+                ["TIMESTAMP"] * 2 + ["VARCHAR"] * len(local) + kinds + ["INTEGER", "BOOLEAN", "BOOLEAN", "DATE"], all_rows)
 
     def found(self, tables, table, columns):
         """A table's rows as they stand in the lake; none without objects."""

@@ -309,7 +309,7 @@ def windowed(con, table, pipeline, window, reference):
     local = "(select any_value(day) from days d where d.lab_id = result.lab_id and d.s = ws)"
     date = local if window == "day" else "make_timestamp(ws)::date"
     return f"""select make_timestamp(ws) window_start, make_timestamp(we) window_end,
-        * exclude (ws, we), {str(tile).lower()} is_tile, {date} date from result"""
+        * exclude (ws, we), {str(tile).lower()} is_tile, false incomplete, {date} date from result"""
 
 
 COMPLETIONS = """select lab_id, specimen_id, assay, priority, patient_class, location,
