@@ -15,7 +15,7 @@ fi
 bin=$home/bin
 "$bin/hadolint" --config docker/hadolint.yaml docker/Dockerfile
 "$bin/check-jsonschema" --quiet --builtin-schema vendor.compose-spec docker/compose.yaml
-"$bin/check-jsonschema" --quiet --builtin-schema vendor.github-workflows .github/workflows/ci.yml
+"$bin/check-jsonschema" --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
 "$bin/yamllint" --strict --config-file docker/yamllint.yaml docker .github
 find .ci/run benches docker tests/servers \( -name run -o -name "*.sh" \) -print0 |
     xargs -0 "$bin/shellcheck" --external-sources --source-path=.
