@@ -26,8 +26,7 @@ pub(crate) const LATE_STEP: Span = Span(15 * Span::MINUTE.0);
 pub(crate) const MAX_REVISIONS: i64 = 10_000;
 
 /// Columns that stand in every output and so cannot be declared.
-const GIVEN: &[&str] =
-    &["window_start", "window_end", "revision", "is_tile", "incomplete", "date"];
+const GIVEN: &[&str] = &["window_start", "window_end", "revision", "is_tile", "incomplete", "date"];
 
 /// Reads the pipeline `name` of a project. `None` when too little of it could be read to check its
 /// SQL; the reasons are in `faults` then.

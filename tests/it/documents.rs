@@ -60,7 +60,7 @@ fn blocks(text: &str) -> Vec<Block> {
     let mut last = String::new();
     for line in text.lines() {
         match line.strip_prefix("```") {
-            Some(_) if open => open = false,
+            Some(_) if open => (open, last) = (false, String::new()),
             Some(kind) => {
                 open = true;
                 let (kind, file) = (kind.trim().to_owned(), named(&last));

@@ -37,7 +37,11 @@ fn check(settings: &str) -> std::process::Output {
     write(project.path(), "turnaround.yaml", settings);
     write(project.path(), "data/reference/labs.csv", labs);
     write(project.path(), "pipelines/night_work.yaml", block(README, "yaml", "tumbling"));
-    write(project.path(), "sql/marts/night_work.sql", block(README, "sql", "One row per laboratory"));
+    write(
+        project.path(),
+        "sql/marts/night_work.sql",
+        block(README, "sql", "One row per laboratory"),
+    );
     Command::new(env!("CARGO_BIN_EXE_turnaround"))
         .args(["check", "--project"])
         .arg(project.path())
