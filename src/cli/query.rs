@@ -3,6 +3,7 @@
 //! CSV, JSON and Parquet are written while rows arrive, so a result may be larger than memory; a
 //! table needs all rows for its column widths and stops at [`TABLE_ROWS`].
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -25,6 +26,8 @@ use super::WrongInput;
 use super::check::wrong_project;
 use crate::config::{Env, Flags, Project, Settings};
 use crate::flow::layout;
+use crate::pipeline::build;
+use crate::sink::lake::encode::to_stored;
 use crate::sink::lake::store::{self, Purpose};
 use crate::sink::lake::{LakeError, Store};
 use crate::sql::lake_view::{LakeView, LakeViewError};
@@ -86,10 +89,13 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         return Err(WrongInput(text.to_owned()).into());
     }
     let inputs = Inputs::read(&args)?;
-    let opened = store::open(&inputs.lake, inputs.environment, Purpose::Read);
+    let opened = store::open(&inputs.lake, inputs.environment.clone(), Purpose::Read);
     let store = opened.map_err(wrong_lake)?;
-    let view = open_view(&store, inputs.references).await?;
-    let frame = view.query(&args.sql).await.map_err(wrong_query)?;
+    let references = inputs.project.reference.iter();
+    let references = references
+        .map(|table| ReferenceRows { name: table.name.clone(), rows: table.rows.clone() });
+    let view = open_view(&store, references.collect()).await?;
+    let frame = planned(&view, &args.sql, &inputs).await?;
     match &args.out {
         Some(path) => write_file(frame, format, path).await?,
         None => write_stdout(frame, format).await?,
@@ -97,15 +103,53 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Plans the query. A table of the project that has no object yet is an empty one: its columns
+/// are those that its pipeline would write.
+async fn planned(view: &LakeView, sql: &str, inputs: &Inputs) -> anyhow::Result<DataFrame> {
+    let mut looked_for = BTreeSet::new();
+    loop {
+        match view.query(sql).await {
+            Err(LakeViewError::UnknownTable { table, known })
+                if looked_for.insert(table.clone()) =>
+            {
+                let Some(schema) = columns_of(&table, inputs).await? else {
+                    return Err(wrong_query(LakeViewError::UnknownTable { table, known }));
+                };
+                view.plan_table(&table, schema);
+            }
+            asked => return asked.map_err(wrong_query),
+        }
+    }
+}
+
+/// The columns of a table of the project; none when no pipeline writes it, or it has faults.
+async fn columns_of(table: &str, inputs: &Inputs) -> anyhow::Result<Option<SchemaRef>> {
+    let mut pipelines = inputs.project.pipelines.iter();
+    let Some(spec) = pipelines.find(|spec| spec.tables().any(|name| name == table)) else {
+        return Ok(None);
+    };
+    let chosen = BTreeSet::from([spec.name.clone()]);
+    let Ok(plan) = build::plan(&inputs.project, &inputs.settings, Some(&chosen), false).await
+    else {
+        return Ok(None);
+    };
+    let mut pipelines = plan.pipelines.iter();
+    let schema = pipelines.find_map(|pipeline| pipeline.table_schema(table));
+    let stored = schema.map(|schema| to_stored(&[RecordBatch::new_empty(schema)])).transpose()?;
+    Ok(stored.and_then(|rows| rows.first().map(RecordBatch::schema)))
+}
+
 /// What the flags, the environment and the project say.
 struct Inputs {
     lake: String,
     environment: Vec<(String, String)>,
-    references: Vec<ReferenceRows>,
+    project: Project,
+    settings: Settings,
 }
 
 impl Inputs {
-    /// A fault in a pipeline does not matter here, one in a reference table does.
+    /// A fault in a pipeline matters only where its table is asked for and has no rows yet, one in
+    /// a reference table always does.
     fn read(args: &Args) -> anyhow::Result<Inputs> {
         let reading = Project::read(args.project.as_deref(), None);
         let no_project = args.project.is_some() && reading.project.folder.is_none();
@@ -120,13 +164,7 @@ impl Inputs {
             .store_options()
             .map(|(name, value)| (name.to_owned(), value.expose_secret().to_owned()))
             .collect();
-        let references = reading
-            .project
-            .reference
-            .into_iter()
-            .map(|table| ReferenceRows { name: table.name, rows: table.rows })
-            .collect();
-        Ok(Inputs { lake: settings.lake, environment, references })
+        Ok(Inputs { lake: settings.lake.clone(), environment, project: reading.project, settings })
     }
 }
 

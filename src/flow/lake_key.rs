@@ -3,14 +3,15 @@
 //! ```text
 //! tables/<table>/day=2026-03-01/day-r0.parquet                         a settled day
 //! live/<table>/day=2026-03-01/<start>-<end>-r0-<fp8>.parquet           one firing
+//! live/<table>/day=2026-03-01/<from>-<to>-final-<fp8>.parquet          windows that end in a range
+//! live/<table>/day=2026-03-01/<topic>-<partition>-<first>-<last>-<fp8>.parquet   row-level rows
 //! events/day=2026-03-01/<topic>-<partition>-<first>-<last>.parquet     a run of input
 //! alerts/day=2026-03-01/<table>-<start>-<end>-r0-<fp8>.parquet         what a firing caused
 //! ```
 //!
 //! `late/`, `dead_letters/`, `quality/` and `alerts/` take either of the last two forms; the names
-//! below `_turnaround/` stand in `journal`. The
-//! first and last offset are both within. Formatting and parsing are inverse to each other, and
-//! two different keys never have the same name. Nothing in here touches a store.
+//! below `_turnaround/` stand in `journal`. The first and last offset are both within. Formatting
+//! and parsing are inverse to each other, and two different keys never have the same name.
 
 use std::fmt::{self, Write as _};
 
@@ -88,7 +89,7 @@ impl Section {
 pub struct FiringKey {
     /// The table.
     pub table: SafeName,
-    /// The window that fired; for row-level tables the range of the watermark. Years 1970 to 9999.
+    /// The window that fired. Years 1970 to 9999.
     pub window: Window,
     /// The window's revision.
     pub revision: u32,
@@ -153,6 +154,29 @@ pub enum LakeKey {
         /// The firing.
         firing: FiringKey,
     },
+    /// The windows of a day not settled yet that end within a range, its end included, each in its
+    /// last revision: it takes the place of their firings.
+    Ending {
+        /// The table.
+        table: SafeName,
+        /// The day.
+        date: NaiveDate,
+        /// The range.
+        ends: Window,
+        /// What the rows were computed with.
+        fingerprint: Fingerprint,
+    },
+    /// A run of input's rows of a day not settled yet. A longer run takes the place of those within.
+    Rows {
+        /// The table.
+        table: SafeName,
+        /// The day.
+        date: NaiveDate,
+        /// The run.
+        input: InputKey,
+        /// What the rows were computed with.
+        fingerprint: Fingerprint,
+    },
     /// What a run of input left behind.
     Input {
         /// Where it is filed.
@@ -177,8 +201,8 @@ pub enum LakeKey {
 pub const TABLES: &str = "tables";
 /// Folder of the firings of days that are not settled.
 pub const LIVE: &str = "live";
-/// What stands before the day in an object's path. The rows' own column is `date`: readers that
-/// take a path's keys for columns would find two types under one name.
+/// What stands before the day in a path. The rows' own column is `date`: readers that take keys for
+/// columns would find two types under one name.
 pub const DAY: &str = "day=";
 const SUFFIX: &str = ".parquet";
 
@@ -188,8 +212,43 @@ impl LakeKey {
         match self {
             LakeKey::Settled { date, .. }
             | LakeKey::Live { date, .. }
+            | LakeKey::Ending { date, .. }
+            | LakeKey::Rows { date, .. }
             | LakeKey::Input { date, .. }
             | LakeKey::Aside { date, .. } => *date,
+        }
+    }
+
+    /// The table whose rows the object holds; none for those of a section.
+    pub fn table(&self) -> Option<&SafeName> {
+        match self {
+            LakeKey::Settled { table, .. }
+            | LakeKey::Ending { table, .. }
+            | LakeKey::Rows { table, .. } => Some(table),
+            LakeKey::Live { firing, .. } => Some(&firing.table),
+            LakeKey::Input { .. } | LakeKey::Aside { .. } => None,
+        }
+    }
+
+    /// Whether this live object takes the place of another one.
+    pub fn covers(&self, other: &LakeKey) -> bool {
+        if self == other || self.table() != other.table() || self.date() != other.date() {
+            return false;
+        }
+        match (self, other) {
+            (LakeKey::Ending { ends, .. }, LakeKey::Live { firing, .. }) => {
+                ends.start < firing.window.end && firing.window.end <= ends.end
+            }
+            (LakeKey::Ending { ends, .. }, LakeKey::Ending { ends: within, .. }) => {
+                ends != within && ends.start <= within.start && within.end <= ends.end
+            }
+            (LakeKey::Rows { input, .. }, LakeKey::Rows { input: within, .. }) => {
+                input != within
+                    && (&input.topic, input.index) == (&within.topic, within.index)
+                    && input.first <= within.first
+                    && within.last <= input.last
+            }
+            (_, _) => false,
         }
     }
 
@@ -212,10 +271,7 @@ impl LakeKey {
                 let revision = parse_number(stem.strip_prefix("day-r")?)?;
                 Some(LakeKey::Settled { table, date, revision })
             }
-            Some(table) => {
-                let (rest, firing) = parse_firing(stem, |_| Some(table))?;
-                rest.is_empty().then_some(LakeKey::Live { date, firing })
-            }
+            Some(table) => parse_live(table, date, stem),
             None => {
                 let section = Section::parse(top)?;
                 if let Some(input) = parse_input(stem) {
@@ -239,10 +295,15 @@ impl fmt::Display for LakeKey {
                 write!(f, "{LIVE}/{}/{DAY}{date}/", firing.table)?;
                 write_firing(f, firing)
             }
+            LakeKey::Ending { table, date, ends, fingerprint } => {
+                let (from, to) = (ends.start.to_compact(), ends.end.to_compact());
+                write!(f, "{LIVE}/{table}/{DAY}{date}/{from}-{to}{FINAL}-{fingerprint}{SUFFIX}")
+            }
+            LakeKey::Rows { table, date, input, fingerprint } => {
+                write!(f, "{LIVE}/{table}/{DAY}{date}/{input}-{fingerprint}{SUFFIX}")
+            }
             LakeKey::Input { section, date, input } => {
-                let InputKey { topic, index, first, last } = input;
-                write!(f, "{}/{DAY}{date}/", section.as_str())?;
-                write!(f, "{topic}-{index}-{first}-{last}{SUFFIX}")
+                write!(f, "{}/{DAY}{date}/{input}{SUFFIX}", section.as_str())
             }
             LakeKey::Aside { section, date, firing } => {
                 write!(f, "{}/{DAY}{date}/{}-", section.as_str(), firing.table)?;
@@ -250,6 +311,34 @@ impl fmt::Display for LakeKey {
             }
         }
     }
+}
+
+impl fmt::Display for InputKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let InputKey { topic, index, first, last } = self;
+        write!(f, "{topic}-{index}-{first}-{last}")
+    }
+}
+
+/// What stands in the place of the revision where every window is in its last one.
+const FINAL: &str = "-final";
+
+/// Reads the stem of a live object's name. The forms differ in what stands before the fingerprint:
+/// `r<revision>`, `final`, or a number.
+fn parse_live(table: SafeName, date: NaiveDate, stem: &str) -> Option<LakeKey> {
+    let (before, fingerprint) = stem.rsplit_once('-')?;
+    if let Some(ends) = before.strip_suffix(FINAL) {
+        let (from, to) = ends.split_once('-')?;
+        let ends = Window { start: parse_compact(from)?, end: parse_compact(to)? };
+        let fingerprint = Fingerprint::parse(fingerprint)?;
+        return Some(LakeKey::Ending { table, date, ends, fingerprint });
+    }
+    if let Some(input) = parse_input(before) {
+        let fingerprint = Fingerprint::parse(fingerprint)?;
+        return Some(LakeKey::Rows { table, date, input, fingerprint });
+    }
+    let (rest, firing) = parse_firing(stem, |_| Some(table))?;
+    rest.is_empty().then_some(LakeKey::Live { date, firing })
 }
 
 fn write_firing(f: &mut fmt::Formatter<'_>, firing: &FiringKey) -> fmt::Result {
@@ -346,6 +435,25 @@ mod tests {
                  20260301T120000Z-20260301T130000Z-r2-00c0ffee.parquet",
             ),
             (
+                LakeKey::Ending {
+                    table: SafeName::of("throughput_1h"),
+                    date: day(),
+                    ends: noon_hour(),
+                    fingerprint: Fingerprint(0x00c0_ffee),
+                },
+                "live/throughput_1h/day=2026-03-01/\
+                 20260301T120000Z-20260301T130000Z-final-00c0ffee.parquet",
+            ),
+            (
+                LakeKey::Rows {
+                    table: SafeName::of("completions"),
+                    date: day(),
+                    input: input.clone(),
+                    fingerprint: Fingerprint(0x00c0_ffee),
+                },
+                "live/completions/day=2026-03-01/lab.events_v1-3-10-19-00c0ffee.parquet",
+            ),
+            (
                 LakeKey::Input { section: Section::Events, date: day(), input: input.clone() },
                 "events/day=2026-03-01/lab.events_v1-3-10-19.parquet",
             ),
@@ -425,20 +533,34 @@ mod tests {
     fn any_key() -> impl Strategy<Value = LakeKey> {
         let date = || (0..2_900_000_i32).prop_map(day_of);
         let section = || (0..5_usize).prop_map(|i| Section::ALL[i]);
-        let input = (any::<String>(), any::<u32>(), any::<u64>(), any::<u64>()).prop_map(
-            |(topic, index, first, last)| InputKey {
+        let input = || {
+            let numbers = (any::<u32>(), any::<u64>(), any::<u64>());
+            (any::<String>(), numbers).prop_map(|(topic, (index, first, last))| InputKey {
                 topic: SafeName::of(&topic),
                 index,
                 first,
                 last,
-            },
-        );
+            })
+        };
+        let table = || any::<String>().prop_map(|name| SafeName::of(&name));
+        let print = || any::<u32>().prop_map(Fingerprint);
         prop_oneof![
             (any::<String>(), date(), any::<u32>()).prop_map(|(table, date, revision)| {
                 LakeKey::Settled { table: SafeName::of(&table), date, revision }
             }),
             (date(), any_firing()).prop_map(|(date, firing)| LakeKey::Live { date, firing }),
-            (section(), date(), input).prop_map(|(section, date, input)| LakeKey::Input {
+            (table(), date(), any_window(), print()).prop_map(
+                |(table, date, ends, fingerprint)| LakeKey::Ending {
+                    table,
+                    date,
+                    ends,
+                    fingerprint
+                }
+            ),
+            (table(), date(), input(), print()).prop_map(|(table, date, input, fingerprint)| {
+                LakeKey::Rows { table, date, input, fingerprint }
+            }),
+            (section(), date(), input()).prop_map(|(section, date, input)| LakeKey::Input {
                 section,
                 date,
                 input

@@ -10,8 +10,11 @@ use tokio::task::JoinSet;
 use super::build::PipelinePlan;
 use super::filed::Complete;
 use super::journal::Journal;
+use super::live::{LiveName, LiveObject};
 use super::tables::Settled;
-use crate::flow::lake_key::{Fingerprint, FiringKey, InputKey, LakeKey, SafeName, Section};
+use crate::flow::lake_key::{
+    Fingerprint, FiringKey, InputKey, LIVE, LakeKey, SafeName, Section, TABLES,
+};
 use crate::flow::{IdleAdvance, Offset, OutputBatch, Partition, Span, Timestamp, Window};
 use crate::sink::lake::{ArchivedRun, ColumnNote, Lake, LakeError, ObjectNotes, PutOutcome};
 use crate::window::OffsetsByPartition;
@@ -52,6 +55,8 @@ pub struct Delivery {
 struct TableNotes {
     pipeline: String,
     notes: ObjectNotes,
+    /// Live objects are small and many: they say what they are, not what their columns mean.
+    live_notes: ObjectNotes,
     fingerprint: Fingerprint,
 }
 
@@ -89,9 +94,16 @@ impl Delivery {
             lake.claim().await?;
         }
         for section in [Section::Events, Section::Late, Section::DeadLetters] {
-            for partition in partitions {
-                let runs = self.lake_of(section).list_ranges(section, partition).await?;
-                self.archived.insert((section, Arc::clone(partition)), runs);
+            let ranges = self.lake_of(section).list_ranges(section, partitions).await?;
+            let by_section =
+                ranges.into_iter().map(|(partition, runs)| ((section, partition), runs));
+            self.archived.extend(by_section);
+        }
+        for object in self.lake.list(LIVE).await? {
+            let Some(table) = object.key.table() else { continue };
+            let table = self.tables.keys().find(|name| SafeName::of(name) == *table);
+            if let Some(table) = table.cloned() {
+                self.live.entry((table, object.key.date())).or_default().push(object.key);
             }
         }
         self.journal.read(partitions).await
@@ -104,34 +116,31 @@ impl Delivery {
         }
     }
 
-    /// Puts the firings of days that are not settled, one object per window; with where the rows
-    /// of each window came from.
-    pub async fn live(
-        &mut self,
-        fired: &OutputBatch,
-        origins: Vec<OffsetsByPartition>,
-    ) -> Result<(), LakeError> {
-        let Some(table) = self.tables.get(&*fired.table).cloned() else { return Ok(()) };
-        let mut origins = origins.into_iter();
-        for (window, rows) in by_window(fired) {
-            let origins = origins.next().unwrap_or_default();
-            // A revision without rows takes back those of the revisions before it.
-            if rows.num_rows() == 0 && fired.revision == 0 {
-                continue;
+    /// Puts an object of a day that is not settled; those that it covers leave after their grace.
+    pub async fn live(&mut self, object: LiveObject, now: Timestamp) -> Result<(), LakeError> {
+        let Some(table) = self.tables.get(&*object.table) else { return Ok(()) };
+        let (pipeline, fingerprint) = (table.pipeline.clone(), table.fingerprint);
+        let (name, date) = (SafeName::of(&object.table), object.date);
+        let (key, revision) = match object.name {
+            LiveName::Firing(window, revision) => {
+                let firing = FiringKey { table: name, window, revision, fingerprint };
+                (LakeKey::Live { date, firing }, revision)
             }
-            let firing = FiringKey {
-                table: SafeName::of(&fired.table),
-                window,
-                revision: fired.revision,
-                fingerprint: table.fingerprint,
-            };
-            let key = LakeKey::Live { date: fired.date, firing };
-            let day = (fired.table.to_string(), fired.date);
-            self.live.entry(day).or_default().push(key.clone());
-            let notes = noted(&table.notes, fired.revision, origins);
-            self.put(Some(&table.pipeline), key, vec![rows], notes).await?;
+            LiveName::Ends(ends) => (LakeKey::Ending { table: name, date, ends, fingerprint }, 0),
+            LiveName::Rows(input) => (LakeKey::Rows { table: name, date, input, fingerprint }, 0),
+        };
+        let notes = noted(&table.live_notes, revision, object.origins);
+        let day = self.live.entry((object.table.to_string(), date)).or_default();
+        let (covered, mut stay): (Vec<LakeKey>, Vec<LakeKey>) =
+            std::mem::take(day).into_iter().partition(|held| key.covers(held));
+        if !stay.contains(&key) {
+            stay.push(key.clone());
         }
-        Ok(())
+        *day = stay;
+        if !covered.is_empty() {
+            self.leaving.push((now.plus(GRACE), covered));
+        }
+        self.put(Some(&pipeline), key, object.rows, notes).await
     }
 
     /// Puts a settled day; its live objects leave after their grace.
@@ -205,7 +214,10 @@ impl Delivery {
         }
         let section = match &key {
             LakeKey::Input { section, .. } | LakeKey::Aside { section, .. } => Some(*section),
-            LakeKey::Settled { .. } | LakeKey::Live { .. } => None,
+            LakeKey::Settled { .. }
+            | LakeKey::Live { .. }
+            | LakeKey::Ending { .. }
+            | LakeKey::Rows { .. } => None,
         };
         let lake = section.map_or(&self.lake, |section| self.lake_of(section)).clone();
         let pipeline = pipeline.map(str::to_owned);
@@ -275,16 +287,19 @@ impl Delivery {
     /// a run that ends.
     pub async fn sweep_all(&mut self) -> Result<(), LakeError> {
         self.leaving.clear();
-        let tables: Vec<String> = self.tables.keys().cloned().collect();
-        for table in tables {
-            let live = self.lake.live_objects_of(&table).await?;
-            if live.is_empty() {
-                continue;
-            }
-            let settled = self.lake.settled_days(&table).await?;
-            let dates: BTreeSet<_> = settled.iter().map(|object| object.key.date()).collect();
-            let gone = live.into_iter().map(|object| object.key);
-            let gone: Vec<LakeKey> = gone.filter(|key| dates.contains(&key.date())).collect();
+        let ours: BTreeSet<SafeName> = self.tables.keys().map(|name| SafeName::of(name)).collect();
+        let day = |key: &LakeKey| Some((key.table()?.clone(), key.date()));
+        let live = self.lake.list(LIVE).await?;
+        if live.is_empty() {
+            return Ok(());
+        }
+        let settled = self.lake.list(TABLES).await?;
+        let settled: BTreeSet<_> = settled.iter().filter_map(|object| day(&object.key)).collect();
+        let gone = live.into_iter().map(|object| object.key).filter(|key| {
+            day(key).is_some_and(|day| ours.contains(&day.0) && settled.contains(&day))
+        });
+        let gone: Vec<LakeKey> = gone.collect();
+        if !gone.is_empty() {
             self.lake.delete(&gone).await?;
         }
         Ok(())
@@ -301,7 +316,13 @@ impl TableNotes {
             };
             (name.clone(), note)
         });
+        let live_notes = ObjectNotes {
+            table: table.to_owned(),
+            sql_fingerprint: pipeline.fingerprint.clone(),
+            ..ObjectNotes::default()
+        };
         TableNotes {
+            live_notes,
             pipeline: pipeline.spec.name.clone(),
             fingerprint: Fingerprint::of(&pipeline.fingerprint),
             notes: ObjectNotes {
@@ -319,36 +340,6 @@ impl TableNotes {
 fn noted(notes: &ObjectNotes, revision: u32, origins: OffsetsByPartition) -> ObjectNotes {
     let offsets = origins.into_iter().map(|(partition, range)| (partition.as_ref().clone(), range));
     ObjectNotes { revision, offsets: offsets.collect(), ..notes.clone() }
-}
-
-/// A firing's rows by window, in order; windows without rows have none.
-pub fn by_window(fired: &OutputBatch) -> Vec<(Window, RecordBatch)> {
-    use arrow::array::AsArray;
-    use arrow::datatypes::TimestampMicrosecondType;
-    if let [only] = fired.windows.as_slice() {
-        return vec![(*only, fired.rows.clone())];
-    }
-    let time = |name: &str| {
-        let column = fired.rows.column_by_name(name)?;
-        column.as_primitive_opt::<TimestampMicrosecondType>()
-    };
-    let (Some(starts), Some(ends)) = (time("window_start"), time("window_end")) else {
-        return Vec::new();
-    };
-    let mut start = 0;
-    let mut out = Vec::with_capacity(fired.windows.len());
-    for window in &fired.windows {
-        let mut end = start;
-        while end < fired.rows.num_rows()
-            && starts.value(end) == window.start.0
-            && ends.value(end) == window.end.0
-        {
-            end += 1;
-        }
-        out.push((*window, fired.rows.slice(start, end - start)));
-        start = end;
-    }
-    out
 }
 
 /// The rows whose offset is at least `from`.

@@ -22,6 +22,7 @@ use crate::flow::event::timestamp_type;
 use crate::flow::lake_key::Section;
 use crate::flow::{DeadLetter, EventBatch, Partition, Span, Timestamp, Window};
 use crate::sql::output::epoch_day;
+use crate::sql::partial::LateEvent;
 
 /// Offsets per object at most: some 20 MiB of events in memory.
 const OFFSETS_PER_OBJECT: i64 = 65_536;
@@ -86,8 +87,8 @@ pub fn file(judged: &Judged, late: &[LateRows], filing: Filing) -> Result<Filed>
     if filing.archive {
         parts.extend(archive(judged, filing)?);
     }
-    for rows in late {
-        parts.extend(late_rows(judged, rows, filing)?);
+    if !late.is_empty() {
+        parts.extend(late_rows(&judged.events, judged.watermark_before.values(), late, filing)?);
     }
     if !judged.dead_letters.is_empty() {
         parts.extend(dead_letters(partition, &judged.dead_letters, filing)?);
@@ -165,23 +166,32 @@ fn times_of(events: &EventBatch) -> Vec<i64> {
     event_times(&events.rows).map_or_else(Vec::new, |times| times.values().to_vec())
 }
 
-fn late_rows(judged: &Judged, late: &LateRows, filing: Filing) -> Result<Vec<FiledPart>> {
-    let events = &judged.events;
-    let places = UInt32Array::from_iter_values(late.events.iter().map(|late| late.event));
+/// Rows that missed a table, by offset and table: an order that does not depend on where batches
+/// are cut.
+fn late_rows(
+    events: &EventBatch,
+    watermark_before: &[i64],
+    late: &[LateRows],
+    filing: Filing,
+) -> Result<Vec<FiledPart>> {
+    let mut missing: Vec<(&LateEvent, &str)> = late
+        .iter()
+        .flat_map(|rows| rows.events.iter().map(|event| (event, &*rows.table)))
+        .collect();
+    missing.sort_by_key(|(late, table)| (late.event, *table));
+    let places = UInt32Array::from_iter_values(missing.iter().map(|(late, _)| late.event));
     let picked = plain_rows(&take_record_batch(&events.rows, &places)?)?;
     let pick = |values: &[i64]| -> Vec<i64> {
-        late.events.iter().map(|late| values[late.event as usize]).collect()
+        missing.iter().map(|(late, _)| values[late.event as usize]).collect()
     };
     let offsets = pick(&events.offsets);
-    let watermarks = pick(judged.watermark_before.values());
+    let watermarks = pick(watermark_before);
     let times = pick(&times_of(events));
-    let record = late
-        .events
+    let record = missing
         .iter()
-        .map(|late| filing.record_times.then(|| events.record_times[late.event as usize].0));
-    let count = offsets.len();
+        .map(|(late, _)| filing.record_times.then(|| events.record_times[late.event as usize].0));
     let mut fields = vec![Field::new("table_name", DataType::Utf8, true)];
-    let names = StringArray::from_iter_values((0..count).map(|_| &*late.table));
+    let names = StringArray::from_iter_values(missing.iter().map(|(_, table)| *table));
     let mut columns: Vec<ArrayRef> = vec![Arc::new(names)];
     let (position_fields, position_columns) = positions(&events.partition, &offsets, record);
     fields.extend(position_fields);
@@ -190,7 +200,7 @@ fn late_rows(judged: &Judged, late: &LateRows, filing: Filing) -> Result<Vec<Fil
     let marks = TimestampMicrosecondArray::from(watermarks.clone()).with_timezone("UTC");
     columns.push(Arc::new(marks));
     let missed = |of: fn(Window) -> Timestamp| -> ArrayRef {
-        let instants = late.events.iter().map(|late| late.missed.map(|windows| of(windows).0));
+        let instants = missing.iter().map(|(late, _)| late.missed.map(|windows| of(windows).0));
         Arc::new(instants.collect::<TimestampMicrosecondArray>().with_timezone("UTC"))
     };
     fields
@@ -335,5 +345,90 @@ impl Cabinet {
     fn take(&mut self, key: (Section, Cut, NaiveDate)) -> Option<Complete> {
         let folder = self.waiting.remove(&key)?;
         Some(Complete { section: key.0, date: key.2, folder })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// 2026-03-01T23:00:00Z, by `date -u -d 2026-03-01T23:00:00Z +%s`.
+    const EVENING: i64 = 1_772_406_000_000_000;
+
+    /// Of each event: seconds after the one before it, and which of three tables it missed.
+    type Event = (i64, [bool; 3]);
+
+    /// One event a record, every one of its tables' rows late; the watermark is the time.
+    fn batch_of(events: &[Event], range: std::ops::Range<usize>) -> (EventBatch, Vec<i64>) {
+        let mut time = EVENING;
+        let times = events.iter().map(|(after, _)| {
+            time += after * 1_000_000;
+            time
+        });
+        let times: Vec<i64> = times.collect::<Vec<i64>>()[range.clone()].to_vec();
+        let offsets: Vec<i64> = range.map(|offset| offset as i64).collect();
+        let column = TimestampMicrosecondArray::from(times.clone()).with_timezone("UTC");
+        let column: ArrayRef = Arc::new(column);
+        let batch = EventBatch {
+            partition: Arc::new(Partition { topic: "lab".into(), index: 0 }),
+            rows: RecordBatch::try_from_iter([("event_time", column)]).unwrap(),
+            record_times: offsets.iter().map(|_| Timestamp(EVENING)).collect(),
+            offsets,
+        };
+        (batch, times)
+    }
+
+    type Object = (NaiveDate, i64, i64, RecordBatch);
+
+    fn filed(events: &[Event], lengths: &[usize]) -> Vec<Object> {
+        let filing = Filing { archive: false, record_times: true, once: false };
+        let mut cabinet = Cabinet::default();
+        let mut complete = Vec::new();
+        let mut start = 0;
+        for length in lengths.iter().chain([&events.len()]) {
+            let end = events.len().min(start + length);
+            if start == end {
+                continue;
+            }
+            let (batch, watermarks) = batch_of(events, start..end);
+            let late: Vec<LateRows> = ["b", "a", "c"]
+                .iter()
+                .enumerate()
+                .map(|(place, table)| {
+                    let missed = (start..end).filter(|event| events[*event].1[place]);
+                    let event = |event| LateEvent { event: (event - start) as u32, missed: None };
+                    LateRows { table: (*table).into(), events: missed.map(event).collect() }
+                })
+                .filter(|rows| !rows.events.is_empty())
+                .collect();
+            let parts = match late.is_empty() {
+                true => Vec::new(),
+                false => late_rows(&batch, &watermarks, &late, filing).unwrap(),
+            };
+            let reached = filing.cut_of(end as i64 - 1, watermarks[watermarks.len() - 1]);
+            complete.extend(cabinet.add(Filed { parts, reached }));
+            start = end;
+        }
+        complete.extend(cabinet.finish());
+        let object = |Complete { date, folder, .. }: Complete| {
+            let rows = concat_batches(&folder.rows[0].schema(), &folder.rows).unwrap();
+            (date, folder.first, folder.last, rows)
+        };
+        complete.into_iter().map(object).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn late_objects_do_not_depend_on_batches(
+            events in prop::collection::vec((0i64..300, any::<[bool; 3]>()), 1..60),
+            lengths in prop::collection::vec(0usize..9, 0..30),
+        ) {
+            let whole = filed(&events, &[]);
+            prop_assert_eq!(filed(&events, &lengths), whole.clone());
+            let rows: usize = whole.iter().map(|(.., rows)| rows.num_rows()).sum();
+            let missed = events.iter().flat_map(|(_, missed)| missed).filter(|missed| **missed);
+            prop_assert_eq!(rows, missed.count());
+        }
     }
 }

@@ -19,6 +19,7 @@ pub mod faults;
 pub mod filed;
 pub mod journal;
 pub mod judge;
+pub mod live;
 pub mod progress;
 pub mod pump;
 pub mod reference;

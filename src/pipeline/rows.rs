@@ -1,37 +1,48 @@
-//! The rows of a row-level table: kept until the watermark has passed the minute in which they
-//! become final, then until their day settles.
+//! The rows of a row-level table until their day settles; and as runs of each partition's input,
+//! for `live/`.
+//!
+//! A run is cut by (offset, minute of the partition's own watermark), so what it holds and what it
+//! is called follow from that partition alone, however the partitions interleave. The runs of an
+//! hour are put together once the partition's watermark has passed it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Date32Array, RecordBatch, RecordBatchOptions};
-use arrow::compute::concat_batches;
+use arrow::array::{ArrayRef, Date32Array, Int64Array, RecordBatch, RecordBatchOptions};
+use arrow::compute::{
+    SortColumn, concat_batches, interleave_record_batch, lexsort_to_indices, take_record_batch,
+};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use chrono::{Days, NaiveDate};
+use chrono::NaiveDate;
 use datafusion::common::Result;
 
 use super::build::PipelinePlan;
+use super::filed::Cut;
+use super::live::{LiveName, LiveObject, Moment};
 use super::tables::Settled;
-use super::work::{FinalRows, MINUTE};
-use crate::flow::{OutputBatch, Partition, Span, Timestamp, Window};
+use crate::flow::lake_key::InputKey;
+use crate::flow::{Offset, OffsetRange, Partition, Span, Timestamp};
 use crate::sql::output::{epoch_day, sort_by};
 use crate::sql::partial::Tally;
-use crate::window::{DayBook, OffsetsByPartition, Origins, PaneGrid};
+use crate::window::{DayBook, OffsetsByPartition};
 
-/// The rows of a row-level table that are not final yet, and those of days that have not settled.
-pub struct RowLevel {
-    table: Arc<str>,
-    lateness: Span,
-    days: DayBook<OutputBatch>,
-    schema: SchemaRef,
-    minute: PaneGrid,
-    waiting: BTreeMap<i64, Vec<(Arc<Partition>, FinalRows)>>,
-    origins: Origins<(NaiveDate, i64)>,
-    tally: Tally,
+/// Offsets per run at most.
+const OFFSETS_PER_RUN: i64 = 65_536;
+/// Offsets of the runs that are put together at most.
+const OFFSETS_PER_HOUR: i64 = 8 * OFFSETS_PER_RUN;
+
+/// The run of a record, by its offset and the watermark that stood before it.
+pub fn run_of(offset: i64, watermark: i64) -> Cut {
+    (offset.div_euclid(OFFSETS_PER_RUN), slot(watermark, Span::MINUTE))
 }
 
-/// A date's rows and the offsets of the first and the last record that they came from.
-type DayOfRows = (NaiveDate, RecordBatch, (i64, i64));
+fn hour_of(offset: i64, watermark: i64) -> Cut {
+    (offset.div_euclid(OFFSETS_PER_HOUR), slot(watermark, Span::HOUR))
+}
+
+fn slot(watermark: i64, width: Span) -> i64 {
+    if watermark == i64::MIN { i64::MIN } else { watermark.div_euclid(width.0) }
+}
 
 /// When a row-level table's day settles: its end and the allowed lateness.
 pub fn settles_at(date: NaiveDate, lateness: Span) -> Timestamp {
@@ -39,134 +50,457 @@ pub fn settles_at(date: NaiveDate, lateness: Span) -> Timestamp {
     Timestamp(days.saturating_mul(Span::DAY.0)).plus(lateness)
 }
 
+/// Rows that one batch gives to a run and a day, in the order of their offsets.
+pub struct RowPart {
+    /// The run.
+    pub run: Cut,
+    /// The hour that the run is put together in.
+    pub hour: Cut,
+    /// The UTC date of the rows' event time.
+    pub date: NaiveDate,
+    /// The offset of the first record that they came from.
+    pub first: i64,
+    /// The offset of the last.
+    pub last: i64,
+    /// The query's columns, and the date behind.
+    pub rows: RecordBatch,
+}
+
+/// A row's place: run, hour, day, offset, and where it stands among a batch's rows.
+type Placed = ((Cut, Cut, i32), i64, (usize, usize));
+
+/// The rows of one batch that are on time, as parts.
+pub struct Parting {
+    schema: SchemaRef,
+    runs: bool,
+    batches: Vec<RecordBatch>,
+    placed: Vec<Placed>,
+}
+
+/// A row-level table's columns: the query's, and the date.
+pub(super) fn with_date(query: &Schema) -> SchemaRef {
+    let mut fields: Vec<Field> =
+        query.fields().iter().map(|field| field.as_ref().clone()).collect();
+    fields.push(Field::new("date", DataType::Date32, false));
+    Arc::new(Schema::new(fields))
+}
+
+impl Parting {
+    /// Of a query's rows; `runs` says whether they are cut into runs, which only `live/` asks for.
+    pub fn new(query: &Schema, runs: bool) -> Parting {
+        Parting { schema: with_date(query), runs, batches: Vec::new(), placed: Vec::new() }
+    }
+
+    /// Adds rows; `place` tells a row's event time, offset and watermark before, if it is on time.
+    pub fn add(
+        &mut self,
+        rows: &RecordBatch,
+        place: impl Fn(usize) -> Option<(i64, i64, i64)>,
+    ) -> Result<()> {
+        let batch = self.batches.len();
+        let mut dates = Vec::with_capacity(rows.num_rows());
+        for row in 0..rows.num_rows() {
+            let Some((time, offset, watermark)) = place(row) else {
+                dates.push(0);
+                continue;
+            };
+            let day = epoch_day(Timestamp(time).date());
+            dates.push(day);
+            let runs = match self.runs {
+                true => (run_of(offset, watermark), hour_of(offset, watermark)),
+                false => ((0, 0), (0, 0)),
+            };
+            self.placed.push(((runs.0, runs.1, day), offset, (batch, row)));
+        }
+        let mut columns = rows.columns().to_vec();
+        columns.push(Arc::new(Date32Array::from(dates)) as ArrayRef);
+        let options = RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
+        let rows = RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options)?;
+        self.batches.push(rows);
+        Ok(())
+    }
+
+    /// The parts.
+    pub fn finish(mut self) -> Result<Vec<RowPart>> {
+        self.placed.sort_by_key(|(place, offset, _)| (*place, *offset));
+        let batches: Vec<&RecordBatch> = self.batches.iter().collect();
+        let parts = self.placed.chunk_by(|one, other| one.0 == other.0).map(|placed| {
+            let (run, hour, day) = placed[0].0;
+            let in_order = placed.iter().enumerate().all(|(row, (.., index))| *index == (0, row));
+            let rows = match batches.as_slice() {
+                [only] if in_order && placed.len() == only.num_rows() => (*only).clone(),
+                all => {
+                    let indices: Vec<(usize, usize)> =
+                        placed.iter().map(|(.., index)| *index).collect();
+                    interleave_record_batch(all, &indices)?
+                }
+            };
+            let offsets: Vec<i64> = placed.iter().map(|(_, offset, _)| *offset).collect();
+            let several = offsets.windows(2).any(|pair| pair[0] == pair[1]);
+            let (first, last) = (offsets[0], offsets[offsets.len() - 1]);
+            let rows = if self.runs && several { sort_records(&rows, offsets)? } else { rows };
+            let date = Timestamp(i64::from(day).saturating_mul(Span::DAY.0)).date();
+            Ok(RowPart { run, hour, date, first, last, rows })
+        });
+        parts.collect()
+    }
+}
+
+/// Sorts rows by offset; those of one record by every column.
+fn sort_records(rows: &RecordBatch, offsets: Vec<i64>) -> Result<RecordBatch> {
+    let offsets: ArrayRef = Arc::new(Int64Array::from(offsets));
+    let columns = [&offsets].into_iter().chain(rows.columns());
+    let columns: Vec<SortColumn> =
+        columns.map(|values| SortColumn { values: Arc::clone(values), options: None }).collect();
+    Ok(take_record_batch(rows, &lexsort_to_indices(&columns, None)?)?)
+}
+
+/// The rows of a row-level table whose days have not settled.
+pub struct RowLevel {
+    table: Arc<str>,
+    lateness: Span,
+    days: DayBook<RecordBatch>,
+    origins: BTreeMap<NaiveDate, OffsetsByPartition>,
+    partitions: BTreeMap<Arc<Partition>, Runs>,
+    tally: Tally,
+}
+
+/// One partition's runs.
+struct Runs {
+    /// The offset and watermark at which the next record will be judged.
+    reached: (i64, i64),
+    /// Those that go on.
+    open: BTreeMap<(Cut, Cut, NaiveDate), Run>,
+    /// Those that are complete and whose hour goes on.
+    hours: BTreeMap<(Cut, NaiveDate), Vec<Run>>,
+}
+
+#[derive(Clone)]
+struct Run {
+    first: i64,
+    last: i64,
+    rows: Vec<RecordBatch>,
+    put: bool,
+}
+
 impl RowLevel {
     /// A table without rows.
     pub fn new(pipeline: &PipelinePlan) -> RowLevel {
-        let mut fields: Vec<Field> =
-            pipeline.query.schema.fields().iter().map(|field| field.as_ref().clone()).collect();
-        fields.push(Field::new("date", DataType::Date32, false));
+        RowLevel::of(pipeline.spec.name.as_str().into(), pipeline.spec.allowed_lateness)
+    }
+
+    fn of(table: Arc<str>, lateness: Span) -> RowLevel {
         RowLevel {
-            table: pipeline.spec.name.as_str().into(),
-            lateness: pipeline.spec.allowed_lateness,
+            table,
+            lateness,
             days: DayBook::default(),
-            schema: Arc::new(Schema::new(fields)),
-            minute: PaneGrid::over([MINUTE]),
-            waiting: BTreeMap::new(),
-            origins: Origins::default(),
+            origins: BTreeMap::new(),
+            partitions: BTreeMap::new(),
             tally: Tally::default(),
         }
     }
 
-    /// Takes in what one batch of a partition gave.
-    pub fn collect(&mut self, rows: Vec<FinalRows>, tally: Tally, partition: &Arc<Partition>) {
+    /// Takes in what one batch of a partition gave; `live` says whether runs are asked for.
+    pub fn collect(
+        &mut self,
+        parts: Vec<RowPart>,
+        tally: Tally,
+        partition: &Arc<Partition>,
+        live: bool,
+    ) {
         self.tally.counted += tally.counted;
         self.tally.late += tally.late;
         self.tally.other += tally.other;
-        for rows in rows {
-            let place = self.waiting.entry(rows.ready).or_default();
-            place.push((Arc::clone(partition), rows));
+        for part in parts {
+            let range = OffsetRange { from: Offset(part.first), to: Offset(part.last + 1) };
+            let origins = self.origins.entry(part.date).or_default();
+            let covered = origins.entry(Arc::clone(partition)).or_insert(range);
+            covered.from = covered.from.min(range.from);
+            covered.to = covered.to.max(range.to);
+            self.days.add(part.date, part.rows.clone());
+            if live {
+                let runs = self.partitions.entry(Arc::clone(partition));
+                runs.or_insert_with(Runs::new).add(part);
+            }
         }
     }
 
-    /// The rows that are final, by the minute in which they became so and by date. They are also
-    /// kept until their days settle.
-    pub fn advance(&mut self, watermark: Timestamp) -> Result<Vec<OutputBatch>> {
-        let reached = self.minute.reached(watermark);
-        let later = self.waiting.split_off(&reached.saturating_add(1));
-        let due = std::mem::replace(&mut self.waiting, later);
-        let mut fired = Vec::new();
-        for (ready, parts) in due {
-            let mut by_date: BTreeMap<NaiveDate, Vec<RecordBatch>> = BTreeMap::new();
-            for (partition, part) in parts {
-                for (date, rows, range) in self.by_date(&part)? {
-                    self.origins.add((date, ready), 0, &partition, range);
-                    by_date.entry(date).or_default().push(rows);
-                }
-            }
-            let end = self.minute.start_of(ready);
-            let window = Window { start: self.minute.start_of(ready - 1), end };
-            for (date, batches) in by_date {
-                let rows = concat_batches(&self.schema, &batches)?;
-                let table = Arc::clone(&self.table);
-                let batch = OutputBatch { table, date, windows: vec![window], revision: 0, rows };
-                if batch.rows.num_rows() > 0 {
-                    self.days.add(date, batch.clone());
-                }
-                fired.push(batch);
-            }
+    /// Notes the offset and watermark at which a partition's next record will be judged.
+    pub fn reached(&mut self, partition: &Arc<Partition>, next: i64, watermark: Timestamp) {
+        if let Some(runs) = self.partitions.get_mut(partition) {
+            runs.reached = (next, watermark.0);
+            runs.complete(run_of(next, watermark.0));
         }
-        Ok(fired)
+    }
+
+    /// What is to be put into `live/` now.
+    pub fn due(&mut self, moment: Moment) -> Vec<LiveObject> {
+        let lateness = self.lateness;
+        let past =
+            |date: NaiveDate| moment.past().is_some_and(|past| settles_at(date, lateness) <= past);
+        let mut due = Vec::new();
+        for (partition, runs) in &mut self.partitions {
+            runs.open.retain(|(.., date), _| !past(*date));
+            runs.hours.retain(|(_, date), _| !past(*date));
+            let objects = runs.due(moment).into_iter().map(|(date, run)| {
+                let input = InputKey::of(partition, Offset(run.first), Offset(run.last));
+                let range = OffsetRange { from: Offset(run.first), to: Offset(run.last + 1) };
+                LiveObject {
+                    table: Arc::clone(&self.table),
+                    date,
+                    name: LiveName::Rows(input),
+                    rows: run.rows,
+                    origins: OffsetsByPartition::from([(Arc::clone(partition), range)]),
+                }
+            });
+            due.extend(objects);
+        }
+        due
     }
 
     /// Takes out the days that have settled.
     pub fn settle(&mut self, watermark: Timestamp) -> Result<Vec<Settled>> {
-        let before = match watermark {
-            Timestamp::MAX => NaiveDate::MAX,
-            Timestamp::MIN => NaiveDate::MIN,
-            reached => reached.minus(self.lateness).minus(MINUTE).date(),
+        let (before, taken) = match watermark {
+            Timestamp::MAX => (NaiveDate::MAX, self.days.settle_all()),
+            Timestamp::MIN => return Ok(Vec::new()),
+            reached => {
+                let before = reached.minus(self.lateness).date();
+                (before, self.days.settle_before(before))
+            }
         };
-        let taken = match watermark {
-            Timestamp::MAX => self.days.settle_all(),
-            _ => self.days.settle_before(before),
-        };
+        if taken.is_empty() {
+            return Ok(Vec::new());
+        }
+        for runs in self.partitions.values_mut() {
+            runs.open.retain(|(.., date), _| *date >= before);
+            runs.hours.retain(|(_, date), _| *date >= before);
+        }
         let mut settled = Vec::with_capacity(taken.len());
         for (date, batches) in taken {
             let (table, rows) = (Arc::clone(&self.table), join_rows(&batches)?);
-            let origins = self.origins.over((date, i64::MIN)..=(date, i64::MAX), |_, _| true);
+            let origins = self.origins.remove(&date).unwrap_or_default();
             settled.push(Settled { table, date, rows, origins });
         }
-        self.origins.retain(|(held, _)| *held >= before);
         Ok(settled)
-    }
-
-    /// Where the rows of a day that became final within a minute came from.
-    pub fn origins_of(&self, date: NaiveDate, window: Window) -> OffsetsByPartition {
-        let place = (date, self.minute.pane_of(window.end.0));
-        self.origins.over(place..=place, |_, _| true)
     }
 
     /// The table's name and what became of the events in it.
     pub fn tally(&self) -> (Arc<str>, Tally) {
         (Arc::clone(&self.table), self.tally)
     }
+}
 
-    /// The earliest minute that holds rows, and how long after a row it ends at most.
-    pub fn open_from(&self) -> Option<(Timestamp, Span)> {
-        let (minute, _) = self.waiting.first_key_value()?;
-        Some((self.minute.start_of(minute - 1), MINUTE))
+impl Runs {
+    fn new() -> Runs {
+        Runs { reached: (0, i64::MIN), open: BTreeMap::new(), hours: BTreeMap::new() }
     }
 
-    /// Rows by UTC date, each with the date as its last column; and the offsets of the first and
-    /// the last record that they came from.
-    fn by_date(&self, part: &FinalRows) -> Result<Vec<DayOfRows>> {
-        let dates: Vec<i32> =
-            part.time.values().iter().map(|time| epoch_day(Timestamp(*time).date())).collect();
-        let mut distinct = dates.clone();
-        distinct.sort_unstable();
-        distinct.dedup();
-        let mut columns = part.rows.columns().to_vec();
-        let options = RecordBatchOptions::new().with_row_count(Some(part.rows.num_rows()));
-        columns.push(Arc::new(Date32Array::from(dates.clone())) as ArrayRef);
-        let rows = RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options)?;
-        let days = distinct.into_iter().map(|day| {
-            let date = NaiveDate::default() + Days::new(u64::try_from(day).unwrap_or(0));
-            let mine: arrow::array::BooleanArray =
-                dates.iter().map(|held| Some(*held == day)).collect();
-            let from = part.offsets.values().iter().zip(&dates);
-            let from = from.filter(|(_, held)| **held == day).map(|(offset, _)| *offset);
-            let range = (from.clone().min().unwrap_or(0), from.max().unwrap_or(0));
-            Ok((date, arrow::compute::filter_record_batch(&rows, &mine)?, range))
-        });
-        days.collect()
+    fn add(&mut self, part: RowPart) {
+        let RowPart { run, hour, date, first, last, rows } = part;
+        let fresh = || Run { first, last, rows: Vec::new(), put: false };
+        let open = self.open.entry((run, hour, date)).or_insert_with(fresh);
+        open.last = last;
+        open.rows.push(rows);
+    }
+
+    /// Moves the runs that nothing can be added to any more to their hours.
+    fn complete(&mut self, reached: Cut) {
+        let goes_on = ((reached.0, reached.1), (i64::MIN, i64::MIN), NaiveDate::MIN);
+        let open = self.open.split_off(&goes_on);
+        for ((_, hour, date), run) in std::mem::replace(&mut self.open, open) {
+            self.hours.entry((hour, date)).or_default().push(run);
+        }
+    }
+
+    fn due(&mut self, moment: Moment) -> Vec<(NaiveDate, Run)> {
+        let reached = hour_of(self.reached.0, self.reached.1);
+        let go_on = self.hours.split_off(&(reached, NaiveDate::MIN));
+        let mut due = Vec::new();
+        for ((_, date), runs) in std::mem::replace(&mut self.hours, go_on) {
+            due.extend(together(runs).filter(|whole| !whole.put).map(|whole| (date, whole)));
+        }
+        for ((hour, date), runs) in &mut self.hours {
+            let closes = Timestamp(hour.1.saturating_add(1).saturating_mul(Span::HOUR.0));
+            if moment.is_behind(closes) {
+                continue;
+            }
+            for run in runs.iter_mut().filter(|run| !run.put) {
+                run.put = true;
+                due.push((*date, run.clone()));
+            }
+        }
+        due
     }
 }
 
+/// The runs of an hour as one; a lone one as it is.
+fn together(runs: Vec<Run>) -> Option<Run> {
+    let mut runs = runs.into_iter();
+    let first = runs.next()?;
+    Some(runs.fold(first, |mut whole, run| {
+        whole.last = run.last;
+        whole.rows.extend(run.rows);
+        whole.put = false;
+        whole
+    }))
+}
+
 /// A row-level day's rows in one order that does not depend on how partitions interleaved.
-fn join_rows(fired: &[OutputBatch]) -> Result<RecordBatch> {
-    let Some(first) = fired.first().map(|batch| &batch.rows) else {
+fn join_rows(batches: &[RecordBatch]) -> Result<RecordBatch> {
+    let Some(first) = batches.first() else {
         return datafusion::common::internal_err!("a day without rows settled");
     };
-    let joined = concat_batches(&first.schema(), fired.iter().map(|batch| &batch.rows))?;
+    let joined = concat_batches(&first.schema(), batches)?;
     let columns: Vec<usize> = (0..joined.num_columns()).collect();
     sort_by(&joined, &columns)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::array::{AsArray, RecordBatch};
+    use arrow::datatypes::Int64Type;
+    use proptest::prelude::*;
+
+    /// 2026-03-01T00:00:00Z, by `date -u -d 2026-03-01 +%s`.
+    const MIDNIGHT: i64 = 1_772_323_200_000_000;
+    const SECOND: i64 = 1_000_000;
+
+    /// A record: how long after the one before it, and how many rows it gives.
+    type Record = (i64, usize);
+
+    /// Records of one partition with their offsets and times; the watermark trails by a minute.
+    fn times(records: &[Record]) -> Vec<i64> {
+        let mut time = MIDNIGHT + 23 * 3_600 * SECOND;
+        let after = |(gap, _): &Record| {
+            time += gap * SECOND;
+            time
+        };
+        records.iter().map(after).collect()
+    }
+
+    fn watermark(times: &[i64], offset: usize) -> i64 {
+        if offset == 0 { i64::MIN } else { times[offset - 1] - 60 * SECOND }
+    }
+
+    /// The parts of the records of a batch; a row says the partition and the offset, and which of the
+    /// record's rows it is, the last of them first.
+    fn parts(partition: i64, records: &[Record], batch: std::ops::Range<usize>) -> Vec<RowPart> {
+        let schema = Schema::new(vec![Field::new("n", DataType::Int64, false)]);
+        let times = times(records);
+        let mut rows: Vec<(usize, i64)> = Vec::new();
+        for offset in batch {
+            let several = (0..records[offset].1).rev();
+            let number = |row: usize| partition * 1_000_000 + (offset * 10 + row) as i64;
+            rows.extend(several.map(|row| (offset, number(row))));
+        }
+        let column: ArrayRef = Arc::new(Int64Array::from_iter_values(rows.iter().map(|row| row.1)));
+        let batch = RecordBatch::try_new(Arc::new(schema.clone()), vec![column]).unwrap();
+        let mut parting = Parting::new(&schema, true);
+        let place = |row: usize| {
+            let offset = rows[row].0;
+            Some((times[offset], offset as i64, watermark(&times, offset)))
+        };
+        parting.add(&batch, place).unwrap();
+        parting.finish().unwrap()
+    }
+
+    fn numbers(rows: &[RecordBatch]) -> Vec<i64> {
+        let column = |rows: &RecordBatch| rows.column(0).as_primitive::<Int64Type>().clone();
+        rows.iter().flat_map(|rows| column(rows).values().to_vec()).collect()
+    }
+
+    type Put = BTreeMap<(NaiveDate, String), Vec<i64>>;
+
+    /// Delivers two partitions in turns of so many records; gives what stands in `live/` and is not
+    /// covered, and the days as they settle.
+    fn deliver(partitions: [&[Record]; 2], turns: &[usize]) -> (Put, Vec<(NaiveDate, Vec<i64>)>) {
+        let names = [0, 1].map(|index| Arc::new(Partition { topic: "lab".into(), index }));
+        let mut rows = RowLevel::of("t".into(), Span::HOUR);
+        let moment = Moment {
+            watermark: Timestamp::MIN,
+            now: Timestamp(0),
+            reading: true,
+            follows_clock: true,
+        };
+        let mut put: Vec<(NaiveDate, InputKey, Vec<i64>)> = Vec::new();
+        let mut read = [0, 0];
+        for (number, turn) in turns.iter().chain([&1_000, &1_000]).enumerate() {
+            let p = number % 2;
+            let batch = read[p]..partitions[p].len().min(read[p] + turn);
+            read[p] = batch.end;
+            let parts = parts(p as i64, partitions[p], batch.clone());
+            rows.collect(parts, Tally::default(), &names[p], true);
+            let watermark = watermark(&times(partitions[p]), batch.end);
+            rows.reached(&names[p], batch.end as i64, Timestamp(watermark));
+            for object in rows.due(moment) {
+                let LiveName::Rows(key) = object.name else { panic!("rows are runs") };
+                let new = (object.date, key, numbers(&object.rows));
+                let there = put.iter().find(|held| (held.0, &held.1) == (new.0, &new.1));
+                assert!(there.is_none_or(|held| *held == new), "one name, one content");
+                put.push(new);
+            }
+        }
+        let covers = |one: &(NaiveDate, InputKey, Vec<i64>), other: &(NaiveDate, InputKey, _)| {
+            one.0 == other.0
+                && one.1.index == other.1.index
+                && one.1 != other.1
+                && one.1.first <= other.1.first
+                && other.1.last <= one.1.last
+        };
+        let stand = put.iter().filter(|one| !put.iter().any(|other| covers(other, one)));
+        let stand = stand.map(|(date, key, rows)| ((*date, key.to_string()), rows.clone()));
+        let settled = rows.settle(Timestamp::MAX).unwrap();
+        let settled = settled.into_iter().map(|day| (day.date, numbers(&[day.rows])));
+        (stand.collect(), settled.collect())
+    }
+
+    fn any_records() -> impl Strategy<Value = Vec<Record>> {
+        prop::collection::vec((0i64..1_500, 1usize..3), 0..60)
+    }
+
+    proptest! {
+        #[test]
+        fn runs_do_not_depend_on_how_partitions_interleave_nor_on_batches(
+            one in any_records(), other in any_records(),
+            turns in prop::collection::vec(0usize..9, 0..30),
+        ) {
+            let whole = deliver([&one, &other], &[]);
+            let (put, settled) = deliver([&one, &other], &turns);
+            prop_assert_eq!(&put, &whole.0);
+            prop_assert_eq!(&settled, &whole.1);
+            // Each row that is put stands there once, in the order of offsets.
+            let all: Vec<i64> = settled.iter().flat_map(|(_, rows)| rows.clone()).collect();
+            prop_assert_eq!(all.len(), one.iter().chain(&other).map(|(_, rows)| rows).sum::<usize>());
+            let mut shown: Vec<i64> = put.values().flatten().copied().collect();
+            for rows in put.values() {
+                prop_assert!(rows.windows(2).all(|pair| pair[0] < pair[1]));
+            }
+            let count = shown.len();
+            shown.sort_unstable();
+            shown.dedup();
+            prop_assert_eq!(shown.len(), count);
+            prop_assert!(shown.iter().all(|row| all.contains(row)));
+        }
+    }
+
+    #[test]
+    fn runs_are_cut_by_the_minute_and_put_together_by_the_hour() {
+        // From 23:00 on, one a minute: the watermark stands at 22:59 before the second.
+        let records: Vec<Record> = (0..70).map(|minute| (i64::from(minute > 0) * 60, 1)).collect();
+        let (put, settled) = deliver([&records, &[]], &[]);
+        let names: Vec<String> = put.keys().map(|(date, name)| format!("{date} {name}")).collect();
+        // Before the first there was no watermark; 22:59 is one minute; then the hour from 23:00,
+        // in which the day changes at the 60th; from 00:00 on the hour goes on, minute by minute.
+        let mut expected = vec![
+            "2026-03-01 lab-0-0-0".to_owned(),
+            "2026-03-01 lab-0-1-1".to_owned(),
+            "2026-03-01 lab-0-2-59".to_owned(),
+            "2026-03-02 lab-0-60-61".to_owned(),
+        ];
+        expected.extend((62..70).map(|offset| format!("2026-03-02 lab-0-{offset}-{offset}")));
+        assert_eq!(names, expected);
+        let days: Vec<usize> = settled.iter().map(|(_, rows)| rows.len()).collect();
+        assert_eq!(days, [60, 10]);
+    }
 }

@@ -1,5 +1,6 @@
 //! The end of the loop: collects what was worked out, fires windows, settles days, makes cards,
 //! and hands everything to the lake.
+// long because everything that a batch brings comes to its end here.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,8 +9,9 @@ use std::time::Duration;
 
 use super::RunError;
 use super::build::Plan;
-use super::deliver::{Delivery, by_window};
+use super::deliver::Delivery;
 use super::filed::{Cabinet, Filing};
+use super::live::{Moment, WindowHours, by_window};
 use super::progress::{Progress, Summary};
 use super::tables::Tables;
 use super::work::{Counts, Worked};
@@ -28,6 +30,8 @@ const CARDS_NAMED: usize = 50;
 pub struct Stage {
     plan: Arc<Plan>,
     tables: Vec<Option<Tables>>,
+    /// By pipeline: the windows that `live/` is filled from.
+    hours: Vec<WindowHours>,
     cabinets: BTreeMap<Arc<Partition>, Cabinet>,
     watermark: JobWatermark,
     advanced_to: Timestamp,
@@ -37,6 +41,8 @@ pub struct Stage {
     clock: Arc<dyn Clock>,
     filing: Filing,
     interrupted: bool,
+    /// Whether something was read since the timed work was done last.
+    read: bool,
     counts: Counts,
     cards: u64,
     last_cards: Vec<(String, String)>,
@@ -59,6 +65,7 @@ impl Stage {
         });
         Ok(Stage {
             tables: tables.collect::<Result<_, _>>()?,
+            hours: plan.pipelines.iter().map(WindowHours::new).collect(),
             plan: Arc::clone(plan),
             cabinets: BTreeMap::new(),
             watermark: JobWatermark::new(partitions),
@@ -69,6 +76,7 @@ impl Stage {
             clock: Arc::clone(clock),
             filing,
             interrupted: false,
+            read: false,
             counts: Counts::default(),
             cards: 0,
             last_cards: Vec::new(),
@@ -81,6 +89,7 @@ impl Stage {
         if self.delivery.journal.awaits(&worked.partition) {
             self.delivery.journal.flush().await?;
         }
+        self.read = true;
         self.count(&worked.counts);
         self.largest = self.largest.max(worked.largest);
         let cabinet = self.cabinets.entry(Arc::clone(&worked.partition)).or_default();
@@ -91,7 +100,7 @@ impl Stage {
             match work {
                 Ok(work) => {
                     let collected = match &mut self.tables[place] {
-                        Some(tables) => tables.collect(work, &worked.partition),
+                        Some(tables) => tables.collect(work, &worked.partition, !self.filing.once),
                         None => Ok(()),
                     };
                     if let Err(error) = collected {
@@ -101,9 +110,13 @@ impl Stage {
                 Err(error) => self.fail(place, &error),
             }
         }
+        for tables in self.tables.iter_mut().flatten() {
+            tables.reached(&worked.partition, worked.next_offset, worked.watermark);
+        }
         self.watermark.observe(&worked.partition, worked.watermark);
         progress.records.store(self.counts.records, Ordering::Relaxed);
-        self.advance(self.watermark.current(), self.watermark.current()).await
+        self.advance(self.watermark.current(), self.watermark.current()).await?;
+        self.put_live(true).await
     }
 
     /// Takes in the watermarks of idle partitions. They are journalled before anything is put that
@@ -113,6 +126,9 @@ impl Stage {
         for advance in moved {
             let IdleAdvance { partition, next, watermark } = &advance;
             self.watermark.observe(partition, *watermark);
+            for tables in self.tables.iter_mut().flatten() {
+                tables.reached(partition, next.0, *watermark);
+            }
             if let Some(cabinet) = self.cabinets.get_mut(partition) {
                 let objects = cabinet.complete(self.filing.cut_of(next.0, watermark.0));
                 complete.extend(objects.into_iter().map(|object| (Arc::clone(partition), object)));
@@ -125,7 +141,38 @@ impl Stage {
         for (partition, object) in complete {
             self.delivery.filed(&partition, object).await?;
         }
-        self.advance(self.watermark.current(), self.watermark.current()).await
+        self.advance(self.watermark.current(), self.watermark.current()).await?;
+        self.put_live(false).await
+    }
+
+    /// Puts what of days that have not settled is to be seen; `reading` says whether more of the
+    /// input follows at once.
+    async fn put_live(&mut self, reading: bool) -> Result<(), RunError> {
+        if self.filing.once {
+            return Ok(());
+        }
+        let now = self.clock.now();
+        let (watermark, follows_clock) = (self.watermark.current(), self.filing.record_times);
+        let moment = Moment { watermark, now, reading, follows_clock };
+        let mut due = Vec::new();
+        for (tables, hours) in self.tables.iter_mut().zip(&mut self.hours) {
+            let Some(tables) = tables else { continue };
+            if let Some(past) = moment.past() {
+                let held: Vec<_> = hours.tables().collect();
+                for table in held {
+                    hours.forget(&table, tables.first_present(&table, past));
+                }
+            }
+            due.extend(hours.due(moment));
+            due.extend(tables.live_rows(moment));
+        }
+        if !due.is_empty() {
+            self.delivery.journal.flush().await?;
+        }
+        for object in due {
+            self.delivery.live(object, now).await?;
+        }
+        Ok(())
     }
 
     fn count(&mut self, counts: &Counts) {
@@ -188,16 +235,13 @@ impl Stage {
                 self.judge_rules(place, batch).await?;
             }
             if !self.filing.once {
-                let done = |batch: &&OutputBatch| {
-                    let same = |day: &super::tables::Settled| {
-                        day.table == batch.table && day.date == batch.date
-                    };
-                    !settled.iter().any(same)
-                };
-                for batch in fired.iter().filter(done) {
+                for batch in &fired {
                     let tables = self.tables[place].as_ref();
                     let origins = tables.map_or_else(Vec::new, |tables| tables.origins_of(batch));
-                    self.delivery.live(batch, origins).await?;
+                    self.hours[place].add(batch, origins);
+                }
+                for day in &settled {
+                    self.hours[place].settled(&day.table, day.date);
                 }
             }
             let now = self.clock.now();
@@ -301,6 +345,9 @@ impl Stage {
         self.delivery.sweep(now).await?;
         self.delivery.poll().await?;
         self.alerts.tick();
+        if !std::mem::take(&mut self.read) {
+            self.put_live(false).await?;
+        }
         let watermark = self.watermark.current();
         if watermark > Timestamp::MIN && watermark < Timestamp::MAX {
             progress.watermark.store(watermark.0, Ordering::Relaxed);
@@ -347,6 +394,7 @@ impl Stage {
                 }
             }
         }
+        self.put_live(false).await?;
         self.delivery.finish().await?;
         if !self.filing.once {
             self.delivery.journal.tidy().await?;

@@ -4,11 +4,13 @@
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
 use chrono::NaiveDate;
 use datafusion::common::Result;
 
 use super::build::{PipelinePlan, Plan};
-use super::rows::RowLevel;
+use super::live::{LiveObject, Moment};
+use super::rows::{RowLevel, with_date};
 use super::work::PipelineWork;
 use crate::flow::{OutputBatch, Partition, Span, Timestamp};
 use crate::sql::engine::Engine;
@@ -58,13 +60,19 @@ impl Tables {
         Ok(Tables { engines, row_level, days, lateness })
     }
 
-    /// Takes in what one batch of a partition gave.
-    pub fn collect(&mut self, work: PipelineWork, partition: &Arc<Partition>) -> Result<()> {
+    /// Takes in what one batch of a partition gave; `live` says whether rows are asked for before
+    /// their days settle.
+    pub fn collect(
+        &mut self,
+        work: PipelineWork,
+        partition: &Arc<Partition>,
+        live: bool,
+    ) -> Result<()> {
         for (engine, partial) in self.engines.iter_mut().zip(work.partials) {
             engine.collect(partial, partition)?;
         }
         if let Some(row_level) = &mut self.row_level {
-            row_level.collect(work.rows, work.tally, partition);
+            row_level.collect(work.rows, work.tally, partition, live);
         }
         Ok(())
     }
@@ -85,9 +93,6 @@ impl Tables {
             if let Some(days) = self.days.iter_mut().find(|days| days.table == batch.table) {
                 days.book.add(batch.date, batch.clone());
             }
-        }
-        if let Some(row_level) = &mut self.row_level {
-            fired.extend(row_level.advance(watermark)?);
         }
         Ok(fired)
     }
@@ -127,8 +132,25 @@ impl Tables {
         if let Some((engine, _)) = self.engine_of(&fired.table) {
             return windows.map(|window| engine.origins_of(*window, fired.revision)).collect();
         }
-        let Some(rows) = &self.row_level else { return Vec::new() };
-        windows.map(|window| rows.origins_of(fired.date, *window)).collect()
+        Vec::new()
+    }
+
+    /// Notes the offset and watermark at which a partition's next record will be judged.
+    pub fn reached(&mut self, partition: &Arc<Partition>, next: i64, watermark: Timestamp) {
+        if let Some(row_level) = &mut self.row_level {
+            row_level.reached(partition, next, watermark);
+        }
+    }
+
+    /// The rows of a row-level table that are to be put into `live/` now.
+    pub fn live_rows(&mut self, moment: Moment) -> Vec<LiveObject> {
+        self.row_level.as_mut().map_or_else(Vec::new, |rows| rows.due(moment))
+    }
+
+    /// The first day of a table that is not past: the days before it would have settled if events
+    /// came without delay.
+    pub fn first_present(&self, table: &Arc<str>, now: Timestamp) -> NaiveDate {
+        self.settled_before(table, now).unwrap_or(NaiveDate::MIN)
     }
 
     /// Forgets where rows came from that only days that have settled hold.
@@ -202,15 +224,24 @@ impl Tables {
     /// For each kind of window that holds rows: the earliest event time of these, and how long after
     /// a row its last window ends at most.
     pub fn open_from(&self) -> impl Iterator<Item = (Timestamp, Span)> {
-        let windowed = self.engines.iter().filter_map(|engine| {
+        self.engines.iter().filter_map(|engine| {
             engine.first_held().map(|first| (first, engine.family().longest()))
-        });
-        let rows = self.row_level.iter().filter_map(RowLevel::open_from);
-        windowed.chain(rows)
+        })
     }
 
     /// Bytes held for windows that are open.
     pub fn size(&self) -> usize {
         self.engines.iter().map(Engine::size).sum()
+    }
+}
+
+impl PipelinePlan {
+    /// The columns of one of the pipeline's tables.
+    pub fn table_schema(&self, table: &str) -> Option<SchemaRef> {
+        if self.families.is_empty() {
+            return (self.spec.name == table).then(|| with_date(&self.query.schema));
+        }
+        let mut outputs = self.families.iter().flat_map(|family| &family.outputs);
+        outputs.find(|output| *output.table == *table).map(|output| Arc::clone(&output.schema))
     }
 }

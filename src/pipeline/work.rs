@@ -4,9 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::array::{
-    Array, ArrayRef, AsArray, Int64Array, RecordBatch, RecordBatchOptions, UInt32Array,
-};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions, UInt32Array};
 use arrow::compute::take;
 use arrow::datatypes::{Int64Type, Schema, TimestampMicrosecondType};
 use datafusion::common::Result;
@@ -14,13 +12,13 @@ use datafusion::common::Result;
 use super::build::{PipelinePlan, Plan};
 use super::filed::{self, Filed, Filing};
 use super::judge::Judged;
+use super::rows::{Parting, RowPart, settles_at};
 use crate::flow::coded::plain;
 use crate::flow::{Partition, Timestamp, Window};
 use crate::relate::relate;
 use crate::sql::partial::{LateEvent, Partial, RelationRows, Tally, branch_rows, partial};
 use crate::sql::places::PLACES;
 use crate::sql::query::{Below, Way};
-use crate::window::PaneGrid;
 
 /// What one batch gives.
 pub struct Worked {
@@ -45,24 +43,12 @@ pub struct Worked {
 pub struct PipelineWork {
     /// One per family.
     pub partials: Vec<Partial>,
-    /// Row-level rows: when they are final, and the rows.
-    pub rows: Vec<FinalRows>,
+    /// Row-level rows, by run and day.
+    pub rows: Vec<RowPart>,
     /// Row-level only.
     pub tally: Tally,
     /// Row-level only: the events that came too late, with the day that they missed.
     pub late_events: Vec<LateEvent>,
-}
-
-/// Row-level rows that are final once the watermark passes a minute.
-pub struct FinalRows {
-    /// The minute after which they are final, as a pane of one minute.
-    pub ready: i64,
-    /// Event time of each row, microseconds.
-    pub time: Int64Array,
-    /// The offset of the record that each row came from.
-    pub offsets: Int64Array,
-    /// The query's columns.
-    pub rows: RecordBatch,
 }
 
 /// What became of a batch's records.
@@ -82,9 +68,6 @@ pub struct Counts {
     pub unknown_fields: u64,
 }
 
-/// The minute: the pane in which row-level rows become final.
-pub const MINUTE: crate::flow::Span = crate::flow::Span::MINUTE;
-
 /// Works on a judged batch.
 pub fn work(plan: &Plan, judged: Judged, filing: Filing) -> Result<Worked> {
     let inputs = relations(plan, &judged)?;
@@ -94,7 +77,7 @@ pub fn work(plan: &Plan, judged: Judged, filing: Filing) -> Result<Worked> {
     let mut late = Vec::new();
     let mut pipelines = Vec::with_capacity(plan.pipelines.len());
     for pipeline in &plan.pipelines {
-        let worked = one_pipeline(plan, pipeline, &inputs, offsets);
+        let worked = one_pipeline(plan, pipeline, &inputs, offsets, filing.once);
         if let Ok(worked) = &worked {
             fates.note(pipeline, worked, &mut late);
         }
@@ -221,6 +204,7 @@ fn one_pipeline(
     pipeline: &PipelinePlan,
     inputs: &[RelationRows],
     offsets: &[i64],
+    once: bool,
 ) -> Result<(PipelineWork, Vec<bool>)> {
     let query = &pipeline.query;
     let mine: Vec<RelationRows> = inputs
@@ -229,7 +213,7 @@ fn one_pipeline(
         .cloned()
         .collect();
     if let Way::RowLevel(below) = &query.way {
-        return row_level(plan, pipeline, below, &mine, offsets);
+        return row_level(plan, pipeline, below, (&mine, offsets), once);
     }
     let mut work = PipelineWork::default();
     let mut counted = vec![false; offsets.len()];
@@ -249,15 +233,15 @@ fn row_level(
     plan: &Plan,
     pipeline: &PipelinePlan,
     below: &Below,
-    inputs: &[RelationRows],
-    offsets: &[i64],
+    (inputs, offsets): (&[RelationRows], &[i64]),
+    once: bool,
 ) -> Result<(PipelineWork, Vec<bool>)> {
     let events = offsets.len();
     let mut work = PipelineWork::default();
     let mut counted = vec![false; events];
     let mut late = vec![false; events];
     let mut days: HashMap<usize, Window> = HashMap::new();
-    let minute = PaneGrid::over([MINUTE]);
+    let mut parting = Parting::new(&pipeline.query.schema, !once);
     let lateness = pipeline.spec.allowed_lateness;
     let parts: Vec<(RecordBatch, Vec<ArrayRef>)> = match below {
         Below::Branches(branches) => {
@@ -270,34 +254,26 @@ fn row_level(
         let time = beside[0].as_primitive::<Int64Type>();
         let watermark = beside[1].as_primitive::<Int64Type>();
         let source = beside[2].as_primitive::<arrow::datatypes::UInt32Type>();
-        let mut by_ready: std::collections::BTreeMap<i64, Vec<u32>> = Default::default();
         for row in 0..rows.num_rows() {
             let (at, stood) = (time.value(row), watermark.value(row));
             let event = source.value(row) as usize;
-            if stood >= super::rows::settles_at(Timestamp(at).date(), lateness).0 {
-                late[event] = true;
-                let date = Timestamp(at).date();
-                let next = date.succ_opt().unwrap_or(date);
-                let day =
-                    Window { start: Timestamp::midnight(date), end: Timestamp::midnight(next) };
-                days.insert(event, day);
+            if stood < settles_at(Timestamp(at).date(), lateness).0 {
+                counted[event] = true;
                 continue;
             }
-            counted[event] = true;
-            by_ready.entry(minute.ready(minute.pane_of(at), stood)).or_default().push(row as u32);
+            late[event] = true;
+            let date = Timestamp(at).date();
+            let next = date.succ_opt().unwrap_or(date);
+            let day = Window { start: Timestamp::midnight(date), end: Timestamp::midnight(next) };
+            days.insert(event, day);
         }
-        for (ready, places) in by_ready {
-            let from = places.iter().map(|row| offsets[source.value(*row as usize) as usize]);
-            let from = Int64Array::from_iter_values(from);
-            let places = UInt32Array::from(places);
-            work.rows.push(FinalRows {
-                offsets: from,
-                ready,
-                time: take(time, &places, None)?.as_primitive::<Int64Type>().clone(),
-                rows: arrow::compute::take_record_batch(&rows, &places)?,
-            });
-        }
+        parting.add(&rows, |row| {
+            let (at, stood) = (time.value(row), watermark.value(row));
+            let on_time = stood < settles_at(Timestamp(at).date(), lateness).0;
+            on_time.then(|| (at, offsets[source.value(row) as usize], stood))
+        })?;
     }
+    work.rows = parting.finish()?;
     let missed = |event: &usize| late[*event] && !counted[*event];
     let late_event =
         |event: usize| LateEvent { event: event as u32, missed: days.get(&event).copied() };

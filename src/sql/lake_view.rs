@@ -9,7 +9,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use async_trait::async_trait;
@@ -40,7 +40,7 @@ use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 use parquet::errors::ParquetError;
 
 use crate::flow::Window;
-use crate::flow::lake_key::{FiringKey, LIVE, LakeKey, SafeName, Section, TABLES};
+use crate::flow::lake_key::{FiringKey, InputKey, LIVE, LakeKey, SafeName, Section, TABLES};
 use crate::flow::layout::{self, FORMAT, OtherLayout, REMEDY};
 use crate::sql::functions;
 use crate::sql::lake_sections::section_schema;
@@ -92,6 +92,8 @@ pub struct LakeView {
     session: SessionContext,
     lake: Arc<LakeSchema>,
     references: Vec<String>,
+    /// Whether a run has begun to write the lake.
+    marked: bool,
 }
 
 impl LakeView {
@@ -101,9 +103,10 @@ impl LakeView {
         prefix: &Path,
         references: Vec<ReferenceRows>,
     ) -> Result<LakeView, LakeViewError> {
-        refuse_other_layout(&objects, prefix).await?;
+        let marked = refuse_other_layout(&objects, prefix).await?;
         let listed = list(&objects, prefix).await?;
-        LakeView::over(objects, listed, references).map_err(LakeViewError::Setup)
+        let view = LakeView::over(objects, listed, references).map_err(LakeViewError::Setup)?;
+        Ok(LakeView { marked, ..view })
     }
 
     fn over(
@@ -118,7 +121,8 @@ impl LakeView {
         let config = session_config();
         let planning = SessionContext::new_with_config_rt(config.clone(), Arc::clone(&runtime));
         let tables = choose(listed);
-        let lake = Arc::new(LakeSchema { tables, objects, store_url, planning: planning.state() });
+        let (planned, planning) = (Mutex::default(), planning.state());
+        let lake = Arc::new(LakeSchema { tables, planned, objects, store_url, planning });
         let session = SessionContext::new_with_config_rt(config, runtime);
         functions::register(&session);
         let catalog = MemoryCatalogProvider::new();
@@ -132,12 +136,18 @@ impl LakeView {
         }
         catalog.register_schema(REFERENCES, Arc::new(reference_schema))?;
         session.register_catalog(CATALOG, Arc::new(catalog));
-        Ok(LakeView { session, lake, references: names })
+        Ok(LakeView { session, lake, references: names, marked: false })
     }
 
-    /// Whether the lake holds no object at all.
+    /// Whether the lake holds no object at all, not even the mark of a run that has begun.
     pub fn is_empty(&self) -> bool {
-        self.lake.tables.values().all(Vec::is_empty)
+        !self.marked && self.lake.tables.values().all(Vec::is_empty)
+    }
+
+    /// Makes an empty table of one that has no object yet.
+    pub fn plan_table(&self, name: &str, schema: SchemaRef) {
+        let mut planned = self.lake.planned.lock().unwrap_or_else(PoisonError::into_inner);
+        planned.insert(name.to_owned(), schema);
     }
 
     /// The names that hold rows: tables, then the sections that have objects, then `ref.<name>`.
@@ -202,18 +212,19 @@ fn session_config() -> SessionConfig {
     config
 }
 
-/// A lake without the mark has none or old names; that is seen when it is listed.
+/// Whether the lake is marked as one of our layout. One without the mark has nothing or old names;
+/// that is seen when it is listed.
 async fn refuse_other_layout(
     objects: &Arc<dyn ObjectStore>,
     prefix: &Path,
-) -> Result<(), LakeViewError> {
+) -> Result<bool, LakeViewError> {
     let mark = FORMAT.split('/').fold(prefix.clone(), |path, part| path.join(part));
     match objects.get(&mark).await {
         Ok(found) => {
             let text = found.bytes().await.map_err(LakeViewError::List)?;
-            layout::read(&text).map_err(LakeViewError::OtherLayout)
+            layout::read(&text).map(|()| true).map_err(LakeViewError::OtherLayout)
         }
-        Err(object_store::Error::NotFound { .. }) => Ok(()),
+        Err(object_store::Error::NotFound { .. }) => Ok(false),
         Err(error) => Err(LakeViewError::List(error)),
     }
 }
@@ -251,18 +262,27 @@ type Rank = (u32, chrono::DateTime<chrono::Utc>, Path);
 /// Which objects make up which table. Every section is there, maybe without objects.
 fn choose(listed: Vec<(LakeKey, ObjectMeta)>) -> BTreeMap<String, Vec<ObjectMeta>> {
     let mut settled: BTreeMap<(SafeName, NaiveDate), (Rank, ObjectMeta)> = BTreeMap::new();
-    let mut live: BTreeMap<(SafeName, NaiveDate, Window), (Rank, ObjectMeta)> = BTreeMap::new();
+    let mut live: BTreeMap<(SafeName, NaiveDate, LivePlace), (Rank, ObjectMeta)> = BTreeMap::new();
     let mut tables: BTreeMap<String, Vec<ObjectMeta>> =
         Section::ALL.iter().map(|section| (section.as_str().to_owned(), Vec::new())).collect();
     let rank = |revision, meta: &ObjectMeta| (revision, meta.last_modified, meta.location.clone());
-    for (key, meta) in listed {
+    for (key, meta) in without_covered(listed) {
         match key {
             LakeKey::Settled { table, date, revision } => {
                 keep_higher(&mut settled, (table, date), rank(revision, &meta), meta);
             }
             LakeKey::Live { date, firing } => {
                 let FiringKey { table, window, revision, .. } = firing;
-                keep_higher(&mut live, (table, date, window), rank(revision, &meta), meta);
+                let place = LivePlace::Window(window);
+                keep_higher(&mut live, (table, date, place), rank(revision, &meta), meta);
+            }
+            LakeKey::Ending { table, date, ends, .. } => {
+                let place = LivePlace::Ends(ends);
+                keep_higher(&mut live, (table, date, place), rank(0, &meta), meta);
+            }
+            LakeKey::Rows { table, date, input, .. } => {
+                let place = LivePlace::Rows(input);
+                keep_higher(&mut live, (table, date, place), rank(0, &meta), meta);
             }
             LakeKey::Input { section, .. } | LakeKey::Aside { section, .. } => {
                 tables.entry(section.as_str().to_owned()).or_default().push(meta);
@@ -282,6 +302,30 @@ fn choose(listed: Vec<(LakeKey, ObjectMeta)>) -> BTreeMap<String, Vec<ObjectMeta
     tables
 }
 
+/// What a live object holds: of two for the same place one counts.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum LivePlace {
+    Window(Window),
+    Ends(Window),
+    Rows(InputKey),
+}
+
+/// The objects but those live ones in whose place another stands.
+fn without_covered(listed: Vec<(LakeKey, ObjectMeta)>) -> Vec<(LakeKey, ObjectMeta)> {
+    let mut covering: BTreeMap<(SafeName, NaiveDate), Vec<LakeKey>> = BTreeMap::new();
+    for (key, _) in &listed {
+        if let LakeKey::Ending { table, date, .. } | LakeKey::Rows { table, date, .. } = key {
+            covering.entry((table.clone(), *date)).or_default().push(key.clone());
+        }
+    }
+    let covered = |key: &LakeKey| {
+        let Some(table) = key.table() else { return false };
+        let day = covering.get(&(table.clone(), key.date()));
+        day.is_some_and(|day| day.iter().any(|other| other.covers(key)))
+    };
+    listed.into_iter().filter(|(key, _)| !covered(key)).collect()
+}
+
 fn keep_higher<K: Ord>(
     kept: &mut BTreeMap<K, (Rank, ObjectMeta)>,
     key: K,
@@ -297,6 +341,8 @@ fn keep_higher<K: Ord>(
 /// The schema that names the lake's tables. A table's footers are read when a query names it.
 struct LakeSchema {
     tables: BTreeMap<String, Vec<ObjectMeta>>,
+    /// Tables without objects.
+    planned: Mutex<BTreeMap<String, SchemaRef>>,
     objects: Arc<dyn ObjectStore>,
     store_url: ObjectStoreUrl,
     planning: SessionState,
@@ -315,29 +361,39 @@ impl SchemaProvider for LakeSchema {
     }
 
     async fn table(&self, name: &str) -> DataFusionResult<Option<Arc<dyn TableProvider>>> {
-        let Some(metas) = self.tables.get(name) else { return Ok(None) };
+        let none = Vec::new();
+        let planned = self.planned(name);
+        let Some(metas) = self.tables.get(name).or(planned.as_ref().map(|_| &none)) else {
+            return Ok(None);
+        };
         let options = &self.planning.config().options().execution.parquet;
         let options = TableParquetOptions { global: options.clone(), ..Default::default() };
         let format = Arc::new(ParquetFormat::default().with_options(options));
         let section = Section::ALL.into_iter().find(|section| section.as_str() == name);
-        let schema = match section {
-            Some(section) if metas.is_empty() => section_schema(section),
-            Some(_) | None => self.merged_schema(&format, metas).await?,
+        let schema = match (section, planned) {
+            (Some(section), _) if metas.is_empty() => section_schema(section),
+            (None, Some(planned)) if metas.is_empty() => planned,
+            (_, _) => self.merged_schema(&format, metas).await?,
         };
         let store_url = self.store_url.clone();
         Ok(Some(Arc::new(ObjectsTable { schema, metas: metas.clone(), format, store_url })))
     }
 
     async fn table_type(&self, name: &str) -> DataFusionResult<Option<TableType>> {
-        Ok(self.tables.get(name).map(|_| TableType::Base))
+        Ok(self.table_exist(name).then_some(TableType::Base))
     }
 
     fn table_exist(&self, name: &str) -> bool {
-        self.tables.contains_key(name)
+        self.tables.contains_key(name) || self.planned(name).is_some()
     }
 }
 
 impl LakeSchema {
+    fn planned(&self, name: &str) -> Option<SchemaRef> {
+        let planned = self.planned.lock().unwrap_or_else(PoisonError::into_inner);
+        planned.get(name).map(Arc::clone)
+    }
+
     /// Every column of any object. Where SQL changed a column's type, the newest day's counts and
     /// older values are cast to it.
     async fn merged_schema(
@@ -528,6 +584,30 @@ mod tests {
         assert!(p90.await.contains("| 820000.0 "));
     }
 
+    /// An hour's windows in one object hide their firings, whatever revision; a longer run of a
+    /// partition's rows hides those within it, and no others.
+    #[tokio::test]
+    async fn what_covers_others_counts_in_their_place() {
+        let live = |rest: &str| format!("live/t/day=2026-03-02/{rest}-00000001.parquet");
+        let quarter = |from: &str, to: &str| format!("20260302T{from}00Z-20260302T{to}00Z");
+        let view = view(vec![
+            (live(&format!("{}-r0", quarter("1200", "1300"))), row("before", 1)),
+            (live(&format!("{}-r0", quarter("1230", "1330"))), row("covered", 10)),
+            (live(&format!("{}-r3", quarter("1300", "1400"))), row("covered", 100)),
+            (live(&format!("{}-r0", quarter("1301", "1401"))), row("after", 1_000)),
+            (live(&format!("{}-final", quarter("1339", "1340"))), row("covered", 10_000)),
+            (live(&format!("{}-final", quarter("1300", "1400"))), row("hour", 100_000)),
+            (live("lab-0-10-19"), row("covered", 1_000_000)),
+            (live("lab-0-20-39"), row("covered", 10_000_000)),
+            (live("lab-0-10-39"), row("hour of rows", 100_000_000)),
+            (live("lab-0-40-41"), row("next run", 1_000_000_000)),
+            (live("lab-1-10-19"), row("other partition", 10_000_000_000)),
+        ])
+        .await;
+        assert_eq!(number(&view, "SELECT sum(n) FROM t").await, 11_100_101_001);
+        assert_eq!(number(&view, "SELECT count(*) FROM t WHERE place = 'covered'").await, 0);
+    }
+
     #[tokio::test]
     async fn stored_sketches_merge_across_objects() {
         // Layout 1, values: 1.5 twice; 1.5 once and 2.0 once. Type 7 at 0.9 of 1.5, 1.5, 1.5, 2.0:
@@ -618,6 +698,19 @@ mod tests {
             number(&view, "WITH a AS (SELECT n FROM t_1h) SELECT max(n) FROM a").await,
             1_000_000
         );
+    }
+
+    #[tokio::test]
+    async fn a_table_without_objects_is_empty_once_its_columns_are_known() {
+        let view = view(two_days()).await;
+        error(&view, "SELECT n FROM t_2h").await;
+        view.plan_table("t_2h", row("", 0).schema());
+        let read = answer(&view, "SELECT n, place FROM t_2h WHERE n > 0 ORDER BY n").await;
+        assert!(read.iter().all(|batch| batch.num_rows() == 0));
+        assert_eq!(number(&view, "SELECT count(*) FROM t_2h").await, 0);
+        // One that has objects is what these say.
+        view.plan_table("t_1h", row("", 0).project(&[0]).unwrap().schema());
+        assert_eq!(number(&view, "SELECT count(n) FROM t_1h").await, 3);
     }
 
     #[tokio::test]

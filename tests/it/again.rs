@@ -14,7 +14,8 @@ fn a_second_run_over_the_same_lake_changes_nothing() {
     let first = place.counters(&DEMO);
     let before = place.listing("demo-lake");
     assert!(count(&first, "objects") > 0);
-    assert_eq!(before.len() as u64, count(&first, "objects"), "every object stands");
+    let objects = before.iter().filter(|(name, ..)| !name.starts_with("_turnaround/"));
+    assert_eq!(objects.count() as u64, count(&first, "objects"), "every object stands");
     assert!(!before.iter().any(|(name, ..)| name.starts_with("live/")), "nothing stays in live/");
     let second = place.counters(&DEMO);
     assert_eq!(count(&second, "objects"), 0);

@@ -254,6 +254,7 @@ rc=0
 echo "first $rc"
 for file in $(find small -type f); do
     case $file in *.parquet) [ "$(tail -c 4 "$file")" = PAR1 ] || echo "torn $file" ;;
+        */_turnaround/format) [ "$(cat "$file")" = '{"layout":2}' ] || echo "torn $file" ;;
         *) echo "left $file" ;; esac
 done
 mount -o remount,size=200m small

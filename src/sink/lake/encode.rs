@@ -16,6 +16,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use arrow::error::ArrowError;
 use bytes::Bytes;
 use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
@@ -36,6 +37,10 @@ const ZSTD_LEVEL: i32 = 1;
 /// A column of more distinct values than fit into this is stored without a dictionary. With the
 /// library's 1 MiB ids and durations that hardly repeat became 15 % larger.
 const DICTIONARY_BYTES: usize = 64 * 1024;
+
+/// Up to so many rows a column is stored as it is: the frame of its compression and a page for its
+/// dictionary would be larger than what they save, and cost most of the time.
+const SMALL_ROWS: usize = 64;
 
 /// Footer key of the row hash.
 pub const ROW_HASH_KEY: &str = "turnaround.row_hash";
@@ -127,8 +132,13 @@ pub fn encode(batches: &[RecordBatch], notes: &ObjectNotes) -> Result<Encoded, E
     let stored = to_stored(batches)?;
     let schema = with_notes(stored.first().ok_or(EncodeError::NoBatch)?.schema_ref(), notes);
     let row_hash = row_hash(&schema, &stored);
-    let properties = writer_properties(&schema, notes, row_hash)?;
-    let writer = ArrowWriter::try_new(Vec::new(), Arc::clone(&schema), Some(properties))?;
+    let small = stored.iter().map(RecordBatch::num_rows).sum::<usize>() <= SMALL_ROWS;
+    let properties = writer_properties(&schema, notes, row_hash, small)?;
+    // The Arrow schema says nothing that Parquet's own does not, but for the columns' notes.
+    let options = ArrowWriterOptions::new()
+        .with_properties(properties)
+        .with_skip_arrow_metadata(notes.columns.is_empty());
+    let writer = ArrowWriter::try_new_with_options(Vec::new(), Arc::clone(&schema), options)?;
     let (mut file, columns) = writer.into_serialized_writer()?;
     let mut rows = 0;
     for (number, group) in row_groups(&schema, &stored).enumerate() {
@@ -277,15 +287,20 @@ fn writer_properties(
     schema: &Schema,
     notes: &ObjectNotes,
     row_hash: RowHash,
+    small: bool,
 ) -> Result<WriterProperties, EncodeError> {
-    let level = ZstdLevel::try_new(ZSTD_LEVEL)?;
+    let compression = match small {
+        true => Compression::UNCOMPRESSED,
+        false => Compression::ZSTD(ZstdLevel::try_new(ZSTD_LEVEL)?),
+    };
     Ok(WriterProperties::builder()
         .set_created_by("turnaround".to_owned())
-        .set_compression(Compression::ZSTD(level))
+        .set_compression(compression)
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
-        .set_dictionary_enabled(true)
+        .set_dictionary_enabled(!small)
         .set_dictionary_page_size_limit(DICTIONARY_BYTES)
         .set_statistics_enabled(EnabledStatistics::Chunk)
+        .set_offset_index_disabled(small)
         .set_key_value_metadata(Some(footer(schema, notes, row_hash)))
         .build())
 }
@@ -319,7 +334,7 @@ fn footer(schema: &Schema, notes: &ObjectNotes, row_hash: RowHash) -> Vec<KeyVal
         })
         .collect();
     let entry = |key: &str, value: String| KeyValue::new(key.to_owned(), value);
-    vec![
+    let mut entries = vec![
         entry("turnaround.format", FORMAT.to_owned()),
         entry("turnaround.table", notes.table.clone()),
         entry("turnaround.description", notes.description.clone()),
@@ -328,7 +343,10 @@ fn footer(schema: &Schema, notes: &ObjectNotes, row_hash: RowHash) -> Vec<KeyVal
         entry(ROW_HASH_KEY, row_hash.to_string()),
         entry("turnaround.offsets", json!(offsets).to_string()),
         entry("turnaround.columns", json!(columns).to_string()),
-    ]
+    ];
+    let says_nothing = |entry: &KeyValue| matches!(entry.value.as_deref(), Some("" | "[]"));
+    entries.retain(|entry| !says_nothing(entry));
+    entries
 }
 
 /// The rows in batches of exactly [`ROW_GROUP_ROWS`], the last one shorter: page boundaries

@@ -13,6 +13,7 @@ mod row_group;
 pub mod row_hash;
 pub mod store;
 
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::Display;
 use std::ops::Range;
 use std::sync::Arc;
@@ -36,7 +37,7 @@ pub use row_hash::RowHash;
 pub use store::{Purpose, Store};
 
 use crate::flow::lake_key::{DAY, InputKey, LIVE, LakeKey, SafeName, Section, TABLES};
-use crate::flow::{OffsetRange, Partition, Timestamp};
+use crate::flow::{Offset, OffsetRange, Partition, Timestamp};
 
 /// What became of a put.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -242,26 +243,31 @@ impl Lake {
         self.list(&format!("{LIVE}/{table}")).await
     }
 
-    /// Which runs of a partition's input the archive, or another section, holds; in order.
+    /// Which runs of the partitions' input the archive, or another section, holds; in order. One
+    /// listing for all of them.
     pub async fn list_ranges(
         &self,
         section: Section,
-        partition: &Partition,
-    ) -> Result<Vec<ArchivedRun>, LakeError> {
-        let listed = self.list(section.as_str()).await?;
-        let mut runs: Vec<ArchivedRun> = listed
+        partitions: &[Arc<Partition>],
+    ) -> Result<BTreeMap<Arc<Partition>, Vec<ArchivedRun>>, LakeError> {
+        let names: HashMap<(SafeName, u32), &Arc<Partition>> = partitions
             .iter()
-            .filter_map(|object| match &object.key {
-                LakeKey::Input { date, input, .. } if input.is_of(partition) => {
-                    Some(archived_run(*date, input))
-                }
-                LakeKey::Input { .. }
-                | LakeKey::Aside { .. }
-                | LakeKey::Settled { .. }
-                | LakeKey::Live { .. } => None,
+            .map(|partition| {
+                let InputKey { topic, index, .. } = InputKey::of(partition, Offset(0), Offset(0));
+                ((topic, index), partition)
             })
             .collect();
-        runs.sort_by_key(|run| (run.first, run.to, run.date));
+        let mut runs: BTreeMap<Arc<Partition>, Vec<ArchivedRun>> = BTreeMap::new();
+        for object in self.list(section.as_str()).await? {
+            let LakeKey::Input { date, input, .. } = object.key else { continue };
+            if let Some(partition) = names.get(&(input.topic.clone(), input.index)) {
+                let run = archived_run(date, &input);
+                runs.entry(Arc::clone(partition)).or_default().push(run);
+            }
+        }
+        for runs in runs.values_mut() {
+            runs.sort_by_key(|run| (run.first, run.to, run.date));
+        }
         Ok(runs)
     }
 

@@ -87,8 +87,12 @@ async fn check(lake: &Lake) {
     let of_day = names(lake.live_objects("throughput_1h", day(2)).await.unwrap());
     assert_eq!(of_day, keys[..2]);
     assert_eq!(names(lake.live_objects_of("throughput_1h").await.unwrap()), keys[..3]);
-    let partition = Partition { topic: Arc::from("lab/events"), index: 0 };
-    let runs = lake.list_ranges(Section::Events, &partition).await.unwrap();
+    let partition = Arc::new(Partition { topic: Arc::from("lab/events"), index: 0 });
+    let absent = Arc::new(Partition { topic: Arc::from("lab/events"), index: 7 });
+    let asked = [Arc::clone(&partition), absent];
+    let mut runs = lake.list_ranges(Section::Events, &asked).await.unwrap();
+    assert_eq!(runs.len(), 1);
+    let runs = runs.remove(&partition).unwrap();
     let expected = [
         ArchivedRun { date: day(2), first: 0, to: 10 },
         ArchivedRun { date: day(1), first: 10, to: 20 },

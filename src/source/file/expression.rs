@@ -4,10 +4,12 @@
 //! start. Nothing is kept open.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use crate::source::SourceError;
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::source::{MAX_RECORD_BYTES, SourceError};
 
 /// Endings of packed files, each with the program that unpacks it to standard output.
 const PACKED: &[(&str, &str)] = &[
@@ -21,6 +23,9 @@ const PACKED: &[(&str, &str)] = &[
 /// First bytes of packed files that go by another name.
 const MAGIC: &[(&[u8], &str)] = &[(b"\x1f\x8b", "gzip -dc"), (b"\x28\xb5\x2f\xfd", "zstd -dc")];
 
+/// Characters that make an expression a pattern.
+const PATTERN: [char; 3] = ['*', '?', '['];
+
 /// The longest name made of an expression; a file name may have 255 bytes, and the lake's object
 /// names append to it.
 const TOPIC_BYTES: usize = 120;
@@ -32,33 +37,72 @@ pub(super) struct Files {
     pub(super) paths: Vec<PathBuf>,
     /// `None` when one of them is a pipe.
     pub(super) total_bytes: Option<u64>,
+    /// Whether the expression is a pattern.
+    pub(super) is_pattern: bool,
 }
 
 /// The files that an expression names.
 pub(super) fn resolve(expression: &str) -> Result<Files, SourceError> {
     let path = Path::new(expression);
-    let is_glob = expression.contains(['*', '?', '[']) && !path.exists();
-    let paths = if is_glob { matches_of(expression)? } else { vec![path.to_owned()] };
+    let is_pattern = expression.contains(PATTERN) && !path.exists();
+    let paths = if is_pattern { matches_of(expression)? } else { vec![path.to_owned()] };
     let mut total_bytes = Some(0);
     for path in &paths {
         let length = readable_length(path)?;
         total_bytes = total_bytes.zip(length).map(|(total, length): (u64, u64)| total + length);
     }
-    Ok(Files { paths, total_bytes })
+    Ok(Files { paths, total_bytes, is_pattern })
 }
 
-/// The name of the expression as a partition's topic: the expression with every character that
-/// an object's name had better not hold as `_`, shortened from the front.
-pub(super) fn topic(expression: &str) -> String {
-    if expression == "-" {
-        return "stdin".to_owned();
+/// The name of standard input as a partition's topic: it cannot be looked at ahead.
+pub(super) const STDIN_TOPIC: &str = "stdin";
+
+/// The name of files as a partition's topic: what was asked for, without the folder that it lies
+/// in, and a hash of the first record. So the same files read from another folder have the same
+/// name, also when they have grown, and other files that are called alike have another.
+pub(super) fn topic(expression: &str, files: &Files) -> String {
+    let name = plain_name(expression, files.is_pattern);
+    match files.paths.iter().find_map(|path| first_record(path)) {
+        Some(record) => format!("{name}-{:08x}", xxh3_64(&record) >> 32),
+        None => name,
     }
+}
+
+/// An expression without its fixed folder, with every character that an object's name had better
+/// not hold as `_`, shortened from the front.
+fn plain_name(expression: &str, is_pattern: bool) -> String {
+    let fixed = match expression.find(PATTERN).filter(|_| is_pattern) {
+        Some(first) => &expression[..first],
+        None => expression,
+    };
+    let asked = fixed.rfind(std::path::is_separator).map_or(expression, |at| &expression[at + 1..]);
     let plain = |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' };
-    let name: String = expression.chars().map(plain).collect();
+    let name: String = asked.chars().map(plain).collect();
     // Only ASCII by now: every byte is a character.
     let start = name.len().saturating_sub(TOPIC_BYTES);
     let name = name[start..].trim_start_matches(['_', '.', '-']);
     if name.is_empty() { "files".to_owned() } else { name.to_owned() }
+}
+
+/// The first line of a file that is not blank, without the mark of its encoding. None for a pipe,
+/// which is read once, and where it cannot be read: the reading itself tells that.
+fn first_record(path: &Path) -> Option<Vec<u8>> {
+    let file = File::open(path).ok()?;
+    if !file.metadata().ok()?.is_file() {
+        return None;
+    }
+    let mut lines = BufReader::new(file);
+    loop {
+        let mut line = Vec::new();
+        let longest = u64::try_from(MAX_RECORD_BYTES).unwrap_or(u64::MAX);
+        if lines.by_ref().take(longest).read_until(b'\n', &mut line).ok()? == 0 {
+            return None;
+        }
+        let record = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&line).trim_ascii();
+        if !record.is_empty() {
+            return Some(record.to_vec());
+        }
+    }
 }
 
 /// The files of a glob, folders left out, in lexical order.
@@ -169,12 +213,33 @@ mod tests {
     }
 
     #[test]
-    fn topics_are_fit_for_object_names() {
-        assert_eq!(topic("-"), "stdin");
-        assert_eq!(topic("events.ndjson"), "events.ndjson");
-        assert_eq!(topic("/data/2026 03/*.ndjson"), "data_2026_03__.ndjson");
-        assert_eq!(topic("*"), "files");
-        assert_eq!(topic(&"ä/".repeat(200)), "files");
-        assert_eq!(topic(&"x".repeat(300)).len(), TOPIC_BYTES);
+    fn names_are_fit_for_object_names_and_know_no_fixed_folder() {
+        assert_eq!(plain_name("events.ndjson", false), "events.ndjson");
+        assert_eq!(plain_name("/data/a b/events[1].ndjson", false), "events_1_.ndjson");
+        assert_eq!(plain_name("/data/2026 03/lab-*.ndjson", true), "lab-_.ndjson");
+        assert_eq!(plain_name("/data/*/2026 03/lab.ndjson", true), "2026_03_lab.ndjson");
+        assert_eq!(plain_name("*", true), "files");
+        assert_eq!(plain_name(&"x".repeat(300), false).len(), TOPIC_BYTES);
+    }
+
+    #[test]
+    fn files_are_known_by_what_was_asked_for_and_their_first_record() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let name = |place: &str, text: &str| {
+            let folder = folder.path().join(place);
+            std::fs::create_dir_all(&folder).expect("a folder");
+            std::fs::write(folder.join("lab.ndjson"), text).expect("writes");
+            ["lab.ndjson", "*.ndjson"].map(|asked| {
+                let expression = folder.join(asked).display().to_string();
+                topic(&expression, &resolve(&expression).expect("is there"))
+            })
+        };
+        // By xxhsum -H3 over `{"a":1}` and `{"a":2}`: the first eight digits.
+        let here = name("here", "{\"a\":1}\n");
+        assert_eq!(here, ["lab.ndjson-c5e3762f", "ndjson-c5e3762f"]);
+        assert_eq!(name("elsewhere/deep", "\u{feff}\r\n{\"a\":1}\r\n{\"b\":3}\n"), here);
+        let other = name("other", "{\"a\":2}\n");
+        assert_eq!(other, ["lab.ndjson-12c7c1dc", "ndjson-12c7c1dc"]);
+        assert_eq!(name("empty", "\n \n"), ["lab.ndjson", "ndjson"]);
     }
 }

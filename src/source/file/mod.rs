@@ -69,13 +69,13 @@ impl FileSource {
         record_time: Timestamp,
         chunk_bytes: usize,
     ) -> Result<FileSource, SourceError> {
-        let (input, total) = if expression == "-" {
-            (Input::Stdin, None)
+        let (input, total, topic) = if expression == "-" {
+            (Input::Stdin, None, expression::STDIN_TOPIC.to_owned())
         } else {
             let files = expression::resolve(expression)?;
-            (Input::Files(files.paths), files.total_bytes)
+            let topic = expression::topic(expression, &files);
+            (Input::Files(files.paths), files.total_bytes, topic)
         };
-        let topic = expression::topic(expression);
         let partition = Arc::new(Partition { topic: topic.into(), index: 0 });
         let (sender, blocks) = mpsc::channel(READ_AHEAD_BLOCKS);
         let waiting = Arc::new(AtomicBool::new(false));

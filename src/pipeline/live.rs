@@ -1,0 +1,430 @@
+//! What of days that have not settled stands in `live/`, and when it is put there. Pure: the
+//! clock's moment is handed in.
+//!
+//! A window's firing is an object of its own; sessions, of which many end at once, share one per
+//! minute. Once nothing that ends within an hour can be revised any more, one object of that hour's
+//! last revisions takes their place. Names and rows are functions of the input; the clock decides
+//! only what is worth putting: while catching up the hours alone, and nothing of a day that is past,
+//! which goes to `tables/` at once.
+
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use arrow::array::{AsArray, RecordBatch};
+use arrow::datatypes::TimestampMicrosecondType;
+use chrono::NaiveDate;
+
+use super::build::PipelinePlan;
+use crate::flow::lake_key::InputKey;
+use crate::flow::{OutputBatch, Span, Timestamp, Window};
+use crate::sql::family::Family;
+use crate::window::OffsetsByPartition;
+
+/// A stream that is so far behind an hour's close is catching up: it puts the hour, not its parts.
+const CATCHING_UP: Span = Span(15 * Span::MINUTE.0);
+
+/// An object to put into `live/`.
+#[derive(Debug)]
+pub struct LiveObject {
+    /// The table.
+    pub table: Arc<str>,
+    /// The day.
+    pub date: NaiveDate,
+    /// What it holds.
+    pub name: LiveName,
+    /// The rows, at least one batch.
+    pub rows: Vec<RecordBatch>,
+    /// Where they came from.
+    pub origins: OffsetsByPartition,
+}
+
+/// What a live object holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LiveName {
+    /// A window in one revision.
+    Firing(Window, u32),
+    /// All windows that end in a range, its end included, each in its last revision.
+    Ends(Window),
+    /// A run of a partition's rows.
+    Rows(InputKey),
+}
+
+/// When it is asked what to put.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment {
+    /// The job's watermark.
+    pub watermark: Timestamp,
+    /// The clock.
+    pub now: Timestamp,
+    /// Whether the input is being read; not, where it is silent.
+    pub reading: bool,
+    /// Whether the input is of now, as a topic's: then what lies behind is being caught up with. A
+    /// file's is of whenever it is read.
+    pub follows_clock: bool,
+}
+
+impl Moment {
+    /// The time of which days are past that would have settled by then if nothing came late.
+    pub fn past(self) -> Option<Timestamp> {
+        self.follows_clock.then(|| self.now.minus(CATCHING_UP))
+    }
+
+    /// Whether what closes then is read so late that its parts are not worth putting.
+    pub fn is_behind(self, closes: Timestamp) -> bool {
+        self.follows_clock && self.reading && closes.plus(CATCHING_UP) <= self.now
+    }
+}
+
+/// The windows of a pipeline's tables whose hours have not closed.
+#[derive(Debug, Default)]
+pub struct WindowHours {
+    tables: BTreeMap<Arc<str>, TableHours>,
+}
+
+#[derive(Debug)]
+struct TableHours {
+    /// How long after a window's end it can still fire.
+    closes_after: Span,
+    /// Whether windows that end within a minute share an object.
+    by_minute: bool,
+    /// By the hour's end and date.
+    hours: BTreeMap<(Timestamp, NaiveDate), Vec<Held>>,
+}
+
+/// A window that fired.
+#[derive(Debug)]
+struct Held {
+    window: Window,
+    revision: u32,
+    rows: RecordBatch,
+    origins: OffsetsByPartition,
+    put: bool,
+}
+
+/// The end of the slot of time that holds an instant; the slot's end is within.
+fn slot_end(instant: Timestamp, slot: Span) -> Timestamp {
+    let slots = instant.0.div_euclid(slot.0) + i64::from(instant.0.rem_euclid(slot.0) != 0);
+    Timestamp(slots.saturating_mul(slot.0))
+}
+
+impl WindowHours {
+    /// Nothing has fired.
+    pub fn new(pipeline: &PipelinePlan) -> WindowHours {
+        let mut hours = WindowHours::default();
+        for family in &pipeline.families {
+            let (closes_after, by_minute) = match family.family.as_ref() {
+                Family::Session(sessions) => (sessions.wait, true),
+                Family::Fixed { .. } | Family::Calendar(_) => {
+                    (pipeline.spec.allowed_lateness, false)
+                }
+            };
+            for output in &family.outputs {
+                hours.table(&output.table, closes_after, by_minute);
+            }
+        }
+        hours
+    }
+
+    fn table(&mut self, table: &Arc<str>, closes_after: Span, by_minute: bool) {
+        let hours = TableHours { closes_after, by_minute, hours: BTreeMap::new() };
+        self.tables.insert(Arc::clone(table), hours);
+    }
+
+    /// Takes in a firing, with where the rows of each of its windows came from.
+    pub fn add(&mut self, fired: &OutputBatch, origins: Vec<OffsetsByPartition>) {
+        let Some(table) = self.tables.get_mut(&fired.table) else { return };
+        let mut origins = origins.into_iter();
+        for (window, rows) in by_window(fired) {
+            let origins = origins.next().unwrap_or_default();
+            // A revision without rows takes back those of the revisions before it.
+            if rows.num_rows() == 0 && fired.revision == 0 {
+                continue;
+            }
+            let hour = (slot_end(window.end, Span::HOUR), fired.date);
+            let revision = fired.revision;
+            let held = Held { window, revision, rows, origins, put: false };
+            table.hours.entry(hour).or_default().push(held);
+        }
+    }
+
+    /// Forgets a table's days before a date: they have settled, or go straight to `tables/`.
+    pub fn forget(&mut self, table: &str, before: NaiveDate) {
+        if let Some(table) = self.tables.get_mut(table) {
+            table.hours.retain(|(_, date), _| *date >= before);
+        }
+    }
+
+    /// Forgets a day that has settled.
+    pub fn settled(&mut self, table: &str, date: NaiveDate) {
+        if let Some(table) = self.tables.get_mut(table) {
+            table.hours.retain(|(_, held), _| *held != date);
+        }
+    }
+
+    /// The tables that hold something.
+    pub fn tables(&self) -> impl Iterator<Item = Arc<str>> {
+        let held = self.tables.iter().filter(|(_, table)| !table.hours.is_empty());
+        held.map(|(name, _)| Arc::clone(name))
+    }
+
+    /// What is to be put now.
+    pub fn due(&mut self, moment: Moment) -> Vec<LiveObject> {
+        let mut due = Vec::new();
+        for (name, table) in &mut self.tables {
+            let hours: Vec<(Timestamp, NaiveDate)> = table.hours.keys().copied().collect();
+            for (end, date) in hours {
+                let closes = end.plus(table.closes_after);
+                if closes <= moment.watermark {
+                    if let Some(held) = table.hours.remove(&(end, date)) {
+                        due.extend(table.hour(name, (end, date), held));
+                    }
+                } else if !moment.is_behind(closes) {
+                    due.extend(table.parts(name, (end, date), moment.watermark));
+                }
+            }
+        }
+        due
+    }
+}
+
+impl TableHours {
+    /// An hour that has closed: one object in the place of its parts, if there are several.
+    fn hour(
+        &self,
+        table: &Arc<str>,
+        (end, date): (Timestamp, NaiveDate),
+        mut held: Vec<Held>,
+    ) -> Vec<LiveObject> {
+        let minute = |held: &Held| slot_end(held.window.end, Span::MINUTE);
+        let several = match self.by_minute {
+            true => held.iter().map(minute).collect::<BTreeSet<_>>().len() > 1,
+            false => held.len() > 1,
+        };
+        if !several {
+            return self.unput(table, date, &mut held, Timestamp::MAX);
+        }
+        vec![ending_in(table, date, Window { start: end.minus(Span::HOUR), end }, &held)]
+    }
+
+    /// The parts of an hour that have fired and are not put.
+    fn parts(
+        &mut self,
+        table: &Arc<str>,
+        hour: (Timestamp, NaiveDate),
+        watermark: Timestamp,
+    ) -> Vec<LiveObject> {
+        let Some(mut held) = self.hours.remove(&hour) else { return Vec::new() };
+        let until = watermark.minus(self.closes_after);
+        let parts = self.unput(table, hour.1, &mut held, until);
+        self.hours.insert(hour, held);
+        parts
+    }
+
+    fn unput(
+        &self,
+        table: &Arc<str>,
+        date: NaiveDate,
+        held: &mut [Held],
+        until: Timestamp,
+    ) -> Vec<LiveObject> {
+        let mut minutes: BTreeMap<Timestamp, Vec<&mut Held>> = BTreeMap::new();
+        let mut parts = Vec::new();
+        for one in held.iter_mut().filter(|one| !one.put) {
+            if self.by_minute {
+                minutes.entry(slot_end(one.window.end, Span::MINUTE)).or_default().push(one);
+                continue;
+            }
+            one.put = true;
+            parts.push(LiveObject {
+                table: Arc::clone(table),
+                date,
+                name: LiveName::Firing(one.window, one.revision),
+                rows: vec![one.rows.clone()],
+                origins: one.origins.clone(),
+            });
+        }
+        for (end, mut held) in minutes.into_iter().filter(|(end, _)| *end <= until) {
+            held.iter_mut().for_each(|one| one.put = true);
+            let held: Vec<&Held> = held.into_iter().map(|one| &*one).collect();
+            let range = Window { start: end.minus(Span::MINUTE), end };
+            parts.push(ending_in(table, date, range, held));
+        }
+        parts
+    }
+}
+
+/// The windows that end in a range, in order, each in its last revision.
+fn ending_in<'a>(
+    table: &Arc<str>,
+    date: NaiveDate,
+    range: Window,
+    held: impl IntoIterator<Item = &'a Held>,
+) -> LiveObject {
+    let mut last: BTreeMap<Window, Vec<&Held>> = BTreeMap::new();
+    let mut origins = OffsetsByPartition::new();
+    for one in held {
+        let kept = last.entry(one.window).or_default();
+        match kept.first().map(|kept| kept.revision.cmp(&one.revision)) {
+            Some(Ordering::Greater) => {}
+            Some(Ordering::Less) => *kept = vec![one],
+            Some(Ordering::Equal) | None => kept.push(one),
+        }
+    }
+    for (partition, range) in last.values().flatten().flat_map(|held| &held.origins) {
+        let covered = origins.entry(Arc::clone(partition)).or_insert(*range);
+        covered.from = covered.from.min(range.from);
+        covered.to = covered.to.max(range.to);
+    }
+    LiveObject {
+        table: Arc::clone(table),
+        date,
+        name: LiveName::Ends(range),
+        rows: last.values().flatten().map(|held| held.rows.clone()).collect(),
+        origins,
+    }
+}
+
+/// A firing's rows by window, in order; windows without rows have none.
+pub fn by_window(fired: &OutputBatch) -> Vec<(Window, RecordBatch)> {
+    if let [only] = fired.windows.as_slice() {
+        return vec![(*only, fired.rows.clone())];
+    }
+    let time = |name: &str| {
+        let column = fired.rows.column_by_name(name)?;
+        column.as_primitive_opt::<TimestampMicrosecondType>()
+    };
+    let (Some(starts), Some(ends)) = (time("window_start"), time("window_end")) else {
+        return Vec::new();
+    };
+    let mut start = 0;
+    let mut out = Vec::with_capacity(fired.windows.len());
+    for window in &fired.windows {
+        let mut end = start;
+        while end < fired.rows.num_rows()
+            && starts.value(end) == window.start.0
+            && ends.value(end) == window.end.0
+        {
+            end += 1;
+        }
+        out.push((*window, fired.rows.slice(start, end - start)));
+        start = end;
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::array::{ArrayRef, Int64Array};
+    use arrow::datatypes::Int64Type;
+
+    /// 2026-03-01T00:00:00Z, by `date -u -d 2026-03-01 +%s`.
+    const MIDNIGHT: i64 = 1_772_323_200_000_000;
+
+    fn at(hour: i64, minute: i64, second: i64) -> Timestamp {
+        Timestamp(MIDNIGHT + ((hour * 60 + minute) * 60 + second) * 1_000_000)
+    }
+
+    fn day() -> NaiveDate {
+        NaiveDate::from_ymd_opt(2026, 3, 1).unwrap()
+    }
+
+    fn table() -> Arc<str> {
+        "t".into()
+    }
+
+    fn hours(closes_after: Span, by_minute: bool) -> WindowHours {
+        let mut hours = WindowHours::default();
+        hours.table(&table(), closes_after, by_minute);
+        hours
+    }
+
+    /// The hour before `end`, with one row.
+    fn fired(end: Timestamp, revision: u32, n: i64) -> OutputBatch {
+        let column: ArrayRef = Arc::new(Int64Array::from(vec![n]));
+        OutputBatch {
+            table: table(),
+            date: day(),
+            windows: vec![Window { start: end.minus(Span::HOUR), end }],
+            revision,
+            rows: RecordBatch::try_from_iter([("n", column)]).unwrap(),
+        }
+    }
+
+    fn live(watermark: Timestamp) -> Moment {
+        let now = watermark.plus(Span::MINUTE);
+        Moment { watermark, now, reading: true, follows_clock: true }
+    }
+
+    fn told(due: Vec<LiveObject>) -> Vec<(LiveName, Vec<i64>)> {
+        let ns = |rows: &RecordBatch| rows.column(0).as_primitive::<Int64Type>().values().to_vec();
+        let told = |object: LiveObject| (object.name, object.rows.iter().flat_map(ns).collect());
+        due.into_iter().map(told).collect()
+    }
+
+    fn firing(end: Timestamp, revision: u32) -> LiveName {
+        LiveName::Firing(Window { start: end.minus(Span::HOUR), end }, revision)
+    }
+
+    fn ends(start: Timestamp, end: Timestamp) -> LiveName {
+        LiveName::Ends(Window { start, end })
+    }
+
+    #[test]
+    fn windows_stand_alone_until_their_hour_can_change_no_more() {
+        let mut hours = hours(Span(2 * Span::HOUR.0), false);
+        hours.add(&fired(at(12, 5, 0), 0, 1), Vec::new());
+        hours.add(&fired(at(13, 0, 0), 0, 2), Vec::new());
+        hours.add(&fired(at(13, 5, 0), 0, 3), Vec::new());
+        let parts = told(hours.due(live(at(13, 5, 0))));
+        let expected = [(at(12, 5, 0), 1), (at(13, 0, 0), 2), (at(13, 5, 0), 3)];
+        assert_eq!(parts, expected.map(|(end, n)| (firing(end, 0), vec![n])));
+        hours.add(&fired(at(12, 5, 0), 2, 10), Vec::new());
+        let revised = told(hours.due(live(at(13, 10, 0))));
+        assert_eq!(revised, [(firing(at(12, 5, 0), 2), vec![10])]);
+        assert_eq!(told(hours.due(live(at(14, 59, 59)))), []);
+        let hour = told(hours.due(live(at(15, 0, 0))));
+        assert_eq!(hour, [(ends(at(12, 0, 0), at(13, 0, 0)), vec![10, 2])]);
+        // The next one holds a single object, which is as good.
+        assert_eq!(told(hours.due(live(at(16, 0, 0)))), []);
+        assert_eq!(hours.tables().count(), 0);
+    }
+
+    #[test]
+    fn what_is_caught_up_with_is_put_by_the_hour_and_days_that_are_past_not_at_all() {
+        let behind = |watermark: Timestamp, reading| {
+            let now = at(16, 0, 0);
+            Moment { watermark, now, reading, follows_clock: true }
+        };
+        let filled = || {
+            let mut hours = hours(Span(2 * Span::HOUR.0), false);
+            hours.add(&fired(at(12, 5, 0), 0, 1), Vec::new());
+            hours.add(&fired(at(13, 0, 0), 0, 2), Vec::new());
+            hours
+        };
+        let mut read = filled();
+        assert_eq!(told(read.due(behind(at(14, 0, 0), true))), []);
+        let hour = told(read.due(behind(at(15, 0, 0), true)));
+        assert_eq!(hour, [(ends(at(12, 0, 0), at(13, 0, 0)), vec![1, 2])]);
+        // A silence may last: what is there is put.
+        assert_eq!(told(filled().due(behind(at(14, 0, 0), false))).len(), 2);
+        let mut past = filled();
+        past.forget("t", day().succ_opt().unwrap());
+        assert_eq!(told(past.due(behind(at(15, 0, 0), true))), []);
+    }
+
+    #[test]
+    fn sessions_share_an_object_for_each_minute_in_which_they_end() {
+        let mut hours = hours(Span::MINUTE, true);
+        for (second, n) in [(10, 1), (50, 2)] {
+            hours.add(&fired(at(12, 1, second), 0, n), Vec::new());
+        }
+        assert_eq!(told(hours.due(live(at(12, 2, 59)))), []);
+        let minute = told(hours.due(live(at(12, 3, 0))));
+        assert_eq!(minute, [(ends(at(12, 1, 0), at(12, 2, 0)), vec![1, 2])]);
+        hours.add(&fired(at(12, 30, 0), 0, 3), Vec::new());
+        let hour = told(hours.due(live(at(13, 1, 0))));
+        assert_eq!(hour, [(ends(at(12, 0, 0), at(13, 0, 0)), vec![1, 2, 3])]);
+    }
+}
