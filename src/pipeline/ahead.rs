@@ -27,6 +27,7 @@ use crate::cores;
 use crate::decode::decode;
 use crate::flow::{IdleAdvance, Partition, RawBatch};
 use crate::source::SourceEvent;
+use crate::source::align::Alignment;
 
 /// At most so many batches are decoded, judged and worked on at once, however many cores there are:
 /// each holds some 10 MiB. Never more than the blocking threads, of which it takes one each.
@@ -42,6 +43,8 @@ pub(super) enum Done {
     Worked(datafusion::common::Result<Worked>),
     /// Idle partitions whose watermarks have moved on.
     Idle(Vec<IdleAdvance>),
+    /// A partition of which nothing will come any more.
+    Ended(Arc<Partition>),
     /// The input has ended.
     End,
 }
@@ -51,6 +54,7 @@ enum Step {
     Worked(datafusion::common::Result<Worked>),
     CaughtUp(Vec<IdleAdvance>),
     Ticked(Vec<IdleAdvance>),
+    Ended(Arc<Partition>),
     End,
 }
 
@@ -60,6 +64,7 @@ type Promise = BoxFuture<'static, Result<Step, RunError>>;
 /// The stages ahead of the windows.
 pub(super) struct Ahead {
     plan: Arc<Plan>,
+    alignment: Arc<Alignment>,
     clock: Arc<dyn Clock>,
     tick: Duration,
     filing: Filing,
@@ -77,13 +82,14 @@ impl Ahead {
     pub(super) fn new(
         plan: Arc<Plan>,
         judge: Judge,
+        alignment: Arc<Alignment>,
         clock: Arc<dyn Clock>,
         tick: Duration,
         filing: Filing,
     ) -> Ahead {
         let (first, waiting) = oneshot::channel();
         hand_on(first, Box::new(judge));
-        Ahead { plan, clock, tick, filing, judge: waiting }
+        Ahead { plan, alignment, clock, tick, filing, judge: waiting }
     }
 
     /// Runs until the input ends, fails, or nobody waits for what comes.
@@ -115,6 +121,7 @@ impl Ahead {
                             ticks = !ended;
                             Ok(Done::Idle(moved))
                         }
+                        Ok(Step::Ended(partition)) => Ok(Done::Ended(partition)),
                         Ok(Step::End) => Ok(Done::End),
                         Err(error) => Err(error),
                     };
@@ -136,6 +143,10 @@ impl Ahead {
                     }
                     Ok(SourceEvent::CaughtUp(partition)) => {
                         running.push_back(self.caught_up(partition));
+                    }
+                    Ok(SourceEvent::Ended(partition)) => {
+                        running.push_back(self.caught_up(Arc::clone(&partition)));
+                        running.push_back(Box::pin(async { Ok(Step::Ended(partition)) }));
                     }
                     Ok(SourceEvent::Quiet) => {}
                     Ok(SourceEvent::End) => {
@@ -161,12 +172,15 @@ impl Ahead {
     fn working(&mut self, raw: RawBatch) -> Promise {
         let turn = self.turn();
         let (plan, clock, filing) = (Arc::clone(&self.plan), Arc::clone(&self.clock), self.filing);
+        let alignment = Arc::clone(&self.alignment);
         let working = tokio::task::spawn_blocking(move || {
             let decoded = decode(&raw, &plan.decode);
+            let (partition, bytes) = (Arc::clone(&raw.partition), raw.bytes.len() as u64);
             drop(raw);
             let mut judge = turn.judge.blocking_recv().map_err(|_| RunError::StageGone)?;
             let judged = judge.judge(decoded, clock.now());
             hand_on(turn.next, judge);
+            alignment.judged(&partition, bytes, judged.watermark);
             Ok(Step::Worked(work(&plan, judged, filing)))
         });
         Box::pin(async { working.await? })
@@ -181,8 +195,12 @@ impl Ahead {
 
     /// Lets time move on in partitions that are idle.
     fn advancing(&mut self) -> Promise {
-        let clock = Arc::clone(&self.clock);
-        let judging = self.judging(move |judge| judge.advance_idle(clock.now()));
+        let (clock, alignment) = (Arc::clone(&self.clock), Arc::clone(&self.alignment));
+        let judging = self.judging(move |judge| {
+            let moved = judge.advance_idle(clock.now());
+            moved.iter().for_each(|to| alignment.moved(&to.partition, to.watermark));
+            moved
+        });
         Box::pin(async { Ok(Step::Ticked(judging.await?)) })
     }
 
@@ -287,7 +305,8 @@ mod tests {
             let judge = Judge::new(&partitions, Span::MINUTE, Span::MINUTE, Timestamp(0));
             let filing = Filing { archive: false, record_times: false, once: false };
             let (plan, clock) = (Arc::new(idle_plan()), Arc::new(SystemClock));
-            let ahead = Ahead::new(plan, judge, clock, Duration::from_millis(1), filing);
+            let ahead =
+                Ahead::new(plan, judge, Arc::default(), clock, Duration::from_millis(1), filing);
             let (to, mut done) = mpsc::channel(1);
             let running = tokio::spawn(ahead.run(events, to));
             while done.is_empty() {
@@ -304,7 +323,7 @@ mod tests {
                         batches += 1;
                         assert_eq!(worked.unwrap().next_offset, batches, "in their order");
                     }
-                    Done::Idle(_) => {}
+                    Done::Idle(_) | Done::Ended(_) => {}
                     Done::End => ended = true,
                 }
             }

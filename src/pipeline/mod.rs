@@ -128,17 +128,19 @@ pub async fn run(
     let judge = judge.with_journal(delivery.learn(&partitions).await?);
     let plan = Arc::new(job.plan);
     let mut stage = Stage::new(&plan, &partitions, delivery, job.alerts, &clock, job.filing)?;
+    let alignment = source.alignment();
     let (events, pump) = Pump::start(source, Arc::clone(&job.progress));
     let (ahead, done) = mpsc::channel(WORKED_AHEAD);
-    let stages = Ahead::new(plan, judge, clock, job.tick, job.filing);
+    let stages = Ahead::new(plan, judge, alignment, clock, job.tick, job.filing);
     let stages = tokio::spawn(stages.run(events, ahead));
     let commit = |worked: &Worked| pump.commit(&worked.partition, worked.next_offset);
     job.progress.ready.store(true, Ordering::Relaxed);
     if let Ended::Silently = drive(&mut stage, done, commit, stop, job.tick, &job.progress).await? {
         stages.await?;
     }
-    pump.stop().await;
+    let closing = pump.stop();
     let mut summary = stage.finish(job.empty_until, CARD_PATIENCE).await?;
+    closing.closed().await;
     summary.seconds = began.elapsed().as_secs_f64();
     Ok(summary)
 }
@@ -177,6 +179,7 @@ async fn drive(
                     stage.collect(worked, progress).await?;
                 }
                 Some(Done::Idle(moved)) => stage.moved(moved).await?,
+                Some(Done::Ended(partition)) => stage.ended(&partition).await?,
                 Some(Done::End) => return Ok(Ended::Told),
                 None => return Ok(Ended::Silently),
             },

@@ -175,6 +175,12 @@ impl Stage {
         Ok(())
     }
 
+    /// Nothing will come of a partition any more: windows do not wait for it.
+    pub async fn ended(&mut self, partition: &Partition) -> Result<(), RunError> {
+        self.watermark.end(partition);
+        self.advance(self.watermark.current(), self.watermark.current()).await
+    }
+
     fn count(&mut self, counts: &Counts) {
         let total = &mut self.counts;
         total.records += counts.records;

@@ -3,11 +3,13 @@
 //! A source delivers each partition's records in the order of their offsets and never skips one.
 //! It does not look inside of a record.
 
+pub mod align;
 pub mod csv;
 pub mod file;
 pub mod generator;
 pub mod kafka;
 pub mod kafka_out;
+mod pool;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +17,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::flow::{Offset, Partition, RawBatch};
+use align::Alignment;
 
 /// The longest that [`Source::next`] waits for a record before it says [`SourceEvent::Quiet`].
 pub const QUIET_AFTER: Duration = Duration::from_millis(200);
@@ -37,6 +40,8 @@ pub enum SourceEvent {
     /// Everything that the partition holds by now has been delivered (lag 0). Said after each
     /// batch that reaches the end, and again while it stays so (see [`CAUGHT_UP_HOLDS`]).
     CaughtUp(Arc<Partition>),
+    /// A partition has been read to where it was to be read (`--once`): nothing follows of it.
+    Ended(Arc<Partition>),
     /// Nothing to deliver for the length of a poll; the loop may do its timed work.
     Quiet,
     /// Every partition has been read to where it was to be read (`--once`); nothing follows.
@@ -78,9 +83,15 @@ pub trait Source: Send {
         None
     }
 
+    /// What holds partitions back that run ahead of the others; to be told how far each has come.
+    /// A source of one partition needs none.
+    fn alignment(&self) -> Arc<Alignment> {
+        Arc::default()
+    }
+
     /// Tells where the records come from that everything before `next` has been used up. Advisory:
     /// nothing depends on it, a failure is logged. Only Kafka keeps it.
-    fn commit(&self, _partition: &Partition, _next: Offset) {}
+    fn commit(&mut self, _partition: &Partition, _next: Offset) {}
 }
 
 /// Why a source cannot go on.

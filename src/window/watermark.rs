@@ -1,6 +1,6 @@
 //! Watermarks: how far event time has surely come, per partition and for the job.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::flow::{Partition, Span, Timestamp};
@@ -47,10 +47,11 @@ impl PartitionWatermark {
     }
 }
 
-/// The job's watermark: the minimum over its partitions, never decreasing.
+/// The job's watermark: the minimum over its partitions that have not ended, never decreasing.
 #[derive(Clone, Debug)]
 pub struct JobWatermark {
     partitions: BTreeMap<Arc<Partition>, Timestamp>,
+    ended: BTreeSet<Partition>,
     current: Timestamp,
 }
 
@@ -58,15 +59,27 @@ impl JobWatermark {
     /// The job's watermark over these partitions, none of which has delivered anything.
     pub fn new(partitions: &[Arc<Partition>]) -> JobWatermark {
         let partitions = partitions.iter().map(|p| (Arc::clone(p), Timestamp::MIN)).collect();
-        JobWatermark { partitions, current: Timestamp::MIN }
+        JobWatermark { partitions, ended: BTreeSet::new(), current: Timestamp::MIN }
     }
 
     /// Takes in how far a partition has come.
     pub fn observe(&mut self, partition: &Arc<Partition>, watermark: Timestamp) {
         let slot = self.partitions.entry(Arc::clone(partition)).or_insert(Timestamp::MIN);
         *slot = (*slot).max(watermark);
-        let minimum = self.partitions.values().min().copied().unwrap_or(Timestamp::MIN);
-        self.current = self.current.max(minimum);
+        self.advance();
+    }
+
+    /// Notes that nothing will come of a partition any more. Once all have ended the job stands
+    /// where it stood: how far time goes at the end of the input is not told by partitions.
+    pub fn end(&mut self, partition: &Partition) {
+        self.ended.insert(partition.clone());
+        self.advance();
+    }
+
+    fn advance(&mut self) {
+        let open = self.partitions.iter().filter(|(held, _)| !self.ended.contains(held.as_ref()));
+        let slowest = open.map(|(_, watermark)| *watermark).min();
+        self.current = self.current.max(slowest.unwrap_or(Timestamp::MIN));
     }
 
     /// How far the job has come.
@@ -101,6 +114,17 @@ mod tests {
         assert_eq!(job.current(), Timestamp::MIN);
         job.observe(&b, Timestamp(20));
         assert_eq!(job.current(), Timestamp(20));
+    }
+
+    #[test]
+    fn a_partition_that_has_ended_holds_nothing() {
+        let held = [0, 1].map(|index| Arc::new(Partition { topic: "t".into(), index }));
+        let mut job = JobWatermark::new(&held);
+        job.end(&held[0]);
+        job.observe(&held[1], Timestamp(50));
+        assert_eq!(job.current(), Timestamp(50));
+        job.end(&held[1]);
+        assert_eq!(job.current(), Timestamp(50), "the last one's end is not the end of time");
     }
 
     proptest! {

@@ -5,9 +5,10 @@
 //! but line feeds.
 
 use std::io::{ErrorKind, Read, Result};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
+
+use crate::source::pool::Pool;
 
 const UTF8_BOM: &[u8] = b"\xef\xbb\xbf";
 
@@ -78,7 +79,11 @@ impl<R: Read> Blocks<R> {
             return Ok(None);
         }
         let mut filled = self.carry.len();
-        let mut buffer = self.pool.take(self.block_bytes.max(filled));
+        let mut buffer = self.pool.take();
+        let size = self.block_bytes.max(filled);
+        if buffer.len() < size {
+            buffer.resize(size, 0);
+        }
         buffer[..filled].copy_from_slice(&self.carry);
         self.carry.clear();
         let mut searched = 0;
@@ -120,13 +125,18 @@ impl<R: Read> Blocks<R> {
     }
 
     /// The start of a buffer as a block.
-    fn block_of(&self, buffer: Vec<u8>, end: usize) -> Block {
+    fn block_of(&self, mut buffer: Vec<u8>, end: usize) -> Block {
         let bytes = &buffer[..end];
         let feeds = memchr::memchr_iter(b'\n', bytes).count();
         let lines = feeds + usize::from(bytes.last() != Some(&b'\n'));
-        let pool = (buffer.len() == self.block_bytes).then(|| self.pool.clone());
-        let owner = Lent { buffer, end, pool };
-        Block { bytes: Bytes::from_owner(owner), lines: i64::try_from(lines).unwrap_or(i64::MAX) }
+        // One that a long line made larger than others is not kept.
+        let bytes = if buffer.len() == self.block_bytes {
+            self.pool.lend(buffer, end)
+        } else {
+            buffer.truncate(end);
+            Bytes::from(buffer)
+        };
+        Block { bytes, lines: i64::try_from(lines).unwrap_or(i64::MAX) }
     }
 
     /// Fills `carry` until it can hold a byte order mark, and drops the mark.
@@ -165,55 +175,6 @@ impl<R: Read> Blocks<R> {
                 self.state = State::Ended;
                 return Ok(());
             }
-        }
-    }
-}
-
-/// Buffers that no block uses any more. One that is used again costs neither zeroing nor page
-/// faults.
-#[derive(Clone, Default)]
-struct Pool(Arc<Mutex<Vec<Vec<u8>>>>);
-
-/// Buffers that a pool keeps: as many as are under way on a dozen cores, which is what is left of
-/// more when they come back.
-const KEPT: usize = 16;
-
-impl Pool {
-    /// A buffer of at least so many bytes, whatever they are.
-    fn take(&self, size: usize) -> Vec<u8> {
-        let mut buffer =
-            self.0.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
-        if buffer.len() < size {
-            buffer.resize(size, 0);
-        }
-        buffer
-    }
-
-    fn put(&self, buffer: Vec<u8>) {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.len() < KEPT {
-            kept.push(buffer);
-        }
-    }
-}
-
-/// A buffer that goes back to its pool, unless a long line made it larger than others.
-struct Lent {
-    buffer: Vec<u8>,
-    end: usize,
-    pool: Option<Pool>,
-}
-
-impl AsRef<[u8]> for Lent {
-    fn as_ref(&self) -> &[u8] {
-        &self.buffer[..self.end]
-    }
-}
-
-impl Drop for Lent {
-    fn drop(&mut self) {
-        if let Some(pool) = &self.pool {
-            pool.put(std::mem::take(&mut self.buffer));
         }
     }
 }

@@ -270,7 +270,7 @@ mod tests {
                 }
                 SourceEvent::End => return lines,
                 SourceEvent::Quiet => {}
-                SourceEvent::CaughtUp(_) => panic!("a file ends"),
+                SourceEvent::CaughtUp(_) | SourceEvent::Ended(_) => panic!("a file ends"),
             }
         }
     }

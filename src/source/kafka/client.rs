@@ -1,62 +1,26 @@
-//! Finds the topics: settings to consumers, partitions, first and last offsets.
+//! Finds the topics: their partitions, first and last offsets, and whether the group is free.
 //!
 //! Everything here happens before the first record, blocks, and gives up after
 //! [`KafkaSettings::start_timeout`]. It changes nothing on the brokers.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rdkafka::ClientConfig;
-use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::groups::GroupMemberInfo;
 use rdkafka::metadata::MetadataTopic;
+use rdkafka::topic_partition_list::TopicPartitionListElem;
+use rdkafka::{Offset, TopicPartitionList};
 
 use super::KafkaSettings;
+use super::consumer::{Share, consumer};
 use super::context::{Context, Problem};
 use super::faults;
-use super::lane::Lane;
+use super::lane::Bounds;
 use crate::flow::Partition;
 use crate::source::SourceError;
-
-/// What a librdkafka setting is when `options` does not say otherwise, and why.
-const DEFAULTS: &[(&str, &str)] = &[
-    // Aborted transactions never happened.
-    ("isolation.level", "read_committed"),
-    // A killed instance's membership ends soon, so that its successor need not wait for long.
-    ("session.timeout.ms", "15000"),
-    // Memory: what librdkafka holds ready for one topic, in bytes and in messages per partition
-    // (each costs some 400 bytes beside its payload), and what one answer of a broker may bring.
-    ("queued.max.messages.kbytes", "32768"),
-    ("queued.min.messages", "20000"),
-    // When that is full, fetching rests for so long; the default of 1 s starves the loop.
-    ("fetch.queue.backoff.ms", "10"),
-    ("fetch.max.bytes", "16777216"),
-    // A fetch may bring fetch.max.bytes and one large message; Kafka messages of 10 MB are legal.
-    ("receive.message.max.bytes", "67108864"),
-    // How soon a reconnect is tried: soon enough to ride over a broker's restart.
-    ("reconnect.backoff.max.ms", "3000"),
-];
-
-/// What the source depends on; `options` may not set these.
-const OWN: &[(&str, &str, &str)] = &[
-    ("enable.auto.commit", "false", "offsets are committed when the results are durable"),
-    ("enable.auto.offset.store", "false", "offsets are committed when the results are durable"),
-    ("enable.partition.eof", "true", "the ends of partitions decide which of them are idle"),
-    ("auto.offset.reset", "error", "records that are gone must not be passed over in silence"),
-    ("allow.auto.create.topics", "false", "a misspelt topic must not come into being"),
-    ("partition.assignment.strategy", "cooperative-sticky", "partitions are taken one by one"),
-    ("statistics.interval.ms", "1000", "the lag is read from the statistics"),
-];
-
-/// Settings that have a home of their own in `kafka:`.
-const ELSEWHERE: &[(&str, &str)] = &[
-    ("bootstrap.servers", "kafka.brokers"),
-    ("metadata.broker.list", "kafka.brokers"),
-    ("group.id", "kafka.group"),
-];
 
 /// The longest wait between two attempts to reach a broker.
 const MAX_BACKOFF: Duration = Duration::from_secs(2);
@@ -74,7 +38,7 @@ const MISSING_TOPIC_ATTEMPTS: usize = 3;
 pub(super) struct FoundTopic {
     pub(super) name: String,
     pub(super) consumer: Arc<BaseConsumer<Context>>,
-    pub(super) lanes: Vec<Lane>,
+    pub(super) bounds: Vec<Bounds>,
 }
 
 /// The topics of the settings with their partitions.
@@ -83,18 +47,22 @@ pub(super) fn find_topics(settings: &KafkaSettings) -> Result<Vec<FoundTopic>, S
     let deadline = Instant::now() + settings.start_timeout;
     let mut found = Vec::new();
     for name in &settings.topics {
-        let consumer = consumer(settings, name)?;
-        let start = Start { settings, consumer: &consumer, topic: name, deadline };
-        let partitions = start.partitions()?;
-        consumer.context().expect_partitions(partitions.len());
-        let mut lanes = Vec::with_capacity(partitions.len());
-        for index in partitions {
-            lanes.push(start.lane(index)?);
+        let few = Share::of(1);
+        let mut consumer = consumer(settings, name, few)?;
+        let partitions =
+            Start { settings, consumer: &consumer, topic: name, deadline }.partitions()?;
+        let share = Share::of(partitions.len());
+        if share != few {
+            // How much is held ready is said when a consumer is made.
+            consumer = super::consumer::consumer(settings, name, share)?;
         }
-        if !(settings.once && lanes.iter().all(Lane::is_read)) {
+        let start = Start { settings, consumer: &consumer, topic: name, deadline };
+        consumer.context().expect_partitions(partitions.len());
+        let bounds = start.bounds(&partitions)?;
+        if !(settings.once && bounds.iter().all(Bounds::is_empty)) {
             start.wait_for_empty_group()?;
         }
-        found.push(FoundTopic { name: name.clone(), consumer: Arc::new(consumer), lanes });
+        found.push(FoundTopic { name: name.clone(), consumer: Arc::new(consumer), bounds });
     }
     Ok(found)
 }
@@ -121,57 +89,6 @@ fn check_names(settings: &KafkaSettings) -> Result<(), SourceError> {
         }
     }
     Ok(())
-}
-
-/// A consumer of the group, not subscribed yet.
-fn consumer(settings: &KafkaSettings, topic: &str) -> Result<BaseConsumer<Context>, SourceError> {
-    let config = client_config(settings)?;
-    config.create_with_context(Context::new(topic)).map_err(|error| match error {
-        // The value stays out: it may be a secret.
-        KafkaError::ClientConfig(_, description, key, value) => {
-            let shown = if value.is_empty() || description.contains(&value) {
-                "its value is not one that librdkafka knows".to_owned()
-            } else {
-                description
-            };
-            SourceError::Wrong(format!("`kafka.options` has a wrong `{key}`: {shown}"))
-        }
-        error => SourceError::Wrong(format!(
-            "librdkafka refuses the settings in `kafka`: {error}; mend the one it names"
-        )),
-    })
-}
-
-fn client_config(settings: &KafkaSettings) -> Result<ClientConfig, SourceError> {
-    let mut config = ClientConfig::new();
-    // Its words on failures become part of ours; they are not printed as they come.
-    config.set_log_level(RDKafkaLogLevel::Info);
-    config.set("client.id", "turnaround");
-    for (key, value) in DEFAULTS {
-        config.set(*key, *value);
-    }
-    for (key, value) in &settings.options {
-        if let Some((_, _, reason)) = OWN.iter().find(|(own, _, _)| own == key) {
-            return Err(SourceError::Wrong(format!(
-                "`kafka.options` may not set `{key}`, because {reason}; remove it"
-            )));
-        }
-        if let Some((_, home)) = ELSEWHERE.iter().find(|(elsewhere, _)| elsewhere == key) {
-            return Err(SourceError::Wrong(format!(
-                "`kafka.options` may not set `{key}`; set `{home}` instead"
-            )));
-        }
-        config.set(key, value);
-    }
-    for (key, value, _) in OWN {
-        config.set(*key, *value);
-    }
-    config.set("bootstrap.servers", &settings.brokers).set("group.id", &settings.group);
-    if settings.once {
-        // A follower's end may lie before the leader's, to which `once` reads.
-        config.remove("client.rack");
-    }
-    Ok(config)
 }
 
 /// The questions asked before the first record.
@@ -230,13 +147,33 @@ impl Start<'_> {
         ))
     }
 
-    /// Where a partition begins and ends by now.
-    fn lane(&self, index: i32) -> Result<Lane, SourceError> {
-        let (low, high) = self.ask("find the first and last offsets", |timeout| {
-            self.consumer.fetch_watermarks(self.topic, index, timeout)
-        })?;
-        let partition = Arc::new(Partition { topic: self.topic.into(), index });
-        Ok(Lane::new(partition, low, high, self.settings.once))
+    /// Where the partitions begin and end by now.
+    fn bounds(&self, partitions: &[i32]) -> Result<Vec<Bounds>, SourceError> {
+        let low = self.offsets(partitions, Offset::Beginning)?;
+        let high = self.offsets(partitions, Offset::End)?;
+        let topic: Arc<str> = self.topic.into();
+        let bounds = partitions.iter().map(|index| Bounds {
+            partition: Arc::new(Partition { topic: Arc::clone(&topic), index: *index }),
+            low: low.get(index).copied().unwrap_or(0),
+            high: high.get(index).copied().unwrap_or(0),
+        });
+        Ok(bounds.collect())
+    }
+
+    /// The first or last offset of each partition, asked for all at once.
+    fn offsets(&self, partitions: &[i32], end: Offset) -> Result<BTreeMap<i32, i64>, SourceError> {
+        self.ask("find the first and last offsets", |timeout| {
+            let mut wanted = TopicPartitionList::with_capacity(partitions.len());
+            for index in partitions {
+                wanted.add_partition_offset(self.topic, *index, end)?;
+            }
+            let found = self.consumer.offsets_for_times(wanted, timeout)?;
+            let offset = |element: TopicPartitionListElem<'_>| match element.offset() {
+                Offset::Offset(offset) => element.error().map(|()| (element.partition(), offset)),
+                _ => element.error().and(Err(KafkaError::OffsetFetch(RDKafkaErrorCode::NoOffset))),
+            };
+            found.elements().into_iter().map(offset).collect()
+        })
     }
 
     /// Waits for another instance to leave the group: joining would take partitions from it.
@@ -372,44 +309,10 @@ mod tests {
     use super::*;
     use crate::flow::Timestamp;
 
-    fn settings(options: &[(&str, &str)]) -> KafkaSettings {
-        let mut settings = KafkaSettings::new("127.0.0.1:1", vec!["t".to_owned()], Timestamp(0));
-        settings.options =
-            options.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-        settings
-    }
-
-    fn refused_option(key: &str, value: &str) -> String {
-        match consumer(&settings(&[(key, value)]), "t") {
-            Ok(_) => panic!("{key} must be refused"),
-            Err(error) => error.to_string(),
-        }
-    }
-
-    #[test]
-    fn settings_that_cannot_be_are_named_and_their_values_are_not() {
-        let own = refused_option("enable.auto.commit", "true");
-        assert!(own.contains("may not set `enable.auto.commit`, because"), "{own}");
-        assert!(refused_option("group.id", "x").contains("set `kafka.group` instead"));
-        let unknown = refused_option("sasl.pasword", "hunter2");
-        assert!(unknown.contains("`sasl.pasword`") && !unknown.contains("hunter2"), "{unknown}");
-        let value = refused_option("sasl.mechanism.typo", "hunter2");
-        assert!(!value.contains("hunter2"), "{value}");
-        let kind = refused_option("security.protocol", "hunter2");
-        assert!(kind.contains("`security.protocol`") && !kind.contains("hunter2"), "{kind}");
-        let tls = settings(&[("security.protocol", "ssl"), ("ssl.ca.location", "/absent.pem")]);
-        let file = match consumer(&tls, "t") {
-            Ok(_) => panic!("must be refused"),
-            Err(error) => error.to_string(),
-        };
-        assert!(file.contains("ssl.ca.location"), "{file}");
-        assert!(!format!("{:?}", settings(&[("sasl.password", "hunter2")])).contains("hunter2"));
-    }
-
     #[test]
     fn names_are_checked_before_anything_is_asked() {
         let refusal = |topics: &[&str]| {
-            let mut settings = settings(&[]);
+            let mut settings = KafkaSettings::new("127.0.0.1:1", Vec::new(), Timestamp(0));
             settings.topics = topics.iter().map(|topic| (*topic).to_owned()).collect();
             check_names(&settings).expect_err("must be refused").to_string()
         };

@@ -35,6 +35,8 @@ struct Notes {
     sight: Option<Sight>,
     #[cfg(test)]
     pauses: usize,
+    #[cfg(test)]
+    losses: usize,
 }
 
 /// What the polling thread must act upon.
@@ -115,6 +117,12 @@ impl Context {
         self.notes().pauses
     }
 
+    /// How often partitions were taken from this member.
+    #[cfg(test)]
+    pub(super) fn losses(&self) -> usize {
+        self.notes().losses
+    }
+
     fn position(&self, partition: i32) -> Option<&AtomicI64> {
         self.positions.get()?.get(usize::try_from(partition).ok()?)
     }
@@ -156,6 +164,10 @@ impl Context {
         let lost = consumer.assignment_lost();
         consumer.incremental_unassign(partitions)?;
         let mut notes = self.notes();
+        #[cfg(test)]
+        {
+            notes.losses += 1;
+        }
         for element in partitions.elements() {
             notes.assigned.remove(&element.partition());
         }

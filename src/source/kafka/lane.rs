@@ -1,33 +1,75 @@
-//! One partition's reading: where it is, what is gathered, whether its end is reached. Pure but
-//! for the metrics.
+//! One partition's reading: where it is, what waits, whether its end is reached.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use metrics::{Counter, Gauge};
+use rdkafka::error::KafkaError;
 use rdkafka::message::Timestamp as MessageTime;
+use turnaround_kafka_queue::{PartitionQueue, Taken};
 
-use super::batch::BatchBuilder;
-use crate::flow::{Partition, Timestamp};
+use super::batch::{BATCH_BYTES, BATCH_RECORDS, BatchBuilder};
+use super::context::Context;
+use crate::flow::{Partition, RawBatch, Timestamp};
+use crate::source::pool::Pool;
+
+/// How long messages that are not enough for a batch wait for more while there is more to read.
+const LAGGING_WAIT: Duration = Duration::from_millis(50);
+
+/// The same at the end of a partition, for each partition of the topic, since every batch costs a
+/// pass over all pipelines: however many partitions a topic has, so many batches come of it a second.
+const LIVE_WAIT_EACH: Duration = Duration::from_millis(40);
+
+/// The most that messages wait at the end of a partition: an alert comes within a second.
+const LIVE_WAIT_MOST: Duration = Duration::from_millis(500);
+
+/// What a message is taken to have before there was one.
+const BYTES_EXPECTED: usize = 256;
+
+/// Where a partition begins and ends, found out before the first record.
+pub(super) struct Bounds {
+    pub(super) partition: Arc<Partition>,
+    /// The first offset.
+    pub(super) low: i64,
+    /// The offset behind the last.
+    pub(super) high: i64,
+}
 
 /// One partition's reading.
 pub(super) struct Lane {
     pub(super) partition: Arc<Partition>,
-    /// The first offset when the reading began.
-    pub(super) low: i64,
-    /// The end when the reading began.
-    pub(super) high: i64,
-    pub(super) gathered: BatchBuilder,
+    /// Messages that have been fetched.
+    queue: PartitionQueue<Context>,
+    gathered: BatchBuilder,
     /// The next offset to read.
     pub(super) next: i64,
     /// Only for `once`: the offset to stop before.
-    pub(super) stop_at: Option<i64>,
+    stop_at: Option<i64>,
+    /// Since when messages wait for more.
+    waiting_since: Option<Instant>,
+    /// So many messages make a batch, as far as is known.
+    enough: usize,
+    /// How long messages wait for more at the end.
+    live_wait: Duration,
     /// librdkafka has told that it reached the end, and nothing came since.
     pub(super) at_end: bool,
     /// The loop is to be told that the partition is read to its end.
     pub(super) to_tell: bool,
     /// Only for `once`: read to `stop_at`.
     pub(super) read: bool,
+    /// It is ahead of the others.
+    held: bool,
     pub(super) meters: Meters,
+}
+
+/// What a turn has brought.
+#[derive(Default)]
+pub(super) struct Turn {
+    pub(super) batch: Option<RawBatch>,
+    /// There is more than a batch.
+    pub(super) lags: bool,
+    /// What went wrong with the partition.
+    pub(super) fault: Option<KafkaError>,
 }
 
 /// A partition's metrics.
@@ -37,8 +79,23 @@ pub(super) struct Meters {
     pub(super) paused: Gauge,
 }
 
+impl Bounds {
+    /// Whether there is nothing to read before the end of when the reading began.
+    pub(super) fn is_empty(&self) -> bool {
+        self.low >= self.high
+    }
+}
+
 impl Lane {
-    pub(super) fn new(partition: Arc<Partition>, low: i64, high: i64, once: bool) -> Lane {
+    /// The reading of one of a topic's `partitions`.
+    pub(super) fn new(
+        bounds: &Bounds,
+        queue: PartitionQueue<Context>,
+        pool: Pool,
+        once: bool,
+        partitions: usize,
+    ) -> Lane {
+        let partition = Arc::clone(&bounds.partition);
         let labels =
             [("topic", partition.topic.to_string()), ("partition", partition.index.to_string())];
         let meters = Meters {
@@ -46,30 +103,112 @@ impl Lane {
             lag: metrics::gauge!("turnaround_consumer_lag", &labels),
             paused: metrics::gauge!("turnaround_source_paused", &labels),
         };
-        let read = once && low >= high;
+        let read = once && bounds.is_empty();
+        let partitions = u32::try_from(partitions).unwrap_or(u32::MAX);
         Lane {
             partition,
-            low,
-            high,
-            gathered: BatchBuilder::default(),
-            next: low,
-            stop_at: once.then_some(high),
+            queue,
+            gathered: BatchBuilder::new(pool),
+            next: bounds.low,
+            stop_at: once.then_some(bounds.high),
+            waiting_since: None,
+            enough: BATCH_BYTES / BYTES_EXPECTED,
+            live_wait: LIVE_WAIT_EACH.saturating_mul(partitions).min(LIVE_WAIT_MOST),
             at_end: false,
             to_tell: read,
             read,
+            held: false,
             meters,
         }
     }
 
-    /// Whether there is nothing left to read.
-    pub(super) fn is_read(&self) -> bool {
-        self.read
+    /// Whether everything that has been fetched has been taken.
+    pub(super) fn is_drained(&self) -> bool {
+        self.queue.waiting() == 0
     }
 
-    /// Notes that everything has been read, up to `stop_at` when there is one.
-    pub(super) fn reach_end(&mut self) {
-        self.to_tell = true;
-        self.read = self.stop_at.is_some();
+    /// Notes whether it is held back because it is ahead of the others.
+    pub(super) fn hold(&mut self, held: bool) {
+        if self.held != held {
+            self.held = held;
+            self.meters.paused.set(if held { 1.0 } else { 0.0 });
+        }
+    }
+
+    /// Whether what waits is to be taken: enough for a batch, or for long enough.
+    pub(super) fn is_due(&mut self, now: Instant) -> bool {
+        if self.read {
+            return false;
+        }
+        let waiting = self.queue.waiting();
+        if waiting == 0 {
+            self.waiting_since = None;
+            return false;
+        }
+        let since = *self.waiting_since.get_or_insert(now);
+        let wait = if self.at_end { self.live_wait } else { LAGGING_WAIT };
+        let left = self.stop_at.and_then(|stop_at| usize::try_from(stop_at - self.next).ok());
+        waiting >= self.enough
+            || left.is_some_and(|left| waiting >= left)
+            || now.saturating_duration_since(since) >= wait
+    }
+
+    /// Takes what waits, up to a batch.
+    pub(super) fn take(&mut self, as_of: Timestamp) -> Turn {
+        self.waiting_since = None;
+        let mut records = 0;
+        let mut turn = Turn::default();
+        while let Some(taken) = self.queue.next() {
+            let message = match taken {
+                Taken::Message(message) => message,
+                Taken::Event(KafkaError::PartitionEOF(_)) => {
+                    self.at_end = true;
+                    self.to_tell = true;
+                    self.read = self.stop_at.is_some();
+                    if self.read {
+                        break;
+                    }
+                    continue;
+                }
+                Taken::Event(fault) => {
+                    turn.fault = Some(fault);
+                    break;
+                }
+            };
+            self.at_end = false;
+            self.to_tell = false;
+            if message.offset < self.next {
+                // Come again after the group had taken this member for dead.
+                continue;
+            }
+            if self.stop_at.is_some_and(|stop_at| message.offset >= stop_at) {
+                // What stood before it was removed by compaction or belongs to a transaction.
+                (self.read, self.to_tell) = (true, true);
+                break;
+            }
+            let time = record_time(message.time, as_of);
+            self.gathered.push(message.offset, time, message.payload);
+            self.next = message.offset + 1;
+            records += 1;
+            if self.stop_at == Some(self.next) {
+                (self.read, self.to_tell) = (true, true);
+                break;
+            }
+            if self.gathered.is_full() {
+                turn.lags = true;
+                break;
+            }
+        }
+        self.meters.records.increment(records);
+        turn.batch = self.gathered.take(&self.partition);
+        if let Some(batch) = &turn.batch
+            && turn.lags
+        {
+            // As many as were in this one, or a few less.
+            let mean = batch.bytes.len() / usize::try_from(records).unwrap_or(1).max(1) + 1;
+            self.enough = (BATCH_BYTES / mean).clamp(1, BATCH_RECORDS);
+        }
+        turn
     }
 }
 
@@ -100,13 +239,5 @@ mod tests {
         assert_eq!(record_time(MessageTime::NotAvailable, as_of), as_of);
         assert_eq!(record_time(MessageTime::CreateTime(-1), as_of), as_of);
         assert_eq!(record_time(MessageTime::CreateTime(i64::MAX), as_of), Timestamp::MAX);
-    }
-
-    #[test]
-    fn a_lane_that_is_empty_at_the_start_is_read_only_for_once() {
-        let partition = Arc::new(Partition { topic: "t".into(), index: 0 });
-        assert!(Lane::new(Arc::clone(&partition), 5, 5, true).is_read());
-        assert!(!Lane::new(Arc::clone(&partition), 5, 5, false).is_read());
-        assert!(!Lane::new(partition, 5, 6, true).is_read());
     }
 }

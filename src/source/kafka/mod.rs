@@ -1,16 +1,17 @@
 //! Kafka topics as partitions, read from their earliest offsets in one consumer group.
 //!
-//! Each topic has a consumer and a thread of its own (librdkafka's end-of-partition event does
-//! not name its topic). The threads hand batches over a short channel; when it stays full they
-//! pause their partitions and keep polling, so that the group keeps this member. Offsets are
-//! committed only when the loop says so, and are advisory: until checkpoints exist, every start
+//! Each topic has a consumer and a thread of its own. The threads hand batches over a short channel;
+//! while it is full nothing is taken from librdkafka's bounded queues and fetching rests, and the
+//! threads go on polling, so that the group keeps this member. Offsets are committed only when the loop says so, and are advisory: until checkpoints exist, every start
 //! reads from the earliest offset. It does not create topics, and does not share partitions with
 //! another instance: that needs checkpoints, and is an error that says so.
 
 mod batch;
 mod client;
+mod consumer;
 mod context;
 mod faults;
+mod health;
 mod lane;
 mod reader;
 mod sight;
@@ -22,7 +23,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use rdkafka::TopicPartitionList;
@@ -30,15 +31,20 @@ use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
+use super::align::Alignment;
 use super::{Progress, ProgressUnit, QUIET_AFTER, Source, SourceError, SourceEvent};
 use crate::flow::{Framing, Offset, Partition, RawBatch, Timestamp};
 use context::Context;
-use lane::Lane;
-use reader::Reader;
+use lane::Bounds;
+use reader::{Reader, Reins};
 
 /// How many events wait for the loop. With batches of at most
 /// [`batch::BATCH_BYTES`] (or one large message) this bounds the memory of the channel.
-const CHANNEL_EVENTS: usize = 8;
+const CHANNEL_EVENTS: usize = 4;
+
+/// How often offsets are committed: a commit for each batch would be most of what a slow topic makes
+/// a broker write.
+const COMMIT_EVERY: Duration = Duration::from_secs(1);
 
 /// How to read topics.
 #[derive(Clone)]
@@ -102,10 +108,14 @@ pub struct KafkaSource {
     spans: BTreeMap<Arc<Partition>, ReadSpan>,
     once: bool,
     topics: Vec<Topic>,
+    alignment: Arc<Alignment>,
     events: mpsc::Receiver<Result<SourceEvent, SourceError>>,
     stop: Arc<AtomicBool>,
     /// Topics that have not been read to their end.
     open_topics: usize,
+    /// Offsets that have not been committed.
+    to_commit: BTreeMap<Partition, Offset>,
+    committed_at: Instant,
 }
 
 /// One topic's consumer and the thread that polls it.
@@ -141,36 +151,72 @@ impl KafkaSource {
     fn open(settings: KafkaSettings) -> Result<KafkaSource, SourceError> {
         let found = client::find_topics(&settings)?;
         let (sender, events) = mpsc::channel(CHANNEL_EVENTS);
+        let bounds = || found.iter().flat_map(|topic| &topic.bounds);
+        let span = |bounds: &Bounds| {
+            let span = ReadSpan { from: bounds.low, next: bounds.low, end: bounds.high };
+            (Arc::clone(&bounds.partition), span)
+        };
+        let partitions: Vec<_> = bounds().map(|bounds| Arc::clone(&bounds.partition)).collect();
         let mut source = KafkaSource {
-            partitions: Vec::new(),
-            spans: BTreeMap::new(),
+            alignment: Arc::new(Alignment::new(&partitions)),
+            spans: bounds().map(span).collect(),
+            partitions,
             once: settings.once,
             topics: Vec::new(),
             events,
             stop: Arc::new(AtomicBool::new(false)),
             open_topics: 0,
+            to_commit: BTreeMap::new(),
+            committed_at: Instant::now(),
         };
         for topic in found {
-            for lane in &topic.lanes {
-                let partition = Arc::clone(&lane.partition);
-                let span = ReadSpan { from: lane.low, next: lane.low, end: lane.high };
-                source.partitions.push(Arc::clone(&partition));
-                source.spans.insert(partition, span);
-            }
-            let thread = if settings.once && topic.lanes.iter().all(Lane::is_read) {
+            let thread = if settings.once && topic.bounds.iter().all(Bounds::is_empty) {
+                topic.bounds.iter().for_each(|bounds| source.alignment.ended(&bounds.partition));
                 None
             } else {
-                let stop = Arc::clone(&source.stop);
+                let reins = Reins {
+                    sender: sender.clone(),
+                    alignment: Arc::clone(&source.alignment),
+                    stop: Arc::clone(&source.stop),
+                };
                 let consumer = Arc::clone(&topic.consumer);
-                let name = topic.name.clone();
-                let reader =
-                    Reader::new(consumer, name, topic.lanes, &settings, sender.clone(), stop);
+                let reader = Reader::new(consumer, &topic.name, &topic.bounds, &settings, reins)?;
                 source.open_topics += 1;
                 Some(reader.start()?)
             };
             source.topics.push(Topic { name: topic.name, consumer: topic.consumer, thread });
         }
         Ok(source)
+    }
+
+    /// Commits what there is to commit, if it is time.
+    fn commit_now_and_then(&mut self) {
+        if !self.to_commit.is_empty() && self.committed_at.elapsed() >= COMMIT_EVERY {
+            self.commit_all();
+        }
+    }
+
+    /// Commits what there is to commit. Does not wait for the answer.
+    fn commit_all(&mut self) {
+        self.committed_at = Instant::now();
+        let positions = std::mem::take(&mut self.to_commit);
+        for topic in &self.topics {
+            let mut offsets = TopicPartitionList::new();
+            let of_topic = positions.iter().filter(|(held, _)| *held.topic == *topic.name);
+            let outcome = of_topic
+                .map(|(held, next)| (held.index, rdkafka::Offset::Offset(next.0)))
+                .try_for_each(|(index, next)| {
+                    offsets.add_partition_offset(&topic.name, index, next)
+                })
+                .and_then(|()| match offsets.count() {
+                    0 => Ok(()),
+                    _ => topic.consumer.commit(&offsets, CommitMode::Async),
+                });
+            if let Err(error) = outcome {
+                let topic = topic.name.as_str();
+                tracing::warn!(topic, %error, "could not commit offsets; they are advisory");
+            }
+        }
     }
 
     /// Notes what a batch adds to the progress.
@@ -190,6 +236,7 @@ impl Source for KafkaSource {
 
     async fn next(&mut self) -> Result<SourceEvent, SourceError> {
         loop {
+            self.commit_now_and_then();
             if self.open_topics == 0 {
                 return Ok(SourceEvent::End);
             }
@@ -203,17 +250,15 @@ impl Source for KafkaSource {
                 }
                 Ok(Some(event)) => event?,
             };
-            // A thread may wait for this room.
-            for thread in self.topics.iter().filter_map(|topic| topic.thread.as_ref()) {
-                thread.thread().unpark();
-            }
             match event {
                 SourceEvent::End => self.open_topics -= 1,
                 SourceEvent::Batch(batch) => {
                     self.note(&batch);
                     return Ok(SourceEvent::Batch(batch));
                 }
-                SourceEvent::CaughtUp(_) | SourceEvent::Quiet => return Ok(event),
+                SourceEvent::CaughtUp(_) | SourceEvent::Ended(_) | SourceEvent::Quiet => {
+                    return Ok(event);
+                }
             }
         }
     }
@@ -231,34 +276,30 @@ impl Source for KafkaSource {
         })
     }
 
-    fn commit(&self, partition: &Partition, next: Offset) {
-        let Some(topic) = self.topics.iter().find(|topic| *topic.name == *partition.topic) else {
-            tracing::warn!(%partition, "asked to commit an offset of a partition not read here");
-            return;
-        };
-        let mut offsets = TopicPartitionList::with_capacity(1);
-        let outcome = offsets
-            .add_partition_offset(&topic.name, partition.index, rdkafka::Offset::Offset(next.0))
-            .and_then(|()| topic.consumer.commit(&offsets, CommitMode::Async));
-        if let Err(error) = outcome {
-            tracing::warn!(%partition, %error, "could not commit an offset; it is advisory");
-        }
+    fn alignment(&self) -> Arc<Alignment> {
+        Arc::clone(&self.alignment)
+    }
+
+    fn commit(&mut self, partition: &Partition, next: Offset) {
+        self.to_commit.insert(partition.clone(), next);
     }
 }
 
 impl Drop for KafkaSource {
-    /// Ends the threads and leaves the group, so that the next start need not wait for this
-    /// member to time out.
+    /// Commits, ends the threads and leaves the group, so that the next start need not wait for
+    /// this member to time out.
     fn drop(&mut self) {
+        if !self.to_commit.is_empty() {
+            self.commit_all();
+        }
         self.stop.store(true, Ordering::SeqCst);
         self.events.close();
         for topic in &mut self.topics {
             topic.consumer.context().closing();
-            if let Some(thread) = topic.thread.take() {
-                thread.thread().unpark();
-                if thread.join().is_err() {
-                    tracing::error!(topic = topic.name, "the thread that read it panicked");
-                }
+            if let Some(thread) = topic.thread.take()
+                && thread.join().is_err()
+            {
+                tracing::error!(topic = topic.name, "the thread that read it panicked");
             }
         }
     }

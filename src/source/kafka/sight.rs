@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 /// A leader from which nothing has come for so long cannot vouch for a partition's end. An idle
-/// fetch is answered after 500 ms (`fetch.wait.max.ms`).
+/// fetch is answered after 200 ms (`fetch.wait.max.ms`).
 const FRESH_US: i64 = 4_000_000;
 
 /// What is known of each partition of a topic at some moment.

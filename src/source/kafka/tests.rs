@@ -84,7 +84,7 @@ async fn read_to_end(source: &mut KafkaSource) -> Received {
         match source.next().await.expect("reads") {
             SourceEvent::Batch(batch) => gather(&mut received, &batch),
             SourceEvent::End => return received,
-            SourceEvent::CaughtUp(_) | SourceEvent::Quiet => {}
+            SourceEvent::CaughtUp(_) | SourceEvent::Ended(_) | SourceEvent::Quiet => {}
         }
     }
 }
@@ -97,7 +97,7 @@ async fn read_until_caught_up(source: &mut KafkaSource, received: &mut Received)
         match source.next().await.expect("reads") {
             SourceEvent::Batch(batch) => gather(received, &batch),
             SourceEvent::CaughtUp(_) => return,
-            SourceEvent::Quiet => {}
+            SourceEvent::Ended(_) | SourceEvent::Quiet => {}
             SourceEvent::End => panic!("a stream has no end"),
         }
     }
@@ -162,8 +162,8 @@ async fn once_delivers_every_record_in_order_and_again_after_a_restart() {
         assert!(matches!(source.next().await, Ok(SourceEvent::End)));
         messages.push(text(0, "later"));
         // Advisory: the next start reads from the earliest offset all the same.
-        for partition in source.partitions() {
-            source.commit(partition, Offset(900));
+        for partition in source.partitions().to_vec() {
+            source.commit(&partition, Offset(900));
         }
     }
 }
@@ -257,7 +257,7 @@ async fn two_topics_are_read_to_their_ends() {
                 gather(received.entry(batch.partition.topic.to_string()).or_default(), &batch);
             }
             SourceEvent::End => break,
-            SourceEvent::CaughtUp(_) | SourceEvent::Quiet => {}
+            SourceEvent::CaughtUp(_) | SourceEvent::Ended(_) | SourceEvent::Quiet => {}
         }
     }
     assert_eq!(received.remove("left"), Some(expected(&left)));
@@ -386,8 +386,8 @@ async fn a_real_broker_delivers_six_partitions_and_a_message_of_ten_megabytes() 
         let received = read_to_end(&mut source).await;
         assert_eq!(counts(&received), counts(&expected(&messages)));
         assert!(received == expected(&messages), "other records or another order");
-        for partition in source.partitions() {
-            source.commit(partition, Offset(5000));
+        for partition in source.partitions().to_vec() {
+            source.commit(&partition, Offset(5000));
         }
     }
 }
@@ -469,6 +469,99 @@ async fn a_real_groups_member_is_not_disturbed_by_a_second_instance() {
         read_until_caught_up(&mut second, &mut received).await;
     }
     assert_eq!(received, expected(&[text(0, "x")]));
+}
+
+/// The event time that `dated` has put into a payload, and the messages of one partition: one a
+/// second from the start on.
+fn dated(partition: i32, count: i64, every: i64) -> impl Iterator<Item = Sent> {
+    (0..count).map(move |n| text(partition, format!("{:0>1000}", n * every)))
+}
+
+/// Reads to the end as the loop would, telling how far each partition has come, and gives the most
+/// bytes that lay beyond the slowest at a time.
+async fn most_held(source: &mut KafkaSource) -> (usize, usize) {
+    let alignment = source.alignment();
+    let mut open: BTreeMap<Arc<Partition>, i64> =
+        source.partitions().iter().map(|partition| (Arc::clone(partition), i64::MIN)).collect();
+    let (mut held, mut most, mut records) = (Vec::<(i64, usize)>::new(), 0, 0);
+    loop {
+        match source.next().await.expect("reads") {
+            SourceEvent::Batch(batch) => {
+                let Framing::Records(frames) = &batch.framing else { panic!("records") };
+                let last = frames.last().expect("a batch has records");
+                let time = std::str::from_utf8(&batch.bytes[last.start..last.end]).expect("text");
+                let time = time.parse().expect("a number");
+                records += frames.len();
+                held.push((time, batch.bytes.len()));
+                open.insert(Arc::clone(&batch.partition), time);
+                // As slow as computing would be.
+                tokio::time::sleep(Duration::from_millis(5)).await;
+                let bytes = batch.bytes.len() as u64;
+                alignment.judged(&batch.partition, bytes, Timestamp(time));
+            }
+            SourceEvent::Ended(partition) => assert!(open.remove(&partition).is_some(), "once"),
+            SourceEvent::End => return (most, records),
+            SourceEvent::CaughtUp(_) | SourceEvent::Quiet => {}
+        }
+        let slowest = open.values().min().copied().unwrap_or(i64::MAX);
+        held.retain(|(time, _)| *time > slowest);
+        most = most.max(held.iter().map(|(_, bytes)| bytes).sum());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_real_topics_skewed_partitions_hold_no_more_than_even_ones() {
+    let Some(brokers) = real_brokers("skewed partitions on a real broker") else { return };
+    // 24 partitions may be ahead by 8 MiB each.
+    let (even, skewed) =
+        (real_topic(&brokers, "even", 24).await, real_topic(&brokers, "skewed", 24).await);
+    let producer = producer(&brokers, &[("compression.type", "lz4")]);
+    for partition in 0..4 {
+        send(&producer, &even, &dated(partition, 25_000, 1).collect::<Vec<_>>());
+    }
+    // One ten times as large as its neighbours over the same time, the others empty but for two.
+    send(&producer, &skewed, &dated(0, 80_000, 1).collect::<Vec<_>>());
+    send(&producer, &skewed, &dated(1, 8_000, 10).collect::<Vec<_>>());
+    send(&producer, &skewed, &dated(2, 8_000, 10).collect::<Vec<_>>());
+    let mut held = Vec::new();
+    for (topic, records) in [(even, 100_000), (skewed, 96_000)] {
+        let opened = KafkaSource::connect(real_settings(&brokers, &topic, true)).await;
+        let (most, read) = most_held(&mut opened.expect("connects")).await;
+        assert_eq!(read, records);
+        held.push(most);
+    }
+    // What is ahead, and what is on its way when that is known: the channel and a batch.
+    let under_way = (CHANNEL_EVENTS + 2) * batch::BATCH_BYTES;
+    assert!(held[1] <= (8 << 20) + under_way, "{held:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_real_group_keeps_a_member_that_takes_nothing_for_longer_than_it_may_be_silent() {
+    let Some(brokers) = real_brokers("a member that takes nothing") else { return };
+    let topic = real_topic(&brokers, "stall", 3).await;
+    let messages: Vec<Sent> = (0..90_000).map(|i| text(i % 3, format!("{i:0>1000}"))).collect();
+    send(&producer(&brokers, &[("compression.type", "lz4")]), &topic, &messages);
+    let mut strict = real_settings(&brokers, &topic, false);
+    strict.options = [("session.timeout.ms", "6000"), ("max.poll.interval.ms", "6000")]
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .into();
+    let mut source = KafkaSource::connect(strict).await.expect("connects");
+    let mut received = Received::new();
+    while received.is_empty() {
+        if let SourceEvent::Batch(batch) = source.next().await.expect("reads") {
+            gather(&mut received, &batch);
+        }
+    }
+    tokio::time::sleep(Duration::from_secs(15)).await;
+    let context = source.topics[0].consumer.context();
+    assert_eq!((context.pauses(), context.losses(), context.assigned()), (1, 0, 3));
+    while received.values().map(Vec::len).sum::<usize>() < messages.len() {
+        if let SourceEvent::Batch(batch) = source.next().await.expect("reads") {
+            gather(&mut received, &batch);
+        }
+    }
+    assert!(received == expected(&messages), "other records or another order");
+    assert_eq!(source.topics[0].consumer.context().losses(), 0);
 }
 
 /// The real broker's listener with TLS and passwords, and the file of its certificate.

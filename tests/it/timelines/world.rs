@@ -77,7 +77,7 @@ impl Source for Scripted {
         Ok(SourceEvent::Quiet)
     }
 
-    fn commit(&self, partition: &Partition, next: Offset) {
+    fn commit(&mut self, partition: &Partition, next: Offset) {
         let mut committed = self.script.committed.lock().expect("nobody panicked");
         committed.insert(partition.index, next.0);
     }

@@ -1,0 +1,165 @@
+//! What the reading thread watches besides messages: the group, the brokers, the ends of partitions.
+//!
+//! The callbacks have noted it, or librdkafka's statistics tell; here it is judged.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::Consumer;
+
+use super::context::Problem;
+use super::faults;
+use super::reader::{Reader, Stop};
+use super::sight::{PartitionSight, Sight};
+use crate::source::SourceError;
+
+/// How long the group may take to give this member every partition.
+const JOIN_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How often an outage is told of.
+const OUTAGE_NOTICE: Duration = Duration::from_secs(30);
+
+/// Since when something has not been as it should be.
+#[derive(Default)]
+pub(super) struct Health {
+    /// This member has not held every partition.
+    incomplete_since: Option<Instant>,
+    /// No broker that serves a partition has been reachable.
+    outage_since: Option<Instant>,
+    outage_told: Option<Instant>,
+}
+
+impl Reader {
+    /// Looks at what the callbacks have noted.
+    pub(super) fn watch(&mut self) -> Result<(), Stop> {
+        let consumer = Arc::clone(&self.consumer);
+        let context = consumer.context();
+        let (group, topic) = (&self.settings.group, &self.topic);
+        match context.take_problem() {
+            None => {}
+            Some(Problem::TakenAway) => {
+                let found = "another has just joined and was given some of the partitions";
+                return Err(faults::several_instances(group, topic, found).into());
+            }
+            Some(Problem::NewPartition(index)) => {
+                return Err(faults::new_partition(topic, index).into());
+            }
+            Some(Problem::Refused(reason)) => {
+                return Err(faults::refused(&self.settings.brokers, &reason).into());
+            }
+            Some(Problem::Tls(reason)) => {
+                tracing::warn!(topic, reason, "TLS with a broker failed; trying again");
+            }
+            Some(Problem::Rebalance(reason)) => {
+                return Err(Stop::Failed(SourceError::Failed {
+                    attempted: format!("take the partitions of topic `{topic}`; start again"),
+                    source: anyhow::anyhow!(reason),
+                }));
+            }
+        }
+        let sight = context.take_sight();
+        self.watch_membership(context.assigned())?;
+        match sight {
+            Some(sight) => self.look(&sight),
+            None => Ok(()),
+        }
+    }
+
+    /// Errs when the group leaves this member without every partition for too long.
+    fn watch_membership(&mut self, assigned: usize) -> Result<(), Stop> {
+        // During an outage nobody is given anything; the outage has its own limit.
+        if assigned == self.lanes.len() || self.health.outage_since.is_some() {
+            self.health.incomplete_since = None;
+            return Ok(());
+        }
+        let since = *self.health.incomplete_since.get_or_insert_with(Instant::now);
+        if since.elapsed() < JOIN_TIMEOUT {
+            return Ok(());
+        }
+        let (all, group) = (self.lanes.len(), &self.settings.group);
+        if assigned == 0 {
+            let reason = self.consumer.context().last_failure();
+            return Err(Stop::Failed(SourceError::Failed {
+                attempted: format!(
+                    "join group `{group}` within {} s; look at the group's coordinator",
+                    JOIN_TIMEOUT.as_secs()
+                ),
+                source: anyhow::anyhow!(reason.unwrap_or_else(|| "no partition was given".into())),
+            }));
+        }
+        let found = format!("this one was given {assigned} of {all} partitions");
+        Err(faults::several_instances(group, &self.topic, &found).into())
+    }
+
+    /// Judges the statistics: lag, ends that still hold, outage.
+    fn look(&mut self, sight: &Sight) -> Result<(), Stop> {
+        let committed = self.reads_committed();
+        let context = self.consumer.context();
+        for lane in &mut self.lanes {
+            let index = lane.partition.index;
+            let Some(seen) = sight.partitions.get(&index) else { continue };
+            let end = if committed { seen.stable } else { seen.high };
+            let holds = lane.at_end && seen.fresh && context.holds(index) && lane.is_drained();
+            if lane.read {
+                lane.meters.lag.set(0.0);
+            } else if holds {
+                lane.to_tell = true;
+                lane.meters.lag.set(0.0);
+            } else if let Some(end) = end {
+                lane.meters.lag.set((end - lane.next).max(0) as f64);
+            }
+        }
+        let reachable = |seen: &PartitionSight| seen.reachable;
+        let wanted =
+            |index: &i32| self.lanes.iter().any(|l| l.partition.index == *index && !l.read);
+        let mut seen = sight.partitions.iter().filter(|(index, _)| wanted(index));
+        if seen.any(|(_, seen)| reachable(seen)) {
+            if self.health.outage_since.take().is_some() {
+                tracing::info!(topic = self.topic, "Kafka can be reached again");
+            }
+            self.health.outage_told = None;
+            return Ok(());
+        }
+        self.bear_outage()
+    }
+
+    /// Tells of an outage now and then, and errs when it has lasted too long.
+    fn bear_outage(&mut self) -> Result<(), Stop> {
+        let now = Instant::now();
+        let since = *self.health.outage_since.get_or_insert(now);
+        let (brokers, topic) = (&self.settings.brokers, &self.topic);
+        let lasted = now.duration_since(since);
+        let reason = self.consumer.context().last_failure();
+        let reason = reason.unwrap_or_else(|| "no connection to a broker stands".to_owned());
+        if lasted >= self.settings.outage_timeout {
+            let seconds = lasted.as_secs();
+            return Err(Stop::Failed(SourceError::Failed {
+                attempted: format!(
+                    "reach Kafka at `{brokers}` for {seconds} s while reading topic `{topic}`; \
+                     look at the brokers and the network, and start again"
+                ),
+                source: anyhow::anyhow!(reason),
+            }));
+        }
+        // The first moments after a start look like an outage.
+        let due = self
+            .health
+            .outage_told
+            .map_or(since + Duration::from_secs(5), |told| told + OUTAGE_NOTICE);
+        if now >= due {
+            self.health.outage_told = Some(now);
+            tracing::warn!(
+                brokers,
+                topic,
+                seconds = lasted.as_secs(),
+                reason,
+                "Kafka cannot be reached; trying on"
+            );
+        }
+        Ok(())
+    }
+
+    fn reads_committed(&self) -> bool {
+        self.settings.options.get("isolation.level").is_none_or(|level| level == "read_committed")
+    }
+}
