@@ -1,11 +1,13 @@
 """Rows per second of whole processes from NDJSON to Parquet, and of decoding alone.
 
     run.py BINARY [--rows 2000000] [--days 7] [--pairs 3] [--alone BENCH] [--folder DIR]
+                  [--kafka BROKERS --jars DIR [--slope]]
 
 For each pipeline of benches/project: `run --once --no-archive` over one feed, its rows per second
 and its peak memory, as the median of the runs, which take turns. BENCH is benches/alone.rs as
 built: it takes its turn, and the rate of a whole process is shown as a share of its, the median of
-the shares of the turns.
+the shares of the turns. With BROKERS and the folder of Kafka's jars, the first pipeline also reads
+the feed from a topic (topic.py); with --slope another topic, four times as large.
 """
 import argparse
 import json
@@ -17,6 +19,8 @@ import subprocess
 import sys
 import tempfile
 import time
+
+import topic as kafka
 
 PIPELINES = ["tumbling_1h", "hopping_1h", "hopping_24h"]
 HERE = pathlib.Path(__file__).parent
@@ -38,15 +42,16 @@ def measured(arguments, folder):
     return seconds, peak, (folder / "out").read_text()
 
 
-def once(binary, source, pipeline, folder):
-    """One run of one pipeline into an empty lake: seconds, MiB."""
+def once(binary, source, pipeline, folder, late=False):
+    """One run of one pipeline into an empty lake: seconds, MiB. Rows of a topic may be `late` where
+    its partitions overlap."""
     lake = folder / "lake"
     shutil.rmtree(lake, ignore_errors=True)
     seconds, peak, out = measured(
         [binary, "run", "--once", "--no-archive", "--json", "--project", str(PROJECT), "--pipelines",
-         pipeline, "--source", f"file:{source}", "--lake", str(lake)], folder)
+         pipeline, "--source", source, "--lake", str(lake)], folder)
     counters = json.loads(out.splitlines()[-1])
-    if counters["dead_letters"] or counters["late"] or not counters["objects"]:
+    if counters["dead_letters"] or counters["late"] and not late or not counters["objects"]:
         sys.exit(f"the run of {pipeline} is not the workload: {counters}")
     return seconds, peak
 
@@ -67,15 +72,13 @@ def main():
     parser.add_argument("--alone", help="benches/alone.rs as built")
     parser.add_argument("--pipelines", default=",".join(PIPELINES))
     parser.add_argument("--folder", help="keep the feed here")
+    parser.add_argument("--kafka", help="a broker")
+    parser.add_argument("--jars", help="the folder of Kafka's jars")
+    parser.add_argument("--slope", action="store_true", help="also a topic four times as large")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=options.folder) as name:
         folder = pathlib.Path(name)
-        source = pathlib.Path(options.folder or name) / f"feed-{options.rows}-{options.days:g}.ndjson"
-        if not source.exists():
-            # In a process of its own: a child's peak memory begins with what its parent held when it
-            # was started, so that this one must stay small.
-            arguments = [options.rows, options.days, 1, source]
-            subprocess.run([sys.executable, HERE / "feed.py", *map(str, arguments)], check=True)
+        source = feed(options.folder or name, options.rows, options.days)
         size = source.stat().st_size
         print(f"{options.rows} rows over {options.days:g} days, {size / 1e6:.0f} MB of NDJSON, "
               f"{os.cpu_count()} cores")
@@ -86,10 +89,42 @@ def main():
             if options.alone:
                 alone.append(decoding(options.alone, source, folder))
             for pipeline in pipelines:
-                seen[pipeline].append(once(options.binary, source, pipeline, folder))
+                seen[pipeline].append(once(options.binary, f"file:{source}", pipeline, folder))
         report("decoding alone, all cores", alone, alone, options.rows, size)
         for pipeline, runs in seen.items():
             report(pipeline, runs, alone, options.rows, size)
+        if options.kafka:
+            through_kafka(options, folder)
+
+
+def feed(folder, rows, days):
+    """The path of a feed, which is made if it is not there."""
+    path = pathlib.Path(folder) / f"feed-{rows}-{days:g}.ndjson"
+    if not path.exists():
+        # In a process of its own: a child's peak memory begins with what its parent held when it
+        # was started, so that this one must stay small.
+        arguments = [rows, days, 1, path]
+        subprocess.run([sys.executable, HERE / "feed.py", *map(str, arguments)], check=True)
+    return path
+
+
+def through_kafka(options, folder):
+    """The feed from a topic, beside Kafka's own consumer."""
+    os.environ["KAFKA_BROKERS"] = options.kafka
+    measured = []
+    for times in (1, 4) if options.slope else (1,):
+        rows, days = times * options.rows, times * options.days
+        source = feed(options.folder or folder, rows, days)
+        topic = kafka.Topic(options.kafka, options.jars, source, rows)
+        topic.raw_seconds()
+        pairs = []
+        for _ in range(options.pairs):
+            ours, _ = once(options.binary, f"kafka:{topic.name}", PIPELINES[0], folder, late=True)
+            pairs.append((ours, topic.raw_seconds()))
+        kafka.report(topic, pairs)
+        measured.append(pairs)
+    if options.slope:
+        kafka.report_slope(*measured)
 
 
 def report(name, runs, alone, rows, size):

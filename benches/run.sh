@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# run.sh [OPTIONS OF run.py]: builds the binary and the bench of decoding alone, then measures both.
+# run.sh [OPTIONS OF run.py]: builds the binary and the bench of decoding alone, then measures both,
+# the binary also over a Kafka broker, where Java and Maven are to be had.
 set -euo pipefail
 # shellcheck source=tests/servers/lib.sh
 . "$(dirname "$0")/../tests/servers/lib.sh"
@@ -16,4 +17,14 @@ for line in sys.stdin:
     built = json.loads(line)
     if built.get("executable") and built["target"]["name"] == "alone":
         print(built["executable"])')
-"$PYTHON" benches/run.py "$TARGET/release/turnaround" --alone "$ALONE" "$@"
+KAFKA=()
+if command -v java >/dev/null 2>&1 && command -v mvn >/dev/null 2>&1; then
+    STATE=$(mktemp -d "${TMPDIR:-/tmp}/turnaround-bench.XXXXXX")
+    trap '"$SERVERS/kafka/stop.sh" "$STATE"' EXIT
+    BROKERS=$("$SERVERS/kafka/start.sh" "$STATE" | sed -n 's/^KAFKA_BROKERS=//p')
+    VERSION=$(sed -n 's:.*<kafka.version>\(.*\)</kafka.version>.*:\1:p' "$SERVERS/kafka/pom.xml")
+    KAFKA=(--kafka "$BROKERS" --jars "$CACHE/kafka-$VERSION")
+else
+    say "no Kafka: Java 17 with Maven is needed for it"
+fi
+"$PYTHON" benches/run.py "$TARGET/release/turnaround" --alone "$ALONE" ${KAFKA[@]+"${KAFKA[@]}"} "$@"
