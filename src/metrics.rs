@@ -10,6 +10,8 @@ use metrics::{Unit, describe_counter, describe_gauge};
 pub const RECORDS: &str = "turnaround_records_total";
 /// Fields of events that were not known and were ignored.
 pub const UNKNOWN_FIELDS: &str = "turnaround_unknown_fields_total";
+/// Events dated ahead of those that followed them, by label `lab`.
+pub const LEAPS: &str = "turnaround_leaps_total";
 /// Objects written to the lake.
 pub const OBJECTS: &str = "turnaround_lake_objects_total";
 /// Bytes written to the lake.
@@ -29,6 +31,7 @@ pub const STOPPED: &str = "turnaround_pipelines_stopped";
 pub fn describe() {
     describe_counter!(RECORDS, Unit::Count, "records read, by what became of them");
     describe_counter!(UNKNOWN_FIELDS, Unit::Count, "fields that were not known and were ignored");
+    describe_counter!(LEAPS, Unit::Count, "events dated ahead of those that followed them, by lab");
     describe_counter!(OBJECTS, Unit::Count, "objects written to the lake");
     describe_counter!(OBJECT_BYTES, Unit::Bytes, "bytes written to the lake");
     describe_counter!(WINDOWS, Unit::Count, "windows that have fired, by table");

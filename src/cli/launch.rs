@@ -14,6 +14,7 @@ use crate::config::{Env, Flags, Project, Settings, SourceSpec};
 use crate::flow::Timestamp;
 use crate::pipeline::build::{self, Plan};
 use crate::pipeline::filed::Filing;
+use crate::pipeline::judge::Pace;
 use crate::pipeline::progress::Progress;
 use crate::pipeline::{Job, RunError};
 use crate::sink::lake::{Lake, LakeError};
@@ -91,13 +92,16 @@ pub fn job(
         dead_letters,
         alerts,
         clock,
-        max_disorder: loaded.settings.time.max_disorder,
-        idle_after: loaded.settings.time.idle_after,
+        pace: pace(&loaded.settings.time),
         tick: crate::pipeline::TICK,
         empty_until: request.as_of,
         filing: Filing { archive: request.archive, record_times: !of_file, once: request.once },
         progress,
     })
+}
+
+fn pace(time: &crate::config::settings::TimeSettings) -> Pace {
+    Pace { max_disorder: time.max_disorder, max_leap: time.max_leap, idle_after: time.idle_after }
 }
 
 fn alert_sink(

@@ -65,6 +65,8 @@ pub struct TimeSettings {
     pub max_disorder: Span,
     /// An event further ahead of its record's own time is a dead letter. Default 5 min.
     pub max_future: Span,
+    /// An event further ahead of the others moves time on only when it is borne out. Default 15 min.
+    pub max_leap: Span,
     /// A partition that is silent and fully read for so long no longer holds time back. Default
     /// 30 s.
     pub idle_after: Span,
@@ -127,6 +129,7 @@ impl Default for Settings {
             time: TimeSettings {
                 max_disorder: Span::MINUTE,
                 max_future: Span(5 * Span::MINUTE.0),
+                max_leap: Span(15 * Span::MINUTE.0),
                 idle_after: Span(30 * Span::SECOND.0),
             },
             alerts: AlertSettings::default(),

@@ -178,6 +178,9 @@ fn time(value: &Named<'_>, settings: &mut Settings, faults: &mut Faults) {
     if let Some(span) = fields.take("max_future").and_then(|value| value.span(faults)) {
         settings.time.max_future = span;
     }
+    if let Some(span) = fields.take("max_leap").and_then(|value| value.positive_span(faults)) {
+        settings.time.max_leap = span;
+    }
     if let Some(span) = fields.take("idle_after").and_then(|value| value.positive_span(faults)) {
         settings.time.idle_after = span;
     }

@@ -391,6 +391,7 @@ fn a_flag_beats_the_environment_beats_yaml_beats_the_default() {
     assert_eq!(settings.kafka.group, "turnaround");
     assert_eq!(settings.time.max_disorder, Span(60_000_000));
     assert_eq!(settings.time.max_future, Span(300_000_000));
+    assert_eq!(settings.time.max_leap, Span(900_000_000));
     assert_eq!(settings.time.idle_after, Span(30_000_000));
     assert_eq!(settings.checkpoint.bytes, 67_108_864);
 
@@ -421,7 +422,7 @@ fn a_flag_beats_the_environment_beats_yaml_beats_the_default() {
 fn every_setting_is_read() {
     let yaml = r#"
 default_lab: north
-time: { max_disorder: 2m, max_future: 10m, idle_after: 1m }
+time: { max_disorder: 2m, max_future: 10m, max_leap: 20m, idle_after: 1m }
 kafka: { group: g, options: { security.protocol: SASL_SSL, sasl.password: { env: KPW } } }
 alerts:
   routes:
@@ -441,6 +442,7 @@ listen: 0.0.0.0:80
     let settings = resolve(yaml, &env, &Flags::default()).expect("settings");
     assert_eq!(settings.default_lab.as_deref(), Some("north"));
     assert_eq!(settings.time.max_disorder, Span(120_000_000));
+    assert_eq!(settings.time.max_leap, Span(1_200_000_000));
     assert_eq!(settings.kafka.options["sasl.password"].expose_secret(), "hunter2");
     let route = &settings.alerts.routes[0];
     assert_eq!((route.labs.clone(), route.webhook_env.as_str()), (vec!["north".into()], "NORTH"));

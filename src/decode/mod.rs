@@ -110,6 +110,7 @@ struct Decoder<'a> {
     columns: Columns,
     offsets: Vec<i64>,
     record_times: Vec<Timestamp>,
+    appended: Vec<bool>,
     identities: Vec<Identity>,
     dead_letters: Vec<DeadLetter>,
     blank_lines: u64,
@@ -146,6 +147,7 @@ impl<'a> Decoder<'a> {
             columns: Columns::new(wanted, defaults),
             offsets: Vec::new(),
             record_times: Vec::new(),
+            appended: Vec::new(),
             identities: Vec::new(),
             dead_letters: Vec::new(),
             blank_lines: 0,
@@ -217,6 +219,12 @@ impl<'a> Decoder<'a> {
                 continue;
             }
             self.careful_record(start, end, place);
+        }
+        if frames.iter().any(|frame| frame.appended) {
+            let mut frames = frames.iter();
+            let mut appended =
+                |offset| frames.by_ref().find(|f| f.offset == offset).is_some_and(|f| f.appended);
+            self.appended = self.offsets.iter().map(|offset| appended(*offset)).collect();
         }
     }
 
@@ -293,6 +301,7 @@ impl<'a> Decoder<'a> {
             rows: self.columns.finish(),
             offsets: self.offsets,
             record_times: self.record_times,
+            appended: self.appended,
         };
         Decoded {
             records: (events.offsets.len() + self.dead_letters.len()) as u64,

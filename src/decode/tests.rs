@@ -48,7 +48,13 @@ fn messages_of(records: &[&[u8]]) -> RawBatch {
         let start = bytes.len();
         bytes.extend_from_slice(record);
         let end = bytes.len();
-        frames.push(RecordFrame { offset: 7 * i as i64, record_time: at(NOW), start, end });
+        frames.push(RecordFrame {
+            offset: 7 * i as i64,
+            record_time: at(NOW),
+            appended: false,
+            start,
+            end,
+        });
     }
     RawBatch {
         partition: partition(),

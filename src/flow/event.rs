@@ -118,4 +118,6 @@ pub struct EventBatch {
     pub offsets: Vec<i64>,
     /// The record's own Kafka timestamp of each row (files: the run's `--as-of`).
     pub record_times: Vec<Timestamp>,
+    /// Whether that is when the broker took the record in, of each row; empty where of none.
+    pub appended: Vec<bool>,
 }

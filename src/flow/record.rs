@@ -39,6 +39,8 @@ pub struct RecordFrame {
     pub offset: i64,
     /// The message's own Kafka timestamp.
     pub record_time: Timestamp,
+    /// Whether that is when the broker took it in (`LogAppendTime`), not what a producer says.
+    pub appended: bool,
     /// Where the payload starts in the batch's bytes.
     pub start: usize,
     /// Where the payload ends in the batch's bytes.

@@ -25,7 +25,7 @@ use super::work::{Worked, work};
 use crate::clock::Clock;
 use crate::cores;
 use crate::decode::decode;
-use crate::flow::{IdleAdvance, Partition, RawBatch};
+use crate::flow::{IdleAdvance, Partition, RawBatch, Timestamp};
 use crate::source::SourceEvent;
 use crate::source::align::Alignment;
 
@@ -45,8 +45,8 @@ pub(super) enum Done {
     Idle(Vec<IdleAdvance>),
     /// A partition of which nothing will come any more.
     Ended(Arc<Partition>),
-    /// The input has ended.
-    End,
+    /// The input has ended; how far it has come, where anything came.
+    End(Option<Timestamp>),
 }
 
 /// What is begun, in order. Perhaps no watermark has moved.
@@ -55,7 +55,7 @@ enum Step {
     CaughtUp(Vec<IdleAdvance>),
     Ticked(Vec<IdleAdvance>),
     Ended(Arc<Partition>),
-    End,
+    End(Option<Timestamp>),
 }
 
 /// Something of which the end is waited for.
@@ -122,10 +122,10 @@ impl Ahead {
                             Ok(Done::Idle(moved))
                         }
                         Ok(Step::Ended(partition)) => Ok(Done::Ended(partition)),
-                        Ok(Step::End) => Ok(Done::End),
+                        Ok(Step::End(reached)) => Ok(Done::End(reached)),
                         Err(error) => Err(error),
                     };
-                    let last = matches!(done, Ok(Done::End) | Err(_));
+                    let last = matches!(done, Ok(Done::End(_)) | Err(_));
                     let nothing = matches!(&done, Ok(Done::Idle(moved)) if moved.is_empty());
                     if !nothing && to.send(done).await.is_err() || last {
                         return;
@@ -151,7 +151,7 @@ impl Ahead {
                     Ok(SourceEvent::Quiet) => {}
                     Ok(SourceEvent::End) => {
                         (ended, ticks) = (true, false);
-                        running.push_back(Box::pin(async { Ok(Step::End) }));
+                        running.push_back(self.ending());
                     }
                     Err(error) => {
                         (ended, ticks) = (true, false);
@@ -180,8 +180,11 @@ impl Ahead {
             let mut judge = turn.judge.blocking_recv().map_err(|_| RunError::StageGone)?;
             let judged = judge.judge(decoded, clock.now());
             hand_on(turn.next, judge);
-            alignment.judged(&partition, bytes, judged.watermark);
-            Ok(Step::Worked(work(&plan, judged, filing)))
+            let worked = judged.map_err(Into::into).and_then(|judged| {
+                alignment.judged(&partition, bytes, judged.watermark);
+                work(&plan, judged, filing)
+            });
+            Ok(Step::Worked(worked))
         });
         Box::pin(async { working.await? })
     }
@@ -202,6 +205,14 @@ impl Ahead {
             moved
         });
         Box::pin(async { Ok(Step::Ticked(judging.await?)) })
+    }
+
+    /// Asks how far the input has come. Only records that bear times of their own can be ahead of
+    /// the clock and yet count.
+    fn ending(&mut self) -> Promise {
+        let limit = if self.filing.record_times { self.clock.now() } else { Timestamp::MAX };
+        let judging = self.judging(move |judge| judge.reached(limit));
+        Box::pin(async { Ok(Step::End(judging.await?)) })
     }
 
     /// Begins to judge something that is not a batch: a task, so that the judge is handed on also
@@ -240,7 +251,8 @@ mod tests {
     use super::*;
     use crate::clock::SystemClock;
     use crate::decode::DecodeOptions;
-    use crate::flow::{Framing, Span, Timestamp};
+    use crate::flow::{Framing, Span};
+    use crate::pipeline::judge::Pace;
     use crate::pipeline::pump::Pump;
     use crate::relate::Targets;
     use crate::source::{Source, SourceError};
@@ -302,7 +314,9 @@ mod tests {
             let partitions = vec![Arc::clone(&partition)];
             let source = Told(told.collect(), partitions.clone());
             let (events, _pump) = Pump::start(Box::new(source), Arc::default());
-            let judge = Judge::new(&partitions, Span::MINUTE, Span::MINUTE, Timestamp(0));
+            let minute = Span::MINUTE;
+            let pace = Pace { max_disorder: minute, max_leap: minute, idle_after: minute };
+            let judge = Judge::new(&partitions, pace, Timestamp(0));
             let filing = Filing { archive: false, record_times: false, once: false };
             let (plan, clock) = (Arc::new(idle_plan()), Arc::new(SystemClock));
             let ahead =
@@ -324,7 +338,7 @@ mod tests {
                         assert_eq!(worked.unwrap().next_offset, batches, "in their order");
                     }
                     Done::Idle(_) | Done::Ended(_) => {}
-                    Done::End => ended = true,
+                    Done::End(_) => ended = true,
                 }
             }
             assert_eq!((batches, ended), (20, true));

@@ -359,11 +359,11 @@ fn relations_of(pipelines: &[PipelinePlan]) -> Vec<(Relation, Vec<usize>)> {
     known.collect()
 }
 
-/// The event columns that the relations are made from, and those that late rows are filed with.
+/// The event columns that relations are made from, late rows are filed with, and leaps told apart by.
 fn decoded_columns(relations: &[(Relation, Vec<usize>)]) -> BTreeSet<usize> {
     let mut columns: BTreeSet<usize> =
         relations.iter().flat_map(|(relation, needed)| event_columns(*relation, needed)).collect();
-    let filed = ["event_time", "lab_id"];
+    let filed = ["event_time", "lab_id", "machine_id"];
     let fields = crate::flow::event::EVENT_FIELDS.iter().enumerate();
     columns.extend(fields.filter(|(_, (name, _))| filed.contains(name)).map(|(place, _)| place));
     columns

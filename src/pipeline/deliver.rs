@@ -93,7 +93,8 @@ impl Delivery {
         for lake in [Some(&self.lake), self.dead_letters.as_ref()].into_iter().flatten() {
             lake.claim().await?;
         }
-        for section in [Section::Events, Section::Late, Section::DeadLetters] {
+        let filed = [Section::Events, Section::Late, Section::DeadLetters, Section::Quality];
+        for section in filed {
             let ranges = self.lake_of(section).list_ranges(section, partitions).await?;
             let by_section =
                 ranges.into_iter().map(|(partition, runs)| ((section, partition), runs));
@@ -171,7 +172,7 @@ impl Delivery {
         let (rows, first) = match reached {
             None => (object.folder.rows, object.folder.first),
             Some(to) if to > object.folder.last => return Ok(()),
-            Some(to) => (from_offset(&object.folder.rows, to), to),
+            Some(to) => (from_offset(&object.folder.rows, position_of(object.section), to), to),
         };
         let input = InputKey::of(partition, Offset(first), Offset(object.folder.last));
         let key = LakeKey::Input { section: object.section, date: object.date, input };
@@ -342,12 +343,20 @@ fn noted(notes: &ObjectNotes, revision: u32, origins: OffsetsByPartition) -> Obj
     ObjectNotes { revision, offsets: offsets.collect(), ..notes.clone() }
 }
 
+/// The column that says where in the input a section's row was found.
+fn position_of(section: Section) -> &'static str {
+    match section {
+        Section::Quality => "noticed_offset",
+        Section::Events | Section::Late | Section::DeadLetters | Section::Alerts => "offset",
+    }
+}
+
 /// The rows whose offset is at least `from`.
-fn from_offset(batches: &[RecordBatch], from: i64) -> Vec<RecordBatch> {
+fn from_offset(batches: &[RecordBatch], position: &str, from: i64) -> Vec<RecordBatch> {
     use arrow::array::{AsArray, BooleanArray};
     use arrow::datatypes::Int64Type;
     let kept = batches.iter().filter_map(|rows| {
-        let offsets = rows.column_by_name("offset")?.as_primitive_opt::<Int64Type>()?;
+        let offsets = rows.column_by_name(position)?.as_primitive_opt::<Int64Type>()?;
         let keep: BooleanArray = offsets.iter().map(|offset| Some(offset? >= from)).collect();
         arrow::compute::filter_record_batch(rows, &keep).ok()
     });

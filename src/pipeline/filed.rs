@@ -1,4 +1,4 @@
-//! What is filed beside the tables: the archive of events, late rows, dead letters.
+//! What is filed beside the tables: the archive of events, late rows, dead letters, findings.
 //!
 //! Rows are filed under a date and cut into objects where the partition's offsets or its watermark
 //! cross a mark, so that the objects are a function of the input alone.
@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BinaryArray, BooleanArray, Date32Array, Int32Array, Int64Array, RecordBatch,
-    StringArray, TimestampMicrosecondArray, UInt32Array,
+    ArrayRef, BinaryArray, BooleanArray, Date32Array, Float64Array, Int32Array, Int64Array,
+    RecordBatch, StringArray, TimestampMicrosecondArray, UInt32Array,
 };
 use arrow::compute::{concat_batches, filter_record_batch, sort_to_indices, take_record_batch};
 use arrow::datatypes::{DataType, Field, Schema};
@@ -21,8 +21,10 @@ use crate::flow::coded::plain_rows;
 use crate::flow::event::timestamp_type;
 use crate::flow::lake_key::Section;
 use crate::flow::{DeadLetter, EventBatch, Partition, Span, Timestamp, Window};
+use crate::sql::lake_sections::section_schema;
 use crate::sql::output::epoch_day;
 use crate::sql::partial::LateEvent;
+use crate::window::HeldBack;
 
 /// Offsets per object at most: some 20 MiB of events in memory.
 const OFFSETS_PER_OBJECT: i64 = 65_536;
@@ -31,6 +33,9 @@ const OFFSETS_PER_OBJECT: i64 = 65_536;
 const TIME_PER_OBJECT: Span = Span::HOUR;
 /// Event time per object at most where the input ends and nothing waits.
 const TIME_PER_OBJECT_ONCE: Span = Span::DAY;
+
+/// The kind of finding that a leap is.
+const LEAP: &str = "leap";
 
 /// Where an object is cut: offsets and watermark in units of their marks. Rises with the offset.
 pub type Cut = (i64, i64);
@@ -92,6 +97,9 @@ pub fn file(judged: &Judged, late: &[LateRows], filing: Filing) -> Result<Filed>
     }
     if !judged.dead_letters.is_empty() {
         parts.extend(dead_letters(partition, &judged.dead_letters, filing)?);
+    }
+    if !judged.held_back.is_empty() {
+        parts.extend(leaps(partition, &judged.held_back, filing)?);
     }
     let last = |events: &EventBatch| events.offsets.last().copied();
     let last_letter = judged.dead_letters.last().map(|(letter, _)| letter.offset);
@@ -242,6 +250,41 @@ fn dead_letters(
     divide((Section::DeadLetters, filing), batch(fields, columns)?, &offsets, &watermarks, &times)
 }
 
+/// Leaps that were contradicted, filed where that was noticed: under the day that their partition had
+/// reached, since their own is most likely wrong.
+fn leaps(partition: &Partition, leaps: &[HeldBack], filing: Filing) -> Result<Vec<FiledPart>> {
+    let texts = |of: &dyn Fn(&HeldBack) -> Option<Arc<str>>| -> ArrayRef {
+        Arc::new(leaps.iter().map(of).collect::<StringArray>())
+    };
+    let offsets = |of: &dyn Fn(&HeldBack) -> i64| -> Vec<i64> { leaps.iter().map(of).collect() };
+    let times = |of: &dyn Fn(&HeldBack) -> Timestamp| -> ArrayRef {
+        let times = leaps.iter().map(|leap| of(leap).0);
+        Arc::new(TimestampMicrosecondArray::from_iter_values(times).with_timezone("UTC"))
+    };
+    let ahead = |leap: &HeldBack| {
+        leap.event_time.0.saturating_sub(leap.line.0) as f64 / Span::MINUTE.0 as f64
+    };
+    let noticed = offsets(&|leap| leap.noticed_at);
+    let columns: Vec<ArrayRef> = vec![
+        texts(&|_| Some(LEAP.into())),
+        texts(&|_| Some(Arc::clone(&partition.topic))),
+        Arc::new(Int32Array::from_value(partition.index, leaps.len())),
+        Arc::new(Int64Array::from(offsets(&|leap| leap.offset))),
+        Arc::new(Int64Array::from(noticed.clone())),
+        texts(&|leap| Some(Arc::clone(&leap.witness.lab))),
+        texts(&|leap| leap.witness.machine.clone()),
+        times(&|leap| leap.event_time),
+        times(&|leap| leap.line),
+        Arc::new(leaps.iter().map(|leap| Some(ahead(leap))).collect::<Float64Array>()),
+    ];
+    let schema = section_schema(Section::Quality);
+    let fields = schema.fields().iter().take(columns.len()).map(|field| field.as_ref().clone());
+    let rows = batch(fields.collect(), columns)?;
+    let watermarks = offsets(&|leap| leap.watermark.0);
+    let lines = offsets(&|leap| leap.line.0);
+    divide((Section::Quality, filing), rows, &noticed, &watermarks, &lines)
+}
+
 /// Rows by cut and date, each part with the date as its last column.
 fn divide(
     (section, filing): (Section, Filing),
@@ -375,6 +418,7 @@ mod tests {
             rows: RecordBatch::try_from_iter([("event_time", column)]).unwrap(),
             record_times: offsets.iter().map(|_| Timestamp(EVENING)).collect(),
             offsets,
+            appended: Vec::new(),
         };
         (batch, times)
     }

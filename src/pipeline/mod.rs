@@ -19,6 +19,7 @@ pub mod faults;
 pub mod filed;
 pub mod journal;
 pub mod judge;
+mod leaps;
 pub mod live;
 pub mod progress;
 pub mod pump;
@@ -40,7 +41,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 use crate::clock::Clock;
-use crate::flow::{Span, Timestamp};
+use crate::flow::Timestamp;
 use crate::sink::lake::{Lake, LakeError};
 use crate::sink::teams::AlertSink;
 use crate::source::{Source, SourceError};
@@ -48,7 +49,7 @@ use ahead::{Ahead, Done, WORKED_AHEAD};
 use build::Plan;
 use deliver::Delivery;
 use filed::Filing;
-use judge::Judge;
+use judge::{Judge, Pace};
 use progress::{Progress, Summary};
 use pump::Pump;
 use stage::Stage;
@@ -71,13 +72,11 @@ pub struct Job {
     pub alerts: AlertSink,
     /// Processing time.
     pub clock: Arc<dyn Clock>,
-    /// The watermark trails by this.
-    pub max_disorder: Span,
-    /// A partition that is silent and read for so long is idle.
-    pub idle_after: Span,
+    /// How time is judged.
+    pub pace: Pace,
     /// How often timed work (idleness, sweeping, gauges) is done.
     pub tick: Duration,
-    /// Up to when windows without rows fire at the end; none means the largest event time.
+    /// Up to when windows without rows fire at the end; none means as far as the input has come.
     pub empty_until: Option<Timestamp>,
     /// What is filed and how.
     pub filing: Filing,
@@ -123,12 +122,22 @@ pub async fn run(
     let began = Instant::now();
     let partitions = source.partitions().to_vec();
     let clock = Arc::clone(&job.clock);
-    let judge = Judge::new(&partitions, job.max_disorder, job.idle_after, clock.now());
+    let judge = Judge::new(&partitions, job.pace, clock.now());
     let mut delivery = Delivery::new(job.lake, job.dead_letters, &job.plan.pipelines);
     let judge = judge.with_journal(delivery.learn(&partitions).await?);
     let plan = Arc::new(job.plan);
     let mut stage = Stage::new(&plan, &partitions, delivery, job.alerts, &clock, job.filing)?;
     let alignment = source.alignment();
+    let trimmed = source.trimmed();
+    if let Some(first) = trimmed.first() {
+        tracing::warn!(
+            partition = %first,
+            partitions = trimmed.len(),
+            "the first records of partitions are gone; windows that begin before those that are left \
+             are marked `incomplete`"
+        );
+    }
+    stage.trimmed(trimmed);
     let (events, pump) = Pump::start(source, Arc::clone(&job.progress));
     let (ahead, done) = mpsc::channel(WORKED_AHEAD);
     let stages = Ahead::new(plan, judge, alignment, clock, job.tick, job.filing);
@@ -180,7 +189,10 @@ async fn drive(
                 }
                 Some(Done::Idle(moved)) => stage.moved(moved).await?,
                 Some(Done::Ended(partition)) => stage.ended(&partition).await?,
-                Some(Done::End) => return Ok(Ended::Told),
+                Some(Done::End(reached)) => {
+                    stage.input_ended(reached);
+                    return Ok(Ended::Told);
+                }
                 None => return Ok(Ended::Silently),
             },
         }

@@ -11,6 +11,7 @@ use super::RunError;
 use super::build::Plan;
 use super::deliver::Delivery;
 use super::filed::{Cabinet, Filing};
+use super::leaps::Leaps;
 use super::live::{Moment, WindowHours, by_window};
 use super::progress::{Progress, Summary};
 use super::tables::Tables;
@@ -36,6 +37,9 @@ pub struct Stage {
     watermark: JobWatermark,
     advanced_to: Timestamp,
     largest: Timestamp,
+    /// How far the input had come at its end.
+    reached: Option<Timestamp>,
+    leaps: Leaps,
     delivery: Delivery,
     alerts: AlertSink,
     clock: Arc<dyn Clock>,
@@ -71,6 +75,8 @@ impl Stage {
             watermark: JobWatermark::new(partitions),
             advanced_to: Timestamp::MIN,
             largest: Timestamp::MIN,
+            reached: None,
+            leaps: Leaps::default(),
             delivery,
             alerts,
             clock: Arc::clone(clock),
@@ -84,6 +90,11 @@ impl Stage {
         })
     }
 
+    /// Notes partitions whose first records are gone.
+    pub fn trimmed(&mut self, partitions: Vec<Arc<Partition>>) {
+        self.watermark.trimmed(partitions);
+    }
+
     /// Takes in one batch's results and does what its watermark makes due.
     pub async fn collect(&mut self, worked: Worked, progress: &Progress) -> Result<(), RunError> {
         if self.delivery.journal.awaits(&worked.partition) {
@@ -92,6 +103,10 @@ impl Stage {
         self.read = true;
         self.count(&worked.counts);
         self.largest = self.largest.max(worked.largest);
+        self.leaps.note(&worked.held_back, self.clock.now());
+        if let Some(begin) = worked.begin {
+            self.watermark.begin(&worked.partition, begin);
+        }
         let cabinet = self.cabinets.entry(Arc::clone(&worked.partition)).or_default();
         for object in cabinet.add(worked.filed) {
             self.delivery.filed(&worked.partition, object).await?;
@@ -220,9 +235,10 @@ impl Stage {
             return Ok(());
         }
         self.advanced_to = watermark;
+        let extent = self.watermark.extent(empty_until);
         for place in 0..self.tables.len() {
             let Some(tables) = &mut self.tables[place] else { continue };
-            let fired = tables.advance(watermark, empty_until);
+            let fired = tables.advance(watermark, extent);
             let settled = fired.and_then(|fired| Ok((fired, tables.settle(watermark)?)));
             let (fired, settled) = match settled {
                 Ok(both) => both,
@@ -260,8 +276,7 @@ impl Stage {
 
     /// Fires and settles everything, a day of event time after the other: a long window's last row
     /// is in thousands of windows, which would otherwise all be held at once. Where windows without
-    /// rows fire, no further than these do: beyond, they fire only before one with rows, and the
-    /// days between must not have settled then.
+    /// rows fire, no further than these do.
     async fn advance_to_the_end(&mut self, empty_until: Timestamp) -> Result<(), RunError> {
         let limit = match self.tables.iter().flatten().any(Tables::expects) {
             true => empty_until,
@@ -369,6 +384,11 @@ impl Stage {
         Ok(())
     }
 
+    /// Notes that the input has ended, and how far it had come.
+    pub fn input_ended(&mut self, reached: Option<Timestamp>) {
+        self.reached = reached;
+    }
+
     /// Notes that the run was asked to stop.
     pub fn interrupted(&mut self) {
         self.interrupted = true;
@@ -391,7 +411,7 @@ impl Stage {
         patience: Duration,
     ) -> Result<Summary, RunError> {
         if self.filing.once && !self.interrupted {
-            let until = empty_until.unwrap_or(self.largest);
+            let until = empty_until.or(self.reached).unwrap_or(self.largest);
             self.advance_to_the_end(until).await?;
             let cabinets = std::mem::take(&mut self.cabinets);
             for (partition, mut cabinet) in cabinets {

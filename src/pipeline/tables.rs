@@ -17,7 +17,7 @@ use crate::sql::engine::Engine;
 use crate::sql::family::Family;
 use crate::sql::output::OutputShape;
 use crate::sql::partial::Tally;
-use crate::window::{DayBook, OffsetsByPartition};
+use crate::window::{DayBook, Extent, OffsetsByPartition};
 
 /// One pipeline while it runs.
 pub struct Tables {
@@ -78,14 +78,10 @@ impl Tables {
     }
 
     /// Fires what is due; the rows are also kept until their days settle.
-    pub fn advance(
-        &mut self,
-        watermark: Timestamp,
-        empty_until: Timestamp,
-    ) -> Result<Vec<OutputBatch>> {
+    pub fn advance(&mut self, watermark: Timestamp, extent: Extent) -> Result<Vec<OutputBatch>> {
         let mut fired = Vec::new();
         for engine in &mut self.engines {
-            fired.extend(engine.advance(watermark, empty_until)?);
+            fired.extend(engine.advance(watermark, extent)?);
         }
         // A revision without rows takes back those of the revisions before it.
         let told = |batch: &&OutputBatch| batch.rows.num_rows() > 0 || batch.revision > 0;

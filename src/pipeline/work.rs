@@ -19,6 +19,7 @@ use crate::relate::relate;
 use crate::sql::partial::{LateEvent, Partial, RelationRows, Tally, branch_rows, partial};
 use crate::sql::places::PLACES;
 use crate::sql::query::{Below, Way};
+use crate::window::HeldBack;
 
 /// What one batch gives.
 pub struct Worked {
@@ -26,8 +27,12 @@ pub struct Worked {
     pub partition: Arc<Partition>,
     /// The partition's watermark after it.
     pub watermark: Timestamp,
+    /// Where the partition begins, once it has a record.
+    pub begin: Option<Timestamp>,
     /// Its largest event time.
     pub largest: Timestamp,
+    /// Leaps that its records have contradicted.
+    pub held_back: Vec<HeldBack>,
     /// The offset after its last record.
     pub next_offset: i64,
     /// Per pipeline: partial states by family, and row-level rows.
@@ -97,10 +102,12 @@ pub fn work(plan: &Plan, judged: Judged, filing: Filing) -> Result<Worked> {
     Ok(Worked {
         partition: Arc::clone(&judged.events.partition),
         watermark: judged.watermark,
+        begin: judged.begin,
         largest: judged.largest,
         next_offset: next_offset(&judged),
         pipelines,
         filed: filed::file(&judged, &late, filing)?,
+        held_back: judged.held_back,
         counts,
     })
 }

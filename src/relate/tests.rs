@@ -61,6 +61,7 @@ fn events(all: &[&str]) -> EventBatch {
         partition: Arc::new(Partition { topic: "events".into(), index: 0 }),
         rows: RecordBatch::try_new(DECODED_SCHEMA.clone(), columns).unwrap(),
         offsets: (0..all.len() as i64).collect(),
+        appended: Vec::new(),
         record_times: vec![Timestamp(0); all.len()],
     }
 }

@@ -78,6 +78,11 @@ pub trait Source: Send {
     /// May be dropped between polls without losing an event.
     async fn next(&mut self) -> Result<SourceEvent, SourceError>;
 
+    /// The partitions whose first records are gone, removed by a topic's retention, say.
+    fn trimmed(&self) -> Vec<Arc<Partition>> {
+        Vec::new()
+    }
+
     /// How far it has come; `None` when it does not count.
     fn progress(&self) -> Option<Progress> {
         None

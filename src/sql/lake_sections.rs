@@ -49,9 +49,12 @@ pub fn section_schema(section: Section) -> SchemaRef {
             return Arc::new(Schema::new(fields));
         }
         Section::Quality => {
-            fields.push(text("rule"));
-            fields.extend(position);
-            fields.extend([text("lab_id"), text("detail")]);
+            fields.extend([text("kind"), text("topic")]);
+            fields.push(Field::new("partition", DataType::Int32, true));
+            let offset = |name: &str| Field::new(name, DataType::Int64, true);
+            fields.extend([offset("offset"), offset("noticed_offset")]);
+            fields.extend([text("lab_id"), text("machine_id")]);
+            fields.extend([time("event_time"), time("line"), number("ahead_minutes")]);
         }
     }
     fields.push(date);

@@ -71,6 +71,8 @@ pub struct OutputShape {
     /// Whether windows of several keys or zones fire in another order than that of their starts,
     /// so that a day has to be sorted anew.
     pub interleaved: bool,
+    /// Windows that begin before this are incomplete.
+    pub complete_from: Timestamp,
     calendar: bool,
 }
 
@@ -111,6 +113,7 @@ impl OutputShape {
             presorted: false,
             is_tile,
             interleaved: calendar,
+            complete_from: Timestamp::MIN,
             calendar,
         })
     }
@@ -202,7 +205,8 @@ impl OutputShape {
         columns.extend(rows.columns().iter().map(Arc::clone));
         columns.push(Arc::new(Int32Array::from_value(revision as i32, count)));
         columns.push(Arc::new(BooleanArray::from(vec![self.is_tile; count])));
-        columns.push(Arc::new(BooleanArray::from(vec![false; count])));
+        let incomplete = |window: &u32| windows[*window as usize].window.start < self.complete_from;
+        columns.push(Arc::new(BooleanArray::from_iter(of_row.iter().map(|w| Some(incomplete(w))))));
         let days: Vec<i32> = windows.iter().map(|fired| epoch_day(fired.date)).collect();
         let dates = of_row.iter().map(|window| days[*window as usize]);
         columns.push(Arc::new(Date32Array::from_iter_values(dates)));

@@ -200,7 +200,7 @@ mod tests {
     use crate::sql::query::{self, Way};
     use crate::sql::relation::RelationDef;
     use crate::sql::session;
-    use crate::window::PaneGrid;
+    use crate::window::{Extent, PaneGrid};
 
     /// Rows of time, lab and value, in one batch.
     fn rows(rows: &[(i64, &str, Option<i64>)]) -> RelationRows {
@@ -249,7 +249,16 @@ mod tests {
             let partition = Arc::new(Partition { topic: "t".into(), index: 0 });
             engine.collect(part, &partition).unwrap();
         }
-        let fired = engine.advance(Timestamp(1000), Timestamp(0)).unwrap();
+        let fired = engine
+            .advance(
+                Timestamp(1000),
+                Extent {
+                    begins_at: Timestamp::MIN,
+                    ends_at: Timestamp(0),
+                    complete_from: Timestamp::MIN,
+                },
+            )
+            .unwrap();
         let parts: Vec<RecordBatch> = fired.into_iter().map(|batch| batch.rows).collect();
         let incremental = matches!(planned.way, Way::Incremental(_));
         (incremental, arrow::compute::concat_batches(&parts[0].schema(), &parts).unwrap())

@@ -1,50 +1,19 @@
-//! Watermarks: how far event time has surely come, per partition and for the job.
+//! The job's watermark: how far event time has surely come in every partition.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::flow::{Partition, Span, Timestamp};
+use crate::flow::{Partition, Timestamp};
 
-/// The watermark of one partition: the largest event time so far minus `max_disorder`.
-///
-/// Never goes back. What is judged against it uses its value *before* the record in hand.
-#[derive(Clone, Debug)]
-pub struct PartitionWatermark {
-    max_disorder: Span,
-    current: Timestamp,
-}
-
-impl PartitionWatermark {
-    /// The watermark of a partition that has delivered nothing.
-    pub fn new(max_disorder: Span) -> PartitionWatermark {
-        PartitionWatermark { max_disorder, current: Timestamp::MIN }
-    }
-
-    /// How far the partition has come.
-    pub fn current(&self) -> Timestamp {
-        self.current
-    }
-
-    /// Takes in the event times of consecutive records and returns, for each, the watermark that
-    /// stood before it, in microseconds.
-    pub fn observe(&mut self, event_times: &[i64]) -> Vec<i64> {
-        let mut watermark = self.current.0;
-        let before = event_times
-            .iter()
-            .map(|time| {
-                let stood = watermark;
-                watermark = watermark.max(time.saturating_sub(self.max_disorder.0));
-                stood
-            })
-            .collect();
-        self.current = Timestamp(watermark);
-        before
-    }
-
-    /// Moves the watermark to `to` without a record, as an idle partition's does.
-    pub fn advance_to(&mut self, to: Timestamp) {
-        self.current = self.current.max(to);
-    }
+/// How far the input reaches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Extent {
+    /// Where it begins: where groups are expected, windows without rows fire that end after this.
+    pub begins_at: Timestamp,
+    /// Where it ends: and no later than this.
+    pub ends_at: Timestamp,
+    /// From here on nothing of it is known to be missing; windows that begin before are incomplete.
+    pub complete_from: Timestamp,
 }
 
 /// The job's watermark: the minimum over its partitions that have not ended, never decreasing.
@@ -52,6 +21,9 @@ impl PartitionWatermark {
 pub struct JobWatermark {
     partitions: BTreeMap<Arc<Partition>, Timestamp>,
     ended: BTreeSet<Partition>,
+    begins: BTreeMap<Arc<Partition>, Timestamp>,
+    /// Partitions whose first records are gone.
+    trimmed: BTreeSet<Arc<Partition>>,
     current: Timestamp,
 }
 
@@ -59,7 +31,18 @@ impl JobWatermark {
     /// The job's watermark over these partitions, none of which has delivered anything.
     pub fn new(partitions: &[Arc<Partition>]) -> JobWatermark {
         let partitions = partitions.iter().map(|p| (Arc::clone(p), Timestamp::MIN)).collect();
-        JobWatermark { partitions, ended: BTreeSet::new(), current: Timestamp::MIN }
+        JobWatermark {
+            partitions,
+            ended: BTreeSet::new(),
+            begins: BTreeMap::new(),
+            trimmed: BTreeSet::new(),
+            current: Timestamp::MIN,
+        }
+    }
+
+    /// Notes partitions whose first records are gone, so that what they held is missing.
+    pub fn trimmed(&mut self, partitions: impl IntoIterator<Item = Arc<Partition>>) {
+        self.trimmed.extend(partitions);
     }
 
     /// Takes in how far a partition has come.
@@ -82,6 +65,21 @@ impl JobWatermark {
         self.current = self.current.max(slowest.unwrap_or(Timestamp::MIN));
     }
 
+    /// Takes in where a partition begins.
+    pub fn begin(&mut self, partition: &Arc<Partition>, at: Timestamp) {
+        self.begins.insert(Arc::clone(partition), at);
+    }
+
+    /// How far the input reaches, if it ends at `ends_at`. It begins where its earliest partition does;
+    /// what was before the first record of a trimmed one is missing. Of a trimmed partition that has
+    /// no record nothing is known.
+    pub fn extent(&self, ends_at: Timestamp) -> Extent {
+        let begins_at = self.begins.values().min().copied().unwrap_or(Timestamp::MIN);
+        let known = self.trimmed.iter().filter_map(|partition| self.begins.get(partition));
+        let complete_from = known.max().copied().unwrap_or(Timestamp::MIN);
+        Extent { begins_at, ends_at, complete_from }
+    }
+
     /// How far the job has come.
     pub fn current(&self) -> Timestamp {
         self.current
@@ -96,14 +94,6 @@ impl JobWatermark {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
-
-    #[test]
-    fn a_record_is_judged_by_the_watermark_before_it() {
-        let mut watermark = PartitionWatermark::new(Span(10));
-        assert_eq!(watermark.observe(&[100, 95, 120]), vec![i64::MIN, 90, 90]);
-        assert_eq!(watermark.current(), Timestamp(110));
-    }
 
     #[test]
     fn the_slowest_partition_holds_the_job() {
@@ -127,20 +117,20 @@ mod tests {
         assert_eq!(job.current(), Timestamp(50), "the last one's end is not the end of time");
     }
 
-    proptest! {
-        #[test]
-        fn the_watermark_never_goes_back(
-            times in prop::collection::vec(0i64..1_000, 1..100),
-            cut in 0usize..100,
-        ) {
-            let cut = cut.min(times.len());
-            let mut whole = PartitionWatermark::new(Span(7));
-            let expected = whole.observe(&times);
-            prop_assert!(expected.windows(2).all(|pair| pair[0] <= pair[1]));
-            let mut parts = PartitionWatermark::new(Span(7));
-            let mut seen = parts.observe(&times[..cut]);
-            seen.extend(parts.observe(&times[cut..]));
-            prop_assert_eq!(seen, expected);
-        }
+    #[test]
+    fn the_input_begins_with_its_earliest_partition_and_is_complete_from_the_last_trimmed_one() {
+        let [a, b, c] = [0, 1, 2].map(|index| Arc::new(Partition { topic: "t".into(), index }));
+        let mut job = JobWatermark::new(&[Arc::clone(&a), Arc::clone(&b), Arc::clone(&c)]);
+        let of = |begins_at, complete_from| Extent {
+            begins_at: Timestamp(begins_at),
+            ends_at: Timestamp(90),
+            complete_from: Timestamp(complete_from),
+        };
+        assert_eq!(job.extent(Timestamp(90)), of(i64::MIN, i64::MIN));
+        job.trimmed([Arc::clone(&b), Arc::clone(&c)]);
+        job.begin(&a, Timestamp(10));
+        assert_eq!(job.extent(Timestamp(90)), of(10, i64::MIN));
+        job.begin(&b, Timestamp(50));
+        assert_eq!(job.extent(Timestamp(90)), of(10, 50));
     }
 }

@@ -18,6 +18,7 @@ mod again;
 mod bad_input;
 mod books;
 mod calendars;
+mod clocks;
 mod corpus;
 mod kafka_to_s3;
 mod laboratory;

@@ -6,9 +6,9 @@
 //! which must give the same objects, byte for byte; and to the end of the input. The form of the
 //! cases is that of `timelines/case.rs`.
 
-mod case;
-mod found;
-mod world;
+pub(crate) mod case;
+pub(crate) mod found;
+pub(crate) mod world;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -40,10 +40,14 @@ macro_rules! cases {
 
 cases! {
     all_idle_the_clock_closes_the_last_window
+    a_closed_weekend_ends_at_the_live_edge
+    a_closed_weekend_of_history_ends_in_the_silence_after_it
     a_lagging_silent_partition_holds_the_watermark_back
     a_late_row_revises_its_window
     a_late_row_without_lateness_is_filed
+    a_machine_ahead_moves_nothing
     a_partition_without_any_record
+    a_producer_ahead_of_the_clock_moves_nothing_beyond_now
     a_restart_without_idleness
     a_row_from_the_future_moves_nothing
     a_silent_partition_that_is_read_holds_nothing_back
@@ -126,7 +130,7 @@ async fn replay(case: &Case, lake: &Path, log: &Log, now: Timestamp) {
     world.deliver(log, &BTreeMap::new(), usize::MAX).await;
     world.caught_up(&[]).await;
     unharmed(world.stop().await);
-    let folders = ["tables", "events", "late", "dead_letters", "live"];
+    let folders = ["tables", "events", "late", "dead_letters", "quality", "live"];
     for folder in folders {
         let [first, second] = [lake, again.path()].map(|lake| {
             let mut objects = Found(lake).objects(folder);
@@ -206,6 +210,9 @@ async fn holds(about: &str, when: &str, expected: &Expected, lake: &Path) {
     }
     if let Some(letters) = &expected.dead_letters {
         comes_to(letters, || lake.dead_letters(), told("dead letters")).await;
+    }
+    if let Some(quality) = &expected.quality {
+        comes_to(quality, || lake.quality(), told("quality")).await;
     }
     if let Some(journal) = &expected.journal {
         comes_to(journal, || lake.journal(), told("journal")).await;

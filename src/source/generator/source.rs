@@ -47,6 +47,7 @@ impl GeneratorSource {
             frames.push(RecordFrame {
                 offset: self.next_offset,
                 record_time,
+                appended: false,
                 start,
                 end: bytes.len(),
             });

@@ -14,6 +14,13 @@ pub(super) const BATCH_RECORDS: usize = 32 * 1024;
 /// message is a batch of its own.
 pub(super) const BATCH_BYTES: usize = 4 * 1024 * 1024;
 
+/// A message's time, and whether the broker has set it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Stamp {
+    pub(super) at: Timestamp,
+    pub(super) appended: bool,
+}
+
 /// A batch that is being gathered.
 #[derive(Default)]
 pub(super) struct BatchBuilder {
@@ -30,14 +37,16 @@ impl BatchBuilder {
 
     /// Appends a message. A message without payload (a tombstone) is an empty record.
     #[inline]
-    pub(super) fn push(&mut self, offset: i64, record_time: Timestamp, payload: Option<&[u8]>) {
+    pub(super) fn push(&mut self, offset: i64, stamp: Stamp, payload: Option<&[u8]>) {
         if self.frames.is_empty() {
             self.bytes = self.pool.take();
             self.bytes.clear();
         }
         let start = self.bytes.len();
         self.bytes.extend_from_slice(payload.unwrap_or_default());
-        self.frames.push(RecordFrame { offset, record_time, start, end: self.bytes.len() });
+        let (record_time, appended) = (stamp.at, stamp.appended);
+        let end = self.bytes.len();
+        self.frames.push(RecordFrame { offset, record_time, appended, start, end });
     }
 
     /// True once the batch is large enough to go out.
@@ -68,22 +77,30 @@ impl BatchBuilder {
 mod tests {
     use super::*;
 
+    const SENT: Stamp = Stamp { at: Timestamp(0), appended: false };
+
     #[test]
     fn messages_keep_their_places_and_tombstones_are_empty() {
+        let sent = |time| Stamp { at: Timestamp(time), appended: time == 20 };
         let partition = Arc::new(Partition { topic: "t".into(), index: 2 });
         let mut builder = BatchBuilder::default();
         assert!(builder.take(&partition).is_none());
         for round in 0..3 {
-            builder.push(round + 3, Timestamp(30), Some(b"abc"));
-            builder.push(round + 4, Timestamp(40), None);
-            builder.push(round + 9, Timestamp(20), Some(b"de"));
+            builder.push(round + 3, sent(30), Some(b"abc"));
+            builder.push(round + 4, sent(40), None);
+            builder.push(round + 9, sent(20), Some(b"de"));
             let batch = builder.take(&partition).expect("three messages");
             let Framing::Records(frames) = &batch.framing else { panic!("records") };
             let found: Vec<_> = frames
                 .iter()
-                .map(|f| (f.offset - round, f.record_time.0, &batch.bytes[f.start..f.end]))
+                .map(|f| {
+                    (f.offset - round, f.record_time.0, f.appended, &batch.bytes[f.start..f.end])
+                })
                 .collect();
-            assert_eq!(found, [(3, 30, &b"abc"[..]), (4, 40, b""), (9, 20, b"de")]);
+            assert_eq!(
+                found,
+                [(3, 30, false, &b"abc"[..]), (4, 40, false, b""), (9, 20, true, b"de")]
+            );
             assert!(builder.take(&partition).is_none());
         }
     }
@@ -91,12 +108,12 @@ mod tests {
     #[test]
     fn a_batch_is_full_by_count_or_by_size() {
         let mut builder = BatchBuilder::default();
-        builder.push(0, Timestamp(0), Some(&vec![b'x'; BATCH_BYTES]));
+        builder.push(0, SENT, Some(&vec![b'x'; BATCH_BYTES]));
         assert!(builder.is_full());
         let mut builder = BatchBuilder::default();
         for offset in 0..BATCH_RECORDS {
             assert!(!builder.is_full());
-            builder.push(offset as i64, Timestamp(0), None);
+            builder.push(offset as i64, SENT, None);
         }
         assert!(builder.is_full());
     }

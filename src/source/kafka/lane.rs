@@ -8,7 +8,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::message::Timestamp as MessageTime;
 use turnaround_kafka_queue::{PartitionQueue, Taken};
 
-use super::batch::{BATCH_BYTES, BATCH_RECORDS, BatchBuilder};
+use super::batch::{BATCH_BYTES, BATCH_RECORDS, BatchBuilder, Stamp};
 use super::context::Context;
 use crate::flow::{Partition, RawBatch, Timestamp};
 use crate::source::pool::Pool;
@@ -213,13 +213,15 @@ impl Lane {
 }
 
 /// A message's own time; `as_of` when it has none.
-pub(super) fn record_time(time: MessageTime, as_of: Timestamp) -> Timestamp {
+pub(super) fn record_time(time: MessageTime, as_of: Timestamp) -> Stamp {
+    let at = |millis: i64| Timestamp(millis.saturating_mul(1000));
     match time {
-        MessageTime::CreateTime(millis) | MessageTime::LogAppendTime(millis) if millis >= 0 => {
-            Timestamp(millis.saturating_mul(1000))
+        MessageTime::CreateTime(millis) if millis >= 0 => Stamp { at: at(millis), appended: false },
+        MessageTime::LogAppendTime(millis) if millis >= 0 => {
+            Stamp { at: at(millis), appended: true }
         }
         MessageTime::CreateTime(_) | MessageTime::LogAppendTime(_) | MessageTime::NotAvailable => {
-            as_of
+            Stamp { at: as_of, appended: false }
         }
     }
 }
@@ -231,13 +233,15 @@ mod tests {
     #[test]
     fn a_messages_time_is_its_own_or_the_runs() {
         let as_of = Timestamp(9);
-        assert_eq!(
-            record_time(MessageTime::CreateTime(1_772_366_400_123), as_of).0,
-            1_772_366_400_123_000
-        );
-        assert_eq!(record_time(MessageTime::LogAppendTime(5), as_of), Timestamp(5000));
-        assert_eq!(record_time(MessageTime::NotAvailable, as_of), as_of);
-        assert_eq!(record_time(MessageTime::CreateTime(-1), as_of), as_of);
-        assert_eq!(record_time(MessageTime::CreateTime(i64::MAX), as_of), Timestamp::MAX);
+        let sent = |at| Stamp { at: Timestamp(at), appended: false };
+        let found = record_time(MessageTime::CreateTime(1_772_366_400_123), as_of);
+        assert_eq!(found, sent(1_772_366_400_123_000));
+        let appended = Stamp { at: Timestamp(5000), appended: true };
+        assert_eq!(record_time(MessageTime::LogAppendTime(5), as_of), appended);
+        assert_eq!(record_time(MessageTime::NotAvailable, as_of), sent(9));
+        assert_eq!(record_time(MessageTime::CreateTime(-1), as_of), sent(9));
+        assert_eq!(record_time(MessageTime::LogAppendTime(-1), as_of), sent(9));
+        let latest = record_time(MessageTime::CreateTime(i64::MAX), as_of);
+        assert_eq!(latest.at, Timestamp::MAX);
     }
 }

@@ -263,6 +263,11 @@ impl Source for KafkaSource {
         }
     }
 
+    fn trimmed(&self) -> Vec<Arc<Partition>> {
+        let trimmed = self.spans.iter().filter(|(_, span)| span.from > 0);
+        trimmed.map(|(partition, _)| Arc::clone(partition)).collect()
+    }
+
     fn progress(&self) -> Option<Progress> {
         let count = |length: i64| u64::try_from(length).unwrap_or(0);
         let all_read = self.once && self.open_topics == 0;

@@ -6,25 +6,25 @@ use std::sync::Arc;
 
 use datafusion::common::Result;
 
-use super::{Engine, Pending, ROWS_PER_BATCH};
+use super::{Engine, Pending, ROWS_PER_BATCH, Table};
 use crate::flow::{OutputBatch, Timestamp};
 use crate::sql::family::Zones;
 use crate::sql::output::Fired;
 use crate::sql::partial::Chunk;
 use crate::sql::query::Way;
 use crate::sql::sliding::Sliding;
-use crate::window::Period;
+use crate::window::{CONNECTED, Extent, Period};
 
 impl Engine {
     pub(super) fn advance_calendar(
         &mut self,
         zones: &Zones,
         watermark: Timestamp,
-        empty_until: Timestamp,
+        extent: Extent,
     ) -> Result<Vec<OutputBatch>> {
         let mut pending = Pending::of(0);
         let mut out = Vec::new();
-        for (due, period, revision) in self.due_periods(zones, watermark, empty_until) {
+        for (due, period, revision) in self.due_periods(zones, watermark, extent) {
             let chunks = self.chunks_of(due, period, revision);
             if revision != pending.revision && !pending.windows.is_empty() {
                 out.extend(self.finish(0, pending.take())?);
@@ -60,28 +60,54 @@ impl Engine {
         &mut self,
         zones: &Zones,
         watermark: Timestamp,
-        empty_until: Timestamp,
+        extent: Extent,
     ) -> Vec<(Timestamp, Period, u32)> {
         let held = self.periods.waiting.keys().take_while(|(due, ..)| *due <= watermark);
         let mut due: BTreeSet<(Timestamp, Period, u32)> = held.copied().collect();
         if self.expected.is_some() {
-            let table = &mut self.tables[0];
-            let mut on_time = due.iter().filter(|(.., revision)| *revision == 0).copied();
-            let first = on_time.next();
-            let bounds = (first, on_time.next_back().or(first));
-            for (calendar, next) in zones.calendars().iter().zip(&mut table.next_period) {
-                if next.is_none() {
-                    *next = bounds.0.map(|(_, first, _)| calendar.period_of(first.window.start));
-                }
-                let last_held = bounds.1.map_or(Timestamp::MIN, |(end, ..)| end);
-                let until = empty_until.min(watermark).max(last_held.min(watermark));
-                while let Some(period) = next.filter(|period| period.window.end <= until) {
-                    due.insert((period.window.end, period, 0));
-                    *next = Some(calendar.next(&period));
-                }
-            }
+            let on_time = due.iter().filter(|(.., revision)| *revision == 0);
+            let held: Vec<Period> = on_time.map(|(_, period, _)| *period).collect();
+            due.extend(self.empty_periods(zones, watermark, extent, &held));
         }
         due.into_iter().collect()
+    }
+
+    /// The periods in which groups are expected, among and after those that hold rows: each stretch
+    /// of these that are no further apart than [`CONNECTED`], and so long after its last one.
+    fn empty_periods(
+        &mut self,
+        zones: &Zones,
+        watermark: Timestamp,
+        extent: Extent,
+        held: &[Period],
+    ) -> Vec<(Timestamp, Period, u32)> {
+        let mut empty = Vec::new();
+        let Table { last_period, next_period, .. } = &mut self.tables[0];
+        // A period that holds rows and has begun by then is one for every calendar.
+        let begun = held.iter().filter(|held| held.window.start <= extent.ends_at);
+        let until = begun.map(|held| held.window.end).fold(extent.ends_at, Timestamp::max);
+        let until = until.min(watermark);
+        for (calendar, next) in zones.calendars().iter().zip(next_period) {
+            let mut last = *last_period;
+            for stretch in held.iter().map(Some).chain([None]) {
+                // Up to the next one with rows, if there is one.
+                let until = stretch.map_or(until, |held| held.window.start.min(until));
+                let until = last.map_or(Timestamp::MIN, |last| last.plus(CONNECTED).min(until));
+                while let Some(period) = next.filter(|period| period.window.end <= until) {
+                    empty.push((period.window.end, period, 0));
+                    *next = Some(calendar.next(&period));
+                }
+                let Some(held) = stretch else { break };
+                let from = calendar.period_of(held.window.start.max(extent.begins_at));
+                *next = Some(match next.take() {
+                    Some(period) if period.window.start >= from.window.start => period,
+                    Some(_) | None => from,
+                });
+                last = last.max(Some(held.window.end));
+            }
+        }
+        *last_period = (*last_period).max(held.iter().map(|held| held.window.end).max());
+        empty
     }
 
     fn fire_period(

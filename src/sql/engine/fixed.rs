@@ -14,12 +14,15 @@ use crate::flow::{OutputBatch, Timestamp, Window};
 use crate::sql::output::Fired;
 use crate::sql::query::Way;
 use crate::sql::sliding::Sliding;
-use crate::window::{Counted, PaneGrid, Shape};
+use crate::window::{CONNECTED, Counted, Extent, PaneGrid, Shape};
 
 /// How far windows may fire, as pane ends.
 struct Limits {
     reached: i64,
-    empty: i64,
+    /// Windows without rows: those that end later than the first, no later than the second, and so
+    /// many panes after one with rows.
+    empty: (i64, i64),
+    connected: i64,
 }
 
 impl Engine {
@@ -29,11 +32,13 @@ impl Engine {
         grid: PaneGrid,
         shapes: &[Shape],
         watermark: Timestamp,
-        empty_until: Timestamp,
+        extent: Extent,
     ) -> Result<Vec<OutputBatch>> {
+        let until = grid.reached(extent.ends_at.min(watermark));
         let limits = Limits {
             reached: grid.reached(watermark),
-            empty: grid.reached(empty_until.min(watermark)),
+            empty: (grid.pane_of(extent.begins_at.0), until),
+            connected: CONNECTED.0 / grid.width().0,
         };
         let mut out = Vec::new();
         for (table, shape) in shapes.iter().enumerate() {
@@ -56,10 +61,12 @@ impl Engine {
     ) -> Result<Vec<OutputBatch>> {
         let mut out = Vec::new();
         let mut pending = Pending::of(0);
-        while let Some(end) = self.next_end(index, grid, shape, limits) {
+        while let Some((end, held)) = self.next_end(index, grid, shape, limits) {
             let table = &mut self.tables[index];
             table.passed = end;
-            table.first.get_or_insert(end);
+            if held {
+                table.last_held = Some(end);
+            }
             self.fire(index, grid, shape, end, &mut pending)?;
             if pending.groups.len() >= ROWS_PER_BATCH {
                 out.extend(self.finish(index, pending.take())?);
@@ -71,18 +78,33 @@ impl Engine {
         Ok(out)
     }
 
-    /// The next window end to fire, if the limits allow one.
-    fn next_end(&self, index: usize, grid: PaneGrid, shape: Shape, limits: &Limits) -> Option<i64> {
+    /// The next window end to fire, if the limits allow one, and whether that window holds rows.
+    fn next_end(
+        &self,
+        index: usize,
+        grid: PaneGrid,
+        shape: Shape,
+        limits: &Limits,
+    ) -> Option<(i64, bool)> {
         let table = &self.tables[index];
         let with_rows = self.next_with_rows(table, grid, shape);
         let with_rows = with_rows.filter(|end| *end <= limits.reached);
-        let expects = self.expected.is_some() && table.first.is_some();
-        let following = table.passed.saturating_add(shape.slide);
-        match with_rows {
-            Some(end) if expects && following < end => Some(following),
-            Some(end) => Some(end),
-            None => (expects && following <= limits.empty).then_some(following),
+        let empty = self.next_empty(table, shape, limits);
+        match (with_rows, empty) {
+            (Some(end), Some(empty)) if empty < end => Some((empty, false)),
+            (Some(end), _) => Some((end, true)),
+            (None, empty) => empty.map(|end| (end, false)),
         }
+    }
+
+    /// The next window end that may fire without rows.
+    fn next_empty(&self, table: &Table, shape: Shape, limits: &Limits) -> Option<i64> {
+        self.expected.as_ref()?;
+        let last_held = table.last_held?;
+        let (after, until) = limits.empty;
+        let first = shape.align_up(after.saturating_add(1));
+        let end = table.passed.saturating_add(shape.slide).max(first);
+        (end <= until && end <= last_held.saturating_add(limits.connected)).then_some(end)
     }
 
     /// The next window end whose window holds rows.

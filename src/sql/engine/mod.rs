@@ -3,7 +3,7 @@
 //! Firing is a function of what was collected: windows fire in order, each exactly once, with the
 //! rows that were on time for it, and once more for every step of lateness in which rows came. A
 //! window without rows fires only where a reference table names groups to expect, and then only
-//! between the first window that held rows and `empty_until`.
+//! after a window that held rows, within the bounds that [`Engine::advance`] is given.
 
 mod calendar;
 mod finish;
@@ -30,7 +30,7 @@ use crate::sql::output::{Fired, OutputShape};
 use crate::sql::partial::{Chunk, Partial, Tally};
 use crate::sql::query::{Query, Way};
 use crate::sql::sliding::Sliding;
-use crate::window::{Counted, Origins, PaneBook, Period};
+use crate::window::{Counted, Extent, Origins, PaneBook, Period};
 use session::Sessions;
 
 /// Result rows after which what has fired is handed on, so that memory stays bounded.
@@ -75,10 +75,12 @@ struct Table {
     passed: i64,
     /// By revision, 1 first: the last window end whose revision was looked at, in panes.
     revised: Vec<i64>,
-    /// The first window end that held rows, in panes.
-    first: Option<i64>,
+    /// The last window end that held rows, in panes.
+    last_held: Option<i64>,
     /// Calendar tables: the next period to expect rows in, by calendar.
     next_period: Vec<Option<Period>>,
+    /// Calendar tables: the end of the last period that held rows.
+    last_period: Option<Timestamp>,
     tally: Tally,
 }
 
@@ -123,8 +125,9 @@ impl Engine {
             },
             passed: i64::MIN,
             revised: vec![i64::MIN; revisions],
-            first: None,
+            last_held: None,
             next_period: vec![None; calendars],
+            last_period: None,
             tally: Tally::default(),
         });
         Engine {
@@ -227,18 +230,18 @@ impl Engine {
     }
 
     /// Fires every window that ends at or before `watermark`, and every revision that is due by
-    /// then; empty windows where groups are expected only up to `empty_until`.
-    pub fn advance(
-        &mut self,
-        watermark: Timestamp,
-        empty_until: Timestamp,
-    ) -> Result<Vec<OutputBatch>> {
+    /// then; windows without rows, where groups are expected, only between the instants that
+    /// `extent` says, and for no longer than [`CONNECTED`](crate::window::CONNECTED) after the last one with rows.
+    pub fn advance(&mut self, watermark: Timestamp, extent: Extent) -> Result<Vec<OutputBatch>> {
         let family = Arc::clone(&self.family);
+        for table in &mut self.tables {
+            table.output.complete_from = extent.complete_from;
+        }
         let fired = match family.as_ref() {
             Family::Fixed { grid, shapes } => {
-                self.advance_fixed(*grid, shapes, watermark, empty_until)?
+                self.advance_fixed(*grid, shapes, watermark, extent)?
             }
-            Family::Calendar(zones) => self.advance_calendar(zones, watermark, empty_until)?,
+            Family::Calendar(zones) => self.advance_calendar(zones, watermark, extent)?,
             Family::Session(sessions) => self.advance_sessions(watermark.minus(sessions.wait))?,
         };
         self.reclaim()?;

@@ -19,6 +19,11 @@ use crate::sql::proto_session::SessionFamily;
 use crate::sql::query::{self, Below, Way};
 use crate::sql::relation::RelationDef;
 use crate::sql::session::{self, ReferenceRows};
+use crate::window::Extent;
+
+/// Sessions expect nothing.
+const NOTHING: Extent =
+    Extent { begins_at: Timestamp::MAX, ends_at: Timestamp::MIN, complete_from: Timestamp::MIN };
 
 /// The three ways: row-wise below the aggregate, a join below it, recompute.
 const WAYS: [&str; 3] = [
@@ -88,10 +93,10 @@ fn run_waiting(
         let sessions = engine.sessions.as_ref().unwrap();
         largest_parts = largest_parts.max(sessions.most_parts());
         watermark = rows.get(end).map_or(watermark, |next| next.watermark.max(watermark));
-        out.extend(engine.advance(Timestamp(watermark), Timestamp(watermark)).unwrap());
+        out.extend(engine.advance(Timestamp(watermark), NOTHING).unwrap());
         start = end;
     }
-    out.extend(engine.advance(Timestamp::MAX, Timestamp::MAX).unwrap());
+    out.extend(engine.advance(Timestamp::MAX, NOTHING).unwrap());
     assert_eq!(engine.first_open_session(), None);
     let tally = engine.tallies().next().unwrap().1;
     let windows = out.iter().flat_map(|batch| &batch.windows);

@@ -29,7 +29,7 @@ use crate::sql::query::{self, Way};
 use crate::sql::relation::RelationDef;
 use crate::sql::running::percentile::tests::ALWAYS_CUT;
 use crate::sql::session::{self, ReferenceRows};
-use crate::window::{Calendar, CalendarUnit, Lateness, PaneGrid};
+use crate::window::{Calendar, CalendarUnit, Extent, Lateness, PaneGrid};
 
 pub(super) const SQL: &str = "SELECT lab, count(*) AS n, sum(v) AS s, avg(x) AS a, min(x) AS low, \
      max(x) AS high, percentile_cont(0.5) WITHIN GROUP (ORDER BY x) AS p, \
@@ -202,13 +202,17 @@ pub(super) fn run_steps(
         let part = partial(&planned, &family, &rows, &offsets, &executor).unwrap();
         engine.collect(part, &partition).unwrap();
         let watermark = Timestamp(step.watermark);
-        out.extend(engine.advance(watermark, watermark).unwrap());
+        out.extend(engine.advance(watermark, expecting(watermark)).unwrap());
         told.extend(origins(&engine, &out));
     }
     let largest = steps.iter().flat_map(|step| &step.rows).map(|row| row.time).max().unwrap_or(0);
-    out.extend(engine.advance(Timestamp::MAX, Timestamp(largest)).unwrap());
+    out.extend(engine.advance(Timestamp::MAX, expecting(Timestamp(largest))).unwrap());
     told.extend(origins(&engine, &out));
     (out, told)
+}
+
+fn expecting(until: Timestamp) -> Extent {
+    Extent { begins_at: Timestamp::MIN, ends_at: until, complete_from: Timestamp::MIN }
 }
 
 /// For every window and revision that has fired, the offsets that it comes from.

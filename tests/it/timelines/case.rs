@@ -38,7 +38,7 @@ pub(crate) struct Step {
     pub(crate) restart: bool,
     /// Records in the order of arrival: `p0 09:58 a 30` is a test of lab `a` on partition 0 that
     /// was verified at 09:58 after 30 minutes. `sent=` is the record's own time if not the clock,
-    /// `id=` its event id, `status=` another status.
+    /// `id=` its event id, `status=` another status, `m=` its machine.
     #[serde(default)]
     pub(crate) read: Vec<String>,
     /// Partitions that hold more than has been read; the others are read to their end.
@@ -63,6 +63,8 @@ pub(crate) struct Expected {
     pub(crate) late: Option<Vec<String>>,
     /// `p0@3 future`.
     pub(crate) dead_letters: Option<Vec<String>>,
+    /// `leap p0@3 a/9 36:00 line=10:13 noticed@5`: machine 9 of lab `a` was ahead.
+    pub(crate) quality: Option<Vec<String>>,
     /// `p0@2 10:30`: from offset 2 on the watermark stands at 10:30 at least.
     pub(crate) journal: Option<Vec<String>>,
 }
@@ -102,6 +104,7 @@ pub(crate) fn arrival(text: &str, now: Timestamp, number: usize) -> Arrival {
     for option in words {
         match option.split_once('=') {
             Some(("sent", at)) => record_time = instant(at),
+            Some(("m", machine)) => record["machine_id"] = machine.into(),
             Some(("id", id)) => record["event_id"] = id.into(),
             Some(("status", status)) => record["status"] = status.into(),
             _ => panic!("`{option}` is no option of a record"),

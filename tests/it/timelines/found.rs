@@ -78,6 +78,19 @@ impl Found<'_> {
         })
     }
 
+    /// What was odd in the stream.
+    pub(crate) fn quality(&self) -> Vec<String> {
+        self.each("quality", |batch, row| {
+            let text = |name: &str| batch[name].as_string::<i32>().value(row).to_owned();
+            let [time, line] =
+                ["event_time", "line"].map(|name| clock_face(micros(batch, name, row)));
+            let noticed = batch["noticed_offset"].as_primitive::<Int64Type>().value(row);
+            let [kind, lab, machine] = ["kind", "lab_id", "machine_id"].map(text);
+            let place = position(batch, row);
+            format!("{kind} {place} {lab}/{machine} {time} line={line} noticed@{noticed}")
+        })
+    }
+
     /// The journal: of each offset the largest watermark.
     pub(crate) fn journal(&self) -> Vec<String> {
         let mut largest: BTreeMap<(String, i64), i64> = BTreeMap::new();

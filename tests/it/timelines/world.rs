@@ -16,6 +16,7 @@ use turnaround::config::{Project, Settings};
 use turnaround::flow::record::RecordFrame;
 use turnaround::flow::{Framing, Offset, Partition, RawBatch, Timestamp};
 use turnaround::pipeline::filed::Filing;
+use turnaround::pipeline::judge::Pace;
 use turnaround::pipeline::progress::{Progress, Summary};
 use turnaround::pipeline::{self, Job, RunError, build};
 use turnaround::sink::lake::Lake;
@@ -98,9 +99,21 @@ pub(crate) struct World {
 impl World {
     /// Starts a loop over a lake at a time of the clock.
     pub(crate) async fn start(lake: &Path, partitions: i32, now: Timestamp, once: bool) -> World {
+        World::of("tests/cases/timelines/project", lake, partitions, (now, once)).await
+    }
+
+    /// Starts a loop for a project of the repository.
+    pub(crate) async fn of(
+        project: &str,
+        lake: &Path,
+        partitions: i32,
+        (now, once): (Timestamp, bool),
+    ) -> World {
         let script = Arc::new(Script { time: AtomicI64::new(now.0), ..Script::default() });
         let progress = Arc::new(Progress::default());
-        let job = job(lake, &script, &progress, once).await;
+        let clock: Arc<dyn Clock> = Arc::clone(&script) as Arc<dyn Clock>;
+        let filing = Filing { archive: true, record_times: true, once };
+        let job = job(project, lake, (clock, Arc::clone(&progress)), filing).await;
         let source = Scripted {
             script: Arc::clone(&script),
             partitions: (0..partitions).map(partition).collect(),
@@ -153,7 +166,12 @@ impl World {
 
     /// Delivers everything, then the end of the input.
     pub(crate) async fn run_to_the_end(self, log: &Log) -> Summary {
-        self.deliver(log, &BTreeMap::new(), usize::MAX).await;
+        self.run_to_the_end_by(log, usize::MAX).await
+    }
+
+    /// Delivers everything, so many records at once, then the end of the input.
+    pub(crate) async fn run_to_the_end_by(self, log: &Log, batch: usize) -> Summary {
+        self.deliver(log, &BTreeMap::new(), batch).await;
         self.say(SourceEvent::End);
         let summary = self.run.await.expect("no panic").expect("the world is whole");
         drop(self.stop);
@@ -206,18 +224,24 @@ fn raw(index: i32, first: usize, records: &[Arrival]) -> RawBatch {
         let start = bytes.len();
         bytes.extend_from_slice(record.payload.as_bytes());
         let record_time = record.record_time;
-        frames.push(RecordFrame { offset, record_time, start, end: bytes.len() });
+        let end = bytes.len();
+        frames.push(RecordFrame { offset, record_time, appended: false, start, end });
     }
     let framing = Framing::Records(frames);
     RawBatch { partition: partition(index), bytes: Bytes::from(bytes), framing }
 }
 
-async fn job(lake: &Path, script: &Arc<Script>, progress: &Arc<Progress>, once: bool) -> Job {
-    let folder = repository().join("tests/cases/timelines/project");
+/// A run of a project of the repository.
+pub(crate) async fn job(
+    project: &str,
+    lake: &Path,
+    (clock, progress): (Arc<dyn Clock>, Arc<Progress>),
+    filing: Filing,
+) -> Job {
+    let folder = repository().join(project);
     let project = Project::load(Some(&folder)).expect("the project is right");
     let settings = Settings::default();
     let plan = build::plan(&project, &settings, None, true).await.expect("the project is right");
-    let clock: Arc<dyn Clock> = Arc::clone(script) as Arc<dyn Clock>;
     let setup = AlertSetup {
         settings: AlertSettings { dry_run: true, ..AlertSettings::default() },
         webhooks: BTreeMap::new(),
@@ -232,11 +256,14 @@ async fn job(lake: &Path, script: &Arc<Script>, progress: &Arc<Progress>, once: 
         dead_letters: None,
         alerts: AlertSink::start(setup, Arc::clone(&clock)).expect("no webhook is needed"),
         clock,
-        max_disorder: settings.time.max_disorder,
-        idle_after: settings.time.idle_after,
+        pace: Pace {
+            max_disorder: settings.time.max_disorder,
+            max_leap: settings.time.max_leap,
+            idle_after: settings.time.idle_after,
+        },
         tick: TICK,
         empty_until: None,
-        filing: Filing { archive: true, record_times: true, once },
-        progress: Arc::clone(progress),
+        filing,
+        progress,
     }
 }
