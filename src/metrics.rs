@@ -27,6 +27,9 @@ pub const STATE: &str = "turnaround_state_bytes";
 /// Pipelines that were stopped by an error.
 pub const STOPPED: &str = "turnaround_pipelines_stopped";
 
+/// Rows on which an alert rule could not be evaluated, by label `rule`.
+pub const RULE_FAULTS: &str = "turnaround_rule_faults_total";
+
 /// Tells the recorder what the metrics are.
 pub fn describe() {
     describe_counter!(RECORDS, Unit::Count, "records read, by what became of them");
@@ -38,6 +41,11 @@ pub fn describe() {
     describe_gauge!(WATERMARK_LAG, Unit::Seconds, "how far the watermark trails the clock");
     describe_gauge!(WATERMARK, Unit::Seconds, "the watermark, since the Unix epoch");
     describe_gauge!(STATE, Unit::Bytes, "bytes held for open windows");
+    describe_counter!(
+        RULE_FAULTS,
+        Unit::Count,
+        "rows on which an alert rule could not be evaluated, by rule"
+    );
     describe_gauge!(STOPPED, Unit::Count, "pipelines that were stopped by an error");
     describe_counter!(
         "turnaround_source_records_total",

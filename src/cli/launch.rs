@@ -80,7 +80,7 @@ pub fn job(
     progress: Arc<Progress>,
 ) -> anyhow::Result<Job> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let alerts = alert_sink(loaded, request, &plan, &clock)?;
+    let alerts = alert_sink(loaded, request, &plan, &clock, &lake)?;
     let dead_letters = match &loaded.settings.dead_letters {
         Some(location) => Some(open_lake(loaded, location)?),
         None => None,
@@ -109,6 +109,7 @@ fn alert_sink(
     request: &Request,
     plan: &Plan,
     clock: &Arc<dyn Clock>,
+    lake: &Lake,
 ) -> anyhow::Result<AlertSink> {
     let mut settings: AlertSettings = loaded.settings.alerts.clone();
     settings.dry_run |= request.dry_run;
@@ -128,7 +129,8 @@ fn alert_sink(
         reach,
         tempo: Tempo::default(),
     };
-    AlertSink::start(setup, Arc::clone(clock)).map_err(|error| WrongInput(error.to_string()).into())
+    AlertSink::start(setup, Arc::clone(clock), lake.clone())
+        .map_err(|error| WrongInput(error.to_string()).into())
 }
 
 /// Opens a lake with the environment's store settings.

@@ -11,6 +11,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Map, Value, json};
 
+use super::check::counted;
 use super::launch::{self, Request};
 use super::logging::{self, LogFormat};
 use crate::config::{Flags, SourceSpec};
@@ -179,7 +180,12 @@ pub fn watch(progress: Arc<Progress>) -> (ProgressBar, tokio::task::JoinHandle<(
             } else {
                 format!(", event time {}", Timestamp(watermark))
             };
-            shown.set_message(format!("{records} records{reached}"));
+            let faulty = progress.rule_faults.lock().map_or(0, |faults| faults.len());
+            let faults = match faulty {
+                0 => String::new(),
+                _ => format!(", {} with faults", counted(faulty, "alert rule")),
+            };
+            shown.set_message(format!("{records} records{reached}{faults}"));
             shown.tick();
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
@@ -192,8 +198,25 @@ fn report(summary: &Summary, as_json: bool) -> std::io::Result<()> {
     for (pipeline, reason) in &summary.stopped {
         writeln!(errors, "error: pipeline `{pipeline}` was stopped: {reason}")?;
     }
+    for (rule, fault) in &summary.rule_faults {
+        let rows = counted(usize::try_from(fault.rows).unwrap_or(usize::MAX), "row");
+        writeln!(
+            errors,
+            "warning: alert rule `{rule}` could not be evaluated on {rows}, which count as not in \
+             breach: {}",
+            fault.reason
+        )?;
+    }
+    let next = match summary.cards_kept {
+        true => "the next start on this lake delivers it",
+        false => "it could not be written down for the next start",
+    };
     for title in &summary.undelivered {
-        writeln!(errors, "warning: not delivered before the end: {title}")?;
+        writeln!(errors, "warning: not delivered before the end: {title}; {next}")?;
+    }
+    if summary.held > 0 {
+        let cards = counted(summary.held, "card");
+        writeln!(errors, "note: quiet hours hold back {cards}; {next}")?;
     }
     if as_json {
         return writeln!(std::io::stdout(), "{}", to_json(summary));
@@ -228,6 +251,11 @@ pub fn to_json(summary: &Summary) -> Value {
             (table.clone(), value)
         })
         .collect();
+    let rule_faults: Map<String, Value> = summary
+        .rule_faults
+        .iter()
+        .map(|(rule, fault)| (rule.clone(), json!({ "rows": fault.rows, "reason": fault.reason })))
+        .collect();
     json!({
         "events_in": counts.records,
         "counted": counts.counted,
@@ -240,9 +268,11 @@ pub fn to_json(summary: &Summary) -> Value {
         "bytes": summary.bytes,
         "cards": summary.cards,
         "cards_delivered": summary.delivered,
+        "cards_waiting": summary.undelivered.len() + summary.held,
         "seconds": summary.seconds,
         "interrupted": summary.interrupted,
         "stopped": summary.stopped,
+        "rule_faults": rule_faults,
         "tables": tables,
     })
 }

@@ -3,6 +3,7 @@
 //! Nothing in here does work beyond its own arithmetic, and nothing in here names another
 //! module of the crate: every stage may depend on these types, they depend on none.
 
+pub mod card_key;
 pub mod coded;
 pub mod dead_letter;
 pub mod event;

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use arrow::array::RecordBatch;
 use chrono_tz::Tz;
@@ -10,6 +11,7 @@ use datafusion::common::{DataFusionError, Result};
 use datafusion::prelude::SessionContext;
 use tokio::runtime::Handle;
 
+use super::needs::{decoded_columns, relations_of};
 use super::reference::{labs_of, targets_of};
 use super::refusals::{
     refuse_narrow_panes, refuse_row_level_beside_windows, refuse_unstorable, refuse_wrong_grain,
@@ -20,7 +22,7 @@ use super::sessions;
 use crate::config::{Fault, PipelineSpec, Project, Settings};
 use crate::decode::DecodeOptions;
 use crate::flow::Span;
-use crate::relate::{Relation, Targets, event_columns, relation_schema};
+use crate::relate::{Relation, Targets, relation_schema};
 use crate::sql::engine::Engine;
 use crate::sql::execute::Executor;
 use crate::sql::expect::Expected;
@@ -73,6 +75,8 @@ pub struct PipelinePlan {
     pub rules: BTreeMap<String, Vec<Rule>>,
     /// What the tables' rows were computed with.
     pub fingerprint: String,
+    /// Whether it has been stopped, so that nothing is computed for it any more.
+    pub stopped: AtomicBool,
     /// The groups to expect, for engines.
     expected: Option<RecordBatch>,
 }
@@ -229,7 +233,8 @@ async fn plan_pipeline(
         rules.insert(output.table.to_string(), found);
     }
     let fingerprint = fingerprint_of(project, spec, &query);
-    Ok(PipelinePlan { spec: spec.clone(), query, families, rules, fingerprint, expected })
+    let (spec, stopped) = (spec.clone(), AtomicBool::new(false));
+    Ok(PipelinePlan { spec, query, families, rules, stopped, fingerprint, expected })
 }
 
 fn in_yaml(key: &str, error: DataFusionError) -> Vec<PlanFault> {
@@ -346,27 +351,6 @@ fn zones_of(unit: &CalendarUnit, zone: &Zone, labs: &BTreeMap<String, Tz>) -> Zo
             Zones::by_lab(calendars.collect(), by_lab)
         }
     }
-}
-
-fn relations_of(pipelines: &[PipelinePlan]) -> Vec<(Relation, Vec<usize>)> {
-    let mut needed: BTreeMap<&str, BTreeSet<usize>> = BTreeMap::new();
-    for (name, columns) in pipelines.iter().flat_map(|pipeline| &pipeline.query.reads) {
-        needed.entry(name.as_ref()).or_default().extend(columns);
-    }
-    let known = needed.into_iter().filter_map(|(name, columns)| {
-        Some((Relation::named(name)?, columns.into_iter().collect()))
-    });
-    known.collect()
-}
-
-/// The event columns that relations are made from, late rows are filed with, and leaps told apart by.
-fn decoded_columns(relations: &[(Relation, Vec<usize>)]) -> BTreeSet<usize> {
-    let mut columns: BTreeSet<usize> =
-        relations.iter().flat_map(|(relation, needed)| event_columns(*relation, needed)).collect();
-    let filed = ["event_time", "lab_id", "machine_id"];
-    let fields = crate::flow::event::EVENT_FIELDS.iter().enumerate();
-    columns.extend(fields.filter(|(_, (name, _))| filed.contains(name)).map(|(place, _)| place));
-    columns
 }
 
 /// What a table's rows were computed with: SQL, plan, windows, reference data and our version.

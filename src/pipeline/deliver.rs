@@ -186,7 +186,7 @@ impl Delivery {
         &mut self,
         fired: &OutputBatch,
         window: Window,
-        rows: RecordBatch,
+        rows: Vec<RecordBatch>,
     ) -> Result<(), LakeError> {
         let Some(table) = self.tables.get(&*fired.table) else { return Ok(()) };
         let firing = FiringKey {
@@ -197,7 +197,7 @@ impl Delivery {
         };
         let key = LakeKey::Aside { section: Section::Alerts, date: fired.date, firing };
         let notes = ObjectNotes { table: "alerts".to_owned(), ..ObjectNotes::default() };
-        self.put(None, key, vec![rows], notes).await
+        self.put(None, key, rows, notes).await
     }
 
     async fn put(

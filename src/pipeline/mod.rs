@@ -13,6 +13,7 @@
 //! in that order. So results do not depend on how many cores there are.
 
 mod ahead;
+pub mod breaches;
 pub mod build;
 pub mod deliver;
 pub mod faults;
@@ -21,6 +22,7 @@ pub mod journal;
 pub mod judge;
 mod leaps;
 pub mod live;
+mod needs;
 pub mod progress;
 pub mod pump;
 pub mod reference;
@@ -126,7 +128,9 @@ pub async fn run(
     let mut delivery = Delivery::new(job.lake, job.dead_letters, &job.plan.pipelines);
     let judge = judge.with_journal(delivery.learn(&partitions).await?);
     let plan = Arc::new(job.plan);
-    let mut stage = Stage::new(&plan, &partitions, delivery, job.alerts, &clock, job.filing)?;
+    let mut alerts = job.alerts;
+    alerts.resume().await?;
+    let mut stage = Stage::new(&plan, &partitions, delivery, alerts, &clock, job.filing)?;
     let alignment = source.alignment();
     let trimmed = source.trimmed();
     if let Some(first) = trimmed.first() {

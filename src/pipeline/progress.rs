@@ -23,6 +23,8 @@ pub struct Progress {
     pub ready: AtomicBool,
     /// Why it is not ready.
     pub trouble: Mutex<Option<String>>,
+    /// Alert rules that could not be evaluated on some rows, with the number of these.
+    pub rule_faults: Mutex<BTreeMap<String, u64>>,
 }
 
 impl Progress {
@@ -33,6 +35,22 @@ impl Progress {
             *trouble = Some(what.to_owned());
         }
     }
+
+    /// Notes which rules have faults. The run stays ready: everything else goes on.
+    pub fn faulty_rules(&self, faults: &BTreeMap<String, RuleFault>) {
+        if let Ok(mut told) = self.rule_faults.lock() {
+            *told = faults.iter().map(|(rule, fault)| (rule.clone(), fault.rows)).collect();
+        }
+    }
+}
+
+/// An alert rule that could not be evaluated on some rows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RuleFault {
+    /// How many rows.
+    pub rows: u64,
+    /// Why, of the last of them.
+    pub reason: String,
 }
 
 /// What a run has done.
@@ -52,6 +70,10 @@ pub struct Summary {
     pub delivered: u64,
     /// Cards that could not be delivered before the end, by title.
     pub undelivered: Vec<String>,
+    /// Cards that quiet hours hold back.
+    pub held: usize,
+    /// Whether these and the undelivered ones are written down for the next run.
+    pub cards_kept: bool,
     /// The largest event time.
     pub largest: Option<Timestamp>,
     /// Clock time the run took.
@@ -60,6 +82,8 @@ pub struct Summary {
     pub interrupted: bool,
     /// The pipelines that were stopped, with the reason.
     pub stopped: BTreeMap<String, String>,
+    /// The alert rules that could not be evaluated on some rows.
+    pub rule_faults: BTreeMap<String, RuleFault>,
     /// The last cards made: title and what became of each.
     pub last_cards: Vec<(String, String)>,
 }

@@ -4,15 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{BooleanArray, RecordBatch};
-use datafusion::common::{DFSchema, DataFusionError, Result};
-use datafusion::physical_expr::PhysicalExpr;
+use datafusion::common::{DFSchema, DataFusionError};
 use datafusion::prelude::SessionContext;
 
 use super::build::{Place, PlanFault};
 use crate::config::PipelineSpec;
 use crate::sink::teams::rule::AlertRule;
-use crate::sql::chain::mask;
 use crate::sql::output::OutputShape;
+use crate::sql::predicate::{Failed, Predicate};
 
 /// A rule over one table.
 #[derive(Clone)]
@@ -20,13 +19,13 @@ pub struct Rule {
     /// As declared.
     pub rule: Arc<AlertRule>,
     /// The columns that name a group.
-    pub grain: Vec<String>,
+    pub grain: Arc<[String]>,
     /// The columns that `when` names.
     pub figures: Vec<String>,
     /// Units of the columns.
     pub units: BTreeMap<String, String>,
-    when: Arc<dyn PhysicalExpr>,
-    until: Option<Arc<dyn PhysicalExpr>>,
+    when: Predicate,
+    until: Option<Predicate>,
 }
 
 /// A rule's predicates over rows.
@@ -35,24 +34,36 @@ pub struct Judgement {
     pub when: BooleanArray,
     /// `until`; null is false.
     pub until: Option<BooleanArray>,
+    /// The rows on which one of them could not be evaluated.
+    pub failed: Option<Failed>,
 }
 
 impl Rule {
     /// Evaluates the predicates.
-    pub fn judge(&self, rows: &RecordBatch) -> Result<Judgement> {
-        let until = self.until.as_ref().map(|until| mask(until, rows)).transpose()?;
-        Ok(Judgement { when: mask(&self.when, rows)?, until })
+    pub fn judge(&self, rows: &RecordBatch) -> Judgement {
+        let when = self.when.evaluate(rows);
+        let until = self.until.as_ref().map(|until| until.evaluate(rows));
+        let mut failed = when.failed;
+        let until = until.map(|until| {
+            failed = match (failed.take(), until.failed) {
+                (Some(one), Some(other)) => {
+                    Some(Failed { rows: &one.rows | &other.rows, reason: one.reason })
+                }
+                (one, other) => one.or(other),
+            };
+            until.holds
+        });
+        Judgement { when: when.holds, until, failed }
     }
 }
 
-/// The rules of a pipeline that apply to one of its tables; what is sound and can still go wrong
-/// with some rows is added to `warnings`.
+/// The rules of a pipeline that apply to one of its tables; adds what they should be warned of.
 pub fn rules_of(
     context: &SessionContext,
     spec: &PipelineSpec,
     output: &OutputShape,
-    _warnings: &mut Vec<PlanFault>,
-) -> std::result::Result<Vec<Rule>, Vec<PlanFault>> {
+    warnings: &mut Vec<PlanFault>,
+) -> Result<Vec<Rule>, Vec<PlanFault>> {
     let schema = DFSchema::try_from(output.schema.as_ref().clone())
         .map_err(|error| vec![PlanFault { place: Place::Sql, error }])?;
     let units: BTreeMap<String, String> = spec
@@ -67,28 +78,39 @@ pub fn rules_of(
             continue;
         }
         let mut compile = |key: &str, text: &str| {
-            let place = Place::Yaml(format!("alerts[{number}].{key}"));
-            match predicate(context, &schema, text) {
-                Ok(compiled) => Some(compiled),
+            let key = format!("alerts[{number}].{key}");
+            match Predicate::compile(context, &schema, text) {
+                Ok(compiled) => {
+                    warnings.extend(compiled.divisors.iter().map(|one| divides(&key, one)));
+                    Some(compiled)
+                }
                 Err(error) => {
-                    faults.push(PlanFault { place, error });
+                    faults.push(PlanFault { place: Place::Yaml(key), error });
                     None
                 }
             }
         };
         let when = compile("when", &rule.when);
         let until = rule.until.as_ref().map(|text| compile("until", text));
-        let Some((when, figures)) = when else { continue };
+        let Some(when) = when else { continue };
         rules.push(Rule {
             rule: Arc::new(rule.clone()),
-            grain: spec.grain.clone(),
-            figures,
+            grain: spec.grain.as_slice().into(),
+            figures: when.columns.clone(),
             units: units.clone(),
             when,
-            until: until.flatten().map(|(until, _)| until),
+            until: until.flatten(),
         });
     }
     if faults.is_empty() { Ok(rules) } else { Err(faults) }
+}
+
+fn divides(key: &str, divisor: &str) -> PlanFault {
+    let error = DataFusionError::Plan(format!(
+        "it divides by `{divisor}`: where that is 0 the quotient is null and the condition does not \
+         hold; write `nullif({divisor}, 0)` if that is meant, or multiply instead"
+    ));
+    PlanFault { place: Place::Yaml(key.to_owned()), error }
 }
 
 fn applies(spec: &PipelineSpec, rule: &AlertRule, table: &str) -> bool {
@@ -97,24 +119,4 @@ fn applies(spec: &PipelineSpec, rule: &AlertRule, table: &str) -> bool {
             .windows
             .iter()
             .any(|window| spec.table_name(window) == table && rule.windows.contains(&window.name))
-}
-
-/// A predicate and the columns that it names, in the order of the text.
-fn predicate(
-    context: &SessionContext,
-    schema: &DFSchema,
-    text: &str,
-) -> Result<(Arc<dyn PhysicalExpr>, Vec<String>)> {
-    let expr = context.parse_sql_expr(text, schema)?;
-    let mut figures: Vec<String> =
-        expr.column_refs().into_iter().map(|column| column.name().to_owned()).collect();
-    figures.sort_by_key(|name| text.find(name.as_str()));
-    let compiled = context.create_physical_expr(expr, schema)?;
-    let data_type = compiled.data_type(schema.as_arrow())?;
-    if data_type != arrow::datatypes::DataType::Boolean {
-        return Err(DataFusionError::Plan(format!(
-            "`{text}` is a {data_type}, not a condition; compare it with something"
-        )));
-    }
-    Ok((compiled, figures))
 }

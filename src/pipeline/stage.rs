@@ -8,24 +8,20 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::RunError;
+use super::breaches::Breaches;
 use super::build::Plan;
 use super::deliver::Delivery;
 use super::filed::{Cabinet, Filing};
 use super::leaps::Leaps;
-use super::live::{Moment, WindowHours, by_window};
+use super::live::{Moment, WindowHours};
 use super::progress::{Progress, Summary};
 use super::tables::Tables;
 use super::work::{Counts, Worked};
 use crate::clock::Clock;
-use crate::flow::{IdleAdvance, OutputBatch, Partition, Span, Timestamp};
+use crate::flow::{IdleAdvance, Partition, Span, Timestamp};
 use crate::metrics as names;
 use crate::sink::teams::AlertSink;
-use crate::sink::teams::book::Observation;
-use crate::sql::family::Family;
 use crate::window::JobWatermark;
-
-/// Cards that the summary names.
-const CARDS_NAMED: usize = 50;
 
 /// What a run holds between batches.
 pub struct Stage {
@@ -41,15 +37,13 @@ pub struct Stage {
     reached: Option<Timestamp>,
     leaps: Leaps,
     delivery: Delivery,
-    alerts: AlertSink,
+    breaches: Breaches,
     clock: Arc<dyn Clock>,
     filing: Filing,
     interrupted: bool,
     /// Whether something was read since the timed work was done last.
     read: bool,
     counts: Counts,
-    cards: u64,
-    last_cards: Vec<(String, String)>,
     failed: BTreeMap<String, String>,
 }
 
@@ -78,14 +72,12 @@ impl Stage {
             reached: None,
             leaps: Leaps::default(),
             delivery,
-            alerts,
+            breaches: Breaches::new(alerts, clock),
             clock: Arc::clone(clock),
             filing,
             interrupted: false,
             read: false,
             counts: Counts::default(),
-            cards: 0,
-            last_cards: Vec::new(),
             failed: BTreeMap::new(),
         })
     }
@@ -222,8 +214,26 @@ impl Stage {
     fn fail(&mut self, place: usize, error: &dyn std::error::Error) {
         let name = self.plan.pipelines[place].spec.name.clone();
         tracing::error!(pipeline = %name, %error, "the pipeline is stopped");
-        self.tables[place] = None;
+        self.drop_tables(place);
         self.failed.entry(name).or_insert_with(|| error.to_string());
+    }
+
+    /// Nothing is computed, judged or told any more for a pipeline that is stopped.
+    fn drop_tables(&mut self, place: usize) {
+        let pipeline = &self.plan.pipelines[place];
+        pipeline.stopped.store(true, Ordering::Relaxed);
+        self.breaches.forget(pipeline);
+        self.tables[place] = None;
+    }
+
+    /// Drops the tables of the pipelines that the lake has stopped.
+    fn drop_stopped(&mut self) {
+        for place in 0..self.tables.len() {
+            let name = &self.plan.pipelines[place].spec.name;
+            if self.tables[place].is_some() && self.delivery.stopped.contains_key(name) {
+                self.drop_tables(place);
+            }
+        }
     }
 
     async fn advance(
@@ -237,6 +247,7 @@ impl Stage {
         self.advanced_to = watermark;
         let extent = self.watermark.extent(empty_until);
         for place in 0..self.tables.len() {
+            self.drop_stopped();
             let Some(tables) = &mut self.tables[place] else { continue };
             let fired = tables.advance(watermark, extent);
             let settled = fired.and_then(|fired| Ok((fired, tables.settle(watermark)?)));
@@ -254,7 +265,9 @@ impl Stage {
                 let windows = batch.windows.len() as u64;
                 metrics::counter!(names::WINDOWS, "table" => batch.table.to_string())
                     .increment(windows);
-                self.judge_rules(place, batch).await?;
+                for (window, rows) in self.breaches.judge(&self.plan.pipelines[place], batch) {
+                    self.delivery.alerts(batch, window, rows).await?;
+                }
             }
             if !self.filing.once {
                 for batch in &fired {
@@ -299,73 +312,12 @@ impl Stage {
         self.advance(Timestamp::MAX, empty_until).await
     }
 
-    /// Judges a table's rules over what fired, window by window.
-    async fn judge_rules(&mut self, place: usize, batch: &OutputBatch) -> Result<(), RunError> {
-        let plan = Arc::clone(&self.plan);
-        let pipeline = &plan.pipelines[place];
-        let Some(rules) = pipeline.rules.get(&*batch.table).filter(|rules| !rules.is_empty())
-        else {
-            return Ok(());
-        };
-        let overlapping = pipeline
-            .families
-            .iter()
-            .flat_map(|family| &family.outputs)
-            .any(|output| output.table == batch.table && !output.is_tile);
-        let keyed = pipeline.families.iter().any(|family| {
-            matches!(family.family.as_ref(), Family::Session(_))
-                && family.outputs.iter().any(|output| output.table == batch.table)
-        });
-        for (window, rows) in by_window(batch) {
-            let mut alert_rows = Vec::new();
-            for rule in rules {
-                let judged = rule.judge(&rows);
-                let judged = judged.map_err(|source| super::failed(&pipeline.spec.name, source))?;
-                let observed = self.alerts.observe(&Observation {
-                    rule: &rule.rule,
-                    table: &batch.table,
-                    rows: &rows,
-                    grain: &rule.grain,
-                    when: &judged.when,
-                    until: judged.until.as_ref(),
-                    window,
-                    overlapping,
-                    keyed,
-                    revision: batch.revision,
-                    figures: &rule.figures,
-                    units: &rule.units,
-                });
-                let observed = observed.map_err(|error| {
-                    let source = datafusion::error::DataFusionError::External(Box::new(error));
-                    super::failed(&pipeline.spec.name, source)
-                })?;
-                self.cards += observed.cards.len() as u64;
-                for made in &observed.cards {
-                    let fate = made.disposition.as_str().to_owned();
-                    self.last_cards.push((made.card.summary.clone(), fate));
-                }
-                if observed.rows.num_rows() > 0 {
-                    alert_rows.push(observed.rows);
-                }
-            }
-            let excess = self.last_cards.len().saturating_sub(CARDS_NAMED);
-            self.last_cards.drain(..excess);
-            if let Some(first) = alert_rows.first() {
-                let joined = arrow::compute::concat_batches(&first.schema(), &alert_rows);
-                let joined =
-                    joined.map_err(|error| super::failed(&pipeline.spec.name, error.into()))?;
-                self.delivery.alerts(batch, window, joined).await?;
-            }
-        }
-        Ok(())
-    }
-
     /// Timed work: sweeping, cards that quiet hours have held back, gauges.
     pub async fn tick(&mut self, progress: &Progress) -> Result<(), RunError> {
         let now = self.clock.now();
         self.delivery.sweep(now).await?;
         self.delivery.poll().await?;
-        self.alerts.tick();
+        self.breaches.tick(progress);
         if !std::mem::take(&mut self.read) {
             self.put_live(false).await?;
         }
@@ -430,20 +382,26 @@ impl Stage {
         let stopped = self.stopped();
         let tables = self.tables.iter().flatten().flat_map(Tables::tallies);
         let tables = tables.map(|(table, tally)| (table.to_string(), tally)).collect();
-        let report = self.alerts.drain(patience).await;
+        let Breaches { cards, last_cards, faults, .. } = &mut self.breaches;
+        let (cards, last_cards) = (*cards, std::mem::take(last_cards));
+        let rule_faults = std::mem::take(faults);
+        let report = self.breaches.drain(patience).await;
         Ok(Summary {
             counts: self.counts,
             tables,
             objects: self.delivery.objects,
             bytes: self.delivery.bytes,
-            cards: self.cards,
+            cards,
             delivered: report.delivered,
             undelivered: report.undelivered,
+            held: report.held,
+            cards_kept: report.kept,
             largest: (self.largest > Timestamp::MIN).then_some(self.largest),
             seconds: 0.0,
             interrupted: self.interrupted,
             stopped,
-            last_cards: self.last_cards,
+            rule_faults,
+            last_cards,
         })
     }
 }

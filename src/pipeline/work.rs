@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions, UInt32Array};
 use arrow::compute::take;
@@ -82,6 +83,10 @@ pub fn work(plan: &Plan, judged: Judged, filing: Filing) -> Result<Worked> {
     let mut late = Vec::new();
     let mut pipelines = Vec::with_capacity(plan.pipelines.len());
     for pipeline in &plan.pipelines {
+        if pipeline.stopped.load(Ordering::Relaxed) {
+            pipelines.push(Ok(PipelineWork::default()));
+            continue;
+        }
         let worked = one_pipeline(plan, pipeline, &inputs, offsets, filing.once);
         if let Ok(worked) = &worked {
             fates.note(pipeline, worked, &mut late);

@@ -23,6 +23,7 @@ pub mod ordered;
 pub mod output;
 pub mod partial;
 pub mod places;
+pub mod predicate;
 pub mod proto_session;
 pub mod query;
 pub mod refuse;

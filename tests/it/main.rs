@@ -15,6 +15,7 @@ mod readme;
 mod refusals;
 
 mod again;
+mod alert_rules;
 mod bad_input;
 mod books;
 mod calendars;

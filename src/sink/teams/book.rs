@@ -3,142 +3,135 @@
 //! One small state per rule, table and group: pending (the predicate holds, not yet for `for`),
 //! firing, gone (`breach.rs`). All times are event time; the event time of a judgement is its window's end.
 //! Invariant: per group the notices are Begin, any number of Reminders, End, Begin … — never an
-//! End without its Begin, never two Begins without the End between.
+//! End without its Begin, never two Begins without the End between. What has ended leaves the book.
+//!
+//! Most windows concern no breach: one that has no row in breach costs nothing while no breach of
+//! its rule is open, and else a look-up for each of its rows.
 //!
 //! It does not revise: a later revision of a window that has been judged is left aside.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-use arrow::array::{Array, BooleanArray, RecordBatch};
 use arrow::error::ArrowError;
+use hashbrown::HashMap;
+use hashbrown::hash_map::Entry;
 
 use crate::flow::{Span, Timestamp, Window};
 
 use super::breach::{Firing, Sight, State, Timing, advance};
-use super::notice::{Group, Notice, NoticeKind, Reading, Standing};
-use super::reading::{Groups, Readings};
+use super::notice::{Group, Id, Notice, NoticeKind, Standing};
+use super::observation::{Observation, ObserveError};
+use super::reading::Readings;
 use super::rule::{AlertRule, AlertSettings};
 
 /// Groups that are pending or firing at once, over all rules: about 300 bytes each. Beyond it the
 /// ones that have been seen least recently are ended.
 const OPEN_LIMIT: usize = 100_000;
-
-/// One rule's predicates, evaluated over the rows of one firing of one window.
-///
-/// Observations of one rule and table come in the order of their windows' ends. A window that
-/// fired without rows is observed too, with an empty batch: absence ends breaches.
-#[derive(Clone, Copy, Debug)]
-pub struct Observation<'a> {
-    /// The rule.
-    pub rule: &'a Arc<AlertRule>,
-    /// The table.
-    pub table: &'a str,
-    /// The table's rows of this window.
-    pub rows: &'a RecordBatch,
-    /// The columns that name a group. Rows of the same group are taken together: breached when
-    /// one of them is.
-    pub grain: &'a [String],
-    /// The rule's `when` per row; null is false.
-    pub when: &'a BooleanArray,
-    /// The rule's `until` per row; null is false.
-    pub until: Option<&'a BooleanArray>,
-    /// The window. Row-level tables: the stretch of event time that the rows cover.
-    pub window: Window,
-    /// Whether windows of this table overlap (hopping). Of windows that do not, one that starts
-    /// before a group's last window has ended is another zone's and says nothing about its
-    /// absence.
-    pub overlapping: bool,
-    /// Whether each window belongs to some groups alone (sessions): it says nothing about the
-    /// absence of others.
-    pub keyed: bool,
-    /// 0, or the revision of late rows, which is left aside.
-    pub revision: u32,
-    /// The columns that `when` names.
-    pub figures: &'a [String],
-    /// Units of the table's columns.
-    pub units: &'a BTreeMap<String, String>,
-}
-
-/// Why an observation cannot be judged: the caller broke its shape.
-#[derive(Debug, thiserror::Error)]
-pub enum ObserveError {
-    /// A grain column is not in the rows.
-    #[error("could not judge rule `{rule}` over `{table}`: the rows have no column `{column}`")]
-    NoColumn {
-        /// The rule.
-        rule: String,
-        /// The table.
-        table: String,
-        /// The column.
-        column: String,
-    },
-    /// A predicate has not one value per row.
-    #[error(
-        "could not judge rule `{rule}` over `{table}`: {values} values of `{predicate}` for {rows} rows"
-    )]
-    Length {
-        /// The rule.
-        rule: String,
-        /// The table.
-        table: String,
-        /// `when` or `until`.
-        predicate: &'static str,
-        /// Values.
-        values: usize,
-        /// Rows.
-        rows: usize,
-    },
-    /// A value could not be read, or the rows of `alerts/` not be built.
-    #[error("could not read or build alert rows")]
-    Arrow(#[from] ArrowError),
-}
+/// A group that has not been seen for so long, in event time, is taken as ended: an analyser that was
+/// taken away, a session whose key never comes again.
+const UNSEEN_LIMIT: Span = Span(7 * Span::DAY.0);
+/// How often those are looked for where a window says nothing of absent groups.
+const UNSEEN_SWEEP: Span = Span::HOUR;
 
 /// Every breach that is pending or firing.
 #[derive(Debug)]
 pub struct AlertBook {
     repeat: Span,
     max_age: Span,
-    open: BTreeMap<(String, String), BTreeMap<GroupKey, Open>>,
+    /// By rule and table.
+    places: BTreeMap<String, BTreeMap<String, Place>>,
+    /// The breaches of which somebody has been told, by this run or an earlier one.
+    told: HashSet<Id>,
     open_limit: usize,
 }
 
-/// A group's values, in the order of the grain.
-type GroupKey = Vec<Option<String>>;
+/// The open breaches of one rule over one table, by the bytes of their groups.
+#[derive(Debug)]
+struct Place {
+    open: HashMap<Box<[u8]>, Open>,
+    swept_at: Timestamp,
+}
 
 #[derive(Clone, Debug)]
 struct Open {
     rule: Arc<AlertRule>,
     group: Group,
     state: State,
+    /// The id of its Begin, once it fires.
+    breach: Option<Id>,
     last_seen: Window,
 }
 
-/// One group's row in the observed window.
+/// The row of one group that counts in the observed window.
+#[derive(Clone, Copy)]
 struct Seen {
-    group: Group,
     row: usize,
     sight: Sight,
 }
 
+/// Something to be said about a breach; with the row that it was read from.
+struct Said {
+    kind: NoticeKind,
+    firing: Firing,
+    breach: Id,
+    rule: Arc<AlertRule>,
+    table: Arc<str>,
+    group: Group,
+    row: Option<usize>,
+}
+
+/// What is the same for all groups of an observation.
+#[derive(Clone, Copy)]
+struct Moment {
+    hold: Span,
+    repeat: Span,
+    window: Window,
+    fresh: bool,
+}
+
 impl AlertBook {
-    /// An empty book.
+    /// A book without open breaches.
     pub fn new(settings: &AlertSettings) -> AlertBook {
         AlertBook {
             repeat: settings.repeat,
             max_age: settings.max_age,
-            open: BTreeMap::new(),
+            places: BTreeMap::new(),
+            told: HashSet::new(),
             open_limit: OPEN_LIMIT,
         }
     }
 
     /// Groups that are pending or firing.
     pub fn open_groups(&self) -> usize {
-        self.open.values().map(BTreeMap::len).sum()
+        self.places.values().flat_map(BTreeMap::values).map(|place| place.open.len()).sum()
+    }
+
+    /// In an earlier run somebody has been told of these breaches.
+    pub fn recall(&mut self, told: HashSet<Id>) {
+        self.told.extend(told);
+    }
+
+    /// Somebody has been told, or will be, of the breach that a notice is about.
+    pub fn tell(&mut self, notice: &Notice) {
+        match notice.kind {
+            NoticeKind::Begin | NoticeKind::Reminder => {
+                self.told.insert(notice.breach.clone());
+            }
+            NoticeKind::End => {}
+        }
+    }
+
+    /// Forgets the breaches of a table that is not computed any more.
+    pub fn forget(&mut self, table: &str) {
+        for tables in self.places.values_mut() {
+            tables.remove(table);
+        }
     }
 
     /// Takes one rule's judgement of one window; gives the notices it causes, in the order of the
-    /// groups. `now` is processing time and decides only what is too old to be posted.
+    /// groups. `now` is processing time and decides only what is too old to be posted, and which
+    /// breaches are told out of turn since nobody knows of them yet.
     pub fn observe(
         &mut self,
         observation: &Observation<'_>,
@@ -147,183 +140,250 @@ impl AlertBook {
         if observation.revision > 0 {
             return Ok(Vec::new());
         }
-        let seen = self.see(observation)?;
-        let readings = Readings::find(
-            observation.rows,
-            observation.grain,
-            observation.figures,
-            observation.units,
-        );
-        let mut notices = Vec::new();
-        for (values, sight) in self.judge(observation, &seen) {
-            let reading = seen.get(&values).map(|one| readings.at(one.row)).transpose()?;
-            let group = seen.get(&values).map(|one| &one.group);
-            notices.extend(self.step(observation, now, (values, group, sight), reading));
-        }
-        self.forget_beyond_limit(observation, now, &mut notices);
-        Ok(notices)
+        observation.check_lengths()?;
+        let (rule, table) = (observation.rule, observation.table);
+        let fresh = is_fresh(observation.window.end, now, self.max_age);
+        let moment =
+            Moment { hold: rule.hold, repeat: self.repeat, window: observation.window, fresh };
+        let tables = self.places.entry(rule.name.clone()).or_default();
+        let place = tables.entry(table.to_owned()).or_default();
+        let seen = place.see(observation)?;
+        let mut said = Vec::new();
+        place.judge_seen(observation, &seen, (moment, &self.told), &mut said)?;
+        place.judge_absent(observation, &seen, (moment, &self.told), &mut said);
+        said.extend(self.end_beyond_limit());
+        said.sort_by(|one, other| one.group.values.cmp(&other.group.values));
+        self.notices(observation, said, fresh)
     }
 
-    /// The groups of the window's rows that matter: breached, or known to the book.
-    fn see(&self, observation: &Observation<'_>) -> Result<BTreeMap<GroupKey, Seen>, ObserveError> {
-        check_lengths(observation)?;
-        let groups = Groups::find(observation.rows, observation.grain).map_err(|column| {
-            ObserveError::NoColumn {
-                rule: observation.rule.name.clone(),
-                table: observation.table.to_owned(),
-                column,
+    /// Ends the groups seen least recently, a tenth at a time, when there are too many.
+    fn end_beyond_limit(&mut self) -> Vec<Said> {
+        let open = self.open_groups();
+        if open <= self.open_limit {
+            return Vec::new();
+        }
+        let excess = open - (self.open_limit - self.open_limit / 10);
+        tracing::warn!(
+            groups = excess,
+            limit = self.open_limit,
+            "too many breaches at once: the ones seen least recently are taken as ended"
+        );
+        let mut oldest = Vec::with_capacity(open);
+        for (rule, tables) in &self.places {
+            for (table, place) in tables {
+                oldest.extend(place.open.iter().map(|(key, one)| {
+                    (one.last_seen.end, rule.clone(), table.clone(), key.clone())
+                }));
             }
-        })?;
-        let known = self.open.get(&place(observation)).is_some_and(|open| !open.is_empty());
-        let mut seen: BTreeMap<GroupKey, Seen> = BTreeMap::new();
-        for row in 0..observation.rows.num_rows() {
-            let sight = sight_of(observation, row);
-            if sight != Sight::Breached && !known {
-                continue;
+        }
+        oldest.sort();
+        let mut said = Vec::new();
+        for (_, rule, table, key) in oldest.into_iter().take(excess) {
+            let place = self.places.get_mut(&rule).and_then(|tables| tables.get_mut(&table));
+            let open = place.and_then(|place| place.open.remove(&key));
+            said.extend(open.and_then(|open| open.ended(&table)));
+        }
+        said
+    }
+
+    /// What was said as notices, each with what its row read.
+    fn notices(
+        &mut self,
+        observation: &Observation<'_>,
+        said: Vec<Said>,
+        fresh: bool,
+    ) -> Result<Vec<Notice>, ObserveError> {
+        if said.is_empty() {
+            return Ok(Vec::new());
+        }
+        let rows = observation.rows;
+        let readings =
+            Readings::find(rows.rows(), rows.grain(), observation.figures, observation.units);
+        let mut notices = Vec::with_capacity(said.len());
+        for one in said {
+            let reading = one.row.map(|row| readings.at(row)).transpose()?;
+            let untold = one.kind == NoticeKind::End && !self.told.remove(&one.breach);
+            let standing = match (untold, fresh) {
+                (true, _) => Standing::Unannounced,
+                (false, true) => Standing::Fresh,
+                (false, false) => Standing::TooOld,
+            };
+            let times = (one.firing.begun_at, observation.window.end);
+            notices.push(Notice {
+                id: Notice::id_of(&one.rule, &one.table, &one.group, one.kind, times),
+                breach: one.breach,
+                rule: one.rule,
+                table: one.table,
+                kind: one.kind,
+                group: one.group,
+                reading,
+                window: observation.window,
+                since: one.firing.since,
+                begun_at: one.firing.begun_at,
+                standing,
+            });
+        }
+        Ok(notices)
+    }
+}
+
+impl Place {
+    /// The groups of the window's rows that matter: in breach, or open.
+    fn see<'a>(
+        &self,
+        observation: &Observation<'a>,
+    ) -> Result<HashMap<&'a [u8], Seen>, ObserveError> {
+        let breached = observation.breached();
+        let mut seen: HashMap<&[u8], Seen> = HashMap::new();
+        if self.open.is_empty() && breached.count_set_bits() == 0 {
+            return Ok(seen);
+        }
+        let keys = observation.rows.keys()?;
+        let mut see = |key, row, sight| match seen.entry(key) {
+            Entry::Vacant(place) => {
+                place.insert(Seen { row, sight });
             }
-            let group = groups.at(row)?;
-            match seen.get_mut(&group.values) {
-                Some(one) if one.sight <= sight => {}
-                Some(one) => (one.row, one.sight) = (row, sight),
-                None => {
-                    seen.insert(group.values.clone(), Seen { group, row, sight });
+            Entry::Occupied(mut place) if sight < place.get().sight => {
+                place.insert(Seen { row, sight });
+            }
+            Entry::Occupied(_) => {}
+        };
+        for row in breached.set_indices() {
+            see(keys.at(row), row, Sight::Breached);
+        }
+        if !self.open.is_empty() {
+            for row in 0..observation.rows.rows().num_rows() {
+                let key = keys.at(row);
+                if !breached.value(row) && self.open.contains_key(key) {
+                    see(key, row, observation.sight(row));
                 }
             }
         }
         Ok(seen)
     }
 
-    /// What the window says about every group it concerns, in the order of the groups.
-    fn judge(
-        &self,
+    /// Moves the groups that the window has rows of.
+    fn judge_seen(
+        &mut self,
         observation: &Observation<'_>,
-        seen: &BTreeMap<GroupKey, Seen>,
-    ) -> BTreeMap<GroupKey, Sight> {
-        let mut sights: BTreeMap<_, _> =
-            seen.iter().map(|(values, one)| (values.clone(), one.sight)).collect();
-        let absent = if observation.until.is_some() { Sight::Absent } else { Sight::Over };
-        for (values, open) in self.open.get(&place(observation)).into_iter().flatten() {
-            let expected = !observation.keyed
-                && (observation.overlapping || observation.window.start >= open.last_seen.end);
-            if expected {
-                sights.entry(values.clone()).or_insert(absent);
+        seen: &HashMap<&[u8], Seen>,
+        (moment, told): (Moment, &HashSet<Id>),
+        said: &mut Vec<Said>,
+    ) -> Result<(), ArrowError> {
+        for (key, Seen { row, sight }) in seen {
+            if let Some(open) = self.open.get_mut(*key) {
+                open.last_seen = moment.window;
+                let one = open.step(*sight, moment, told, observation.table);
+                said.extend(one.map(|one| Said { row: Some(*row), ..one }));
+                if open.state == State::Gone {
+                    self.open.remove(*key);
+                }
+                continue;
+            }
+            let mut open = Open {
+                rule: Arc::clone(observation.rule),
+                group: observation.rows.group(*row)?,
+                state: State::Gone,
+                breach: None,
+                last_seen: moment.window,
+            };
+            let one = open.step(*sight, moment, told, observation.table);
+            said.extend(one.map(|one| Said { row: Some(*row), ..one }));
+            if open.state != State::Gone {
+                self.open.insert(Box::from(*key), open);
             }
         }
-        sights
+        Ok(())
     }
 
-    /// Moves one group's state.
+    /// Moves the open groups that the window has no rows of.
+    fn judge_absent(
+        &mut self,
+        observation: &Observation<'_>,
+        seen: &HashMap<&[u8], Seen>,
+        (moment, told): (Moment, &HashSet<Id>),
+        said: &mut Vec<Said>,
+    ) {
+        let at = moment.window.end;
+        if observation.keyed {
+            if at < self.swept_at.plus(UNSEEN_SWEEP) {
+                return;
+            }
+            self.swept_at = at;
+        }
+        let absent = if observation.until.is_some() { Sight::Absent } else { Sight::Over };
+        self.open.retain(|key, open| {
+            if seen.contains_key(&**key) {
+                return true;
+            }
+            let expected = !observation.keyed
+                && (observation.overlapping || moment.window.start >= open.last_seen.end);
+            let sight = if at >= open.last_seen.end.plus(UNSEEN_LIMIT) {
+                Sight::Over
+            } else if expected {
+                absent
+            } else {
+                return true;
+            };
+            said.extend(open.step(sight, moment, told, observation.table));
+            open.state != State::Gone
+        });
+    }
+}
+
+impl Default for Place {
+    fn default() -> Place {
+        Place { open: HashMap::new(), swept_at: Timestamp::MIN }
+    }
+}
+
+impl Open {
+    /// Moves the state by one sight.
     fn step(
         &mut self,
-        observation: &Observation<'_>,
-        now: Timestamp,
-        (values, group, sight): (GroupKey, Option<&Group>, Sight),
-        reading: Option<Reading>,
-    ) -> Option<Notice> {
-        let at = observation.window.end;
-        let fresh = is_fresh(at, now, self.max_age);
-        let open = self.open.entry(place(observation)).or_default();
-        let before = open.get(&values).cloned();
-        let group = before.as_ref().map(|one| &one.group).or(group)?.clone();
-        let last_seen = match (sight, &before) {
-            (Sight::Absent, Some(one)) => one.last_seen,
-            (Sight::Absent, None) | (Sight::Breached | Sight::Over | Sight::Between, _) => {
-                observation.window
-            }
-        };
-        let timing = Timing { hold: observation.rule.hold, repeat: self.repeat, at, fresh };
-        let (after, said) = advance(before.map(|one| one.state), sight, timing);
-        match after {
-            Some(state) => {
-                let rule = Arc::clone(observation.rule);
-                open.insert(values, Open { rule, group: group.clone(), state, last_seen });
-            }
-            None => {
-                open.remove(&values);
-            }
-        }
-        let (kind, firing) = said?;
-        let said = Said { kind, firing, fresh };
-        Some(said.of(observation.rule, observation.table, (group, reading), observation.window))
-    }
-
-    /// Ends the groups seen least recently, a tenth at a time, when there are too many.
-    fn forget_beyond_limit(
-        &mut self,
-        observation: &Observation<'_>,
-        now: Timestamp,
-        notices: &mut Vec<Notice>,
-    ) {
-        if self.open_groups() <= self.open_limit {
-            return;
-        }
-        let mut ages: Vec<_> = self
-            .open
-            .iter()
-            .flat_map(|(place, groups)| groups.iter().map(move |one| (place, one)))
-            .map(|(place, (values, open))| (open.last_seen.end, place.clone(), values.clone()))
-            .collect();
-        ages.sort();
-        let keep = self.open_limit - self.open_limit / 10;
-        let excess = ages.len().saturating_sub(keep);
-        tracing::warn!(
-            groups = excess,
-            limit = self.open_limit,
-            "too many breaches at once: the ones seen least recently are taken as ended"
-        );
-        let fresh = is_fresh(observation.window.end, now, self.max_age);
-        for (_, place, values) in ages.into_iter().take(excess) {
-            let Some(open) = self.open.get_mut(&place).and_then(|groups| groups.remove(&values))
-            else {
-                continue;
-            };
-            match open.state {
-                State::Pending { .. } => {}
-                State::Firing(firing) => {
-                    let said = Said { kind: NoticeKind::End, firing, fresh };
-                    let about = (open.group, None);
-                    notices.push(said.of(&open.rule, &place.1, about, observation.window));
-                }
-            }
-        }
-    }
-}
-
-/// Something to be said about a breach.
-#[derive(Clone, Copy)]
-struct Said {
-    kind: NoticeKind,
-    firing: Firing,
-    fresh: bool,
-}
-
-impl Said {
-    /// The notice about `group`, whose row read `reading`.
-    fn of(
-        self,
-        rule: &Arc<AlertRule>,
+        sight: Sight,
+        moment: Moment,
+        told: &HashSet<Id>,
         table: &str,
-        (group, reading): (Group, Option<Reading>),
-        window: Window,
-    ) -> Notice {
-        let unannounced = self.kind == NoticeKind::End && !self.firing.announced;
-        let standing = match (self.fresh, unannounced) {
-            (false, _) => Standing::TooOld,
-            (true, true) => Standing::Unannounced,
-            (true, false) => Standing::Fresh,
+    ) -> Option<Said> {
+        let known = self.breach.as_ref().is_some_and(|breach| told.contains(breach));
+        let timing = Timing {
+            hold: moment.hold,
+            repeat: moment.repeat,
+            at: moment.window.end,
+            catch_up: moment.fresh && !known,
         };
-        let times = (self.firing.begun_at, window.end);
-        Notice {
-            id: Notice::id_of(rule, table, &group, self.kind, times),
-            rule: Arc::clone(rule),
+        let (after, said) = advance(self.state, sight, timing);
+        self.state = after;
+        let (kind, firing) = said?;
+        let begin = (firing.begun_at, firing.begun_at);
+        let breach = self.breach.get_or_insert_with(|| {
+            Notice::id_of(&self.rule, table, &self.group, NoticeKind::Begin, begin)
+        });
+        Some(Said {
+            kind,
+            firing,
+            breach: breach.clone(),
+            rule: Arc::clone(&self.rule),
             table: table.into(),
-            kind: self.kind,
-            group,
-            reading,
-            window,
-            since: self.firing.since,
-            begun_at: self.firing.begun_at,
-            standing,
+            group: self.group.clone(),
+            row: None,
+        })
+    }
+
+    /// The End of a breach that is dropped.
+    fn ended(self, table: &str) -> Option<Said> {
+        match self.state {
+            State::Gone | State::Pending { .. } => None,
+            State::Firing(firing) => Some(Said {
+                kind: NoticeKind::End,
+                firing,
+                breach: self.breach?,
+                rule: self.rule,
+                table: table.into(),
+                group: self.group,
+                row: None,
+            }),
         }
     }
 }
@@ -332,49 +392,15 @@ fn is_fresh(at: Timestamp, now: Timestamp, max_age: Span) -> bool {
     at.plus(max_age) >= now
 }
 
-fn place(observation: &Observation<'_>) -> (String, String) {
-    (observation.rule.name.clone(), observation.table.to_owned())
-}
-
-fn is_true(values: &BooleanArray, row: usize) -> bool {
-    values.is_valid(row) && values.value(row)
-}
-
-fn sight_of(observation: &Observation<'_>, row: usize) -> Sight {
-    let when = is_true(observation.when, row);
-    match observation.until {
-        None if when => Sight::Breached,
-        None => Sight::Over,
-        Some(until) if is_true(until, row) => Sight::Over,
-        Some(_) if when => Sight::Breached,
-        Some(_) => Sight::Between,
-    }
-}
-
-fn check_lengths(observation: &Observation<'_>) -> Result<(), ObserveError> {
-    let rows = observation.rows.num_rows();
-    let predicates = [("when", Some(observation.when)), ("until", observation.until)];
-    for (predicate, values) in predicates {
-        let Some(values) = values.map(Array::len).filter(|values| *values != rows) else {
-            continue;
-        };
-        return Err(ObserveError::Length {
-            rule: observation.rule.name.clone(),
-            table: observation.table.to_owned(),
-            predicate,
-            values,
-            rows,
-        });
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::reading::WindowRows;
     use super::super::samples::{at, minute, rule};
     use super::*;
 
-    use arrow::array::{ArrayRef, Float64Array, Int64Array, StringArray};
+    use arrow::array::{
+        ArrayRef, BooleanArray, Float64Array, Int64Array, RecordBatch, StringArray,
+    };
     use proptest::prelude::*;
 
     /// What one group shows in one window.
@@ -385,6 +411,7 @@ mod tests {
         When,
         Until,
         Both,
+        Fails,
     }
 
     /// Windows of ten minutes, one after another; each step gives what every group shows.
@@ -393,6 +420,12 @@ mod tests {
         rule: Arc<AlertRule>,
         now: Timestamp,
         window: Window,
+        keyed: bool,
+    }
+
+    fn window_rows(rows: RecordBatch, grain: &[&str]) -> WindowRows {
+        let grain: Vec<String> = grain.iter().map(|name| (*name).to_owned()).collect();
+        WindowRows::new(rows, &grain.into()).unwrap()
     }
 
     impl Timeline {
@@ -403,6 +436,7 @@ mod tests {
                 rule: Arc::new(rule),
                 now: at(0),
                 window: Window { start: at(0), end: at(0) },
+                keyed: false,
             }
         }
 
@@ -415,6 +449,7 @@ mod tests {
             let batch =
                 RecordBatch::try_from_iter([("lab_id", labs), ("p90_minutes", p90), ("n", n)])
                     .unwrap();
+            let failed = there.iter().map(|(_, row)| *row == Row::Fails).collect();
             let when = BooleanArray::from_iter(
                 there.iter().map(|(_, row)| Some(matches!(row, Row::When | Row::Both))),
             );
@@ -424,19 +459,23 @@ mod tests {
             let observation = Observation {
                 rule: &self.rule,
                 table: "tat_1h",
-                rows: &batch,
-                grain: &["lab_id".to_owned()],
+                rows: &window_rows(batch, &["lab_id"]),
                 when: &when,
                 until: self.rule.until.is_some().then_some(&until),
+                failed: Some(&failed),
                 window,
                 overlapping: false,
-                keyed: false,
+                keyed: self.keyed,
                 revision: 0,
                 figures: &["p90_minutes".to_owned(), "n".to_owned()],
                 units: &BTreeMap::new(),
             };
             self.window = window;
-            self.book.observe(&observation, self.now).unwrap()
+            let notices = self.book.observe(&observation, self.now).unwrap();
+            for notice in notices.iter().filter(|notice| notice.standing == Standing::Fresh) {
+                self.book.tell(notice);
+            }
+            notices
         }
 
         fn step(&mut self, rows: &[(&str, Row)]) -> Vec<Notice> {
@@ -458,7 +497,7 @@ mod tests {
     }
 
     use NoticeKind::{Begin, End, Reminder};
-    use Row::{Both, Gone, Quiet, Until, When};
+    use Row::{Both, Fails, Gone, Quiet, Until, When};
 
     #[test]
     fn without_for_and_until_a_breach_lasts_as_long_as_the_predicate() {
@@ -597,10 +636,10 @@ mod tests {
         let observation = Observation {
             rule: &Arc::new(rule("r")),
             table: "t",
-            rows: &rows,
-            grain: &["assay".to_owned()],
+            rows: &window_rows(rows, &["lab_id"]),
             when: &one,
             until: None,
+            failed: None,
             window: Window { start: at(0), end: at(10) },
             overlapping: false,
             keyed: false,
@@ -609,11 +648,6 @@ mod tests {
             units: &BTreeMap::new(),
         };
         assert!(book.observe(&observation, at(10)).unwrap().is_empty());
-        let no_column = book.observe(&Observation { revision: 0, ..observation }, at(10));
-        assert_eq!(
-            no_column.unwrap_err().to_string(),
-            "could not judge rule `r` over `t`: the rows have no column `assay`"
-        );
         let long = Observation { revision: 0, when: &two, ..observation };
         assert_eq!(
             book.observe(&long, at(10)).unwrap_err().to_string(),
@@ -621,8 +655,111 @@ mod tests {
         );
     }
 
+    #[test]
+    fn a_row_that_cannot_be_judged_begins_no_breach_and_ends_none() {
+        let mut timeline = Timeline::new(rule("r"), Span(0));
+        let said = timeline.run(&[Fails, Fails, When, Fails, Fails, Quiet, Fails]);
+        assert_eq!(said, [(30, Begin), (60, End)]);
+        // What is pending goes on from where it stood.
+        let mut timeline = Timeline::new(AlertRule { hold: minute(20), ..rule("r") }, Span(0));
+        assert_eq!(timeline.run(&[When, Fails, When, Quiet]), [(30, Begin), (40, End)]);
+        // Of several rows of a group the one in breach counts.
+        let mut timeline = Timeline::new(rule("r"), Span(0));
+        assert_eq!(timeline.step(&[("L1", Fails), ("L1", When)]).len(), 1);
+    }
+
+    #[test]
+    fn a_breach_that_goes_on_is_told_when_it_is_seen_first_however_old_its_beginning() {
+        let rule = AlertRule { until: Some("u".to_owned()), ..rule("r") };
+        // No reminders: it must not wait for one.
+        let mut timeline = Timeline::new(rule, Span(0));
+        timeline.now = at(10_000);
+        assert_eq!(timeline.step(&[("L1", When)])[0].standing, Standing::TooOld);
+        assert!(timeline.step(&[("L1", When)]).is_empty());
+        timeline.now = at(40);
+        let caught_up = timeline.step(&[("L1", Quiet)]);
+        assert_eq!(caught_up.len(), 1);
+        assert_eq!((caught_up[0].kind, caught_up[0].standing), (Reminder, Standing::Fresh));
+        assert_eq!((caught_up[0].since, caught_up[0].begun_at), (at(10), at(10)));
+        assert!(timeline.step(&[("L1", When)]).is_empty());
+        assert_eq!(timeline.step(&[("L1", Until)])[0].standing, Standing::Fresh);
+    }
+
+    #[test]
+    fn a_breach_that_an_earlier_run_has_told_is_not_told_again_while_it_goes_on() {
+        let mut timeline = Timeline::new(rule("r"), Span(0));
+        timeline.now = at(10_000);
+        let begin = timeline.step(&[("L1", When)]).remove(0);
+        let mut again = Timeline::new(rule("r"), Span(0));
+        again.book.recall(HashSet::from([begin.id.clone()]));
+        again.now = at(10_000);
+        assert_eq!(again.step(&[("L1", When)])[0].id, begin.id);
+        again.now = at(20);
+        assert!(again.step(&[("L1", When)]).is_empty());
+        assert_eq!(again.step(&[("L1", Quiet)])[0].standing, Standing::Fresh);
+    }
+
+    #[test]
+    fn what_was_told_out_of_turn_does_not_move_the_reminders() {
+        let mut on_time = Timeline::new(rule("r"), minute(30));
+        let mut behind = Timeline::new(rule("r"), minute(30));
+        let ids = |notices: Vec<Notice>| notices.into_iter().map(|one| one.id).collect::<Vec<_>>();
+        behind.now = at(10_000);
+        assert_eq!(ids(on_time.step(&[("L1", When)])), ids(behind.step(&[("L1", When)])));
+        behind.now = at(20);
+        assert_eq!(behind.step(&[("L1", When)]).len(), 1);
+        on_time.step(&[("L1", When)]);
+        for _ in 0..3 {
+            assert_eq!(ids(on_time.step(&[("L1", When)])), ids(behind.step(&[("L1", When)])));
+        }
+    }
+
+    #[test]
+    fn what_has_ended_or_never_comes_again_leaves_the_book() {
+        let rule = AlertRule { until: Some("u".to_owned()), ..rule("r") };
+        let mut timeline = Timeline::new(rule, Span(0));
+        timeline.step(&[("L1", When), ("L2", When), ("L3", When)]);
+        timeline.step(&[("L1", Until)]);
+        assert_eq!(timeline.book.open_groups(), 2);
+        assert!(timeline.book.told.len() == 2);
+        // A week and a window later L2 has gone; L3 was there all the time.
+        for window in 0..(7 * 24 * 6) {
+            let said = timeline.step(&[("L3", Quiet)]);
+            let ended = window == 7 * 24 * 6 - 2;
+            assert_eq!(said.len(), usize::from(ended), "{window}");
+        }
+        assert_eq!(timeline.book.open_groups(), 1);
+        // Sessions say nothing of others' absence, but for that.
+        timeline.keyed = true;
+        for _ in 0..(7 * 24 * 6) {
+            timeline.step(&[("L4", Quiet)]);
+        }
+        assert_eq!(timeline.book.open_groups(), 1);
+        for _ in 0..6 {
+            timeline.step(&[("L4", Quiet)]);
+        }
+        assert_eq!(timeline.book.open_groups(), 0);
+        assert!(timeline.book.told.is_empty());
+    }
+
+    #[test]
+    fn a_table_that_is_not_computed_any_more_is_forgotten() {
+        let mut timeline = Timeline::new(rule("r"), Span(0));
+        timeline.step(&[("L1", When)]);
+        timeline.book.forget("tat_1h");
+        assert_eq!(timeline.book.open_groups(), 0);
+    }
+
     fn any_row() -> impl Strategy<Value = Row> {
-        prop_oneof![Just(Gone), Just(Quiet), Just(When), Just(When), Just(Until), Just(Both)]
+        prop_oneof![
+            Just(Gone),
+            Just(Quiet),
+            Just(When),
+            Just(When),
+            Just(Until),
+            Just(Both),
+            Just(Fails)
+        ]
     }
 
     proptest! {

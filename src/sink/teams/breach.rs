@@ -1,6 +1,6 @@
 //! The state machine of one breach: what a window says about a group, and what follows.
 //!
-//! `None → Pending → Firing → None`, by event time alone. A pending breach ends as soon as a window
+//! `Gone → Pending → Firing → Gone`, by event time alone. A pending breach ends as soon as a window
 //! does not show it (it must *hold* for the rule's `for`); a firing one ends by [`Sight::Over`].
 
 use crate::flow::{Span, Timestamp};
@@ -10,6 +10,8 @@ use super::notice::NoticeKind;
 /// Where a group's breach stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
+    /// There is none.
+    Gone,
     /// The predicate has been true since then, not yet long enough.
     Pending {
         /// The end of the first window in which it was true.
@@ -26,10 +28,8 @@ pub(super) struct Firing {
     pub(super) since: Timestamp,
     /// The end of the window with which it began.
     pub(super) begun_at: Timestamp,
-    /// The end of the window of its last notice.
+    /// The end of the window of its last notice that came in its turn.
     pub(super) noticed_at: Timestamp,
-    /// Whether one of its notices was young enough to be posted.
-    pub(super) announced: bool,
 }
 
 /// What one window says about one group. Of several rows the one first in this order counts.
@@ -37,6 +37,8 @@ pub(super) struct Firing {
 pub(super) enum Sight {
     /// `when` is true and `until` is not.
     Breached,
+    /// A predicate could not be evaluated.
+    Unknown,
     /// There is an `until`, and neither is true.
     Between,
     /// `until` is true; without one, `when` is not.
@@ -54,42 +56,46 @@ pub(super) struct Timing {
     pub(super) repeat: Span,
     /// The window's end.
     pub(super) at: Timestamp,
-    /// Whether a notice of this window is young enough to be posted.
-    pub(super) fresh: bool,
+    /// Whether a breach that goes on is to be told out of turn: nobody has been told of it, and now
+    /// somebody can be.
+    pub(super) catch_up: bool,
 }
 
 /// The next state, and what is to be said about which breach.
 pub(super) fn advance(
-    state: Option<State>,
+    state: State,
     sight: Sight,
     timing: Timing,
-) -> (Option<State>, Option<(NoticeKind, Firing)>) {
+) -> (State, Option<(NoticeKind, Firing)>) {
     match (state, sight) {
-        (None, Sight::Breached) => hold(timing.at, timing),
-        (None, Sight::Over | Sight::Between | Sight::Absent) => (None, None),
-        (Some(State::Pending { since }), Sight::Breached) => hold(since, timing),
-        (Some(State::Pending { .. }), Sight::Over | Sight::Between | Sight::Absent) => (None, None),
-        (Some(State::Firing(firing)), Sight::Over) => (None, Some((NoticeKind::End, firing))),
-        (Some(State::Firing(firing)), Sight::Absent) => (Some(State::Firing(firing)), None),
-        (Some(State::Firing(firing)), Sight::Breached | Sight::Between) => remind(firing, timing),
+        (State::Gone, Sight::Breached) => hold(timing.at, timing),
+        (State::Gone, Sight::Unknown | Sight::Over | Sight::Between | Sight::Absent) => {
+            (State::Gone, None)
+        }
+        (State::Pending { since }, Sight::Breached) => hold(since, timing),
+        (State::Pending { since }, Sight::Unknown) => (State::Pending { since }, None),
+        (State::Pending { .. }, Sight::Over | Sight::Between | Sight::Absent) => {
+            (State::Gone, None)
+        }
+        (State::Firing(firing), Sight::Over) => (State::Gone, Some((NoticeKind::End, firing))),
+        (State::Firing(firing), Sight::Absent | Sight::Unknown) => (State::Firing(firing), None),
+        (State::Firing(firing), Sight::Breached | Sight::Between) => remind(firing, timing),
     }
 }
 
-fn hold(since: Timestamp, timing: Timing) -> (Option<State>, Option<(NoticeKind, Firing)>) {
+fn hold(since: Timestamp, timing: Timing) -> (State, Option<(NoticeKind, Firing)>) {
     if timing.at < since.plus(timing.hold) {
-        return (Some(State::Pending { since }), None);
+        return (State::Pending { since }, None);
     }
-    let firing =
-        Firing { since, begun_at: timing.at, noticed_at: timing.at, announced: timing.fresh };
-    (Some(State::Firing(firing)), Some((NoticeKind::Begin, firing)))
+    let firing = Firing { since, begun_at: timing.at, noticed_at: timing.at };
+    (State::Firing(firing), Some((NoticeKind::Begin, firing)))
 }
 
-fn remind(firing: Firing, timing: Timing) -> (Option<State>, Option<(NoticeKind, Firing)>) {
+/// A reminder in its turn moves the next one; one out of turn does not, so that those in turn follow
+/// from the rows alone.
+fn remind(firing: Firing, timing: Timing) -> (State, Option<(NoticeKind, Firing)>) {
     let due = timing.repeat > Span(0) && timing.at >= firing.noticed_at.plus(timing.repeat);
-    if !due {
-        return (Some(State::Firing(firing)), None);
-    }
-    let announced = firing.announced || timing.fresh;
-    let firing = Firing { noticed_at: timing.at, announced, ..firing };
-    (Some(State::Firing(firing)), Some((NoticeKind::Reminder, firing)))
+    let firing = if due { Firing { noticed_at: timing.at, ..firing } } else { firing };
+    let said = (due || timing.catch_up).then_some((NoticeKind::Reminder, firing));
+    (State::Firing(firing), said)
 }

@@ -5,7 +5,10 @@
 //! counted as "+N more"; what remains then (title, id, buttons) is bounded by the limits below.
 //! Values from the data are shown as text: they cannot make a link.
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+
+use crate::flow::Timestamp;
 
 use super::notice::Id;
 use super::rule::Severity;
@@ -19,7 +22,7 @@ const TEXT_CHARS: usize = 300;
 const ADDRESS_BYTES: usize = 1_000;
 
 /// What a card is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CardKind {
     /// A breach began.
     Begin,
@@ -34,7 +37,7 @@ pub enum CardKind {
 }
 
 /// One line of facts.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fact {
     /// What it is.
     pub title: String,
@@ -43,7 +46,7 @@ pub struct Fact {
 }
 
 /// One line of a list.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Item {
     /// The lower, the earlier it is named when a digest cannot name all.
     pub rank: u8,
@@ -52,7 +55,7 @@ pub struct Item {
 }
 
 /// What a card says.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Card {
     /// Stable: the same card made twice has the same id.
     pub id: Id,
@@ -72,6 +75,23 @@ pub struct Card {
     pub more: usize,
     /// Buttons: name and address.
     pub buttons: Vec<(String, String)>,
+    /// The event time of what it tells, of the latest where it tells several.
+    pub at: Timestamp,
+    /// The notices that it tells.
+    pub tells: Vec<Told>,
+}
+
+/// A notice that a card tells.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Told {
+    /// The notice.
+    pub notice: Id,
+    /// The breach that it is about, by the notice with which it began.
+    pub breach: Id,
+    /// The card that was made of it, which may have been told in another.
+    pub card: Id,
+    /// Whether quiet hours have held it back.
+    pub held: bool,
 }
 
 /// The JSON form of a card.

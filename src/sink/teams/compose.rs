@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use crate::flow::{Span, Timestamp};
 
-use super::card::{Card, CardKind, Fact, Item};
+use super::card::{Card, CardKind, Fact, Item, Told};
 use super::notice::{
     ASSAY_COLUMN, Figure, FigureValue, Id, LAB_COLUMN, Notice, NoticeKind, Reading,
 };
@@ -77,7 +77,16 @@ fn card_of(mut notices: Vec<Notice>, zones: &Zones, link: Option<&str>) -> Optio
         facts,
         items,
         buttons: buttons(worst, link),
+        at: worst.window.end,
+        tells: Vec::new(),
     };
+    let tells = notices.iter().map(|notice| Told {
+        notice: notice.id.clone(),
+        breach: notice.breach.clone(),
+        card: card.id.clone(),
+        held: false,
+    });
+    let card = Card { tells: tells.collect(), ..card };
     Some(Grouped { card, notices })
 }
 
@@ -88,9 +97,12 @@ pub fn digest(cards: Vec<Card>, title: &str) -> Option<Card> {
     let id = Id::of(cards.iter().map(|card| Some(card.id.as_str())));
     let link = cards.iter().flat_map(|card| &card.buttons).find(|(name, _)| name == LINK_BUTTON);
     let buttons = link.cloned().into_iter().collect();
+    let at = cards.iter().map(|card| card.at).max()?;
     let mut items: Vec<Item> = Vec::new();
+    let mut tells = Vec::new();
     let mut more = 0;
-    for card in cards {
+    for mut card in cards {
+        tells.append(&mut card.tells);
         match card.kind {
             CardKind::Digest => {
                 items.extend(card.items);
@@ -108,7 +120,8 @@ pub fn digest(cards: Vec<Card>, title: &str) -> Option<Card> {
     let title = format!("{title}: {count} alerts");
     let summary = title.clone();
     let kind = CardKind::Digest;
-    Some(Card { id, kind, severity, title, summary, facts: Vec::new(), items, more, buttons })
+    let facts = Vec::new();
+    Some(Card { id, kind, severity, title, summary, facts, items, more, buttons, at, tells })
 }
 
 /// A card that says that it is a trial and nothing else.
@@ -128,6 +141,8 @@ pub fn test_card(now: Timestamp, link: Option<&str>) -> Card {
         items: Vec::new(),
         more: 0,
         buttons: link.filter(|link| is_web(link)).map(link_button).into_iter().collect(),
+        at: now,
+        tells: Vec::new(),
     }
 }
 

@@ -7,7 +7,8 @@
 //! stand in the way for ever. Nothing is given up but what a webhook refuses, until [`drain`]'s
 //! deadline.
 //!
-//! Outboxes live in memory. They hold what is needed to be written into a checkpoint later.
+//! Outboxes live in memory; what is in them stands in the ledger too, which is told of every card that
+//! is taken or refused.
 //!
 //! [`drain`]: Delivery::drain
 
@@ -23,6 +24,7 @@ use crate::clock::Clock;
 
 use super::answer::{Verdict, wait_asked};
 use super::card::Card;
+use super::ledger::Pen;
 use super::outbox::Outbox;
 use super::pace::{Pace, Tempo};
 use super::webhook::{Poster, Webhook};
@@ -43,6 +45,10 @@ pub struct DeliveryReport {
     pub merged: u64,
     /// The headlines of the cards that had not been taken at the deadline.
     pub undelivered: Vec<String>,
+    /// Cards that quiet hours hold back.
+    pub held: usize,
+    /// Whether what was not taken or is held back is written down for the next run.
+    pub kept: bool,
 }
 
 /// The tasks that deliver, one per webhook.
@@ -84,6 +90,7 @@ impl Delivery {
         poster: &Poster,
         tempo: Tempo,
         clock: &Arc<dyn Clock>,
+        pen: Option<&Pen>,
     ) -> Delivery {
         let (phase, _) = watch::channel(Phase::Running);
         let mut lanes = BTreeMap::new();
@@ -98,6 +105,7 @@ impl Delivery {
                 pace: Pace::default(),
                 hold_until: Instant::now(),
                 phase: phase.subscribe(),
+                pen: pen.cloned(),
             };
             lanes.insert(name, (lane, tokio::spawn(courier.run())));
         }
@@ -179,6 +187,7 @@ struct Courier {
     pace: Pace,
     hold_until: Instant,
     phase: watch::Receiver<Phase>,
+    pen: Option<Pen>,
 }
 
 impl Courier {
@@ -276,6 +285,7 @@ impl Courier {
         };
         outcome("delivered");
         if let Some(card) = card {
+            self.pen.iter().for_each(|pen| pen.taken(&card));
             let webhook = self.lane.webhook.name();
             tracing::info!(webhook, card = %card.id, title = card.title, said, "card delivered");
         }
@@ -296,7 +306,24 @@ impl Courier {
         };
         self.hold_until = Instant::now() + wait;
         let (webhook, wait_ms) = (self.lane.webhook.name(), wait.as_millis());
-        tracing::warn!(webhook, attempts, wait_ms, said, "card not taken, it will be tried again");
+        if attempts.is_multiple_of(ATTEMPTS_BEFORE_MERGE) {
+            tracing::error!(
+                webhook,
+                attempts,
+                wait_ms,
+                said,
+                "card still not taken, it will be tried again; check the webhook with `turnaround \
+                 test-alert`"
+            );
+        } else {
+            tracing::warn!(
+                webhook,
+                attempts,
+                wait_ms,
+                said,
+                "card not taken, it will be tried again"
+            );
+        }
     }
 
     fn too_large(&self, len: usize, said: &str) {
@@ -318,6 +345,7 @@ impl Courier {
         };
         outcome("refused");
         if let Some(card) = card {
+            self.pen.iter().for_each(|pen| pen.refused(&card));
             let webhook = self.lane.webhook.name();
             tracing::error!(
                 webhook,

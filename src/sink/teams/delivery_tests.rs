@@ -33,7 +33,7 @@ fn delivery_to(url: &SecretString, tempo: Tempo, form: CardForm) -> Delivery {
     let webhook = Webhook::new("HOOK", url, Reach::Private).unwrap();
     let poster = Poster::new(form, Reach::Private, tempo.timeout).unwrap();
     let clock: Arc<dyn Clock> = Arc::new(ManualClock::at(at(0)));
-    Delivery::start(vec![webhook], &poster, tempo, &clock)
+    Delivery::start(vec![webhook], &poster, tempo, &clock, None)
 }
 
 async fn deliver(catcher: &Catcher, cards: Vec<Card>, tempo: Tempo) -> DeliveryReport {

@@ -2,7 +2,8 @@
 //!
 //! Every column but [`DISPOSITION_COLUMN`] is a pure function of the input. The disposition
 //! depends on the clock (`max_age`) and on which webhooks were set: leave it out of a comparison
-//! of two runs.
+//! of two runs. So does the one reminder out of turn that tells of a breach whose beginning was too
+//! old to be posted.
 
 use std::sync::{Arc, LazyLock};
 
@@ -50,6 +51,18 @@ impl Disposition {
             Disposition::Unannounced => "unannounced",
             Disposition::QuietHours => "quiet_hours",
             Disposition::Unrouted => "unrouted",
+        }
+    }
+
+    /// Whether nobody needs to be told of the same breach once more: somebody is, or the settings
+    /// say that nobody is to be.
+    pub fn is_told(self) -> bool {
+        match self {
+            Disposition::Posted
+            | Disposition::DryRun
+            | Disposition::QuietHours
+            | Disposition::Unrouted => true,
+            Disposition::TooOld | Disposition::Unannounced => false,
         }
     }
 }

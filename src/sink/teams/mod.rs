@@ -6,8 +6,9 @@
 //! ```
 //!
 //! [`AlertSink`] moves the values. Everything up to the outbox is pure and follows event time; the
-//! clock decides only what is too old to be posted, and delivery. It keeps no state beyond the
-//! process: what has been posted is recognised by a card's stable id, not suppressed.
+//! clock decides only what is too old to be posted, and delivery. Cards that are to be posted are
+//! written down on the lake until their webhooks have taken them, and that they have (`ledger`); a
+//! later run takes up the ones and leaves out the others (`recall`).
 
 pub mod answer;
 pub mod book;
@@ -15,11 +16,14 @@ mod breach;
 pub mod card;
 pub mod compose;
 pub mod delivery;
+pub mod ledger;
 pub mod log;
 pub mod notice;
+pub mod observation;
 pub mod outbox;
 pub mod pace;
 pub mod reading;
+mod recall;
 pub mod route;
 pub mod rule;
 pub mod webhook;
@@ -34,26 +38,35 @@ mod samples;
 #[cfg(test)]
 mod sink_tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use secrecy::SecretString;
+use tokio::time::Instant;
 
 use crate::clock::Clock;
-use crate::flow::Timestamp;
+use crate::flow::{Span, Timestamp};
+use crate::sink::lake::{Lake, LakeError};
 
-use book::{AlertBook, Observation, ObserveError};
-use card::{Card, CardForm};
+use book::AlertBook;
+use card::{Card, CardForm, Told};
 use compose::{Grouped, compose};
 use delivery::{Delivery, DeliveryReport};
+use ledger::{Kept, Ledger};
 use log::{Disposition, LogEntry, alert_rows};
+use notice::{Id, Notice};
+use observation::{Observation, ObserveError};
 use pace::Tempo;
-use route::Router;
+use recall::Recall;
+use route::{Decision, Router};
 use rule::AlertSettings;
 use webhook::{Poster, Reach, Webhook, WebhookError};
 use zones::Zones;
+
+/// How long after the last delivery is waited for what is to be written down of it.
+const AFTER_DELIVERY: Duration = Duration::from_secs(5);
 
 /// What the sink needs from the configuration and the environment.
 #[derive(Clone, Debug)]
@@ -99,13 +112,23 @@ pub struct AlertSink {
     link: Option<String>,
     form: CardForm,
     delivery: Delivery,
+    /// Where cards are written down; none while nothing is posted.
+    kept_in: Option<(Lake, Ledger)>,
+    /// What earlier runs have told, by the notice's id.
+    told: HashMap<Id, Told>,
+    repeat: Span,
     clock: Arc<dyn Clock>,
 }
 
 impl AlertSink {
     /// Checks the webhooks and starts their delivery on the current runtime. Without webhooks, or
-    /// in dry run, there is nothing to start and no connection is ever made.
-    pub fn start(setup: AlertSetup, clock: Arc<dyn Clock>) -> Result<AlertSink, WebhookError> {
+    /// in dry run, there is nothing to start and no connection is ever made. What becomes of cards is
+    /// written down in `lake`.
+    pub fn start(
+        setup: AlertSetup,
+        clock: Arc<dyn Clock>,
+        lake: Lake,
+    ) -> Result<AlertSink, WebhookError> {
         let AlertSetup { settings, webhooks, zones, reach, tempo } = setup;
         let webhooks = if settings.dry_run { BTreeMap::new() } else { webhooks };
         let checked = webhooks
@@ -114,11 +137,13 @@ impl AlertSink {
             .collect::<Result<Vec<_>, _>>()?;
         let form =
             if settings.legacy_message_card { CardForm::MessageCard } else { CardForm::Adaptive };
-        let delivery = if checked.is_empty() {
-            Delivery::none()
+        let (delivery, kept_in) = if checked.is_empty() {
+            (Delivery::none(), None)
         } else {
             let poster = Poster::new(form, reach, tempo.timeout)?;
-            Delivery::start(checked, &poster, tempo, &clock)
+            let ledger = Ledger::start(lake.clone());
+            let delivery = Delivery::start(checked, &poster, tempo, &clock, Some(&ledger.pen()));
+            (delivery, Some((lake, ledger)))
         };
         let set: BTreeSet<String> = webhooks.into_keys().collect();
         Ok(AlertSink {
@@ -128,8 +153,45 @@ impl AlertSink {
             link: settings.link,
             form,
             delivery,
+            kept_in,
+            told: HashMap::new(),
+            repeat: settings.repeat,
             clock,
         })
+    }
+
+    /// Takes up what earlier runs have left: their cards that wait, and what they have told.
+    pub async fn resume(&mut self) -> Result<(), LakeError> {
+        let Some((lake, _)) = &self.kept_in else { return Ok(()) };
+        let now = self.clock.now();
+        let recall = Recall::of(lake, now, self.repeat).await?;
+        self.book.recall(recall.breaches());
+        self.told = recall.told;
+        let (mut posted, mut held, mut without) = (0_usize, 0_usize, 0_usize);
+        for kept in recall.waiting {
+            let Kept { webhook, lab, until, card } = kept;
+            if !self.router.knows(&webhook) {
+                without += 1;
+                continue;
+            }
+            match until.filter(|until| *until > now) {
+                Some(until) => {
+                    held += 1;
+                    self.router.hold(&webhook, lab.as_deref(), until, card);
+                }
+                None => {
+                    posted += 1;
+                    self.post(&webhook, card);
+                }
+            }
+        }
+        if posted + held > 0 {
+            tracing::info!(posted, held, "cards that an earlier run has left are taken up");
+        }
+        if without > 0 {
+            tracing::warn!(cards = without, "cards wait for webhooks that are not set any more");
+        }
+        Ok(())
     }
 
     /// Judges one window by one rule: cards are handed to the outbox, or shown in dry run.
@@ -137,23 +199,47 @@ impl AlertSink {
         let now = self.clock.now();
         self.release(observation.window.end.max(now));
         let notices = self.book.observe(observation, now)?;
-        let mut cards = Vec::new();
         let mut entries = Vec::new();
+        let notices = self.without_told(notices, &mut entries);
+        let mut cards = Vec::new();
         for grouped in compose(notices, &self.zones, self.link.as_deref()) {
-            let decision = self.router.decide(&grouped);
+            let decision = self.router.decide(&grouped, now);
             let Grouped { card, notices } = grouped;
-            let made =
-                MadeCard { card, disposition: decision.disposition, webhook: decision.webhook };
-            self.hand_over(&made);
+            let lab = notices.first().and_then(|notice| notice.group.lab());
+            let card = self.hand_over(&decision, lab, card);
+            if decision.disposition.is_told() {
+                notices.iter().for_each(|notice| self.book.tell(notice));
+            }
             entries.extend(notices.into_iter().map(|notice| LogEntry {
                 notice,
-                card_id: made.card.id.clone(),
-                disposition: made.disposition,
+                card_id: card.id.clone(),
+                disposition: decision.disposition,
             }));
-            cards.push(made);
+            let Decision { disposition, webhook, .. } = decision;
+            cards.push(MadeCard { card, disposition, webhook });
         }
         let rows = alert_rows(entries)?;
         Ok(Observed { cards, rows })
+    }
+
+    /// Leaves out the notices that an earlier run has told; their entries say what that did.
+    fn without_told(&mut self, notices: Vec<Notice>, entries: &mut Vec<LogEntry>) -> Vec<Notice> {
+        let mut new = Vec::new();
+        for notice in notices {
+            let Some(told) = self.told.get(&notice.id) else {
+                new.push(notice);
+                continue;
+            };
+            self.book.tell(&notice);
+            let disposition = if told.held { Disposition::QuietHours } else { Disposition::Posted };
+            entries.push(LogEntry { notice, card_id: told.card.clone(), disposition });
+        }
+        new
+    }
+
+    /// Forgets the breaches of a table that is not computed any more.
+    pub fn forget(&mut self, table: &str) {
+        self.book.forget(table);
     }
 
     /// Timed work: hands over what quiet hours have held back once they are over.
@@ -166,9 +252,20 @@ impl AlertSink {
         self.delivery.waiting()
     }
 
-    /// Delivers what waits until nothing does or `within` has passed.
+    /// Delivers what waits until nothing does or `within` has passed. What is left then, and what
+    /// quiet hours hold back, stays written down for the next run.
     pub async fn drain(self, within: Duration) -> DeliveryReport {
-        self.delivery.drain(within).await
+        let deadline = Instant::now() + within;
+        let mut report = self.delivery.drain(within).await;
+        report.held = self.router.held();
+        report.kept = match self.kept_in {
+            Some((_, ledger)) => ledger.close(deadline + AFTER_DELIVERY).await,
+            None => true,
+        };
+        if !report.kept {
+            tracing::error!("what becomes of some cards could not be written down before the end");
+        }
+        report
     }
 
     fn release(&mut self, at: Timestamp) {
@@ -177,12 +274,21 @@ impl AlertSink {
         }
     }
 
-    fn hand_over(&self, made: &MadeCard) {
-        let card = &made.card;
-        let disposition = made.disposition.as_str();
-        match (made.disposition, &made.webhook) {
-            (Disposition::Posted, Some(webhook)) => self.post(webhook, card.clone()),
-            (Disposition::DryRun, _) => {
+    /// Posts, holds or shows a card; gives it back as it was written down.
+    fn hand_over(&mut self, decision: &Decision, lab: Option<&str>, mut card: Card) -> Card {
+        let disposition = decision.disposition.as_str();
+        match (decision.disposition, &decision.webhook, decision.until) {
+            (Disposition::Posted, Some(webhook), _) => {
+                self.keep(webhook, lab, None, &card);
+                self.post(webhook, card.clone());
+            }
+            (Disposition::QuietHours, Some(webhook), Some(until)) => {
+                card.tells.iter_mut().for_each(|told| told.held = true);
+                self.keep(webhook, lab, Some(until), &card);
+                self.router.hold(webhook, lab, until, card.clone());
+                count(disposition);
+            }
+            (Disposition::DryRun, ..) => {
                 let bytes = card.render(self.form, card::BODY_LIMIT).len();
                 count(disposition);
                 tracing::info!(card = %card.id, bytes, "card (dry run): {}", card.summary);
@@ -193,11 +299,19 @@ impl AlertSink {
                 | Disposition::Unannounced
                 | Disposition::QuietHours
                 | Disposition::Unrouted,
-                _,
+                ..,
             ) => {
                 count(disposition);
                 tracing::debug!(card = %card.id, disposition, "card not posted: {}", card.summary);
             }
+        }
+        card
+    }
+
+    fn keep(&self, webhook: &str, lab: Option<&str>, until: Option<Timestamp>, card: &Card) {
+        if let Some((_, ledger)) = &self.kept_in {
+            let (webhook, lab) = (webhook.to_owned(), lab.map(str::to_owned));
+            ledger.pen().keep(&Kept { webhook, lab, until, card: card.clone() });
         }
     }
 

@@ -6,6 +6,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::flow::{Timestamp, Window};
@@ -49,12 +50,12 @@ pub enum Standing {
     Fresh,
     /// Older than `max_age` when it was made.
     TooOld,
-    /// The end of a breach of which every earlier notice was too old: nobody was told of it.
+    /// The end of a breach of which nobody was told.
     Unannounced,
 }
 
 /// An id of 32 hexadecimal digits: xxh3-128 over what the thing is about.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Id(String);
 
 impl Id {
@@ -188,6 +189,8 @@ impl Reading {
 pub struct Notice {
     /// Stable: hash of rule, table, group, begin and kind (reminders: and their window's end).
     pub id: Id,
+    /// The id of the notice with which the breach began.
+    pub breach: Id,
     /// The rule.
     pub rule: Arc<AlertRule>,
     /// The table whose rows were judged.

@@ -4,12 +4,13 @@
 //! column that the table does not have is left out: what must exist is the business of `check`.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float64Type};
 use arrow::error::ArrowError;
+use arrow::row::{RowConverter, Rows, SortField};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 
 use super::notice::{Figure, FigureValue, Group, Reading};
@@ -21,24 +22,37 @@ const TARGET_PREFIX: &str = "target";
 /// Columns worth showing although no predicate names them.
 const CONTEXT_COLUMNS: &[&str] = &["machine_id", "machine", "phase", "overrunning_phase"];
 
-/// The grain's columns of a batch.
-pub struct Groups {
+/// The rows of one window of a table, by group.
+#[derive(Debug)]
+pub struct WindowRows {
+    rows: RecordBatch,
     columns: Arc<[String]>,
     arrays: Vec<ArrayRef>,
+    keys: OnceLock<Rows>,
 }
 
-impl Groups {
-    /// Finds the columns of `grain` in `rows`; the error is the name of the first that is absent.
-    pub fn find(rows: &RecordBatch, grain: &[String]) -> Result<Groups, String> {
+impl WindowRows {
+    /// The rows with the columns of `grain`; the error is the name of the first that is absent.
+    pub fn new(rows: RecordBatch, grain: &Arc<[String]>) -> Result<WindowRows, String> {
         let arrays = grain
             .iter()
             .map(|name| rows.column_by_name(name).cloned().ok_or_else(|| name.clone()))
             .collect::<Result<Vec<_>, _>>()?;
-        Ok(Groups { columns: grain.into(), arrays })
+        Ok(WindowRows { rows, columns: Arc::clone(grain), arrays, keys: OnceLock::new() })
+    }
+
+    /// The rows.
+    pub fn rows(&self) -> &RecordBatch {
+        &self.rows
+    }
+
+    /// The columns that name a group.
+    pub fn grain(&self) -> &[String] {
+        &self.columns
     }
 
     /// The group of one row.
-    pub fn at(&self, row: usize) -> Result<Group, ArrowError> {
+    pub fn group(&self, row: usize) -> Result<Group, ArrowError> {
         let values = self
             .arrays
             .iter()
@@ -53,6 +67,31 @@ impl Groups {
             })
             .collect::<Result<Vec<_>, ArrowError>>()?;
         Ok(Group { columns: Arc::clone(&self.columns), values })
+    }
+
+    /// Each row's group as bytes that are equal for equal groups, also of other windows. Made when
+    /// first asked for: most windows concern no breach.
+    pub(super) fn keys(&self) -> Result<Keys<'_>, ArrowError> {
+        if self.arrays.is_empty() {
+            return Ok(Keys(None));
+        }
+        if let Some(keys) = self.keys.get() {
+            return Ok(Keys(Some(keys)));
+        }
+        let fields = self.arrays.iter().map(|array| SortField::new(array.data_type().clone()));
+        let keys = RowConverter::new(fields.collect())?.convert_columns(&self.arrays)?;
+        Ok(Keys(Some(self.keys.get_or_init(|| keys))))
+    }
+}
+
+/// The groups of a window's rows as bytes; without a grain all rows are of one group.
+#[derive(Clone, Copy)]
+pub(super) struct Keys<'a>(Option<&'a Rows>);
+
+impl<'a> Keys<'a> {
+    /// One row's group.
+    pub(super) fn at(self, row: usize) -> &'a [u8] {
+        self.0.map_or(&[], |rows| rows.row(row).data())
     }
 }
 
@@ -90,10 +129,8 @@ impl Readings {
         if shown.is_empty() && figures.iter().any(|name| name == COUNT_COLUMN) {
             shown.extend(find(COUNT_COLUMN));
         }
-        let target = rows.schema_ref().fields().iter().find_map(|field| {
-            let column = find(field.name())?;
-            (is_target(field.name()) && column.numbers.is_some()).then_some(column)
-        });
+        let mut targets = rows.schema_ref().fields().iter().filter(|field| is_target(field.name()));
+        let target = targets.find_map(|field| find(field.name()).filter(|c| c.numbers.is_some()));
         let context =
             CONTEXT_COLUMNS.iter().filter(|name| !in_grain(name)).filter_map(|name| find(name));
         Readings { figures: shown, target, count: find(COUNT_COLUMN), context: context.collect() }
@@ -181,10 +218,11 @@ mod tests {
         let names =
             |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
         let grain = names(&["lab_id", "iso_weekday"]);
-        let groups = Groups::find(&rows, &grain).unwrap();
-        assert_eq!(groups.at(0).unwrap().describe(&[]), "lab_id=L1, iso_weekday=1");
-        assert_eq!(groups.at(1).unwrap().values, [None, Some("7".to_owned())]);
-        assert_eq!(Groups::find(&rows, &names(&["assay"])).err().unwrap(), "assay");
+        let groups = WindowRows::new(rows.clone(), &grain.as_slice().into()).unwrap();
+        assert_eq!(groups.group(0).unwrap().describe(&[]), "lab_id=L1, iso_weekday=1");
+        assert_eq!(groups.group(1).unwrap().values, [None, Some("7".to_owned())]);
+        let absent = WindowRows::new(rows.clone(), &Arc::from(names(&["assay"])));
+        assert_eq!(absent.err().unwrap(), "assay");
         let named = names(&["error_rate", "grade", "lab_id", "n", "target_rate", "gone"]);
         let units = BTreeMap::from([("error_rate".to_owned(), "%".to_owned())]);
         let readings = Readings::find(&rows, &grain, &named, &units);

@@ -3,8 +3,8 @@
 //! The first route whose labs and severities match takes the card; without routes, one route for
 //! all takes [`DEFAULT_WEBHOOK_ENV`]. Quiet hours are judged by event time (the window's end) in
 //! the laboratory's zone and never hold back high severity. What they hold back is told in one
-//! digest per route and laboratory once they are over; held lines live in memory, and every one of
-//! them stands in `alerts/` with the disposition `quiet_hours`.
+//! digest per route and laboratory once they are over; every line of it stands in `alerts/` with the
+//! disposition `quiet_hours`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -46,6 +46,8 @@ pub struct Decision {
     pub disposition: Disposition,
     /// The webhook of its route, when it has one.
     pub webhook: Option<String>,
+    /// The end of the quiet hours that hold it back.
+    pub until: Option<Timestamp>,
 }
 
 impl Router {
@@ -58,34 +60,56 @@ impl Router {
         Router { routes, dry_run: settings.dry_run, set, zones, held: BTreeMap::new() }
     }
 
-    /// Decides about one card, and keeps it when quiet hours hold it back.
-    pub fn decide(&mut self, grouped: &Grouped) -> Decision {
-        let Some(first) = grouped.notices.first() else {
-            return Decision { disposition: Disposition::Unrouted, webhook: None };
-        };
+    /// Decides about one card. What quiet hours hold back that are not over at `now` is never too old:
+    /// it would have waited anyway.
+    pub fn decide(&self, grouped: &Grouped, now: Timestamp) -> Decision {
+        let unrouted = Decision { disposition: Disposition::Unrouted, webhook: None, until: None };
+        let Some(first) = grouped.notices.first() else { return unrouted };
         let lab = first.group.lab();
         let severity = grouped.card.severity;
         let Some(route) = self.routes.iter().find(|route| takes(route, lab, severity)) else {
-            return Decision { disposition: Disposition::Unrouted, webhook: None };
+            return unrouted;
         };
         let webhook = route.webhook_env.clone();
-        let at = first.window.end;
-        let quiet = route
+        let until = route
             .quiet_hours
             .filter(|_| severity < Severity::High)
-            .and_then(|hours| quiet_until(at, self.zones.of(lab), hours));
-        let stale = stale(grouped);
-        let disposition = if self.dry_run || !self.set.contains(&webhook) {
-            Disposition::DryRun
-        } else if let Some(stale) = stale {
-            stale
-        } else if let Some(until) = quiet {
-            self.hold((webhook.clone(), lab.map(str::to_owned)), until, grouped.card.clone());
-            Disposition::QuietHours
+            .and_then(|hours| quiet_until(first.window.end, self.zones.of(lab), hours));
+        let (disposition, until) = if self.dry_run || !self.set.contains(&webhook) {
+            (Disposition::DryRun, None)
         } else {
-            Disposition::Posted
+            match (stale(grouped), until) {
+                (None | Some(Disposition::TooOld), Some(until)) if until > now => {
+                    (Disposition::QuietHours, Some(until))
+                }
+                (Some(stale), _) => (stale, None),
+                (None, Some(until)) => (Disposition::QuietHours, Some(until)),
+                (None, None) => (Disposition::Posted, None),
+            }
         };
-        Decision { disposition, webhook: Some(webhook) }
+        Decision { disposition, webhook: Some(webhook), until }
+    }
+
+    /// Whether cards can be posted to this webhook.
+    pub fn knows(&self, webhook: &str) -> bool {
+        self.set.contains(webhook)
+    }
+
+    /// Keeps a card until quiet hours are over.
+    pub fn hold(&mut self, webhook: &str, lab: Option<&str>, until: Timestamp, card: Card) {
+        let place = (webhook.to_owned(), lab.map(str::to_owned));
+        let held = self.held.entry(place).or_insert(Held { until, cards: Vec::new() });
+        held.until = held.until.max(until);
+        held.cards.push(card);
+        if held.cards.len() >= HELD_LIMIT {
+            let cards = std::mem::take(&mut held.cards);
+            held.cards.extend(digest(cards, "During quiet hours"));
+        }
+    }
+
+    /// Cards that are held back, those that were merged counted as one.
+    pub fn held(&self) -> usize {
+        self.held.values().map(|held| held.cards.len()).sum()
     }
 
     /// The digests of quiet hours that are over at `at`, with their webhooks.
@@ -104,15 +128,6 @@ impl Router {
             digests.extend(card.map(|card| (place.0, card)));
         }
         digests
-    }
-
-    fn hold(&mut self, place: (String, Option<String>), until: Timestamp, card: Card) {
-        let held = self.held.entry(place).or_insert(Held { until, cards: Vec::new() });
-        held.cards.push(card);
-        if held.cards.len() >= HELD_LIMIT {
-            let cards = std::mem::take(&mut held.cards);
-            held.cards.extend(digest(cards, "During quiet hours"));
-        }
     }
 }
 
@@ -173,9 +188,9 @@ mod tests {
             route(&["LAB-1"], &[], "B"),
             route(&["LAB-2"], &[], "C"),
         ];
-        let mut router = router(routes, &["A", "B"]);
-        let mut decide = |lab, severity| {
-            let decision = router.decide(&grouped(lab, severity, Standing::Fresh));
+        let router = router(routes, &["A", "B"]);
+        let decide = |lab, severity| {
+            let decision = router.decide(&grouped(lab, severity, Standing::Fresh), at(0));
             (decision.disposition, decision.webhook)
         };
         let to = |name: &str| Some(name.to_owned());
@@ -188,21 +203,23 @@ mod tests {
     #[test]
     fn without_routes_the_default_webhook_takes_all_or_it_is_a_dry_run() {
         let card = grouped("LAB-1", Severity::Low, Standing::Fresh);
-        let posted = router(Vec::new(), &[DEFAULT_WEBHOOK_ENV]).decide(&card);
+        let posted = router(Vec::new(), &[DEFAULT_WEBHOOK_ENV]).decide(&card, at(0));
         assert_eq!(posted.disposition, Disposition::Posted);
-        assert_eq!(router(Vec::new(), &[]).decide(&card).disposition, Disposition::DryRun);
+        let dry = router(Vec::new(), &[]).decide(&card, at(0));
+        assert_eq!(dry.disposition, Disposition::DryRun);
     }
 
     #[test]
     fn stale_cards_are_not_posted_but_shown_in_dry_run() {
-        let mut live = router(Vec::new(), &[DEFAULT_WEBHOOK_ENV]);
+        let live = router(Vec::new(), &[DEFAULT_WEBHOOK_ENV]);
         for (standing, expected) in [
             (Standing::TooOld, Disposition::TooOld),
             (Standing::Unannounced, Disposition::Unannounced),
         ] {
             let card = grouped("LAB-1", Severity::High, standing);
-            assert_eq!(live.decide(&card).disposition, expected);
-            assert_eq!(router(Vec::new(), &[]).decide(&card).disposition, Disposition::DryRun);
+            assert_eq!(live.decide(&card, at(0)).disposition, expected);
+            let dry = router(Vec::new(), &[]).decide(&card, at(0));
+            assert_eq!(dry.disposition, Disposition::DryRun);
         }
     }
 
@@ -211,12 +228,24 @@ mod tests {
         // The window of the samples ends at 12:00 UTC, 13:00 in Berlin (LAB-1).
         let lunch = Route { quiet_hours: Some((780, 840)), ..route(&[], &[], "A") };
         let mut router = router(vec![lunch], &["A"]);
-        let mut decide =
-            |lab, severity| router.decide(&grouped(lab, severity, Standing::Fresh)).disposition;
-        assert_eq!(decide("LAB-1", Severity::Low), Disposition::QuietHours);
-        assert_eq!(decide("LAB-1", Severity::Medium), Disposition::QuietHours);
-        assert_eq!(decide("LAB-1", Severity::High), Disposition::Posted);
-        assert_eq!(decide("LAB-2", Severity::Low), Disposition::Posted);
+        let mut decide = |lab, severity, standing, now| {
+            let grouped = grouped(lab, severity, standing);
+            let decision = router.decide(&grouped, at(now));
+            if let (Some(webhook), Some(until)) = (&decision.webhook, decision.until) {
+                router.hold(webhook, Some(lab), until, grouped.card);
+            }
+            decision.disposition
+        };
+        let fresh = Standing::Fresh;
+        assert_eq!(decide("LAB-1", Severity::Low, fresh, 0), Disposition::QuietHours);
+        // Seen late, after a stop: it is held while the quiet hours last, and else too old.
+        assert_eq!(decide("LAB-1", Severity::Low, Standing::TooOld, 59), Disposition::QuietHours);
+        assert_eq!(decide("LAB-1", Severity::Low, Standing::TooOld, 60), Disposition::TooOld);
+        let unannounced = Standing::Unannounced;
+        assert_eq!(decide("LAB-1", Severity::Low, unannounced, 0), Disposition::Unannounced);
+        assert_eq!(decide("LAB-1", Severity::High, fresh, 0), Disposition::Posted);
+        assert_eq!(decide("LAB-2", Severity::Low, fresh, 0), Disposition::Posted);
+        assert_eq!(router.held(), 2);
         assert!(router.release(at(59)).is_empty());
         let released = router.release(at(60));
         assert_eq!(released.len(), 1);

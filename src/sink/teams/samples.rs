@@ -52,6 +52,7 @@ pub(super) fn notice(kind: NoticeKind, group: [Option<&str>; 3], p90: f64) -> No
     };
     Notice {
         id: Notice::id_of(&rule, "tat_1h", &group, kind, (at(-25), at(0))),
+        breach: Notice::id_of(&rule, "tat_1h", &group, NoticeKind::Begin, (at(-25), at(-25))),
         rule,
         table: "tat_1h".into(),
         kind,
@@ -81,5 +82,7 @@ pub(super) fn numbered(number: usize) -> Card {
         items: Vec::new(),
         more: 0,
         buttons: Vec::new(),
+        at: at(0),
+        tells: Vec::new(),
     }
 }

@@ -10,12 +10,16 @@ use arrow::array::{
 use secrecy::SecretString;
 
 use crate::clock::{Clock, ManualClock};
+use crate::flow::card_key::CardKey;
 use crate::flow::{Timestamp, Window};
+use crate::sink::lake::Lake;
 
-use super::book::Observation;
-use super::catcher::Catcher;
+use super::catcher::{Catcher, Scripted};
+use super::delivery::DeliveryReport;
 use super::log::Disposition;
+use super::observation::Observation;
 use super::pace::Tempo;
+use super::reading::WindowRows;
 use super::route::DEFAULT_WEBHOOK_ENV;
 use super::rule::{AlertRule, AlertSettings, Route, Severity};
 use super::samples::{at, minute, rule, zones};
@@ -26,12 +30,23 @@ struct Case {
     sink: AlertSink,
     clock: Arc<ManualClock>,
     rule: Arc<AlertRule>,
+    lake: Lake,
 }
 
 impl Case {
-    /// A sink whose clock stands at 12:00 UTC.
+    /// A sink whose clock stands at 12:00 UTC, over an empty lake.
     fn new(settings: AlertSettings, webhook: Option<SecretString>, severity: Severity) -> Case {
-        let clock = Arc::new(ManualClock::at(at(0)));
+        Case::over(Lake::in_memory(), at(0), settings, webhook, severity)
+    }
+
+    fn over(
+        lake: Lake,
+        now: Timestamp,
+        settings: AlertSettings,
+        webhook: Option<SecretString>,
+        severity: Severity,
+    ) -> Case {
+        let clock = Arc::new(ManualClock::at(now));
         let name = || DEFAULT_WEBHOOK_ENV.to_owned();
         let setup = AlertSetup {
             settings,
@@ -42,7 +57,27 @@ impl Case {
         };
         let rule = Arc::new(AlertRule { severity, ..rule("tat_p90_over_target") });
         let as_clock: Arc<dyn Clock> = Arc::<ManualClock>::clone(&clock);
-        Case { sink: AlertSink::start(setup, as_clock).unwrap(), clock, rule }
+        let sink = AlertSink::start(setup, as_clock, lake.clone()).unwrap();
+        Case { sink, clock, rule, lake }
+    }
+
+    /// A run that starts at `now` on the lake that another has left.
+    async fn again(
+        lake: &Lake,
+        now: Timestamp,
+        settings: &AlertSettings,
+        webhook: SecretString,
+        severity: Severity,
+    ) -> Case {
+        let settings = settings.clone();
+        let mut case = Case::over(lake.clone(), now, settings, Some(webhook), severity);
+        case.sink.resume().await.unwrap();
+        case
+    }
+
+    /// Ends the run in an orderly way.
+    async fn end(self) -> (Lake, DeliveryReport) {
+        (self.lake, self.sink.drain(Duration::from_secs(2)).await)
     }
 
     /// One hourly window that ends at `end`: rows of priority and p90 of `LAB-1` and assay `K`,
@@ -61,13 +96,14 @@ impl Case {
         ])
         .unwrap();
         let when = BooleanArray::from_iter(figures.iter().map(|p90| Some(*p90 > 60.0)));
+        let grain = ["lab_id", "assay", "priority"].map(str::to_owned);
         let observation = Observation {
             rule: &Arc::clone(&self.rule),
             table: "tat_percentiles_1h",
-            rows: &batch,
-            grain: &["lab_id", "assay", "priority"].map(str::to_owned),
+            rows: &WindowRows::new(batch, &Arc::from(grain)).unwrap(),
             when: &when,
             until: None,
+            failed: None,
             window: Window { start: end.minus(minute(60)), end },
             overlapping: true,
             keyed: false,
@@ -133,7 +169,9 @@ async fn without_a_webhook_cards_are_shown_and_none_is_posted() {
     let ids = column(&observed.rows, "card_id");
     assert_eq!(ids[0], ids[1]);
     assert_eq!(case.sink.waiting(), 0);
-    assert_eq!(case.sink.drain(Duration::from_secs(1)).await, Default::default());
+    let report = case.sink.drain(Duration::from_secs(1)).await;
+    assert_eq!(report, DeliveryReport { kept: true, ..DeliveryReport::default() });
+    assert!(case.lake.card_keys().await.unwrap().is_empty());
 }
 
 #[tokio::test]
@@ -154,23 +192,27 @@ async fn imported_history_is_recorded_and_floods_nobody() {
     for hour in 0..100 {
         let p90 = if hour % 2 == 0 { 92.5 } else { 30.0 };
         let observed = case.observe(at(60 * (hour - 102)), &[("S", p90)]);
-        assert_eq!(column(&observed.rows, "disposition"), [Some("too_old")]);
+        let expected = if hour % 2 == 0 { "too_old" } else { "unannounced" };
+        assert_eq!(column(&observed.rows, "disposition"), [Some(expected)]);
     }
     case.sink.drain(Duration::from_secs(1)).await;
     assert!(catcher.caught().is_empty());
 }
 
-#[tokio::test]
-async fn what_quiet_hours_hold_back_comes_as_one_digest_after_them() {
-    let catcher = Catcher::start([]).await;
-    // 12:00 UTC is 13:00 at LAB-1; quiet until 14:00 there.
+/// Quiet from 13:00 to 14:00 in Berlin, where it is 13:00 at 12:00 UTC.
+fn quiet_lunch() -> AlertSettings {
     let route = Route {
         webhook_env: DEFAULT_WEBHOOK_ENV.to_owned(),
         quiet_hours: Some((13 * 60, 14 * 60)),
         ..Route::default()
     };
-    let settings = AlertSettings { routes: vec![route], ..AlertSettings::default() };
-    let mut case = Case::new(settings, Some(catcher.url()), Severity::Medium);
+    AlertSettings { routes: vec![route], ..AlertSettings::default() }
+}
+
+#[tokio::test]
+async fn what_quiet_hours_hold_back_comes_as_one_digest_after_them() {
+    let catcher = Catcher::start([]).await;
+    let mut case = Case::new(quiet_lunch(), Some(catcher.url()), Severity::Medium);
     let begun = case.observe(at(0), &[("S", 92.5)]);
     assert_eq!(column(&begun.rows, "disposition"), [Some("quiet_hours")]);
     case.observe(at(30), &[("S", 40.0)]);
@@ -182,4 +224,113 @@ async fn what_quiet_hours_hold_back_comes_as_one_digest_after_them() {
     let report = case.sink.drain(Duration::from_secs(10)).await;
     assert_eq!(report.delivered, 1);
     assert_eq!(catcher.titles(), ["During quiet hours · LAB-1: 2 alerts"]);
+}
+
+/// Runs that follow one another on one lake, each computing the same windows again: stopped in
+/// the quiet hours, started in them, over when they end; and once more after that.
+#[tokio::test]
+async fn what_quiet_hours_hold_back_survives_a_stop_and_is_told_once() {
+    let catcher = Catcher::start([]).await;
+    let settings = quiet_lunch();
+    let mut first = Case::new(settings.clone(), Some(catcher.url()), Severity::Medium);
+    let begun = first.observe(at(0), &[("S", 92.5)]);
+    let (lake, report) = first.end().await;
+    assert_eq!((report.held, report.kept, report.delivered), (1, true, 0));
+
+    let mut second = Case::again(&lake, at(50), &settings, catcher.url(), Severity::Medium).await;
+    let again = second.observe(at(0), &[("S", 92.5)]);
+    assert_eq!(again.cards.len(), 0);
+    assert_eq!(again.rows, begun.rows, "the row that an earlier run has put");
+    second.observe(at(30), &[("S", 40.0)]);
+    second.clock.advance(minute(10));
+    second.sink.tick();
+    second.end().await;
+    assert_eq!(catcher.titles(), ["During quiet hours · LAB-1: 2 alerts"]);
+    let left = lake.card_keys().await.unwrap();
+    assert!(matches!(left.as_slice(), [CardKey::Taken { .. }]), "{left:?}");
+
+    let mut third = Case::again(&lake, at(70), &settings, catcher.url(), Severity::Medium).await;
+    third.observe(at(0), &[("S", 92.5)]);
+    third.observe(at(30), &[("S", 40.0)]);
+    third.end().await;
+    assert_eq!(catcher.titles().len(), 1);
+}
+
+/// Stopped before the quiet hours, started again while they last: what fell into the time between is
+/// older than an hour when it is seen, and would have waited anyway.
+#[tokio::test]
+async fn what_a_stop_in_quiet_hours_has_missed_is_told_after_them() {
+    let catcher = Catcher::start([]).await;
+    let route = Route { quiet_hours: Some((13 * 60, 18 * 60)), ..quiet_lunch().routes.remove(0) };
+    let settings = AlertSettings { routes: vec![route], ..quiet_lunch() };
+    let lake = Lake::in_memory();
+    let mut case = Case::again(&lake, at(180), &settings, catcher.url(), Severity::Medium).await;
+    let begun = case.observe(at(10), &[("S", 92.5)]);
+    assert_eq!(column(&begun.rows, "disposition"), [Some("quiet_hours")]);
+    case.observe(at(30), &[("S", 40.0)]);
+    case.clock.advance(minute(120));
+    case.sink.tick();
+    case.end().await;
+    assert_eq!(catcher.titles(), ["During quiet hours · LAB-1: 2 alerts"]);
+}
+
+#[tokio::test]
+async fn a_restart_does_not_post_again_what_was_posted() {
+    let catcher = Catcher::start([]).await;
+    let settings = AlertSettings::default();
+    let mut first = Case::new(settings.clone(), Some(catcher.url()), Severity::High);
+    let begun = first.observe(at(0), &[("S", 92.5), ("R", 99.0)]);
+    let (lake, report) = first.end().await;
+    assert_eq!((report.delivered, report.kept), (1, true));
+    // Within the hour, so that nothing is too old; and after it, while the breach goes on.
+    for now in [30, 120] {
+        let mut next = Case::again(&lake, at(now), &settings, catcher.url(), Severity::High).await;
+        let again = next.observe(at(0), &[("S", 92.5), ("R", 99.0)]);
+        assert_eq!((again.cards.len(), &again.rows), (0, &begun.rows));
+        assert!(next.observe(at(now), &[("S", 92.5), ("R", 99.0)]).cards.is_empty());
+        next.end().await;
+    }
+    assert_eq!(catcher.titles().len(), 1);
+    let mut last = Case::again(&lake, at(130), &settings, catcher.url(), Severity::High).await;
+    last.observe(at(0), &[("S", 92.5), ("R", 99.0)]);
+    assert_eq!(last.observe(at(130), &[("S", 1.0), ("R", 1.0)]).cards.len(), 1);
+    last.end().await;
+    assert_eq!(catcher.titles().len(), 2);
+}
+
+#[tokio::test]
+async fn a_kill_loses_no_card_that_waits() {
+    let busy = Scripted::Says(429, Some("300".to_owned()), String::new());
+    let catcher = Catcher::start([busy]).await;
+    let settings = AlertSettings::default();
+    let mut first = Case::new(settings.clone(), Some(catcher.url()), Severity::High);
+    first.observe(at(0), &[("S", 92.5)]);
+    let lake = first.lake.clone();
+    while lake.card_keys().await.unwrap().is_empty() || catcher.caught().is_empty() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    drop(first);
+    // Two hours later it is over: it would not be told anew.
+    let mut second = Case::again(&lake, at(120), &settings, catcher.url(), Severity::High).await;
+    assert!(second.observe(at(0), &[("S", 92.5)]).cards.is_empty());
+    let (_, report) = second.end().await;
+    assert_eq!(report.delivered, 1);
+    assert_eq!(catcher.titles().len(), 2);
+}
+
+#[tokio::test]
+async fn what_waits_at_the_end_is_said_and_goes_out_at_the_next_start() {
+    let busy = Scripted::Says(429, Some("300".to_owned()), String::new());
+    let catcher = Catcher::start([busy]).await;
+    let settings = AlertSettings::default();
+    let mut first = Case::new(settings.clone(), Some(catcher.url()), Severity::High);
+    first.observe(at(0), &[("S", 92.5)]);
+    let (lake, report) = first.end().await;
+    assert_eq!((report.undelivered.len(), report.kept), (1, true));
+    let second = Case::again(&lake, at(120), &settings, catcher.url(), Severity::High).await;
+    let (_, report) = second.end().await;
+    assert_eq!(report.delivered, 1);
+    let third = Case::again(&lake, at(121), &settings, catcher.url(), Severity::High).await;
+    let (_, report) = third.end().await;
+    assert_eq!(report.delivered, 0);
 }

@@ -164,13 +164,12 @@ impl Poster {
                 let said = format!("{} {}", answer.status, answer.body.trim());
                 Reply { verdict: judge(&answer, self.form), said: webhook.scrub(said.trim_end()) }
             }
+            // A name that cannot be looked up, or that stands for private addresses alone, may stand
+            // for others in a minute; nothing is sent to these meanwhile.
             Err(error) => {
-                let refused = causes(&error).any(|cause| cause.is::<PrivateAddress>());
-                let wrong = error.is_builder();
-                let verdict = if refused || wrong {
-                    Verdict::Refused
-                } else {
-                    Verdict::Again { after: None }
+                let verdict = match error.is_builder() {
+                    true => Verdict::Refused,
+                    false => Verdict::Again { after: None },
                 };
                 let said: Vec<String> =
                     causes(&error.without_url()).map(ToString::to_string).collect();
@@ -353,5 +352,15 @@ mod tests {
         let refused = Resolver { reach: Reach::Public }.resolve(name()).await.err().unwrap();
         assert!(refused.is::<PrivateAddress>());
         assert!(Resolver { reach: Reach::Private }.resolve(name()).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_name_that_for_a_moment_stands_for_private_addresses_alone_is_tried_again() {
+        let webhook = check("https://localhost:9/hook", Reach::Private).unwrap();
+        let poster =
+            Poster::new(CardForm::Adaptive, Reach::Public, Duration::from_secs(5)).unwrap();
+        let reply = poster.post(&webhook, "{}".to_owned()).await;
+        assert_eq!(reply.verdict, Verdict::Again { after: None });
+        assert!(reply.said.contains("private"), "{}", reply.said);
     }
 }

@@ -250,11 +250,13 @@ pub(crate) async fn job(
         tempo: Tempo::default(),
     };
     let location = format!("file://{}", lake.to_str().expect("the path is text"));
+    let lake = Lake::open(&location, []).expect("a temporary folder can be written");
+    let alerts = AlertSink::start(setup, Arc::clone(&clock), lake.clone());
     Job {
         plan,
-        lake: Lake::open(&location, []).expect("a temporary folder can be written"),
+        lake,
         dead_letters: None,
-        alerts: AlertSink::start(setup, Arc::clone(&clock)).expect("no webhook is needed"),
+        alerts: alerts.expect("no webhook is needed"),
         clock,
         pace: Pace {
             max_disorder: settings.time.max_disorder,
