@@ -296,7 +296,7 @@ impl<'a> Texts<'a> {
 #[cold]
 fn missing_field(missing: u64) -> Fault {
     let name = EVENT_FIELDS[missing.trailing_zeros() as usize].0;
-    Fault::new(Reason::MissingField, format!("`{name}` is required here and absent"))
+    Fault::new(Reason::MissingField, format!("`{name}` is required here, and absent or blank"))
 }
 
 #[cold]

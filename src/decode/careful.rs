@@ -10,7 +10,7 @@ use crate::flow::Reason;
 use crate::flow::event::{EVENT_FIELDS, FieldKind};
 
 use super::block::{Block, Fault, Read, Row};
-use super::fields::{FIELDS, KINDS, Kind, bit, field_named, word_code};
+use super::fields::{FIELDS, KINDS, Kind, REASON, bit, field_named, is_blank, word_code};
 use super::instant::read_any;
 
 /// The longest record that is looked into: beyond it nothing legitimate is to be expected, and a
@@ -113,8 +113,12 @@ fn take(
     match (KINDS[field], value) {
         (_, Value::Null) => {}
         (Kind::Text(_), Value::Text(start, end)) => {
-            check_length(field, end - start)?;
-            row.set_text(field, base + start, end - start);
+            let text = &texts.as_bytes()[start..end];
+            check_length(field, text.len())?;
+            if !is_blank(text) {
+                check_characters(field, text)?;
+                row.set_text(field, base + start, text.len());
+            }
         }
         (Kind::Words(words), Value::Text(start, end)) => {
             check_length(field, end - start)?;
@@ -153,6 +157,16 @@ fn check_length(field: usize, length: usize) -> Result<(), Fault> {
         | FieldKind::Float
         | FieldKind::Bool => Ok(()),
     }
+}
+
+/// An id that holds a control character was cut out of something wrongly, and would break a terminal,
+/// a file's name or a card. Text that people write may have lines.
+fn check_characters(field: usize, text: &[u8]) -> Result<(), Fault> {
+    if field == REASON || !text.iter().any(u8::is_ascii_control) {
+        return Ok(());
+    }
+    let name = EVENT_FIELDS[field].0;
+    Err(Fault::new(Reason::ControlCharacter, format!("`{name}` holds a control character")))
 }
 
 fn malformed(error: &serde_json::Error) -> Fault {

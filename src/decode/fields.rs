@@ -24,6 +24,8 @@ pub(super) const STATUS: usize = position("status");
 pub(super) const RECEIVED_AT: usize = position("received_at");
 pub(super) const PROCESSED_AT: usize = position("processed_at");
 pub(super) const REJECT_REASON: usize = position("reject_reason");
+/// The one text that people write; all others are ids and codes.
+pub(super) const REASON: usize = position("reason");
 
 /// The event types; the first one is the default.
 pub(super) const EVENT_TYPES: &[&str] = &[
@@ -210,6 +212,22 @@ pub(super) fn field_named(name: &[u8]) -> Option<usize> {
         }
         slot = (slot + 1) % SLOTS;
     }
+}
+
+/// Whether a text says nothing: such a one counts as absent.
+#[inline(always)]
+pub(super) fn is_blank(text: &[u8]) -> bool {
+    match text.first() {
+        None => true,
+        // Most begin with a letter or a digit.
+        Some(first) if first.is_ascii_graphic() => false,
+        Some(_) => is_space(text),
+    }
+}
+
+#[cold]
+fn is_space(text: &[u8]) -> bool {
+    std::str::from_utf8(text).is_ok_and(|text| text.trim().is_empty())
 }
 
 /// The word's place in its list.

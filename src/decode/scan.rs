@@ -1,7 +1,7 @@
 //! The fast reader: one flat JSON object of plain shape into the block's next row, in one pass.
 //!
 //! It takes a record only when it is certain of every byte; anything else (an escape, a nested
-//! value, a repeated key, an unusual number, a fault of any kind) is `None`, and `careful` reads
+//! value, a repeated key, a blank text, an unusual number, a fault of any kind) is `None`, and `careful` reads
 //! the record again and decides. So it never refuses a record, and what it takes, `careful` takes
 //! with the same row.
 //!
@@ -10,7 +10,7 @@
 //! compares those first. The bytes must be valid UTF-8 wherever a record is taken.
 
 use super::block::{Block, COLUMNS, Read};
-use super::fields::{FIELDS, KINDS, Kind, bit, field_named, word_code};
+use super::fields::{FIELDS, KINDS, Kind, bit, field_named, is_blank, word_code};
 use super::instant::{Days, read_any};
 use super::stops::plain_length;
 
@@ -146,7 +146,7 @@ impl Scanner {
             previous = field;
             let consumed = if step.next == Next::Text {
                 let length = plain_length(rest)?;
-                if length > step.limit {
+                if length > step.limit || is_blank(&rest[..length]) {
                     return None;
                 }
                 row.set_text(field, bytes.len() - rest.len(), length);

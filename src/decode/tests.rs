@@ -194,6 +194,44 @@ fn the_row_forms_event_time_is_when_it_was_processed_or_else_received() {
 }
 
 #[test]
+fn a_blank_text_is_absent() {
+    for blank in ["\"\"", "\" \"", "\"\u{a0}\u{3000} \"", r#""\t\n""#, r#""\u00a0""#] {
+        for required in ["lab_id", "specimen_id", "assay"] {
+            let line = row_with(required, blank);
+            let dead = lines(line.clone()).dead_letters.remove(0);
+            assert_eq!(dead.reason, Reason::MissingField, "{line}");
+            let detail = format!("`{required}` is required here, and absent or blank");
+            assert_eq!(dead.detail, detail, "{line}");
+        }
+        for optional in ["machine_id", "event_id"] {
+            let line = row_with(optional, blank);
+            assert_eq!(one(&line), one(&without(ROW, optional)), "{line}");
+        }
+        // Two without an id are not one event.
+        let twice = lines(row_with("event_id", blank));
+        assert_eq!(twice.identities, [Identity::NONE]);
+        let options = DecodeOptions { default_lab: Some("here".into()), ..options() };
+        let decoded = decode(&lines_of(row_with("lab_id", blank)), &options);
+        assert!(values(&decoded.events.rows, 0).contains(&"lab_id=here".to_owned()));
+    }
+    assert!(one(&row_with("lab_id", "\" l \"")).unwrap().contains(&"lab_id= l ".to_owned()));
+}
+
+#[test]
+fn an_id_with_a_control_character_is_a_dead_letter() {
+    for text in [r#""S\n1""#, r#""S\u0000""#, r#""\tS""#, "\"S\u{7f}1\"", r#""S\u007f""#] {
+        for field in ["specimen_id", "machine_id", "event_id", "assay"] {
+            let line = row_with(field, text);
+            assert_eq!(one(&line), Err(Reason::ControlCharacter), "{line}");
+        }
+    }
+    let lines = row_with("reason", r#""first line\nsecond line""#);
+    assert!(one(&lines).unwrap().contains(&"reason=first line\nsecond line".to_owned()));
+    // Nothing is kept of a field that is not known.
+    assert!(one(&row_with("unknown", "\"S\u{7f}1\"")).is_ok());
+}
+
+#[test]
 fn what_is_not_one_object_is_malformed() {
     let truncated = &ROW[..ROW.len() - 10];
     for line in [
@@ -567,7 +605,7 @@ fn json_of_any_kind() -> impl Strategy<Value = String> {
 fn fitting_json(field: usize) -> BoxedStrategy<String> {
     match KINDS[field] {
         fields::Kind::Text(limit) => {
-            format!("\"[a-zA-Z0-9 .é-]{{0,{}}}\"", limit / 2).as_str().prop_regex()
+            format!("\"[a-zA-Z0-9 .é\u{a0}-]{{0,{}}}\"", limit / 2).as_str().prop_regex()
         }
         fields::Kind::Words(words) => {
             proptest::sample::select(words).prop_map(|word| format!("\"{word}\"")).boxed()
@@ -621,7 +659,7 @@ fn line() -> impl Strategy<Value = Vec<u8>> {
 fn mutated() -> impl Strategy<Value = Vec<u8>> {
     let byte = prop_oneof![
         any::<u8>(),
-        proptest::sample::select(b"\"\\{}[]:,0123456789-+.eE \t\r\ntfnZT".to_vec()),
+        proptest::sample::select(b"\"\\{}[]:,0123456789-+.eE \t\r\ntfnZT\x7f".to_vec()),
     ];
     let change = (any::<proptest::sample::Index>(), 0..4u8, byte);
     (line(), proptest::collection::vec(change, 0..4)).prop_map(|(mut line, changes)| {

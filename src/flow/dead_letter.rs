@@ -17,6 +17,8 @@ pub enum Reason {
     MissingField,
     /// A field's value lies outside of its enumeration.
     UnknownValue,
+    /// An id holds a control character.
+    ControlCharacter,
     /// Longer than the field or the message may be.
     TooLong,
     /// A timestamp that does not exist or lies outside of the years 1970 to 9999.
@@ -33,6 +35,7 @@ impl Reason {
             Reason::WrongType => "wrong_type",
             Reason::MissingField => "missing_field",
             Reason::UnknownValue => "unknown_value",
+            Reason::ControlCharacter => "control_character",
             Reason::TooLong => "too_long",
             Reason::BadTimestamp => "bad_timestamp",
             Reason::Future => "future",
