@@ -145,7 +145,7 @@ fn completions_with_targets(bencher: Bencher) {
         assay: Some(format!("A{assay:02}")),
         priority: Some(priority.to_owned()),
         patient_class: None,
-        target_minutes: 60.0,
+        target_minutes: Some(60.0),
         valid_from: None,
     };
     let rows: Vec<Target> =

@@ -44,13 +44,14 @@ pub fn targets_of(project: &Project) -> Vec<Target> {
     let columns = ["lab_id", "assay", "priority", "patient_class"];
     let names = columns.map(|name| text(rows, name).unwrap_or(vec![None; rows.num_rows()]));
     (0..rows.num_rows())
-        .filter(|row| minutes.is_valid(*row))
         .map(|row| Target {
             lab_id: names[0][row].clone(),
             assay: names[1][row].clone(),
             priority: names[2][row].clone(),
             patient_class: names[3][row].clone(),
-            target_minutes: minutes.as_primitive::<Float64Type>().value(row),
+            target_minutes: minutes
+                .is_valid(row)
+                .then(|| minutes.as_primitive::<Float64Type>().value(row)),
             valid_from: valid.as_ref().filter(|column| column.is_valid(row)).map(|column| {
                 Timestamp(column.as_primitive::<TimestampMicrosecondType>().value(row))
             }),

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Float64Array, Int64Array, RecordBatch, StringArray,
-    StringBuilder, TimestampMicrosecondArray, new_null_array,
+    Array, ArrayRef, AsArray, BooleanArray, Float64Array, Int64Array, NullBufferBuilder,
+    RecordBatch, StringArray, StringBuilder, TimestampMicrosecondArray, new_null_array,
 };
 use arrow::buffer::{BooleanBuffer, NullBuffer, ScalarBuffer};
 use arrow::datatypes::Float64Type;
@@ -17,7 +17,7 @@ use crate::flow::{EventBatch, Span, Timestamp};
 
 use super::schema::{Origin, Point, Relation, relation_schema};
 use super::select::{Form, Selection, state_of_status};
-use super::targets::{DIMENSIONS, Properties, Targets, property};
+use super::targets::{DIMENSIONS, Properties, Targets, deadline, property};
 
 /// Rows of one relation.
 #[derive(Clone, Debug)]
@@ -228,7 +228,7 @@ impl Builder<'_> {
     }
 
     /// The profile's own target, else the table's at receipt (at the event, where receipt is not
-    /// known).
+    /// known); null where there is no deadline.
     fn target(&mut self) -> Result<Float64Array, ArrowError> {
         if let Some(target) = &self.target {
             return Ok(target.clone());
@@ -240,9 +240,14 @@ impl Builder<'_> {
         let names = self.targets.named_properties();
         let columns = self.property_columns(names)?;
         let mut values = Vec::with_capacity(self.selection.len());
+        let mut nulls = NullBufferBuilder::new(self.selection.len());
+        let mut push = |minutes: Option<f64>| {
+            values.push(minutes.unwrap_or_default());
+            nulls.append(minutes.is_some());
+        };
         for row in 0..self.selection.len() {
             if profile.is_valid(row) {
-                values.push(profile.value(row));
+                push(deadline(profile.value(row)));
                 continue;
             }
             let at = if received.is_valid(row) { received.value(row) } else { times.value(row) };
@@ -250,9 +255,9 @@ impl Builder<'_> {
                 let (codes, properties) = columns[i].as_ref()?;
                 codes.code(row).map(|code| properties[code])
             });
-            values.push(self.targets.resolve(&properties, Timestamp(at)));
+            push(self.targets.resolve(&properties, Timestamp(at)));
         }
-        let target = Float64Array::from(values);
+        let target = Float64Array::new(ScalarBuffer::from(values), nulls.finish());
         self.target = Some(target.clone());
         Ok(target)
     }
@@ -282,7 +287,7 @@ impl Builder<'_> {
         let target = self.target()?;
         let within =
             BooleanBuffer::collect_bool(tat.len(), |row| tat.values()[row] <= target.values()[row]);
-        Ok(BooleanArray::new(within, tat.nulls().cloned()))
+        Ok(BooleanArray::new(within, NullBuffer::union(tat.nulls(), target.nulls())))
     }
 
     fn rejection_phase(&self) -> Result<StringArray, ArrowError> {

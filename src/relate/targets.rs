@@ -5,7 +5,8 @@
 //! equally many, the one that names the lab, then the assay, then the priority, then the patient
 //! class. Rows that name the same are versions of one another: the latest `valid_from` at or before
 //! receipt counts (none given: since ever), and of equal ones the later row of the file. A row that
-//! is not yet valid at receipt does not hide a less specific one.
+//! is not yet valid at receipt does not hide a less specific one. A row with an empty target, or one
+//! of 0 or below, says that there is no deadline, and hides less specific ones as any other row.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -28,8 +29,8 @@ pub struct Target {
     pub priority: Option<String>,
     /// The patient class, `None` for any.
     pub patient_class: Option<String>,
-    /// The longest allowable time from receipt to verification.
-    pub target_minutes: f64,
+    /// The longest allowable time from receipt to verification; `None` where there is no deadline.
+    pub target_minutes: Option<f64>,
     /// Counts for tests received from then on.
     pub valid_from: Option<Timestamp>,
 }
@@ -53,7 +54,7 @@ struct Pattern {
 #[derive(Clone, Copy, Debug)]
 struct Version {
     valid_from: Timestamp,
-    minutes: f64,
+    minutes: Option<f64>,
 }
 
 /// A test's properties as hashes, `None` where they are null. 128 bits: taken as the text itself.
@@ -77,7 +78,7 @@ impl Targets {
             let pattern = &mut patterns[at];
             let version = Version {
                 valid_from: row.valid_from.unwrap_or(Timestamp::MIN),
-                minutes: row.target_minutes,
+                minutes: row.target_minutes.and_then(deadline),
             };
             if let Some(key) = pattern.key(&properties) {
                 pattern.versions.entry(key).or_default().push(version);
@@ -94,7 +95,7 @@ impl Targets {
         Targets { patterns, default_minutes: sla_hours * 60.0 }
     }
 
-    /// The target of a test received at `received_at`.
+    /// The target of a test received at `received_at`; `None` where it has no deadline.
     pub fn minutes(
         &self,
         lab_id: Option<&str>,
@@ -102,13 +103,13 @@ impl Targets {
         priority: Option<&str>,
         patient_class: Option<&str>,
         received_at: Timestamp,
-    ) -> f64 {
+    ) -> Option<f64> {
         let texts = [lab_id, assay, priority, patient_class];
         let properties = texts.map(|text| text.map(|text| property(text.as_bytes())));
         self.resolve(&properties, received_at)
     }
 
-    pub(super) fn resolve(&self, properties: &Properties, received_at: Timestamp) -> f64 {
+    pub(super) fn resolve(&self, properties: &Properties, received_at: Timestamp) -> Option<f64> {
         for pattern in &self.patterns {
             let versions = pattern.key(properties).and_then(|key| pattern.versions.get(&key));
             let valid = |version: &&Version| version.valid_from <= received_at;
@@ -116,7 +117,7 @@ impl Targets {
                 return version.minutes;
             }
         }
-        self.default_minutes
+        Some(self.default_minutes)
     }
 
     /// Which of the properties any row names; the others need not be looked at.
@@ -139,6 +140,12 @@ impl Pattern {
         }
         Some(key)
     }
+}
+
+/// A target of 0 or below is none.
+#[inline(always)]
+pub(super) fn deadline(minutes: f64) -> Option<f64> {
+    (minutes > 0.0).then_some(minutes)
 }
 
 /// One property's hash.
@@ -175,6 +182,7 @@ mod tests {
         let [lab_id, assay, priority, patient_class] =
             names.map(|name| (!name.is_empty()).then(|| name.to_owned()));
         let valid_from = valid_from.and_then(Timestamp::parse_rfc3339);
+        let target_minutes = Some(target_minutes);
         Target { lab_id, assay, priority, patient_class, target_minutes, valid_from }
     }
 
@@ -196,7 +204,8 @@ mod tests {
             4.0,
         );
         let minutes = |lab, assay, priority, class| {
-            targets.minutes(lab, assay, priority, class, at("2026-03-01T00:00:00Z"))
+            let at = at("2026-03-01T00:00:00Z");
+            targets.minutes(lab, assay, priority, class, at).unwrap()
         };
         assert_eq!(minutes(Some("lab-2"), Some("NA"), Some("R"), None), 200.0);
         assert_eq!(minutes(Some("lab-2"), Some("NA"), Some("S"), None), 60.0);
@@ -210,9 +219,25 @@ mod tests {
     #[test]
     fn without_a_fitting_row_the_default_counts() {
         let none = Targets::new(&[], 4.0);
-        assert_eq!(none.minutes(None, None, None, None, Timestamp(0)), 240.0);
+        assert_eq!(none.minutes(None, None, None, None, Timestamp(0)), Some(240.0));
         let other = Targets::new(&[target(["lab-9", "", "", ""], 80.0, None)], 1.5);
-        assert_eq!(other.minutes(Some("lab-1"), None, None, None, Timestamp(0)), 90.0);
+        assert_eq!(other.minutes(Some("lab-1"), None, None, None, Timestamp(0)), Some(90.0));
+    }
+
+    #[test]
+    fn a_row_without_a_target_means_no_deadline() {
+        let empty = Target { target_minutes: None, ..target(["", "PCR", "", ""], 0.0, None) };
+        let targets = Targets::new(
+            &[
+                empty,
+                target(["", "K", "", ""], 0.0, None),
+                target(["", "NA", "", ""], -5.0, None),
+                target(["", "", "", ""], 100.0, None),
+            ],
+            4.0,
+        );
+        let minutes = |assay| targets.minutes(None, Some(assay), None, None, Timestamp(0));
+        assert_eq!(["PCR", "K", "NA", "CA"].map(minutes), [None, None, None, Some(100.0)]);
     }
 
     #[test]
@@ -226,7 +251,8 @@ mod tests {
             ],
             4.0,
         );
-        let minutes = |time| targets.minutes(Some("lab-1"), Some("K"), Some("R"), None, at(time));
+        let minutes =
+            |time| targets.minutes(Some("lab-1"), Some("K"), Some("R"), None, at(time)).unwrap();
         assert_eq!(minutes("2026-02-28T23:59:59.999999Z"), 100.0);
         assert_eq!(minutes("2026-03-01T00:00:00Z"), 65.0);
         assert_eq!(minutes("2026-03-31T23:59:59Z"), 65.0);

@@ -178,7 +178,7 @@ fn targets_come_from_the_profile_then_the_table_then_the_default() {
         assay: Some(assay.into()),
         priority: None,
         patient_class: None,
-        target_minutes: minutes,
+        target_minutes: Some(minutes),
         valid_from: from.map(|text| Timestamp(at(text))),
     };
     let targets = Targets::new(
@@ -189,18 +189,20 @@ fn targets_come_from_the_profile_then_the_table_then_the_default() {
         COMPLETED.replace("received_at=2026-03-01T10:00:00", "received_at=2026-03-01T09:59:59");
     let profile = format!("{COMPLETED} profile_tat_min=45");
     let other = COMPLETED.replace("assay=K", "assay=NA");
-    let all = events(&[COMPLETED, &earlier, &profile, &other]);
+    let none = ["0", "-5"].map(|minutes| format!("{COMPLETED} profile_tat_min={minutes}"));
+    let all = events(&[COMPLETED, &earlier, &profile, &other, &none[0], &none[1]]);
     let needed = all_columns(Relation::Completions);
     let completions = relate(&all, Relation::Completions, &needed, &targets).unwrap();
     let target = &completions.rows["target_minutes"];
     let minutes: Vec<String> =
-        (0..4).map(|row| array_value_to_string(target, row).unwrap()).collect();
-    assert_eq!(minutes, ["91.0", "90.0", "45.0", "120.0"]);
+        (0..6).map(|row| array_value_to_string(target, row).unwrap()).collect();
+    // A profile's target of 0 or below is no deadline, whatever the table says.
+    assert_eq!(minutes, ["91.0", "90.0", "45.0", "120.0", "", ""]);
     let within = &completions.rows["within_target"];
     let within: Vec<String> =
-        (0..4).map(|row| array_value_to_string(within, row).unwrap()).collect();
+        (0..6).map(|row| array_value_to_string(within, row).unwrap()).collect();
     // 90.5 of 91, 90.517 of 90, 90.5 of 45, 90.5 of 120.
-    assert_eq!(within, ["true", "false", "false", "true"]);
+    assert_eq!(within, ["true", "false", "false", "true", "", ""]);
 }
 
 #[test]

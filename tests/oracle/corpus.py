@@ -60,7 +60,10 @@ RELATIONS = {
           case when ended_us >= epoch_us(resulted_at)
             then (ended_us - epoch_us(resulted_at)) / 6e7 end result_to_verify_minutes,
           case when ended_us >= ordered_us then (ended_us - ordered_us) / 6e7 end total_minutes,
-          coalesce(profile_tat_min, allowed, 240.0::double) target_minutes,
+          case when profile_tat_min is not null
+              then case when profile_tat_min > 0 then profile_tat_min end
+            when is_listed then case when allowed > 0 then allowed end
+            else 240.0::double end target_minutes,
           tat_minutes <= target_minutes within_target,
           machine_id, operator_id, auto_verified, delta_flag, repeat_no repeats
         from fed left join allowances using (id) where reached = 'VERIFIED'"""),
@@ -111,7 +114,7 @@ def read_feed(con, feed, corpus):
     count = " + ".join(f"(l.{name} is not null)::int" for name in named)
     first = ", ".join(f"l.{name} is not null desc" for name in named)
     con.execute(f"""create table allowances as
-        select f.id, l.target_minutes::double allowed from fed f join limits l on {fits}
+        select f.id, l.target_minutes::double allowed, true is_listed from fed f join limits l on {fits}
           and coalesce(l.valid_from::timestamptz <= coalesce(f.received_at, f.event_time), true)
         qualify row_number() over (partition by f.id order by {count} desc, {first},
           l.valid_from::timestamptz desc nulls last, l.nr desc) = 1""")

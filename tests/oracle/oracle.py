@@ -49,8 +49,10 @@ PIPELINES = {
              quantile_cont(minutes, 0.9) p90_minutes, quantile_cont(minutes, 0.95) p95_minutes,
              quantile_cont(minutes, 0.99) p99_minutes, fsum(minutes) / count(*) mean_minutes,
              max(case when phase = 'tat' then target end) target_minutes,
-             case when phase = 'tat' then count(*) filter (minutes <= target) end within_target,
-             case when phase = 'tat' then count(*) filter (minutes <= target) / count(*) end
+             case when phase = 'tat' and count(target) > 0
+               then count(*) filter (minutes <= target) end within_target,
+             case when phase = 'tat' and count(target) > 0
+               then count(*) filter (minutes <= target) / count(target) end
                within_target_rate
            from {rows} group by ws, we, lab_id, assay, priority, phase""",
     ),
@@ -204,7 +206,10 @@ def read_moves(con, sla_hours, reference):
           case when resulted >= received_at then (resulted - received_at) / 60e6 end r2r,
           case when ended >= resulted then (ended - resulted) / 60e6 end r2v,
           case when ended >= ordered_at then (ended - ordered_at) / 60e6 end total_minutes,
-          coalesce(profile_tat_min, f.allowed, {sla_hours} * 60.0::double)::double target_minutes
+          case when profile_tat_min is not null
+              then case when profile_tat_min > 0 then profile_tat_min end
+            when f.place = 1 then case when f.allowed > 0 then f.allowed end
+            else {sla_hours} * 60.0::double end::double target_minutes
         from moves m left join fitting f on f.id = m.id and f.place = 1
         where m.state = 'VERIFIED'""")
     con.execute("create view failures as select * from moves where state = 'ERROR'")
