@@ -5,9 +5,11 @@
 
 use metrics::{Unit, describe_counter, describe_gauge};
 
-/// Records read, by what became of them: label `fate` (`counted`, `late`, `repeated`,
-/// `dead_letter`, `other`).
+/// Records read, by what became of them: label `fate` (`counted`, `late_only`, `repeated`,
+/// `dead_letter`, `refused`, `other`), each record once.
 pub const RECORDS: &str = "turnaround_records_total";
+/// Events that some table missed since they came too late for it.
+pub const LATE: &str = "turnaround_late_total";
 /// Fields of events that were not known and were ignored.
 pub const UNKNOWN_FIELDS: &str = "turnaround_unknown_fields_total";
 /// Events dated ahead of those that followed them, by label `lab`.
@@ -33,6 +35,7 @@ pub const RULE_FAULTS: &str = "turnaround_rule_faults_total";
 /// Tells the recorder what the metrics are.
 pub fn describe() {
     describe_counter!(RECORDS, Unit::Count, "records read, by what became of them");
+    describe_counter!(LATE, Unit::Count, "events that came too late for some table");
     describe_counter!(UNKNOWN_FIELDS, Unit::Count, "fields that were not known and were ignored");
     describe_counter!(LEAPS, Unit::Count, "events dated ahead of those that followed them, by lab");
     describe_counter!(OBJECTS, Unit::Count, "objects written to the lake");

@@ -216,7 +216,7 @@ fn books(summary: &Summary) -> Books {
     Books {
         records: counts.records,
         counted: counts.counted,
-        late: counts.late,
+        late: counts.late_only,
         repeated: counts.repeated,
         dead_letters: counts.dead_letters,
     }

@@ -224,11 +224,12 @@ fn report(summary: &Summary, as_json: bool) -> std::io::Result<()> {
     let counts = &summary.counts;
     writeln!(
         errors,
-        "{} records in {:.1} s: {} counted, {} late, {} repeated, {} dead letters; {} objects \
-         ({} bytes) written, {} cards",
+        "{} records in {:.1} s: {} counted, {} too late for every table ({} for some), {} repeated, \
+         {} dead letters; {} objects ({} bytes) written, {} cards",
         counts.records,
         summary.seconds,
         counts.counted,
+        counts.late_only,
         counts.late,
         counts.repeated,
         counts.dead_letters,
@@ -238,7 +239,8 @@ fn report(summary: &Summary, as_json: bool) -> std::io::Result<()> {
     )
 }
 
-/// The counters as one JSON object.
+/// The counters as one JSON object: `events_in` is the sum of `counted`, `late_only`, `repeated`,
+/// `dead_letters`, `refused` and `other`; `late` counts the events that some table missed.
 pub fn to_json(summary: &Summary) -> Value {
     let counts = &summary.counts;
     let tables: Map<String, Value> = summary
@@ -259,11 +261,13 @@ pub fn to_json(summary: &Summary) -> Value {
     json!({
         "events_in": counts.records,
         "counted": counts.counted,
-        "late": counts.late,
+        "late_only": counts.late_only,
         "repeated": counts.repeated,
         "dead_letters": counts.dead_letters,
+        "refused": counts.refused,
+        "other": counts.other,
+        "late": counts.late,
         "unknown_fields": counts.unknown_fields,
-        "refused": 0,
         "objects": summary.objects,
         "bytes": summary.bytes,
         "cards": summary.cards,

@@ -189,24 +189,19 @@ impl Stage {
     }
 
     fn count(&mut self, counts: &Counts) {
-        let total = &mut self.counts;
-        total.records += counts.records;
-        total.counted += counts.counted;
-        total.late += counts.late;
-        total.repeated += counts.repeated;
-        total.dead_letters += counts.dead_letters;
-        total.unknown_fields += counts.unknown_fields;
-        let known = counts.counted + counts.late + counts.repeated + counts.dead_letters;
+        self.counts += *counts;
         let fates = [
             ("counted", counts.counted),
-            ("late", counts.late),
+            ("late_only", counts.late_only),
             ("repeated", counts.repeated),
             ("dead_letter", counts.dead_letters),
-            ("other", counts.records.saturating_sub(known)),
+            ("refused", counts.refused),
+            ("other", counts.other),
         ];
         for (fate, count) in fates {
             metrics::counter!(names::RECORDS, "fate" => fate).increment(count);
         }
+        metrics::counter!(names::LATE).increment(counts.late);
         metrics::counter!(names::UNKNOWN_FIELDS).increment(counts.unknown_fields);
     }
 

@@ -57,7 +57,8 @@ pub struct PipelineWork {
     pub late_events: Vec<LateEvent>,
 }
 
-/// What became of a batch's records.
+/// What became of a batch's records: each is counted, late only, repeated, a dead letter, refused or
+/// other.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Counts {
     /// Records, whatever became of them.
@@ -65,13 +66,44 @@ pub struct Counts {
     /// Events that at least one table counts.
     pub counted: u64,
     /// Events that some table missed and none counts.
-    pub late: u64,
+    pub late_only: u64,
     /// Events that were dropped as repeats.
     pub repeated: u64,
     /// Records that could not become events.
     pub dead_letters: u64,
+    /// Events that a state machine refused. Nothing refuses an event yet.
+    pub refused: u64,
+    /// Events of kinds that no table counts.
+    pub other: u64,
+    /// Events that some table missed, whether or not another one counts them.
+    pub late: u64,
     /// Fields that were not known.
     pub unknown_fields: u64,
+}
+
+impl std::ops::AddAssign for Counts {
+    fn add_assign(&mut self, more: Counts) {
+        let Counts {
+            records,
+            counted,
+            late_only,
+            repeated,
+            dead_letters,
+            refused,
+            other,
+            late,
+            unknown_fields,
+        } = more;
+        self.records += records;
+        self.counted += counted;
+        self.late_only += late_only;
+        self.repeated += repeated;
+        self.dead_letters += dead_letters;
+        self.refused += refused;
+        self.other += other;
+        self.late += late;
+        self.unknown_fields += unknown_fields;
+    }
 }
 
 /// Works on a judged batch.
@@ -93,16 +125,12 @@ pub fn work(plan: &Plan, judged: Judged, filing: Filing) -> Result<Worked> {
         }
         pipelines.push(worked.map(|worked| worked.0));
     }
-    let counted = fates.counted.iter().filter(|counted| **counted).count() as u64;
-    let missed =
-        fates.late.iter().zip(&fates.counted).filter(|(late, counted)| **late && !**counted);
     let counts = Counts {
         records: judged.records,
-        counted,
-        late: missed.count() as u64,
         repeated: judged.repeated.rows.num_rows() as u64,
         dead_letters: judged.dead_letters.len() as u64,
         unknown_fields: judged.unknown_fields,
+        ..fates.counts()
     };
     Ok(Worked {
         partition: Arc::clone(&judged.events.partition),
@@ -139,6 +167,20 @@ pub struct LateRows {
 }
 
 impl EventFates {
+    /// What became of the events; of other records nothing.
+    fn counts(&self) -> Counts {
+        let mut counts = Counts::default();
+        for (counted, late) in self.counted.iter().zip(&self.late) {
+            counts.late += u64::from(*late);
+            match (counted, late) {
+                (true, _) => counts.counted += 1,
+                (false, true) => counts.late_only += 1,
+                (false, false) => counts.other += 1,
+            }
+        }
+        counts
+    }
+
     fn late(&mut self, table: &Arc<str>, events: &[LateEvent], late: &mut Vec<LateRows>) {
         for event in events {
             self.late[event.event as usize] = true;
