@@ -15,7 +15,7 @@ pub(crate) fn s3(test: &str) -> Option<String> {
     server("TURNAROUND_TEST_S3", test)
 }
 
-/// A Python that has duckdb, polars and pyarrow.
+/// A Python that has duckdb, pandas, polars, pyarrow, chdb and pyspark.
 pub(crate) fn python(test: &str) -> Option<String> {
     server("TURNAROUND_TEST_PYTHON", test)
 }
@@ -109,7 +109,7 @@ async fn s3_puts_only_if_absent() {
 #[test]
 fn python_has_the_readers() {
     let Some(python) = python("servers::python_has_the_readers") else { return };
-    let code = "import duckdb, polars, pyarrow.parquet";
+    let code = "import chdb, duckdb, pandas, polars, pyarrow.parquet, pyspark";
     let status = std::process::Command::new(python).args(["-c", code]).status();
     assert!(status.expect("python runs").success());
 }

@@ -56,6 +56,7 @@ make_venv() {
     rm -rf "$1"
     python3 -m venv "$1" >&2 || return 1
     "$1/bin/python" -m pip install --quiet --disable-pip-version-check --only-binary :all: \
+        --no-binary pyspark \
         -r "$2" >&2 || return 1
     cp "$2" "$1/requirements.txt"
 }
