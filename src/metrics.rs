@@ -10,6 +10,10 @@ use metrics::{Unit, describe_counter, describe_gauge};
 pub const RECORDS: &str = "turnaround_records_total";
 /// Events that some table missed since they came too late for it.
 pub const LATE: &str = "turnaround_late_total";
+/// Event ids that were forgotten before their time because a partition had too many in an hour.
+pub const FORGOTTEN: &str = "turnaround_repeats_forgotten_total";
+/// How far back repeats are still known, by label `partition`, once ids had to be forgotten early.
+pub const REPEATS_HORIZON: &str = "turnaround_repeats_horizon_seconds";
 /// Fields of events that were not known and were ignored.
 pub const UNKNOWN_FIELDS: &str = "turnaround_unknown_fields_total";
 /// Events dated ahead of those that followed them, by label `lab`.
@@ -36,6 +40,12 @@ pub const RULE_FAULTS: &str = "turnaround_rule_faults_total";
 pub fn describe() {
     describe_counter!(RECORDS, Unit::Count, "records read, by what became of them");
     describe_counter!(LATE, Unit::Count, "events that came too late for some table");
+    describe_counter!(FORGOTTEN, Unit::Count, "event ids that were forgotten before their time");
+    describe_gauge!(
+        REPEATS_HORIZON,
+        Unit::Seconds,
+        "how far back repeats are still known where ids had to be forgotten early, by partition"
+    );
     describe_counter!(UNKNOWN_FIELDS, Unit::Count, "fields that were not known and were ignored");
     describe_counter!(LEAPS, Unit::Count, "events dated ahead of those that followed them, by lab");
     describe_counter!(OBJECTS, Unit::Count, "objects written to the lake");

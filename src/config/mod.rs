@@ -21,6 +21,7 @@ pub mod settings;
 mod settings_yaml;
 
 pub use env::Env;
+pub(crate) use fault::nearest;
 pub use fault::{Fault, Position};
 pub use pipeline::{ColumnDoc, PipelineSpec, Positions, WindowSpec};
 pub use project::{Project, Reading, StagingView};

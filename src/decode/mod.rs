@@ -47,7 +47,7 @@ use block::{Block, Fault, Limits, Read};
 use careful::{Careful, LONGEST_RECORD};
 use columns::{Columns, Defaults};
 use fields::{EVENT_ID, FIELDS, bit};
-pub use repeats::{Identity, Repeats};
+pub use repeats::{Forgotten, Identity, Repeats};
 use scan::{Scanner, skip_space};
 
 /// Lines are checked for UTF-8 in runs of about this many bytes, small enough to stay in the

@@ -12,7 +12,8 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use crate::flow::{Span, Timestamp};
 
-/// When more ids than this are to be remembered, the oldest half is forgotten. So a partition has
+/// When more ids than this are to be remembered, the oldest half is forgotten, which is said
+/// ([`Repeats::take_forgotten`]). So a partition has
 /// at most twice as many entries of 16 bytes and 4 Mi slots of 4: 64 MiB.
 const MOST_IDS: usize = 3 << 19;
 
@@ -59,7 +60,16 @@ pub struct Repeats {
     /// Linear probing; a power of two of them, 0 where free.
     slots: Vec<u32>,
     most: usize,
-    forgotten_early: u64,
+    forgotten: Option<Forgotten>,
+}
+
+/// Ids that had to be forgotten before their time because there were too many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Forgotten {
+    /// How many.
+    pub ids: u64,
+    /// How far back before the watermark ids are still remembered.
+    pub horizon: Span,
 }
 
 /// A remembered id.
@@ -83,11 +93,13 @@ fn tag_of(low: u64) -> u32 {
     ((low >> 32) as u32) & (u32::MAX << PLACE_BITS)
 }
 
+/// The unit in which event time is kept, in microseconds.
+const UNIT: i64 = 1 << 20;
+
 /// Event time in units of 2^20 microseconds from 1970 on, rounded up; what lies outside of them
 /// counts as the end that is nearer.
 #[inline(always)]
 fn coarse(time: Timestamp) -> u32 {
-    const UNIT: i64 = 1 << 20;
     let units = (time.0.clamp(0, i64::MAX - UNIT) + UNIT - 1) / UNIT;
     units.min(i64::from(u32::MAX)) as u32
 }
@@ -105,7 +117,7 @@ impl Repeats {
             entries_limit: 0,
             slots: Vec::new(),
             most,
-            forgotten_early: 0,
+            forgotten: None,
         };
         repeats.index();
         repeats
@@ -116,9 +128,9 @@ impl Repeats {
         self.span
     }
 
-    /// How many ids had to be forgotten before their time because there were too many.
-    pub fn forgotten_early(&self) -> u64 {
-        self.forgotten_early
+    /// What had to be forgotten since this was last asked.
+    pub fn take_forgotten(&mut self) -> Option<Forgotten> {
+        self.forgotten.take()
     }
 
     /// Judges events in their order, given the identities of [`Decoded`](super::Decoded), the event
@@ -168,22 +180,27 @@ impl Repeats {
         self.slots[at] = slot_of(low, self.entries.len());
         self.entries.push(Entry { low, high, until });
         if self.entries.len() == self.entries_limit {
-            self.make_room(coarse(watermark.minus(span)));
+            self.make_room(watermark);
         }
         true
     }
 
     /// Drops what is forgotten, and at the limit the oldest half of what is not.
     #[cold]
-    fn make_room(&mut self, horizon: u32) {
+    fn make_room(&mut self, watermark: Timestamp) {
+        let horizon = coarse(watermark.minus(self.span));
         self.entries.retain(|entry| entry.until >= horizon);
         if self.entries.len() > self.most {
             let half = self.entries.len() / 2;
             // Equal times are ordered by hash, so that the choice does not depend on the order.
             let age = |entry: &Entry| (entry.until, entry.high, entry.low);
             self.entries.select_nth_unstable_by_key(half, age);
+            let oldest = self.entries[half].until;
             self.entries.drain(..half);
-            self.forgotten_early += half as u64;
+            let before = self.forgotten.map_or(0, |forgotten| forgotten.ids);
+            let ids = before + half as u64;
+            let horizon = Span(i64::from(coarse(watermark).saturating_sub(oldest)) * UNIT);
+            self.forgotten = Some(Forgotten { ids, horizon });
         }
         self.index();
     }
@@ -267,7 +284,10 @@ mod tests {
             assert!(repeats.find(&[id(n)], &[time], &[time]).is_empty());
             assert!(repeats.entries.len() <= 6000 && repeats.slots.len() <= 8192);
         }
-        assert!(repeats.forgotten_early() > 90_000);
+        // 100 ids a second: between 3000 and 6000 of them are the last 30 to 60 seconds.
+        let Forgotten { ids, horizon } = repeats.take_forgotten().expect("most were forgotten");
+        assert!(ids > 90_000 && (29..62).contains(&(horizon.0 / Span::SECOND.0)), "{horizon}");
+        assert_eq!(repeats.take_forgotten(), None);
         let end = 1_000 * Span::SECOND.0;
         assert!((98_500..100_000).all(|n| !repeats.find(&[id(n)], &[end], &[end]).is_empty()));
     }

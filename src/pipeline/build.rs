@@ -126,9 +126,9 @@ pub async fn plan(
         let mut warned = Vec::new();
         match plan_pipeline(&context, project, spec, &labs, &mut warned).await {
             Ok(pipeline) => pipelines.push(pipeline),
-            Err(found) => faults.extend(found.into_iter().map(|fault| located(spec, fault))),
+            Err(found) => faults.extend(found.into_iter().flat_map(|fault| located(spec, fault))),
         }
-        warnings.extend(warned.into_iter().map(|warning| located(spec, warning)));
+        warnings.extend(warned.into_iter().flat_map(|warning| located(spec, warning)));
     }
     warnings.sort();
     warnings.dedup();
@@ -172,9 +172,9 @@ pub async fn planner(project: &Project) -> std::result::Result<SessionContext, V
         let fault = |(name, error): (String, DataFusionError)| {
             let view = project.staging.iter().find(|view| view.name == name);
             let path = view.map_or_else(|| name.clone().into(), |view| view.path.clone());
-            super::faults::sql_fault(&path, view.map_or("", |view| &view.sql), &error)
+            super::faults::sql_faults(&path, view.map_or("", |view| &view.sql), &error)
         };
-        failed.into_iter().map(fault).collect()
+        failed.into_iter().flat_map(fault).collect()
     })
 }
 
@@ -203,10 +203,10 @@ fn unknown_pipelines(project: &Project, chosen: Option<&BTreeSet<String>>) -> Ve
         .collect()
 }
 
-fn located(spec: &PipelineSpec, fault: PlanFault) -> Fault {
+fn located(spec: &PipelineSpec, fault: PlanFault) -> Vec<Fault> {
     match fault.place {
-        Place::Sql => super::faults::sql_fault(&spec.sql_path, &spec.sql, &fault.error),
-        Place::Yaml(key) => super::faults::yaml_fault(spec, &key, &fault.error),
+        Place::Sql => super::faults::sql_faults(&spec.sql_path, &spec.sql, &fault.error),
+        Place::Yaml(key) => vec![super::faults::yaml_fault(spec, &key, &fault.error)],
     }
 }
 
@@ -221,7 +221,7 @@ async fn plan_pipeline(
     let row_level = spec.windows.iter().all(|window| window.kind == WindowKind::RowLevel);
     refuse_row_level_beside_windows(spec).map_err(|error| in_yaml("windows", error))?;
     let mut query = query::plan(context, &spec.sql, row_level).await.map_err(in_sql)?;
-    refuse_wrong_grain(spec, &query).map_err(|error| in_yaml("grain", error))?;
+    refuse_wrong_grain(spec, &query)?;
     refuse_unstorable(&query).map_err(in_sql)?;
     sessions::prepare(spec, &mut query)?;
     let query = Arc::new(query);

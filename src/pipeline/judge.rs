@@ -14,7 +14,7 @@ use arrow::compute::{filter, filter_record_batch};
 use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
 use arrow::error::ArrowError;
 
-use crate::decode::{Decoded, Repeats};
+use crate::decode::{Decoded, Forgotten, Repeats};
 use crate::flow::coded::Codes;
 use crate::flow::{DeadLetter, EventBatch, IdleAdvance, Offset, Partition, Span, Timestamp};
 use crate::source::CAUGHT_UP_HOLDS;
@@ -47,6 +47,8 @@ pub struct Judged {
     pub records: u64,
     /// Fields that were not known.
     pub unknown_fields: u64,
+    /// Ids that were forgotten before their time.
+    pub forgotten: Option<Forgotten>,
 }
 
 /// How time is judged.
@@ -226,6 +228,7 @@ impl Judge {
             held_back,
             records: decoded.records,
             unknown_fields: decoded.unknown_fields,
+            forgotten: shard.repeats.take_forgotten(),
         })
     }
 

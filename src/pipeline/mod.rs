@@ -18,6 +18,7 @@ pub mod build;
 pub mod deliver;
 pub mod faults;
 pub mod filed;
+mod forgetting;
 pub mod journal;
 pub mod judge;
 mod leaps;

@@ -1,8 +1,11 @@
 //! What a pipeline may not ask for although its SQL is sound: found before the first record, since
 //! it would stop the run, or a table of it, later.
 
+use std::collections::BTreeSet;
+
 use datafusion::common::{DataFusionError, Result, plan_err};
 
+use super::build::{Place, PlanFault};
 use crate::config::PipelineSpec;
 use crate::sink::lake::encode::stored_type;
 use crate::sql::query::{Incremental, Query, Way};
@@ -23,19 +26,64 @@ pub(super) fn refuse_row_level_beside_windows(spec: &PipelineSpec) -> Result<()>
     Ok(())
 }
 
-/// Refuses a grain of columns that the query does not have.
-pub(super) fn refuse_wrong_grain(spec: &PipelineSpec, query: &Query) -> Result<()> {
-    for column in &spec.grain {
-        if query.schema.index_of(column).is_err() {
-            let names: Vec<&str> =
-                query.schema.fields().iter().map(|field| field.name().as_str()).collect();
-            return plan_err!(
-                "`grain` names the column `{column}`, which the query does not have; it has {}",
-                names.join(", ")
-            );
+/// Refuses a grain that does not tell the query's rows apart: a column that it does not have, one
+/// that it does not group by, or not all that it groups by. With the key of the YAML at fault.
+pub(super) fn refuse_wrong_grain(
+    spec: &PipelineSpec,
+    query: &Query,
+) -> std::result::Result<(), Vec<PlanFault>> {
+    let faults = wrong_grain(spec, query);
+    if faults.is_empty() { Ok(()) } else { Err(faults) }
+}
+
+fn wrong_grain(spec: &PipelineSpec, query: &Query) -> Vec<PlanFault> {
+    let fault = |key: String, text: String| PlanFault {
+        place: Place::Yaml(key),
+        error: DataFusionError::Plan(text),
+    };
+    let names: Vec<&str> =
+        query.schema.fields().iter().map(|field| field.name().as_str()).collect();
+    let mut faults = Vec::new();
+    let mut told: BTreeSet<usize> = BTreeSet::new();
+    for (number, column) in spec.grain.iter().enumerate() {
+        let key = format!("grain[{number}]");
+        let Some(at) = names.iter().position(|name| name == column) else {
+            faults.push(fault(
+                key,
+                format!(
+                    "`grain` names the column `{column}`, which the query does not have; it has {}",
+                    names.join(", ")
+                ),
+            ));
+            continue;
+        };
+        let Some(grouped) = &query.grouped else { continue };
+        match &grouped.columns[at] {
+            Some(groups) => told.extend(groups),
+            None => faults.push(fault(key, format!(
+                "`grain` names `{column}`, by which the query does not group; take it out: the grain \
+                 is what GROUP BY names"
+            ))),
         }
     }
-    Ok(())
+    let Some(grouped) = query.grouped.as_ref().filter(|_| faults.is_empty()) else { return faults };
+    let missing: Vec<usize> = grouped.needed().filter(|group| !told.contains(group)).collect();
+    let Some(first) = missing.first() else { return faults };
+    let text = |groups: &[usize]| {
+        groups.iter().map(|group| grouped.groups[*group].as_str()).collect::<Vec<_>>().join(", ")
+    };
+    let alone = BTreeSet::from([*first]);
+    let shown = grouped.columns.iter().position(|from| from.as_ref() == Some(&alone));
+    let remedy = match shown {
+        Some(column) => format!("add `{}` to it", names[column]),
+        None => format!("select {} and add it, or take it out of GROUP BY", text(&[*first])),
+    };
+    let what = format!(
+        "`grain` does not tell rows apart: the query groups by {} too; {remedy}",
+        text(&missing)
+    );
+    faults.push(fault("grain".to_owned(), what));
+    faults
 }
 
 /// Refuses columns of types that the lake does not store.

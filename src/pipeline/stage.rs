@@ -12,6 +12,7 @@ use super::breaches::Breaches;
 use super::build::Plan;
 use super::deliver::Delivery;
 use super::filed::{Cabinet, Filing};
+use super::forgetting::Forgetting;
 use super::leaps::Leaps;
 use super::live::{Moment, WindowHours};
 use super::progress::{Progress, Summary};
@@ -44,6 +45,7 @@ pub struct Stage {
     /// Whether something was read since the timed work was done last.
     read: bool,
     counts: Counts,
+    forgetting: Forgetting,
     failed: BTreeMap<String, String>,
 }
 
@@ -78,6 +80,7 @@ impl Stage {
             interrupted: false,
             read: false,
             counts: Counts::default(),
+            forgetting: Forgetting::default(),
             failed: BTreeMap::new(),
         })
     }
@@ -94,6 +97,9 @@ impl Stage {
         }
         self.read = true;
         self.count(&worked.counts);
+        if let Some(forgotten) = worked.forgotten {
+            self.forgetting.note(&worked.partition, forgotten, self.clock.now());
+        }
         self.largest = self.largest.max(worked.largest);
         self.leaps.note(&worked.held_back, self.clock.now());
         if let Some(begin) = worked.begin {

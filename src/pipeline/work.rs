@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions, UInt32Array};
-use arrow::compute::take;
+use arrow::compute::{concat, take};
 use arrow::datatypes::{Int64Type, Schema, TimestampMicrosecondType};
 use datafusion::common::Result;
 
@@ -14,12 +14,14 @@ use super::build::{PipelinePlan, Plan};
 use super::filed::{self, Filed, Filing};
 use super::judge::Judged;
 use super::rows::{Parting, RowPart, settles_at};
+use crate::decode::Forgotten;
 use crate::flow::coded::plain;
 use crate::flow::{Partition, Timestamp, Window};
 use crate::relate::relate;
+use crate::sql::numbered::Numbered;
 use crate::sql::partial::{LateEvent, Partial, RelationRows, Tally, branch_rows, partial};
 use crate::sql::places::PLACES;
-use crate::sql::query::{Below, Way};
+use crate::sql::query::{RowWise, Way};
 use crate::window::HeldBack;
 
 /// What one batch gives.
@@ -42,6 +44,8 @@ pub struct Worked {
     pub filed: Filed,
     /// Counters.
     pub counts: Counts,
+    /// Ids that were forgotten before their time.
+    pub forgotten: Option<Forgotten>,
 }
 
 /// What one batch gives to one pipeline.
@@ -142,6 +146,7 @@ pub fn work(plan: &Plan, judged: Judged, filing: Filing) -> Result<Worked> {
         filed: filed::file(&judged, &late, filing)?,
         held_back: judged.held_back,
         counts,
+        forgotten: judged.forgotten,
     })
 }
 
@@ -266,8 +271,8 @@ fn one_pipeline(
         .filter(|input| query.reads.iter().any(|(name, _)| *name == input.relation))
         .cloned()
         .collect();
-    if let Way::RowLevel(below) = &query.way {
-        return row_level(plan, pipeline, below, (&mine, offsets), once);
+    if let Way::RowLevel(row_wise) = &query.way {
+        return row_level(plan, pipeline, row_wise, (&mine, offsets), once);
     }
     let mut work = PipelineWork::default();
     let mut counted = vec![false; offsets.len()];
@@ -286,7 +291,7 @@ fn one_pipeline(
 fn row_level(
     plan: &Plan,
     pipeline: &PipelinePlan,
-    below: &Below,
+    row_wise: &RowWise,
     (inputs, offsets): (&[RelationRows], &[i64]),
     once: bool,
 ) -> Result<(PipelineWork, Vec<bool>)> {
@@ -297,12 +302,12 @@ fn row_level(
     let mut days: HashMap<usize, Window> = HashMap::new();
     let mut parting = Parting::new(&pipeline.query.schema, !once);
     let lateness = pipeline.spec.allowed_lateness;
-    let parts: Vec<(RecordBatch, Vec<ArrayRef>)> = match below {
-        Below::Branches(branches) => {
+    let parts: Vec<(RecordBatch, Vec<ArrayRef>)> = match row_wise {
+        RowWise::Branches(branches) => {
             let rows = branches.iter().map(|branch| branch_rows(branch, inputs));
             rows.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect()
         }
-        Below::Plan(whole) => row_by_row(plan, whole, inputs)?,
+        RowWise::Plan(numbered) => joined_rows(plan, numbered, inputs)?,
     };
     for (rows, beside) in parts {
         let time = beside[0].as_primitive::<Int64Type>();
@@ -342,31 +347,24 @@ fn row_level(
     Ok((work, counted))
 }
 
-/// A row-level plan that is not a chain (a join with a reference table), run event time by event
-/// time, so that every result row keeps the time of the row it came from.
-fn row_by_row(
+/// A row-level plan that is not a chain (a join with a reference table), run once over the batch, with
+/// time, watermark and source of the row that each result row came from.
+fn joined_rows(
     plan: &Plan,
-    whole: &Arc<dyn datafusion::physical_plan::ExecutionPlan>,
+    numbered: &Numbered,
     inputs: &[RelationRows],
 ) -> Result<Vec<(RecordBatch, Vec<ArrayRef>)>> {
-    let mut out = Vec::new();
-    for input in inputs {
-        for row in 0..input.rows.num_rows() {
-            let one = input.slice(row, 1);
-            for rows in plan.executor.run_over(whole, std::slice::from_ref(&one))? {
-                let repeat = |column: &dyn Array| {
-                    take(column, &UInt32Array::from(vec![0; rows.num_rows()]), None)
-                };
-                let beside = vec![
-                    repeat(&one.time)?,
-                    repeat(&one.watermark_before)?,
-                    repeat(&one.source_row)?,
-                ];
-                out.push((rows, beside));
-            }
-        }
-    }
-    Ok(out)
+    let Some((rows, from)) = numbered.run(&plan.executor, inputs)? else { return Ok(Vec::new()) };
+    let beside = |column: fn(&RelationRows) -> &dyn Array| -> Result<ArrayRef> {
+        let all: Vec<&dyn Array> = inputs.iter().map(column).collect();
+        Ok(take(&concat(&all)?, &from, None)?)
+    };
+    let beside = vec![
+        beside(|input| &input.time)?,
+        beside(|input| &input.watermark_before)?,
+        beside(|input| &input.source_row)?,
+    ];
+    Ok(vec![(rows, beside)])
 }
 
 /// The event times of a batch.

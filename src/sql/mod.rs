@@ -14,6 +14,8 @@ pub mod execute;
 pub mod expect;
 pub mod family;
 pub mod functions;
+pub mod grouped;
+pub mod numbered;
 pub mod groups;
 pub mod held;
 mod join;

@@ -23,7 +23,9 @@ use datafusion::prelude::SessionContext;
 
 use super::chain::{Branch, Chain, branches, chain_down_to, is_passage};
 use super::functions::percentile;
+use super::grouped::Grouped;
 use super::groups::{KeyCodec, leading_types};
+use super::numbered::Numbered;
 use super::ordered;
 use super::relation::RelationExec;
 use super::slots::{Output, Slot, slots_of};
@@ -40,6 +42,8 @@ pub struct Query {
     pub reads: Vec<(Arc<str>, Vec<usize>)>,
     /// The query's own output columns.
     pub schema: SchemaRef,
+    /// What its rows are told apart by, where it aggregates.
+    pub grouped: Option<Grouped>,
     /// The whole physical plan.
     pub plan: Arc<dyn ExecutionPlan>,
 }
@@ -52,10 +56,19 @@ pub enum Way {
     /// The whole query over the window's rows, kept until it closes; with the reason.
     Recompute(String),
     /// Row by row, without an aggregate.
-    RowLevel(Below),
+    RowLevel(RowWise),
 }
 
-/// What stands below the aggregate, or the whole of a row-level query.
+/// How a row-level query runs over a batch.
+#[derive(Clone, Debug)]
+pub enum RowWise {
+    /// A union of row-wise chains.
+    Branches(Vec<Branch>),
+    /// Something else that is linear in its relation, as a join with a reference table.
+    Plan(Numbered),
+}
+
+/// What stands below the aggregate.
 #[derive(Clone, Debug)]
 pub enum Below {
     /// A union of row-wise chains.
@@ -95,7 +108,7 @@ pub enum Above {
 
 /// Plans a pipeline's SQL. `row_level` says that its only window is `none`.
 pub async fn plan(context: &SessionContext, sql: &str, row_level: bool) -> Result<Query> {
-    super::refuse::refuse_samples(&context.state(), sql)?;
+    super::refuse::refuse_statement(&context.state(), sql)?;
     let logical = turnaround_planner::plan(&context.state(), sql).await?;
     super::refuse::refuse_unrepeatable(&logical)?;
     let plan = context.state().create_physical_plan(&logical).await?;
@@ -109,11 +122,12 @@ pub async fn plan(context: &SessionContext, sql: &str, row_level: bool) -> Resul
         Way::Recompute(_) if ordered::sees_order(&logical)? => ordered::in_order(&plan)?,
         Way::Recompute(_) | Way::Incremental(_) | Way::RowLevel(_) => plan,
     };
-    Ok(Query { way, reads, schema, plan })
+    let grouped = Grouped::of(&logical);
+    Ok(Query { way, reads, schema, grouped, plan })
 }
 
 /// The relations and columns that a plan reads.
-fn reads_of(plan: &Arc<dyn ExecutionPlan>) -> Vec<(Arc<str>, Vec<usize>)> {
+pub(super) fn reads_of(plan: &Arc<dyn ExecutionPlan>) -> Vec<(Arc<str>, Vec<usize>)> {
     let mut reads: std::collections::BTreeMap<Arc<str>, BTreeSet<usize>> = Default::default();
     let mut waiting = vec![Arc::clone(plan)];
     while let Some(node) = waiting.pop() {
@@ -127,10 +141,10 @@ fn reads_of(plan: &Arc<dyn ExecutionPlan>) -> Vec<(Arc<str>, Vec<usize>)> {
 
 fn row_level_way(plan: &Arc<dyn ExecutionPlan>) -> Result<Way> {
     if let Some(branches) = branches(plan) {
-        return Ok(Way::RowLevel(Below::Branches(branches)));
+        return Ok(Way::RowLevel(RowWise::Branches(branches)));
     }
     match nonlinear(plan) {
-        None => Ok(Way::RowLevel(Below::Plan(Arc::clone(plan)))),
+        None => Ok(Way::RowLevel(RowWise::Plan(Numbered::new(plan)?))),
         Some(reason) => plan_err!(
             "a row-level table (window `none`) passes rows one by one, and {reason}; declare a \
              window, or take it out"

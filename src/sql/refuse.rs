@@ -1,29 +1,36 @@
 //! What SQL must not do here: give another answer when it runs again.
 
+use std::fmt;
 use std::ops::ControlFlow;
 
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
-use datafusion::common::{Result, plan_err};
+use datafusion::common::{DataFusionError, Result, plan_err};
 use datafusion::execution::SessionState;
+use datafusion::logical_expr::expr::AggregateFunction;
 use datafusion::logical_expr::{Expr, LogicalPlan, Volatility};
 use datafusion::sql::parser::Statement;
-use datafusion::sql::sqlparser::ast::{TableFactor, Visit, Visitor};
+use datafusion::sql::sqlparser::ast::{self, TableFactor, Visit, Visitor};
 
 use super::functions::percentile;
 use super::query::Way;
 use crate::flow::Span;
 
-/// Aggregates whose result depends on the order of rows or is not bounded in error, with what to
-/// write instead.
-const REFUSED_AGGREGATES: &[(&str, &str)] = &[
-    ("approx_percentile_cont", APPROXIMATE),
-    ("approx_percentile_cont_with_weight", APPROXIMATE),
-    ("approx_median", APPROXIMATE),
-    ("median", "write percentile_cont(0.5) WITHIN GROUP (ORDER BY x), which is exact"),
+/// Aggregates whose result depends on the order of rows or is not bounded in error, with why and with
+/// what to write instead.
+const REFUSED_AGGREGATES: &[(&str, &str, &str)] = &[
+    ("approx_percentile_cont", APPROXIMATE, EXACT),
+    ("approx_percentile_cont_with_weight", APPROXIMATE, EXACT),
+    ("approx_median", APPROXIMATE, EXACT),
+    (
+        "median",
+        "of whole numbers it gives a whole one, cut",
+        "write percentile_cont(0.5) WITHIN GROUP (ORDER BY x), which is exact",
+    ),
 ];
 
-const APPROXIMATE: &str = "its error is unbounded and it depends on the order of rows; write \
-     percentile_cont(p) WITHIN GROUP (ORDER BY x), which is exact, or \
+const APPROXIMATE: &str = "its error is unbounded and it depends on the order of rows";
+
+const EXACT: &str = "write percentile_cont(p) WITHIN GROUP (ORDER BY x), which is exact, or \
      sketch_quantile(quantile_sketch(x), p), which is so up to 1024 distinct values and within 0.5 % \
      beyond";
 
@@ -35,6 +42,52 @@ const IN_ORDER: &[&str] = &["first_value", "last_value", "nth_value", "array_agg
 
 /// Functions that read the clock.
 const CLOCK: &[&str] = &["now", "current_timestamp", "current_date", "current_time", "today"];
+
+/// What is refused although it is sound SQL.
+#[derive(Debug)]
+pub struct Refusal {
+    /// The words of the text that ask for it, any of them; `now(` is a call.
+    pub words: Vec<String>,
+    /// What is wrong: lower case, no full stop.
+    pub what: String,
+    /// How to mend it: lower case, no full stop.
+    pub remedy: String,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}; {}", self.what, self.remedy)
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+impl Refusal {
+    /// As an error of planning.
+    pub fn new(words: &[&str], what: impl Into<String>, remedy: impl Into<String>) -> Refusal {
+        let words = words.iter().map(|word| (*word).to_owned()).collect();
+        Refusal { words, what: what.into(), remedy: remedy.into() }
+    }
+
+    fn of_call(
+        name: &str,
+        aliases: &[String],
+        what: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> Refusal {
+        let names = || std::iter::once(name).chain(aliases.iter().map(String::as_str));
+        // A call by its bracket first: a column may bear the name.
+        let calls = names().map(|name| format!("{name}("));
+        let words = calls.chain(names().map(str::to_owned)).collect();
+        Refusal { words, what: what.into(), remedy: remedy.into() }
+    }
+}
+
+impl From<Refusal> for DataFusionError {
+    fn from(refusal: Refusal) -> DataFusionError {
+        DataFusionError::External(Box::new(refusal))
+    }
+}
 
 /// Refuses functions that read the clock or chance, and aggregates that depend on row order.
 pub fn refuse_unrepeatable(plan: &LogicalPlan) -> Result<()> {
@@ -49,19 +102,33 @@ pub fn refuse_unrepeatable(plan: &LogicalPlan) -> Result<()> {
     Ok(())
 }
 
-/// Refuses a sample of a table, which the planner would pass over in silence.
-pub fn refuse_samples(state: &SessionState, sql: &str) -> Result<()> {
+/// Refuses what is no query, and a sample of a table, which the planner would pass over in silence.
+pub fn refuse_statement(state: &SessionState, sql: &str) -> Result<()> {
     let dialect = state.config_options().sql_parser.dialect;
-    let Statement::Statement(statement) = state.sql_to_statement(sql, &dialect)? else {
-        return Ok(());
+    let parsed = state.sql_to_statement(sql, &dialect)?;
+    let Statement::Statement(statement) = parsed else {
+        return Err(no_query().into());
     };
+    if !matches!(*statement, ast::Statement::Query(_)) {
+        return Err(no_query().into());
+    }
     match statement.visit(&mut Samples) {
         ControlFlow::Continue(()) => Ok(()),
-        ControlFlow::Break(()) => plan_err!(
-            "TABLESAMPLE would give other rows when the input is replayed; choose rows by what \
-             they hold, as WHERE specimen_id LIKE '%7'"
-        ),
+        ControlFlow::Break(()) => Err(Refusal::new(
+            &["tablesample"],
+            "TABLESAMPLE would give other rows when the input is replayed",
+            "choose rows by what they hold, as WHERE specimen_id LIKE '%7'",
+        )
+        .into()),
     }
+}
+
+fn no_query() -> Refusal {
+    Refusal::new(
+        &[],
+        "this is no query",
+        "write one SELECT, or WITH … SELECT: tables are written by the pipeline itself",
+    )
 }
 
 /// Stops at a table of which a sample is asked for.
@@ -84,30 +151,39 @@ fn refuse(expr: &Expr) -> Result<()> {
             let name = call.func.name();
             let volatile = call.func.signature().volatility == Volatility::Volatile;
             if volatile || CLOCK.contains(&name) {
-                return plan_err!(
-                    "{name}() gives another answer when the input is replayed; use the relation's \
-                     event time, or window_end in an alert"
-                );
+                let what = format!("{name}() gives another answer when the input is replayed");
+                let remedy = if volatile && !CLOCK.contains(&name) {
+                    "compute it from what the row holds, as md5(specimen_id)"
+                } else {
+                    "use the relation's event time, or window_end in an alert"
+                };
+                return Err(Refusal::of_call(name, call.func.aliases(), what, remedy).into());
             }
             Ok(())
         }
-        Expr::AggregateFunction(call) => {
-            let name = call.func.name();
-            if call.params.distinct && WITHOUT_DISTINCT.contains(&name) {
-                return plan_err!("{name} does not take DISTINCT");
-            }
-            if IN_ORDER.contains(&name) && call.params.order_by.is_empty() {
-                return plan_err!(
-                    "{name} without an order gives another answer when rows come in another \
-                     order; write ORDER BY within it, as {name}(x ORDER BY x)"
-                );
-            }
-            match REFUSED_AGGREGATES.iter().find(|(refused, _)| *refused == name) {
-                Some((_, instead)) => plan_err!("{name} is not offered: {instead}"),
-                None => Ok(()),
-            }
-        }
+        Expr::AggregateFunction(call) => refuse_aggregate(call),
         _ => Ok(()),
+    }
+}
+
+fn refuse_aggregate(call: &AggregateFunction) -> Result<()> {
+    let (name, aliases) = (call.func.name(), call.func.aliases());
+    let refused =
+        |what: String, remedy: String| Err(Refusal::of_call(name, aliases, what, remedy).into());
+    if call.params.distinct && WITHOUT_DISTINCT.contains(&name) {
+        return refused(format!("{name} does not take DISTINCT"), "take DISTINCT out".to_owned());
+    }
+    if IN_ORDER.contains(&name) && call.params.order_by.is_empty() {
+        return refused(
+            format!("{name} without an order gives another answer when rows come in another order"),
+            format!("write ORDER BY within it, as {name}(x ORDER BY x)"),
+        );
+    }
+    match REFUSED_AGGREGATES.iter().find(|(refused, ..)| *refused == name) {
+        Some((_, why, instead)) => {
+            refused(format!("{name} is not offered: {why}"), (*instead).to_owned())
+        }
+        None => Ok(()),
     }
 }
 
@@ -160,7 +236,7 @@ mod tests {
     #[test]
     fn a_sample_is_refused_wherever_it_stands() {
         let state = session::bare().state();
-        let told = |sql: &str| refuse_samples(&state, sql).err().map(|error| error.to_string());
+        let told = |sql: &str| refuse_statement(&state, sql).err().map(|error| error.to_string());
         assert_eq!(told("SELECT 1 FROM t JOIN u USING (k)"), None);
         let within = "SELECT 1 FROM (SELECT * FROM t TABLESAMPLE BERNOULLI (10)) AS s";
         assert!(told(within).expect("a sample").contains("choose rows by what they hold"));

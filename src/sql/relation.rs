@@ -84,13 +84,14 @@ impl RelationExec {
     /// The place of these columns of a relation.
     pub fn try_new(name: Arc<str>, schema: &SchemaRef, columns: Vec<usize>) -> Result<Self> {
         let projected = Arc::new(schema.project(&columns)?);
-        let properties = PlanProperties::new(
-            EquivalenceProperties::new(projected),
-            Partitioning::UnknownPartitioning(1),
-            EmissionType::Incremental,
-            Boundedness::Bounded,
-        );
-        Ok(RelationExec { name, columns, properties: Arc::new(properties) })
+        Ok(RelationExec { name, columns, properties: properties(projected) })
+    }
+
+    /// The same place with a column behind the relation's own ones, which is none of the relation's.
+    pub fn with_column(&self, schema: SchemaRef) -> RelationExec {
+        let mut columns = self.columns.clone();
+        columns.push(usize::MAX);
+        RelationExec { name: Arc::clone(&self.name), columns, properties: properties(schema) }
     }
 
     /// The relation's name.
@@ -102,6 +103,15 @@ impl RelationExec {
     pub fn columns(&self) -> &[usize] {
         &self.columns
     }
+}
+
+fn properties(schema: SchemaRef) -> Arc<PlanProperties> {
+    Arc::new(PlanProperties::new(
+        EquivalenceProperties::new(schema),
+        Partitioning::UnknownPartitioning(1),
+        EmissionType::Incremental,
+        Boundedness::Bounded,
+    ))
 }
 
 impl DisplayAs for RelationExec {

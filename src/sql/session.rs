@@ -142,8 +142,9 @@ pub(crate) async fn query(
 }
 
 async fn register_view(context: &SessionContext, view: &StagingView) -> Result<()> {
-    super::refuse::refuse_samples(&context.state(), &view.sql)?;
+    super::refuse::refuse_statement(&context.state(), &view.sql)?;
     let plan = turnaround_planner::plan(&context.state(), &view.sql).await?;
+    super::refuse::refuse_unrepeatable(&plan)?;
     let table = ViewTable::new(plan, Some(view.sql.clone()));
     context.register_table(view.name.as_str(), Arc::new(table))?;
     Ok(())

@@ -131,7 +131,8 @@ fn an_event_that_some_table_missed_is_late_whether_or_not_another_counts_it() {
         let (hour, minute) = (10 + minute.div_euclid(60), minute.rem_euclid(60));
         format!(
             "{{\"event_id\":\"e{number}\",\"lab_id\":\"l\",\"specimen_id\":\"s{number}\",\"assay\":\
-             \"K\",\"status\":\"COMPLETED\",\"received_at\":\"2026-03-02T08:00:00Z\",\
+             \"K\",\"machine_id\":\"m{}\",\"status\":\"COMPLETED\",\
+             \"received_at\":\"2026-03-02T08:00:00Z\",\
              \"processed_at\":\"2026-03-02T{hour:02}:{minute:02}:00Z\"}}\n",
             number % 2
         )

@@ -68,3 +68,61 @@ fn what_expect_cannot_stand_beside_is_told() {
          rows, so they are sorted first. take that out, or take `expect` out",
     );
 }
+
+#[test]
+fn a_grain_is_what_the_query_groups_by() {
+    let by_assay =
+        "SELECT c.lab_id, c.assay, count(*) AS n\nFROM completions AS c GROUP BY c.lab_id, c.assay";
+    refused(
+        by_assay,
+        HOURS,
+        "p.yaml:4:8: `grain` does not tell rows apart: the query groups by assay too. add `assay` to it\n",
+    );
+    let hours = "windows:\n  w: { tumbling: { size: 1h } }\n";
+    refused(
+        by_assay,
+        &format!("{hours}grain: [lab_id, assay, n]\n"),
+        "p.yaml:4:24: `grain` names `n`, by which the query does not group. take it out: the grain is \
+         what GROUP BY names\n",
+    );
+    refused(
+        "SELECT c.lab_id, count(*) AS n FROM completions AS c GROUP BY c.lab_id, c.priority",
+        HOURS,
+        "the query groups by priority too. select priority and add it, or take it out of GROUP BY\n",
+    );
+    refused(
+        "SELECT DISTINCT lab_id, assay FROM completions",
+        HOURS,
+        "`grain` does not tell rows apart: the query groups by assay too. add `assay` to it\n",
+    );
+    refused(
+        "SELECT count(*) AS n FROM completions",
+        &format!("{hours}grain: [n]\n"),
+        "p.yaml:4:9: `grain` names `n`, by which the query does not group",
+    );
+}
+
+#[test]
+fn what_is_not_repeatable_is_refused_where_it_stands() {
+    refused(
+        "SELECT lab_id, 'now()' AS note, -- not this now()\n  max(now()) AS at FROM completions GROUP BY \
+         lab_id",
+        HOURS,
+        "p.sql:3:7: now() gives another answer when the input is replayed. use the relation's event \
+         time, or window_end in an alert\n",
+    );
+    refused(
+        "SELECT lab_id,\n  approx_median(tat_minutes) AS m FROM completions GROUP BY lab_id",
+        HOURS,
+        "p.sql:3:3: approx_median is not offered: its error is unbounded and it depends on the order \
+         of rows. write percentile_cont(p) WITHIN GROUP (ORDER BY x), which is exact, or",
+    );
+    let place = Place::new();
+    place.write("project/pipelines/p.yaml", format!("description: D.\n{HOURS}"));
+    place.write("project/sql/marts/p.sql", "SELECT lab_id FROM fresh GROUP BY lab_id\n");
+    let view = "-- now() in a view.\nSELECT lab_id FROM completions\nWHERE completed_at > now()\n";
+    place.write("project/sql/staging/fresh.sql", view);
+    place
+        .run(&["check", "--project", "project"])
+        .failed(2, &["sql/staging/fresh.sql:3:22: now() gives another answer"]);
+}
