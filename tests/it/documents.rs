@@ -6,8 +6,8 @@
 //! find what the reader would have. `events.ndjson` is the sample of that name, `export.csv` the
 //! starter kit's.
 
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::{env, fs};
 
 use crate::binary::{Place, Ran};
 
@@ -142,9 +142,6 @@ fn play(document: &Path) -> usize {
     }
     let binary = Path::new(env!("CARGO_BIN_EXE_turnaround"));
     let beside = binary.parent().expect("a folder").to_owned();
-    let inherited = env::var_os("PATH").unwrap_or_default();
-    let paths = std::iter::once(beside).chain(env::split_paths(&inherited));
-    let path = env::join_paths(paths).expect("a path without colons");
     let mut ran = 0;
     for block in blocks(&read(document)) {
         if let Some(file) = &block.file {
@@ -154,7 +151,8 @@ fn play(document: &Path) -> usize {
             continue;
         }
         let mut shell = place.command("bash");
-        shell.args(["-euo", "pipefail", "-c", &block.text]).env("PATH", &path);
+        let script = format!("PATH=$BESIDE:$PATH\n{}", block.text);
+        shell.args(["-euo", "pipefail", "-c", &script]).env("BESIDE", &beside);
         let told = Ran::of(shell.output().expect("bash runs"));
         let what = format!("{}:\n{}\n{}", document.display(), block.text, told.err);
         assert_eq!(told.code, Some(0), "{what}");
