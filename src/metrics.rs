@@ -22,6 +22,15 @@ pub const LEAPS: &str = "turnaround_leaps_total";
 pub const OBJECTS: &str = "turnaround_lake_objects_total";
 /// Bytes written to the lake.
 pub const OBJECT_BYTES: &str = "turnaround_lake_bytes_total";
+/// For how long the lake has been away; 0 while it answers.
+pub const LAKE_AWAY: &str = "turnaround_lake_away_seconds";
+/// Attempts at the lake that failed and were made again.
+pub const LAKE_RETRIES: &str = "turnaround_lake_retries_total";
+/// Objects that were not put because others stand under their names, or because they cannot be
+/// stored, by label `section` (`tables`, `live`, `events` …).
+pub const LAKE_REFUSED: &str = "turnaround_lake_refused_total";
+/// Objects that could not be deleted and stay for now.
+pub const LAKE_UNDELETED: &str = "turnaround_lake_undeleted_total";
 /// Windows that have fired, by label `table`.
 pub const WINDOWS: &str = "turnaround_windows_total";
 /// How far the job's watermark trails the clock.
@@ -50,6 +59,10 @@ pub fn describe() {
     describe_counter!(LEAPS, Unit::Count, "events dated ahead of those that followed them, by lab");
     describe_counter!(OBJECTS, Unit::Count, "objects written to the lake");
     describe_counter!(OBJECT_BYTES, Unit::Bytes, "bytes written to the lake");
+    describe_gauge!(LAKE_AWAY, Unit::Seconds, "for how long the lake has been away");
+    describe_counter!(LAKE_RETRIES, Unit::Count, "attempts at the lake that were made again");
+    describe_counter!(LAKE_REFUSED, Unit::Count, "objects that could not be put, by section");
+    describe_counter!(LAKE_UNDELETED, Unit::Count, "objects that could not be deleted yet");
     describe_counter!(WINDOWS, Unit::Count, "windows that have fired, by table");
     describe_gauge!(WATERMARK_LAG, Unit::Seconds, "how far the watermark trails the clock");
     describe_gauge!(WATERMARK, Unit::Seconds, "the watermark, since the Unix epoch");

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use secrecy::{ExposeSecret, SecretString};
@@ -90,6 +91,9 @@ pub fn job(
         plan,
         lake,
         dead_letters,
+        lake_patience: Duration::from_micros(
+            u64::try_from(loaded.settings.lake_patience.0).unwrap_or_default(),
+        ),
         alerts,
         clock,
         pace: pace(&loaded.settings.time),
@@ -153,6 +157,7 @@ fn wrong_or_failed(error: LakeError) -> anyhow::Error {
         | LakeError::Conflict { .. }
         | LakeError::Unreadable { .. }
         | LakeError::Encode { .. }
+        | LakeError::Stopped { .. }
         | LakeError::Interrupted { .. } => error.into(),
     }
 }
@@ -217,6 +222,7 @@ pub fn run_error(error: RunError) -> anyhow::Error {
     match error {
         RunError::Source(error) => source_error(error),
         RunError::Lake(error) => wrong_or_failed(error),
+        RunError::OtherInput(error) => WrongInput(error.to_string()).into(),
         other @ (RunError::Compute { .. }
         | RunError::Panicked(_)
         | RunError::StageGone

@@ -203,6 +203,7 @@ fn wrong_lake(error: LakeError) -> anyhow::Error {
         | LakeError::Conflict { .. }
         | LakeError::Unreadable { .. }
         | LakeError::Encode { .. }
+        | LakeError::Stopped { .. }
         | LakeError::Interrupted { .. } => error.into(),
     }
 }

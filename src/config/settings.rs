@@ -24,6 +24,9 @@ pub struct Settings {
     pub source: Option<SourceSpec>,
     /// Where the Parquet goes, a URL or a path. Default `turnaround-lake`.
     pub lake: String,
+    /// How long a lake that is away is waited for at the start, and by a run that ends with its
+    /// input; a stream that has begun waits without end. Default 1 min.
+    pub lake_patience: Span,
     /// The lab of events that name none. No default: such an event is a dead letter.
     pub default_lab: Option<String>,
     /// The target in hours of tests that have none of their own. Default 4.
@@ -119,6 +122,7 @@ impl Default for Settings {
         Settings {
             source: None,
             lake: "turnaround-lake".to_owned(),
+            lake_patience: Span::MINUTE,
             default_lab: None,
             sla_hours: 4.0,
             kafka: KafkaSettings {

@@ -79,6 +79,10 @@ fn places(fields: &mut Fields<'_>, settings: &mut Settings, faults: &mut Faults)
     if let Some(lake) = checked(fields.take("lake"), place, faults) {
         settings.lake = lake;
     }
+    let patience = fields.take("lake_patience");
+    if let Some(span) = patience.and_then(|value| value.positive_span(faults)) {
+        settings.lake_patience = span;
+    }
     settings.dead_letters = checked(fields.take("dead_letters"), place, faults);
     let lab = |text: &str| lab_id(text).map(|()| text.to_owned());
     settings.default_lab = checked(fields.take("default_lab"), lab, faults);

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
+use datafusion::common::Result;
 
 use super::build::PipelinePlan;
 use super::live::by_window;
@@ -67,9 +68,11 @@ impl Breaches {
         &mut self,
         pipeline: &PipelinePlan,
         fired: &OutputBatch,
-    ) -> Vec<(Window, Vec<RecordBatch>)> {
+    ) -> Result<Vec<(Window, Vec<RecordBatch>)>> {
         let rules = pipeline.rules.get(&*fired.table).map_or(&[][..], Vec::as_slice);
-        let Some(first) = rules.first().filter(|_| fired.revision == 0) else { return Vec::new() };
+        let Some(first) = rules.first().filter(|_| fired.revision == 0) else {
+            return Ok(Vec::new());
+        };
         let table = Table::of(pipeline, fired);
         let judged: Vec<(&Rule, Judgement)> =
             rules.iter().map(|rule| (rule, rule.judge(&fired.rows))).collect();
@@ -80,7 +83,7 @@ impl Breaches {
         }
         let mut logged = Vec::new();
         let mut start = 0;
-        for (window, rows) in by_window(fired) {
+        for (window, rows) in by_window(fired)? {
             let length = rows.num_rows();
             let alerts = match WindowRows::new(rows, &first.grain) {
                 Ok(rows) => self.judge_window(table, &judged, (window, &rows), start),
@@ -97,7 +100,7 @@ impl Breaches {
         }
         let excess = self.last_cards.len().saturating_sub(CARDS_NAMED);
         self.last_cards.drain(..excess);
-        logged
+        Ok(logged)
     }
 
     /// Judges one window, whose rows begin at `start` in the firing, by each rule.

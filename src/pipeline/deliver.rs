@@ -1,53 +1,49 @@
-//! Puts objects on the lake while the loop goes on: a bounded number at once, each encoded on a
-//! core that is free.
+//! What is put when: firings, settled days, filed input, alerts; and what leaves again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use tokio::task::JoinSet;
+use chrono::NaiveDate;
 
+use super::RunError;
+use super::archived::{Archived, OtherInput, Rest, SECTIONS, first_difference};
 use super::build::PipelinePlan;
 use super::filed::Complete;
 use super::journal::Journal;
+use super::leaving::Leaving;
 use super::live::{LiveName, LiveObject};
+use super::puts::{Day, For, Puts};
+use super::standing::Standing;
 use super::tables::Settled;
 use crate::flow::lake_key::{
     Fingerprint, FiringKey, InputKey, LIVE, LakeKey, SafeName, Section, TABLES,
 };
 use crate::flow::{IdleAdvance, Offset, OutputBatch, Partition, Span, Timestamp, Window};
-use crate::sink::lake::{ArchivedRun, ColumnNote, Lake, LakeError, ObjectNotes, PutOutcome};
+use crate::sink::lake::{ColumnNote, Lake, LakeError, ObjectNotes};
+use crate::source::Extents;
 use crate::window::OffsetsByPartition;
 
-/// Objects that are being encoded or put at once: enough to keep a slow store busy, few enough
-/// that their rows stay a fraction of memory.
-const PUTS_AT_ONCE: usize = 8;
 /// Clock time that live objects stay after their day has settled, for readers that have listed
 /// them.
 pub const GRACE: Span = Span::HOUR;
 
-/// What a put was about, for its error.
-type PutResult = (Option<String>, Result<PutOutcome, LakeError>);
-
-/// Puts under way.
+/// What a run delivers to its lake.
 pub struct Delivery {
     lake: Lake,
     /// Where dead letters go, when not to the lake.
     dead_letters: Option<Lake>,
     /// The advances of idle partitions.
     pub journal: Journal,
+    /// What is being put.
+    pub puts: Puts,
     tables: BTreeMap<String, TableNotes>,
-    puts: JoinSet<PutResult>,
-    /// Live objects to delete once their grace has passed.
-    leaving: Vec<(Timestamp, Vec<LakeKey>)>,
-    live: BTreeMap<(String, chrono::NaiveDate), Vec<LakeKey>>,
-    archived: BTreeMap<(Section, Arc<Partition>), Vec<ArchivedRun>>,
-    /// Objects written, and found there already.
-    pub objects: u64,
-    /// Bytes written.
-    pub bytes: u64,
-    /// Pipelines that were stopped, with the reason.
-    pub stopped: BTreeMap<String, LakeError>,
+    leaving: Leaving,
+    live: BTreeMap<Day, BTreeSet<LakeKey>>,
+    /// Live objects that earlier runs have put.
+    earlier: BTreeSet<LakeKey>,
+    archived: Archived,
+    standing: Standing,
 }
 
 /// What is known of a table's objects.
@@ -71,43 +67,58 @@ impl Delivery {
         }
         Delivery {
             journal: Journal::new(lake.clone()),
+            leaving: Leaving::new(lake.clone()),
             lake,
             dead_letters,
+            puts: Puts::default(),
             tables,
-            puts: JoinSet::new(),
-            leaving: Vec::new(),
             live: BTreeMap::new(),
-            archived: BTreeMap::new(),
-            objects: 0,
-            bytes: 0,
-            stopped: BTreeMap::new(),
+            earlier: BTreeSet::new(),
+            archived: Archived::default(),
+            standing: Standing::default(),
         }
     }
 
-    /// Marks the lake as ours, and learns which input is in the archive already, so that a source that has grown is filed
-    /// from where it ended. Gives the advances that earlier runs have journalled.
+    /// Marks the lake as ours, and learns what it holds: which input is in the archive already, so
+    /// that a source that has grown is filed from where it ended; which days are settled; which live
+    /// objects are to leave when theirs is. Gives the advances that earlier runs have journalled.
     pub async fn learn(
         &mut self,
         partitions: &[Arc<Partition>],
-    ) -> Result<Vec<IdleAdvance>, LakeError> {
+        extents: &Extents,
+        now: Timestamp,
+    ) -> Result<Vec<IdleAdvance>, RunError> {
         for lake in [Some(&self.lake), self.dead_letters.as_ref()].into_iter().flatten() {
             lake.claim().await?;
         }
-        let filed = [Section::Events, Section::Late, Section::DeadLetters, Section::Quality];
-        for section in filed {
-            let ranges = self.lake_of(section).list_ranges(section, partitions).await?;
-            let by_section =
-                ranges.into_iter().map(|(partition, runs)| ((section, partition), runs));
-            self.archived.extend(by_section);
+        for section in SECTIONS {
+            let lake = self.lake_of(section).clone();
+            self.archived.read(&lake, section, partitions).await?;
         }
-        for object in self.lake.list(LIVE).await? {
-            let Some(table) = object.key.table() else { continue };
-            let table = self.tables.keys().find(|name| SafeName::of(name) == *table);
-            if let Some(table) = table.cloned() {
-                self.live.entry((table, object.key.date())).or_default().push(object.key);
+        self.archived.check(extents)?;
+        let mut settled = BTreeSet::new();
+        for object in self.lake.list(TABLES).await? {
+            if let LakeKey::Settled { table, date, .. } = object.key {
+                settled.insert((table, date));
             }
         }
-        self.journal.read(partitions).await
+        let known: BTreeSet<SafeName> =
+            self.tables.keys().map(|table| SafeName::of(table)).collect();
+        let mut left_behind = Vec::new();
+        for object in self.lake.list(LIVE).await? {
+            let Some(table) = object.key.table() else { continue };
+            let day = (table.clone(), object.key.date());
+            if settled.contains(&day) {
+                left_behind.push(object.key);
+            } else if known.contains(&day.0) {
+                self.live.entry(day).or_default().insert(object.key);
+            }
+        }
+        self.leaving.add(now.plus(GRACE), left_behind);
+        let begun = self.live.keys().cloned().collect();
+        self.earlier = self.live.values().flatten().cloned().collect();
+        self.standing = Standing::new(&self.archived, extents, settled, begun);
+        Ok(self.journal.read(partitions).await?)
     }
 
     fn lake_of(&self, section: Section) -> &Lake {
@@ -117,11 +128,15 @@ impl Delivery {
         }
     }
 
-    /// Puts an object of a day that is not settled; those that it covers leave after their grace.
-    pub async fn live(&mut self, object: LiveObject, now: Timestamp) -> Result<(), LakeError> {
-        let Some(table) = self.tables.get(&*object.table) else { return Ok(()) };
-        let (pipeline, fingerprint) = (table.pipeline.clone(), table.fingerprint);
+    /// Puts an object of a day that is not settled; those that it covers leave after their grace. What
+    /// would cover objects that cannot be computed again is left.
+    pub async fn live(&mut self, object: LiveObject, now: Timestamp) -> Result<(), RunError> {
+        let Some(table) = self.tables.get(&*object.table).cloned() else {
+            return Err(unknown(&object.table));
+        };
+        let fingerprint = table.fingerprint;
         let (name, date) = (SafeName::of(&object.table), object.date);
+        let place = (name.clone(), date);
         let (key, revision) = match object.name {
             LiveName::Firing(window, revision) => {
                 let firing = FiringKey { table: name, window, revision, fingerprint };
@@ -130,30 +145,71 @@ impl Delivery {
             LiveName::Ends(ends) => (LakeKey::Ending { table: name, date, ends, fingerprint }, 0),
             LiveName::Rows(input) => (LakeKey::Rows { table: name, date, input, fingerprint }, 0),
         };
+        let held = self.live.entry(place.clone()).or_default();
+        let covered: Vec<LakeKey> = held.iter().filter(|held| key.covers(held)).cloned().collect();
+        let from_more = covered.iter().any(|held| self.earlier.contains(held));
+        if from_more && self.standing.stays_live(&place) {
+            self.puts.stands(place);
+            return Ok(());
+        }
+        held.retain(|held| !covered.contains(held));
+        held.insert(key.clone());
+        self.leaving.add(now.plus(GRACE), covered);
         let notes = noted(&table.live_notes, revision, object.origins);
-        let day = self.live.entry((object.table.to_string(), date)).or_default();
-        let (covered, mut stay): (Vec<LakeKey>, Vec<LakeKey>) =
-            std::mem::take(day).into_iter().partition(|held| key.covers(held));
-        if !stay.contains(&key) {
-            stay.push(key.clone());
-        }
-        *day = stay;
-        if !covered.is_empty() {
-            self.leaving.push((now.plus(GRACE), covered));
-        }
-        self.put(Some(&pipeline), key, object.rows, notes).await
+        let purpose = self.purpose(&table, date);
+        Ok(self.puts.put(&self.lake, (purpose, key), object.rows, notes).await?)
     }
 
-    /// Puts a settled day; its live objects leave after their grace.
-    pub async fn settled(&mut self, day: Settled, now: Timestamp) -> Result<(), LakeError> {
-        let Some(table) = self.tables.get(&*day.table).cloned() else { return Ok(()) };
-        let live = self.live.remove(&(day.table.to_string(), day.date)).unwrap_or_default();
-        if !live.is_empty() {
-            self.leaving.push((now.plus(GRACE), live));
+    /// Puts a settled day; its live objects leave after their grace. A day that stands as it is, or
+    /// of which live objects stand that cannot be computed again, is left.
+    pub async fn settled(&mut self, day: Settled, now: Timestamp) -> Result<(), RunError> {
+        let Some(table) = self.tables.get(&*day.table).cloned() else {
+            return Err(unknown(&day.table));
+        };
+        let place = (SafeName::of(&day.table), day.date);
+        if self.standing.may_differ(day.date) {
+            // What becomes of its live objects says whether it can be settled.
+            self.puts.finish().await?;
+            if self.standing.stays_live(&place) {
+                self.puts.stands(place);
+                return Ok(());
+            }
+            if self.puts.standing.contains(&place) {
+                return Ok(());
+            }
         }
-        let key = LakeKey::Settled { table: SafeName::of(&day.table), date: day.date, revision: 0 };
+        let live = self.live.remove(&place).unwrap_or_default();
+        self.leaving.add(now.plus(GRACE), live.into_iter().collect());
+        if self.standing.is_settled(&place) {
+            return Ok(());
+        }
+        let key = LakeKey::Settled { table: place.0, date: day.date, revision: 0 };
         let notes = noted(&table.notes, 0, day.origins);
-        self.put(Some(&table.pipeline), key, vec![day.rows], notes).await
+        let purpose = self.purpose(&table, day.date);
+        Ok(self.puts.put(&self.lake, (purpose, key), vec![day.rows], notes).await?)
+    }
+
+    fn purpose(&self, table: &TableNotes, date: NaiveDate) -> For {
+        let pipeline = table.pipeline.clone();
+        match self.standing.may_differ(date) {
+            true => For::RestOfInput(pipeline),
+            false => For::Pipeline(pipeline),
+        }
+    }
+
+    /// Notes the time of a partition's first record.
+    pub fn heard(&mut self, partition: &Arc<Partition>, record_time: Timestamp) {
+        self.standing.heard(partition, record_time);
+    }
+
+    /// Whether a day is left as its live objects have it, and new windows are put beside them.
+    pub fn stays_live(&self, table: &str, date: NaiveDate) -> bool {
+        self.standing.stays_live(&(SafeName::of(table), date))
+    }
+
+    /// The first day of a table that is left so.
+    pub fn first_staying_live(&self, table: &str) -> Option<NaiveDate> {
+        self.standing.first_staying_live(&SafeName::of(table))
     }
 
     /// Puts an object of a section that is complete, but for what an earlier run has put.
@@ -161,24 +217,41 @@ impl Delivery {
         &mut self,
         partition: &Arc<Partition>,
         object: Complete,
-    ) -> Result<(), LakeError> {
-        let place = (object.section, Arc::clone(partition));
-        let runs = self.archived.get(&place).map_or(&[][..], Vec::as_slice);
-        let there = runs.iter().filter(|run| run.date == object.date);
-        let reached = there
-            .filter(|run| run.first <= object.folder.last && run.to > object.folder.first)
-            .map(|run| run.to)
-            .max();
-        let (rows, first) = match reached {
-            None => (object.folder.rows, object.folder.first),
-            Some(to) if to > object.folder.last => return Ok(()),
-            Some(to) => (from_offset(&object.folder.rows, position_of(object.section), to), to),
+    ) -> Result<(), RunError> {
+        if let Some(key) = self.archived.to_compare(partition, &object) {
+            self.compare(partition, &object, &key).await?;
+        }
+        let (section, date, last) = (object.section, object.date, object.folder.last);
+        let rest = self.archived.rest(partition, object);
+        let rest = rest.map_err(|error| super::failed(section.as_str(), error))?;
+        let Rest::Rows(rows, first) = rest else { return Ok(()) };
+        let input = InputKey::of(partition, Offset(first), Offset(last));
+        let key = LakeKey::Input { section, date, input };
+        let notes = ObjectNotes { table: section.as_str().to_owned(), ..ObjectNotes::default() };
+        let lake = self.lake_of(section).clone();
+        Ok(self.puts.put(&lake, (For::Section, key), rows, notes).await?)
+    }
+
+    /// Errs when the archive holds other records at the same offsets.
+    async fn compare(
+        &self,
+        partition: &Arc<Partition>,
+        object: &Complete,
+        key: &LakeKey,
+    ) -> Result<(), RunError> {
+        let theirs = match self.lake.read(key).await {
+            Ok(theirs) => theirs,
+            Err(error) if error.is_of_object() => {
+                tracing::warn!(%key, "{}", error.with_cause());
+                return Ok(());
+            }
+            Err(error) => return Err(error.into()),
         };
-        let input = InputKey::of(partition, Offset(first), Offset(object.folder.last));
-        let key = LakeKey::Input { section: object.section, date: object.date, input };
-        let notes =
-            ObjectNotes { table: object.section.as_str().to_owned(), ..ObjectNotes::default() };
-        self.put(None, key, rows, notes).await
+        let differs = first_difference(&object.folder.rows, &theirs);
+        let differs = differs.map_err(|error| super::failed("events", error))?;
+        let Some(offset) = differs else { return Ok(()) };
+        let (topic, index) = (Arc::clone(&partition.topic), partition.index);
+        Err(OtherInput::Differs { topic, index, offset, key: key.to_string() }.into())
     }
 
     /// Puts the alerts of one firing.
@@ -187,8 +260,10 @@ impl Delivery {
         fired: &OutputBatch,
         window: Window,
         rows: Vec<RecordBatch>,
-    ) -> Result<(), LakeError> {
-        let Some(table) = self.tables.get(&*fired.table) else { return Ok(()) };
+    ) -> Result<(), RunError> {
+        let Some(table) = self.tables.get(&*fired.table) else {
+            return Err(unknown(&fired.table));
+        };
         let firing = FiringKey {
             table: SafeName::of(&fired.table),
             window,
@@ -197,97 +272,40 @@ impl Delivery {
         };
         let key = LakeKey::Aside { section: Section::Alerts, date: fired.date, firing };
         let notes = ObjectNotes { table: "alerts".to_owned(), ..ObjectNotes::default() };
-        self.put(None, key, rows, notes).await
+        Ok(self.puts.put(&self.lake, (For::Section, key), rows, notes).await?)
     }
 
-    async fn put(
-        &mut self,
-        pipeline: Option<&str>,
-        key: LakeKey,
-        rows: Vec<RecordBatch>,
-        notes: ObjectNotes,
-    ) -> Result<(), LakeError> {
-        if pipeline.is_some_and(|name| self.stopped.contains_key(name)) {
-            return Ok(());
+    /// The run's outcome; where it was stopped while the lake was away, with what is due.
+    pub fn said_what_is_due(&self, outcome: Result<(), RunError>) -> Result<(), RunError> {
+        let Some((objects, first, reason)) = self.puts.due() else { return outcome };
+        match outcome {
+            Ok(()) | Err(RunError::Lake(LakeError::Stopped { .. })) => {}
+            Err(error) => return Err(error),
         }
-        while self.puts.len() >= PUTS_AT_ONCE {
-            self.finish_one().await?;
-        }
-        let section = match &key {
-            LakeKey::Input { section, .. } | LakeKey::Aside { section, .. } => Some(*section),
-            LakeKey::Settled { .. }
-            | LakeKey::Live { .. }
-            | LakeKey::Ending { .. }
-            | LakeKey::Rows { .. } => None,
+        let store = self.lake.store().name.clone();
+        let due = match objects {
+            1 => format!("`{first}` was put"),
+            _ => format!("{objects} objects were put, `{first}` among them"),
         };
-        let lake = section.map_or(&self.lake, |section| self.lake_of(section)).clone();
-        let pipeline = pipeline.map(str::to_owned);
-        self.puts.spawn(async move { (pipeline, lake.put(&key, rows, notes).await) });
-        Ok(())
+        Err(LakeError::Stopped { store, due, reason: reason.to_owned() }.into())
     }
 
-    /// Waits for one put. A conflict stops its pipeline; any other error is the run's.
-    async fn finish_one(&mut self) -> Result<(), LakeError> {
-        let Some(joined) = self.puts.join_next().await else { return Ok(()) };
-        let (pipeline, outcome) = match joined {
-            Ok(done) => done,
-            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-            Err(_) => return Ok(()),
-        };
-        match (outcome, pipeline) {
-            (Ok(PutOutcome::Written { bytes }), _) => {
-                self.objects += 1;
-                self.bytes += bytes as u64;
-                metrics::counter!(crate::metrics::OBJECTS).increment(1);
-                metrics::counter!(crate::metrics::OBJECT_BYTES).increment(bytes as u64);
-            }
-            (Ok(PutOutcome::AlreadyThere), _) => {}
-            (Err(error @ LakeError::Conflict { .. }), Some(pipeline)) => {
-                tracing::error!(%pipeline, "{error}; the pipeline is stopped");
-                self.stopped.entry(pipeline).or_insert(error);
-            }
-            // Alerts record what became of their cards, which depends on the clock; late rows on
-            // the pipelines that ran. The first to be put stands.
-            (Err(LakeError::Conflict { key, .. }), None) => {
-                tracing::debug!(%key, "already put with other rows; the first stands");
-            }
-            (Err(error), _) => return Err(error),
-        }
-        Ok(())
-    }
-
-    /// Waits for every put.
-    pub async fn finish(&mut self) -> Result<(), LakeError> {
-        while !self.puts.is_empty() {
-            self.finish_one().await?;
-        }
-        Ok(())
-    }
-
-    /// Takes in the puts that are done, without waiting.
-    pub async fn poll(&mut self) -> Result<(), LakeError> {
-        while self.puts.len() >= PUTS_AT_ONCE / 2 {
-            self.finish_one().await?;
-        }
-        Ok(())
-    }
-
-    /// Deletes live objects whose grace has passed.
-    pub async fn sweep(&mut self, now: Timestamp) -> Result<(), LakeError> {
-        let (due, later) =
-            std::mem::take(&mut self.leaving).into_iter().partition(|(at, _)| *at <= now);
-        self.leaving = later;
-        let due: Vec<(Timestamp, Vec<LakeKey>)> = due;
-        for (_, keys) in due {
-            self.lake.delete(&keys).await?;
-        }
-        Ok(())
+    /// Begins to delete live objects whose grace has passed.
+    pub fn sweep(&mut self, now: Timestamp) {
+        self.leaving.sweep(now);
     }
 
     /// Deletes every live object of days that have settled, whoever put it: nothing stays behind
-    /// a run that ends.
-    pub async fn sweep_all(&mut self) -> Result<(), LakeError> {
+    /// a run that ends, unless it cannot be deleted.
+    pub async fn sweep_all(&mut self) {
         self.leaving.clear();
+        if let Err(error) = self.try_sweep_all().await {
+            metrics::counter!(crate::metrics::LAKE_UNDELETED).increment(1);
+            tracing::warn!("live objects of settled days stay: {}", error.with_cause());
+        }
+    }
+
+    async fn try_sweep_all(&self) -> Result<(), LakeError> {
         let ours: BTreeSet<SafeName> = self.tables.keys().map(|name| SafeName::of(name)).collect();
         let day = |key: &LakeKey| Some((key.table()?.clone(), key.date()));
         let live = self.lake.list(LIVE).await?;
@@ -305,6 +323,12 @@ impl Delivery {
         }
         Ok(())
     }
+}
+
+/// A table that no pipeline has: a fault of ours, which must not lose rows in silence.
+fn unknown(table: &str) -> RunError {
+    let error = datafusion::common::internal_datafusion_err!("no pipeline has the table `{table}`");
+    super::failed(table, error)
 }
 
 impl TableNotes {
@@ -341,24 +365,4 @@ impl TableNotes {
 fn noted(notes: &ObjectNotes, revision: u32, origins: OffsetsByPartition) -> ObjectNotes {
     let offsets = origins.into_iter().map(|(partition, range)| (partition.as_ref().clone(), range));
     ObjectNotes { revision, offsets: offsets.collect(), ..notes.clone() }
-}
-
-/// The column that says where in the input a section's row was found.
-fn position_of(section: Section) -> &'static str {
-    match section {
-        Section::Quality => "noticed_offset",
-        Section::Events | Section::Late | Section::DeadLetters | Section::Alerts => "offset",
-    }
-}
-
-/// The rows whose offset is at least `from`.
-fn from_offset(batches: &[RecordBatch], position: &str, from: i64) -> Vec<RecordBatch> {
-    use arrow::array::{AsArray, BooleanArray};
-    use arrow::datatypes::Int64Type;
-    let kept = batches.iter().filter_map(|rows| {
-        let offsets = rows.column_by_name(position)?.as_primitive_opt::<Int64Type>()?;
-        let keep: BooleanArray = offsets.iter().map(|offset| Some(offset? >= from)).collect();
-        arrow::compute::filter_record_batch(rows, &keep).ok()
-    });
-    kept.collect()
 }

@@ -7,11 +7,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BinaryArray, BooleanArray, Date32Array, Float64Array, Int32Array, Int64Array,
-    RecordBatch, StringArray, TimestampMicrosecondArray, UInt32Array,
+    ArrayRef, AsArray, BinaryArray, BooleanArray, Date32Array, Float64Array, Int32Array,
+    Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray, UInt32Array,
 };
 use arrow::compute::{concat_batches, filter_record_batch, sort_to_indices, take_record_batch};
-use arrow::datatypes::{DataType, Field, Schema};
+use arrow::datatypes::{DataType, Field, Int64Type, Schema};
 use chrono::NaiveDate;
 use datafusion::common::Result;
 
@@ -28,6 +28,9 @@ use crate::window::HeldBack;
 
 /// Offsets per object at most: some 20 MiB of events in memory.
 const OFFSETS_PER_OBJECT: i64 = 65_536;
+/// Raw bytes of dead letters per object at most, unless one alone has more: a record may be as long as
+/// a batch, and offsets alone would let an object grow beyond what memory, or a column, holds.
+const RAW_BYTES_PER_OBJECT: usize = 32 << 20;
 /// Event time per object at most while a stream runs, so that a slow feed is filed within the
 /// hour.
 const TIME_PER_OBJECT: Span = Span::HOUR;
@@ -334,6 +337,28 @@ pub struct Cabinet {
     waiting: BTreeMap<(Section, Cut, NaiveDate), Folder>,
 }
 
+/// Whether a letter goes into an object that holds so many bytes.
+fn fits(held: usize, letter: usize) -> bool {
+    held == 0 || held + letter <= RAW_BYTES_PER_OBJECT
+}
+
+/// The length of each row's raw bytes.
+fn raw_lengths(rows: &RecordBatch) -> Vec<usize> {
+    let column = rows.column_by_name("bytes").and_then(|column| column.as_binary_opt::<i32>());
+    let length = |value: Option<&[u8]>| value.map_or(0, <[u8]>::len);
+    match column {
+        Some(letters) => letters.iter().map(length).collect(),
+        None => vec![0; rows.num_rows()],
+    }
+}
+
+/// Each row's offset.
+fn offsets_of(rows: &RecordBatch) -> Vec<i64> {
+    let column = rows.column_by_name("offset");
+    let column = column.and_then(|column| column.as_primitive_opt::<Int64Type>());
+    column.map_or_else(|| vec![0; rows.num_rows()], |offsets| offsets.values().to_vec())
+}
+
 /// What waits for one object.
 #[derive(Default)]
 pub struct Folder {
@@ -343,6 +368,19 @@ pub struct Folder {
     pub first: i64,
     /// The last offset.
     pub last: i64,
+    /// Raw bytes of the rows, where they have any.
+    bytes: usize,
+}
+
+impl Folder {
+    fn add(&mut self, rows: RecordBatch, (first, last): (i64, i64), bytes: usize) {
+        (self.first, self.last) = match self.rows.is_empty() {
+            true => (first, last),
+            false => (self.first.min(first), self.last.max(last)),
+        };
+        self.bytes += bytes;
+        self.rows.push(rows);
+    }
 }
 
 /// An object that is complete.
@@ -358,18 +396,46 @@ pub struct Complete {
 impl Cabinet {
     /// Takes in what a batch files; gives the objects that are complete.
     pub fn add(&mut self, filed: Filed) -> Vec<Complete> {
+        let mut complete = Vec::new();
         for part in filed.parts {
-            let key = (part.section, part.cut, part.date);
-            let folder = self.waiting.entry(key).or_insert_with(|| Folder {
-                rows: Vec::new(),
-                first: part.first,
-                last: part.last,
-            });
-            folder.first = folder.first.min(part.first);
-            folder.last = folder.last.max(part.last);
-            folder.rows.push(part.rows);
+            match part.section {
+                Section::DeadLetters => complete.extend(self.add_letters(&part)),
+                Section::Events | Section::Late | Section::Alerts | Section::Quality => {
+                    let key = (part.section, part.cut, part.date);
+                    let folder = self.waiting.entry(key).or_default();
+                    folder.add(part.rows, (part.first, part.last), 0);
+                }
+            }
         }
-        self.complete(filed.reached)
+        complete.extend(self.complete(filed.reached));
+        complete
+    }
+
+    /// Takes in dead letters, which are cut by their bytes as well: an object is complete before the
+    /// letter that would make it too large. So where it is cut follows from the letters alone.
+    fn add_letters(&mut self, part: &FiledPart) -> Vec<Complete> {
+        let key = (part.section, part.cut, part.date);
+        let lengths = raw_lengths(&part.rows);
+        let offsets = offsets_of(&part.rows);
+        let mut complete = Vec::new();
+        let mut from = 0;
+        while from < lengths.len() {
+            let folder = self.waiting.entry(key).or_default();
+            let (mut to, mut bytes) = (from, 0);
+            while to < lengths.len() && fits(folder.bytes + bytes, lengths[to]) {
+                bytes += lengths[to];
+                to += 1;
+            }
+            if to > from {
+                let range = (offsets[from], offsets[to - 1]);
+                folder.add(part.rows.slice(from, to - from), range, bytes);
+            }
+            if to < lengths.len() {
+                complete.extend(self.take(key));
+            }
+            from = to;
+        }
+        complete
     }
 
     /// The objects that are complete once nothing before a cut can follow.
@@ -474,5 +540,62 @@ mod tests {
             let missed = events.iter().flat_map(|(_, missed)| missed).filter(|missed| **missed);
             prop_assert_eq!(rows, missed.count());
         }
+    }
+
+    const MIB: usize = 1 << 20;
+
+    /// Letters of so many bytes each, as one batch of a partition.
+    fn letters(first: i64, lengths: &[usize]) -> Filed {
+        let letter = |(place, length): (usize, &usize)| {
+            let letter = DeadLetter {
+                partition: Arc::new(Partition { topic: "t".into(), index: 0 }),
+                offset: first + place as i64,
+                record_time: Timestamp(0),
+                reason: crate::flow::dead_letter::Reason::Malformed,
+                detail: String::new(),
+                bytes: vec![b'x'; *length].into(),
+            };
+            (letter, Timestamp(0))
+        };
+        let filing = Filing { archive: false, record_times: true, once: false };
+        let letters: Vec<_> = lengths.iter().enumerate().map(letter).collect();
+        let partition = Partition { topic: "t".into(), index: 0 };
+        let parts = dead_letters(&partition, &letters, filing).unwrap();
+        Filed { parts, reached: filing.cut_of(first, 0) }
+    }
+
+    /// The offsets and the rows of each object.
+    fn objects(complete: Vec<Complete>) -> Vec<(i64, i64, usize)> {
+        let of = |object: Complete| {
+            let rows = object.folder.rows.iter().map(RecordBatch::num_rows).sum();
+            (object.folder.first, object.folder.last, rows)
+        };
+        complete.into_iter().map(of).collect()
+    }
+
+    #[test]
+    fn letters_are_cut_by_their_bytes_however_they_come() {
+        // 16 and 16 fill 32 MiB, 20 and 13 are too much, 13 and 12 leave no room for 20.
+        let lengths = [16, 16, 20, 13, 12, 20, 1].map(|length| length * MIB);
+        let expected = [(100, 101, 2), (102, 102, 1), (103, 104, 2), (105, 106, 2)];
+        let mut at_once = Cabinet::default();
+        let mut whole = at_once.add(letters(100, &lengths));
+        whole.extend(at_once.finish());
+        assert_eq!(objects(whole), expected);
+        let mut one_by_one = Cabinet::default();
+        let mut single = Vec::new();
+        for (place, length) in lengths.iter().enumerate() {
+            single.extend(one_by_one.add(letters(100 + place as i64, &[*length])));
+        }
+        single.extend(one_by_one.finish());
+        assert_eq!(objects(single), expected);
+    }
+
+    #[test]
+    fn a_letter_larger_than_an_object_stands_alone() {
+        let mut cabinet = Cabinet::default();
+        let mut complete = cabinet.add(letters(0, &[3, 40 * MIB, 5]));
+        complete.extend(cabinet.finish());
+        assert_eq!(objects(complete), [(0, 0, 1), (1, 1, 1), (2, 2, 1)]);
     }
 }

@@ -16,6 +16,8 @@ use crate::sink::lake::{Lake, LakeError};
 
 /// Entries that are contained in others and wait to be deleted at one stroke.
 const SUPERSEDED_AT_MOST: usize = 64;
+/// So many that cannot be deleted are remembered; more are left on the lake.
+const KEPT_AT_MOST: usize = 4096;
 
 /// The journal of a run.
 pub struct Journal {
@@ -25,12 +27,20 @@ pub struct Journal {
     /// The newest advance of each partition that is not.
     pending: BTreeMap<Arc<Partition>, IdleAdvance>,
     superseded: Vec<JournalKey>,
+    /// At so many they are deleted.
+    tidy_at: usize,
 }
 
 impl Journal {
     /// The journal of a lake, not read yet.
     pub fn new(lake: Lake) -> Journal {
-        Journal { lake, durable: BTreeMap::new(), pending: BTreeMap::new(), superseded: Vec::new() }
+        Journal {
+            lake,
+            durable: BTreeMap::new(),
+            pending: BTreeMap::new(),
+            superseded: Vec::new(),
+            tidy_at: SUPERSEDED_AT_MOST,
+        }
     }
 
     /// What earlier runs wrote down of these partitions, in order.
@@ -71,19 +81,35 @@ impl Journal {
         for (_, advance) in std::mem::take(&mut self.pending) {
             self.written(advance);
         }
-        if self.superseded.len() >= SUPERSEDED_AT_MOST {
-            self.tidy().await?;
+        if self.superseded.len() >= self.tidy_at {
+            self.tidy().await;
         }
         Ok(())
     }
 
-    /// Deletes the entries that are contained in others.
-    pub async fn tidy(&mut self) -> Result<(), LakeError> {
-        let superseded = std::mem::take(&mut self.superseded);
-        if !superseded.is_empty() {
-            self.lake.delete_journal(&superseded).await?;
+    /// Deletes the entries that are contained in others. Nothing depends on it: what cannot be
+    /// deleted is tried again when as many more have come.
+    pub async fn tidy(&mut self) {
+        self.tidy_at = SUPERSEDED_AT_MOST;
+        if self.superseded.is_empty() {
+            return;
         }
-        Ok(())
+        let objects = self.superseded.len();
+        let Err(error) = self.lake.delete(&self.superseded).await else {
+            self.superseded.clear();
+            return;
+        };
+        metrics::counter!(crate::metrics::LAKE_UNDELETED).increment(objects as u64);
+        let error = error.with_cause();
+        tracing::warn!(
+            objects,
+            "entries of the journal that are contained in others stay: {error}"
+        );
+        self.tidy_at = objects * 2;
+        if objects >= KEPT_AT_MOST {
+            self.superseded.clear();
+            self.tidy_at = SUPERSEDED_AT_MOST;
+        }
     }
 
     fn written(&mut self, advance: IdleAdvance) {
@@ -146,7 +172,7 @@ mod tests {
             journal.flush().await.unwrap();
         }
         assert_eq!(on(&lake, 0).await.len(), 3);
-        journal.tidy().await.unwrap();
+        journal.tidy().await;
         assert_eq!(on(&lake, 0).await, [advance(0, 5, 200), advance(0, 9, 300)]);
     }
 
@@ -161,7 +187,7 @@ mod tests {
         assert_eq!(read, [advance(0, 5, 100), advance(0, 5, 200)]);
         journal.note(advance(0, 5, 200));
         assert!(!journal.awaits(&partition(0)));
-        journal.tidy().await.unwrap();
+        journal.tidy().await;
         assert_eq!(on(&lake, 0).await, [advance(0, 5, 200)]);
         assert_eq!(on(&lake, 1).await, [advance(1, 2, 50)]);
     }

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::TimestampMicrosecondType;
 use chrono::NaiveDate;
+use datafusion::common::{Result, internal_err};
 
 use super::build::PipelinePlan;
 use crate::flow::lake_key::InputKey;
@@ -132,10 +133,10 @@ impl WindowHours {
     }
 
     /// Takes in a firing, with where the rows of each of its windows came from.
-    pub fn add(&mut self, fired: &OutputBatch, origins: Vec<OffsetsByPartition>) {
-        let Some(table) = self.tables.get_mut(&fired.table) else { return };
+    pub fn add(&mut self, fired: &OutputBatch, origins: Vec<OffsetsByPartition>) -> Result<()> {
+        let Some(table) = self.tables.get_mut(&fired.table) else { return Ok(()) };
         let mut origins = origins.into_iter();
-        for (window, rows) in by_window(fired) {
+        for (window, rows) in by_window(fired)? {
             let origins = origins.next().unwrap_or_default();
             // A revision without rows takes back those of the revisions before it.
             if rows.num_rows() == 0 && fired.revision == 0 {
@@ -146,6 +147,7 @@ impl WindowHours {
             let held = Held { window, revision, rows, origins, put: false };
             table.hours.entry(hour).or_default().push(held);
         }
+        Ok(())
     }
 
     /// Forgets a table's days before a date: they have settled, or go straight to `tables/`.
@@ -285,17 +287,17 @@ fn ending_in<'a>(
     }
 }
 
-/// A firing's rows by window, in order; windows without rows have none.
-pub fn by_window(fired: &OutputBatch) -> Vec<(Window, RecordBatch)> {
+/// A firing's rows by window, in order; windows without rows have none. Every row belongs to one.
+pub fn by_window(fired: &OutputBatch) -> Result<Vec<(Window, RecordBatch)>> {
     if let [only] = fired.windows.as_slice() {
-        return vec![(*only, fired.rows.clone())];
+        return Ok(vec![(*only, fired.rows.clone())]);
     }
     let time = |name: &str| {
         let column = fired.rows.column_by_name(name)?;
         column.as_primitive_opt::<TimestampMicrosecondType>()
     };
     let (Some(starts), Some(ends)) = (time("window_start"), time("window_end")) else {
-        return Vec::new();
+        return internal_err!("rows of `{}` do not tell their windows", fired.table);
     };
     let mut start = 0;
     let mut out = Vec::with_capacity(fired.windows.len());
@@ -310,13 +312,17 @@ pub fn by_window(fired: &OutputBatch) -> Vec<(Window, RecordBatch)> {
         out.push((*window, fired.rows.slice(start, end - start)));
         start = end;
     }
-    out
+    if start < fired.rows.num_rows() {
+        let left = fired.rows.num_rows() - start;
+        return internal_err!("{left} rows of `{}` belong to no window that fired", fired.table);
+    }
+    Ok(out)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arrow::array::{ArrayRef, Int64Array};
+    use arrow::array::{ArrayRef, Int64Array, TimestampMicrosecondArray};
     use arrow::datatypes::Int64Type;
 
     /// 2026-03-01T00:00:00Z, by `date -u -d 2026-03-01 +%s`.
@@ -374,13 +380,13 @@ mod tests {
     #[test]
     fn windows_stand_alone_until_their_hour_can_change_no_more() {
         let mut hours = hours(Span(2 * Span::HOUR.0), false);
-        hours.add(&fired(at(12, 5, 0), 0, 1), Vec::new());
-        hours.add(&fired(at(13, 0, 0), 0, 2), Vec::new());
-        hours.add(&fired(at(13, 5, 0), 0, 3), Vec::new());
+        hours.add(&fired(at(12, 5, 0), 0, 1), Vec::new()).unwrap();
+        hours.add(&fired(at(13, 0, 0), 0, 2), Vec::new()).unwrap();
+        hours.add(&fired(at(13, 5, 0), 0, 3), Vec::new()).unwrap();
         let parts = told(hours.due(live(at(13, 5, 0))));
         let expected = [(at(12, 5, 0), 1), (at(13, 0, 0), 2), (at(13, 5, 0), 3)];
         assert_eq!(parts, expected.map(|(end, n)| (firing(end, 0), vec![n])));
-        hours.add(&fired(at(12, 5, 0), 2, 10), Vec::new());
+        hours.add(&fired(at(12, 5, 0), 2, 10), Vec::new()).unwrap();
         let revised = told(hours.due(live(at(13, 10, 0))));
         assert_eq!(revised, [(firing(at(12, 5, 0), 2), vec![10])]);
         assert_eq!(told(hours.due(live(at(14, 59, 59)))), []);
@@ -399,8 +405,8 @@ mod tests {
         };
         let filled = || {
             let mut hours = hours(Span(2 * Span::HOUR.0), false);
-            hours.add(&fired(at(12, 5, 0), 0, 1), Vec::new());
-            hours.add(&fired(at(13, 0, 0), 0, 2), Vec::new());
+            hours.add(&fired(at(12, 5, 0), 0, 1), Vec::new()).unwrap();
+            hours.add(&fired(at(13, 0, 0), 0, 2), Vec::new()).unwrap();
             hours
         };
         let mut read = filled();
@@ -418,13 +424,48 @@ mod tests {
     fn sessions_share_an_object_for_each_minute_in_which_they_end() {
         let mut hours = hours(Span::MINUTE, true);
         for (second, n) in [(10, 1), (50, 2)] {
-            hours.add(&fired(at(12, 1, second), 0, n), Vec::new());
+            hours.add(&fired(at(12, 1, second), 0, n), Vec::new()).unwrap();
         }
         assert_eq!(told(hours.due(live(at(12, 2, 59)))), []);
         let minute = told(hours.due(live(at(12, 3, 0))));
         assert_eq!(minute, [(ends(at(12, 1, 0), at(12, 2, 0)), vec![1, 2])]);
-        hours.add(&fired(at(12, 30, 0), 0, 3), Vec::new());
+        hours.add(&fired(at(12, 30, 0), 0, 3), Vec::new()).unwrap();
         let hour = told(hours.due(live(at(13, 1, 0))));
         assert_eq!(hour, [(ends(at(12, 0, 0), at(13, 0, 0)), vec![1, 2, 3])]);
+    }
+
+    fn firing_of(starts: &[i64], windows: &[i64]) -> OutputBatch {
+        let column = |add: i64| -> ArrayRef {
+            let times = starts.iter().map(|start| start + add);
+            let times = TimestampMicrosecondArray::from_iter_values(times);
+            Arc::new(times.with_timezone("UTC"))
+        };
+        let columns = [("window_start", column(0)), ("window_end", column(10))];
+        let window = |start: &i64| Window { start: Timestamp(*start), end: Timestamp(start + 10) };
+        OutputBatch {
+            table: "t".into(),
+            date: NaiveDate::default(),
+            windows: windows.iter().map(window).collect(),
+            revision: 0,
+            rows: RecordBatch::try_from_iter(columns).unwrap(),
+        }
+    }
+
+    fn counts(fired: &OutputBatch) -> Vec<usize> {
+        by_window(fired).unwrap().iter().map(|(_, rows)| rows.num_rows()).collect()
+    }
+
+    #[test]
+    fn every_row_belongs_to_a_window_that_fired() {
+        assert_eq!(counts(&firing_of(&[0, 0, 20], &[0, 10, 20])), [2, 0, 1]);
+        let error = by_window(&firing_of(&[0, 30, 40], &[0, 10])).unwrap_err().to_string();
+        assert!(error.contains("2 rows of `t` belong to no window"), "{error}");
+    }
+
+    #[test]
+    fn rows_that_do_not_tell_their_windows_are_an_error() {
+        let mut fired = firing_of(&[0, 10], &[0, 10]);
+        fired.rows = fired.rows.project(&[0]).unwrap();
+        assert!(by_window(&fired).unwrap_err().to_string().contains("do not tell their windows"));
     }
 }

@@ -13,6 +13,7 @@
 //! in that order. So results do not depend on how many cores there are.
 
 mod ahead;
+pub mod archived;
 pub mod breaches;
 pub mod build;
 pub mod deliver;
@@ -22,26 +23,29 @@ mod forgetting;
 pub mod journal;
 pub mod judge;
 mod leaps;
+pub mod leaving;
 pub mod live;
 mod needs;
 pub mod progress;
 pub mod pump;
+pub mod puts;
 pub mod reference;
 mod refusals;
 pub mod rows;
 pub mod rules;
 mod sessions;
 pub mod stage;
+pub mod standing;
 pub mod tables;
 pub mod work;
 
 use std::future::Future;
-use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::flow::Timestamp;
@@ -49,6 +53,7 @@ use crate::sink::lake::{Lake, LakeError};
 use crate::sink::teams::AlertSink;
 use crate::source::{Source, SourceError};
 use ahead::{Ahead, Done, WORKED_AHEAD};
+use archived::OtherInput;
 use build::Plan;
 use deliver::Delivery;
 use filed::Filing;
@@ -71,6 +76,9 @@ pub struct Job {
     pub lake: Lake,
     /// Where dead letters go, when not to the lake.
     pub dead_letters: Option<Lake>,
+    /// How long a lake that is away is waited for at the start, and where the run ends with its
+    /// input; a stream that has begun waits without end.
+    pub lake_patience: Duration,
     /// The breach sink.
     pub alerts: AlertSink,
     /// Processing time.
@@ -96,6 +104,9 @@ pub enum RunError {
     /// The lake cannot be written.
     #[error(transparent)]
     Lake(#[from] LakeError),
+    /// The lake was filled from other input.
+    #[error(transparent)]
+    OtherInput(#[from] OtherInput),
     /// A stage failed.
     #[error("could not compute `{pipeline}`")]
     Compute {
@@ -122,12 +133,44 @@ pub async fn run(
     source: Box<dyn Source>,
     stop: impl Future<Output = ()>,
 ) -> Result<Summary, RunError> {
+    let asked = CancellationToken::new();
+    let tell = async {
+        stop.await;
+        asked.cancel();
+        std::future::pending().await
+    };
+    tokio::select! {
+        biased;
+        outcome = tell => outcome,
+        outcome = run_until(&asked, job, source) => outcome,
+    }
+}
+
+/// Runs until the input ends or it is `asked` to stop. Whoever waits for the lake sees that too.
+async fn run_until(
+    asked: &CancellationToken,
+    job: Job,
+    source: Box<dyn Source>,
+) -> Result<Summary, RunError> {
     let began = Instant::now();
     let partitions = source.partitions().to_vec();
     let clock = Arc::clone(&job.clock);
+    let for_run = |lake: Lake| {
+        let lake = lake.for_run(job.lake_patience, !job.filing.once, asked.clone());
+        job.progress.watch(&lake);
+        lake
+    };
+    let (lake, dead_letters) = (for_run(job.lake), job.dead_letters.map(for_run));
     let judge = Judge::new(&partitions, job.pace, clock.now());
-    let mut delivery = Delivery::new(job.lake, job.dead_letters, &job.plan.pipelines);
-    let judge = judge.with_journal(delivery.learn(&partitions).await?);
+    let mut delivery = Delivery::new(lake, dead_letters, &job.plan.pipelines);
+    let judge = match delivery.learn(&partitions, &source.extents(), clock.now()).await {
+        Ok(journal) => judge.with_journal(journal),
+        // Nothing has been read yet, so nothing is due.
+        Err(RunError::Lake(LakeError::Stopped { .. })) => {
+            return Ok(Summary { interrupted: true, ..Summary::default() });
+        }
+        Err(error) => return Err(error),
+    };
     let plan = Arc::new(job.plan);
     let mut alerts = job.alerts;
     alerts.resume().await?;
@@ -149,12 +192,14 @@ pub async fn run(
     let stages = tokio::spawn(stages.run(events, ahead));
     let commit = |worked: &Worked| pump.commit(&worked.partition, worked.next_offset);
     job.progress.ready.store(true, Ordering::Relaxed);
-    if let Ended::Silently = drive(&mut stage, done, commit, stop, job.tick, &job.progress).await? {
-        stages.await?;
+    let mut ended = drive(&mut stage, done, commit, asked, job.tick, &job.progress).await;
+    if let Ok(Ended::Silently) = ended {
+        ended = stages.await.map(|()| Ended::Told).map_err(RunError::from);
     }
     let closing = pump.stop();
-    let mut summary = stage.finish(job.empty_until, CARD_PATIENCE).await?;
+    let finished = stage.finish(ended.map(drop), job.empty_until, CARD_PATIENCE).await;
     closing.closed().await;
+    let mut summary = finished?;
     summary.seconds = began.elapsed().as_secs_f64();
     Ok(summary)
 }
@@ -167,21 +212,21 @@ enum Ended {
     Silently,
 }
 
-/// The loop: what comes is collected, windows fire, results are delivered.
+/// The loop: what comes is collected, windows fire, results are delivered. Where these wait for a lake
+/// that is away, nothing more is taken, so that the source is held up.
 async fn drive(
     stage: &mut Stage,
     mut done: mpsc::Receiver<Result<Done, RunError>>,
     commit: impl Fn(&Worked),
-    stop: impl Future<Output = ()>,
+    asked: &CancellationToken,
     tick: Duration,
     progress: &Progress,
 ) -> Result<Ended, RunError> {
     let mut tick = tokio::time::interval(tick);
-    let mut stop = pin!(stop);
     loop {
         tokio::select! {
             biased;
-            () = &mut stop => {
+            () = asked.cancelled() => {
                 stage.interrupted();
                 return Ok(Ended::Told);
             }

@@ -1,11 +1,13 @@
 //! How far a run has come, for progress bars, health and the summary.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use super::work::Counts;
 use crate::flow::Timestamp;
+use crate::sink::lake::{Lake, Reach};
 use crate::sql::partial::Tally;
 
 /// Shared between the loop and those who watch it.
@@ -25,6 +27,19 @@ pub struct Progress {
     pub trouble: Mutex<Option<String>>,
     /// Alert rules that could not be evaluated on some rows, with the number of these.
     pub rule_faults: Mutex<BTreeMap<String, u64>>,
+    /// The lakes that are written: whether they answer.
+    lakes: Mutex<Vec<(String, Arc<Reach>)>>,
+}
+
+/// A lake that is away.
+#[derive(Clone, Debug)]
+pub struct Absence {
+    /// The lake.
+    pub lake: String,
+    /// For how long.
+    pub lasted: Duration,
+    /// What it said.
+    pub reason: String,
 }
 
 impl Progress {
@@ -41,6 +56,23 @@ impl Progress {
         if let Ok(mut told) = self.rule_faults.lock() {
             *told = faults.iter().map(|(rule, fault)| (rule.clone(), fault.rows)).collect();
         }
+    }
+
+    /// Watches a lake.
+    pub fn watch(&self, lake: &Lake) {
+        if let Ok(mut lakes) = self.lakes.lock() {
+            lakes.push((lake.store().name.clone(), lake.reach()));
+        }
+    }
+
+    /// The lake that has been away for longest; none while all answer.
+    pub fn away(&self) -> Option<Absence> {
+        let lakes = self.lakes.lock().ok()?;
+        let away = lakes.iter().filter_map(|(lake, reach)| {
+            let (lasted, reason) = reach.away()?;
+            Some(Absence { lake: lake.clone(), lasted, reason })
+        });
+        away.max_by_key(|absence| absence.lasted)
     }
 }
 

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use datafusion::common::DataFusionError;
+
 use super::RunError;
 use super::breaches::Breaches;
 use super::build::Plan;
@@ -16,10 +18,10 @@ use super::forgetting::Forgetting;
 use super::leaps::Leaps;
 use super::live::{Moment, WindowHours};
 use super::progress::{Progress, Summary};
-use super::tables::Tables;
+use super::tables::{Settled, Tables};
 use super::work::{Counts, Worked};
 use crate::clock::Clock;
-use crate::flow::{IdleAdvance, Partition, Span, Timestamp};
+use crate::flow::{IdleAdvance, OutputBatch, Partition, Span, Timestamp};
 use crate::metrics as names;
 use crate::sink::teams::AlertSink;
 use crate::window::JobWatermark;
@@ -96,6 +98,10 @@ impl Stage {
             self.delivery.journal.flush().await?;
         }
         self.read = true;
+        self.heed_stopped();
+        if let Some(record_time) = worked.first_record {
+            self.delivery.heard(&worked.partition, record_time);
+        }
         self.count(&worked.counts);
         if let Some(forgotten) = worked.forgotten {
             self.forgetting.note(&worked.partition, forgotten, self.clock.now());
@@ -173,7 +179,9 @@ impl Stage {
             if let Some(past) = moment.past() {
                 let held: Vec<_> = hours.tables().collect();
                 for table in held {
-                    hours.forget(&table, tables.first_present(&table, past));
+                    let present = tables.first_present(&table, past);
+                    let stays = self.delivery.first_staying_live(&table);
+                    hours.forget(&table, stays.map_or(present, |stays| stays.min(present)));
                 }
             }
             due.extend(hours.due(moment));
@@ -227,11 +235,11 @@ impl Stage {
         self.tables[place] = None;
     }
 
-    /// Drops the tables of the pipelines that the lake has stopped.
-    fn drop_stopped(&mut self) {
+    /// A pipeline whose objects cannot be put computes nothing more and makes no cards.
+    fn heed_stopped(&mut self) {
         for place in 0..self.tables.len() {
             let name = &self.plan.pipelines[place].spec.name;
-            if self.tables[place].is_some() && self.delivery.stopped.contains_key(name) {
+            if self.tables[place].is_some() && self.delivery.puts.stopped.contains_key(name) {
                 self.drop_tables(place);
             }
         }
@@ -248,7 +256,7 @@ impl Stage {
         self.advanced_to = watermark;
         let extent = self.watermark.extent(empty_until);
         for place in 0..self.tables.len() {
-            self.drop_stopped();
+            self.heed_stopped();
             let Some(tables) = &mut self.tables[place] else { continue };
             let fired = tables.advance(watermark, extent);
             let settled = fired.and_then(|fired| Ok((fired, tables.settle(watermark)?)));
@@ -266,23 +274,41 @@ impl Stage {
                 let windows = batch.windows.len() as u64;
                 metrics::counter!(names::WINDOWS, "table" => batch.table.to_string())
                     .increment(windows);
-                for (window, rows) in self.breaches.judge(&self.plan.pipelines[place], batch) {
+                let pipeline = &self.plan.pipelines[place];
+                let judged = self.breaches.judge(pipeline, batch);
+                let judged = judged.map_err(|error| super::failed(&pipeline.spec.name, error))?;
+                for (window, rows) in judged {
                     self.delivery.alerts(batch, window, rows).await?;
                 }
             }
-            if !self.filing.once {
-                for batch in &fired {
-                    let tables = self.tables[place].as_ref();
-                    let origins = tables.map_or_else(Vec::new, |tables| tables.origins_of(batch));
-                    self.hours[place].add(batch, origins);
-                }
-                for day in &settled {
-                    self.hours[place].settled(&day.table, day.date);
-                }
+            if !self.filing.once
+                && let Err(error) = self.keep_hours(place, &fired, &settled)
+            {
+                self.fail(place, &error);
             }
             let now = self.clock.now();
             for day in settled {
                 self.delivery.settled(day, now).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes what `live/` is to be filled from.
+    fn keep_hours(
+        &mut self,
+        place: usize,
+        fired: &[OutputBatch],
+        settled: &[Settled],
+    ) -> Result<(), DataFusionError> {
+        for batch in fired {
+            let tables = self.tables[place].as_ref();
+            let origins = tables.map_or_else(Vec::new, |tables| tables.origins_of(batch));
+            self.hours[place].add(batch, origins)?;
+        }
+        for day in settled {
+            if !self.delivery.stays_live(&day.table, day.date) {
+                self.hours[place].settled(&day.table, day.date);
             }
         }
         Ok(())
@@ -316,8 +342,9 @@ impl Stage {
     /// Timed work: sweeping, cards that quiet hours have held back, gauges.
     pub async fn tick(&mut self, progress: &Progress) -> Result<(), RunError> {
         let now = self.clock.now();
-        self.delivery.sweep(now).await?;
-        self.delivery.poll().await?;
+        self.delivery.sweep(now);
+        self.delivery.puts.poll().await?;
+        self.heed_stopped();
         self.breaches.tick(progress);
         if !std::mem::take(&mut self.read) {
             self.put_live(false).await?;
@@ -348,38 +375,26 @@ impl Stage {
     }
 
     fn stopped(&self) -> BTreeMap<String, String> {
-        let conflicts = self.delivery.stopped.iter();
+        let objects = self.delivery.puts.stopped.iter();
         let mut all: BTreeMap<String, String> =
-            conflicts.map(|(name, error)| (name.clone(), error.to_string())).collect();
+            objects.map(|(name, error)| (name.clone(), error.with_cause())).collect();
         all.extend(self.failed.clone());
         all
     }
 
-    /// Ends the run. Where the input has ended every window that holds rows fires and every day
-    /// settles; where the run was stopped, what is open stays open and will be computed again from
-    /// the input.
+    /// Ends the run after the loop has: waits for what is being put, and in every case for the cards.
+    /// What waits in vain is said.
     pub async fn finish(
         mut self,
+        outcome: Result<(), RunError>,
         empty_until: Option<Timestamp>,
         patience: Duration,
     ) -> Result<Summary, RunError> {
-        if self.filing.once && !self.interrupted {
-            let until = empty_until.or(self.reached).unwrap_or(self.largest);
-            self.advance_to_the_end(until).await?;
-            let cabinets = std::mem::take(&mut self.cabinets);
-            for (partition, mut cabinet) in cabinets {
-                for object in cabinet.finish() {
-                    self.delivery.filed(&partition, object).await?;
-                }
-            }
-        }
-        self.put_live(false).await?;
-        self.delivery.finish().await?;
-        if !self.filing.once {
-            self.delivery.journal.tidy().await?;
-        } else if !self.interrupted {
-            self.delivery.sweep_all().await?;
-        }
+        let outcome = match outcome {
+            Ok(()) => self.finish_lake(empty_until).await,
+            Err(error) => Err(error),
+        };
+        let put = self.delivery.puts.finish().await.map_err(RunError::from);
         let stopped = self.stopped();
         let tables = self.tables.iter().flatten().flat_map(Tables::tallies);
         let tables = tables.map(|(table, tally)| (table.to_string(), tally)).collect();
@@ -387,11 +402,17 @@ impl Stage {
         let (cards, last_cards) = (*cards, std::mem::take(last_cards));
         let rule_faults = std::mem::take(faults);
         let report = self.breaches.drain(patience).await;
+        if let Err(error) = self.delivery.said_what_is_due(outcome.and(put)) {
+            for title in &report.undelivered {
+                tracing::warn!("not delivered before the end: {title}");
+            }
+            return Err(error);
+        }
         Ok(Summary {
             counts: self.counts,
             tables,
-            objects: self.delivery.objects,
-            bytes: self.delivery.bytes,
+            objects: self.delivery.puts.objects,
+            bytes: self.delivery.puts.bytes,
             cards,
             delivered: report.delivered,
             undelivered: report.undelivered,
@@ -404,5 +425,28 @@ impl Stage {
             rule_faults,
             last_cards,
         })
+    }
+
+    /// Where the input has ended every window that holds rows fires and every day settles; where the
+    /// run was stopped, what is open stays open and will be computed again from the input.
+    async fn finish_lake(&mut self, empty_until: Option<Timestamp>) -> Result<(), RunError> {
+        if self.filing.once && !self.interrupted {
+            let until = empty_until.or(self.reached).unwrap_or(self.largest);
+            self.advance_to_the_end(until).await?;
+            let cabinets = std::mem::take(&mut self.cabinets);
+            for (partition, mut cabinet) in cabinets {
+                for object in cabinet.finish() {
+                    self.delivery.filed(&partition, object).await?;
+                }
+            }
+        }
+        self.put_live(false).await?;
+        self.delivery.puts.finish().await?;
+        if !self.filing.once {
+            self.delivery.journal.tidy().await;
+        } else if !self.interrupted {
+            self.delivery.sweep_all().await;
+        }
+        Ok(())
     }
 }

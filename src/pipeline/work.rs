@@ -38,6 +38,8 @@ pub struct Worked {
     pub held_back: Vec<HeldBack>,
     /// The offset after its last record.
     pub next_offset: i64,
+    /// The time of its first record; none when it has none.
+    pub first_record: Option<Timestamp>,
     /// Per pipeline: partial states by family, and row-level rows.
     pub pipelines: Vec<Result<PipelineWork>>,
     /// Rows for the lake's sections.
@@ -142,6 +144,7 @@ pub fn work(plan: &Plan, judged: Judged, filing: Filing) -> Result<Worked> {
         begin: judged.begin,
         largest: judged.largest,
         next_offset: next_offset(&judged),
+        first_record: first_record(&judged),
         pipelines,
         filed: filed::file(&judged, &late, filing)?,
         held_back: judged.held_back,
@@ -155,6 +158,13 @@ fn next_offset(judged: &Judged) -> i64 {
     let repeats = judged.repeated.offsets.last().copied();
     let letters = judged.dead_letters.last().map(|(letter, _)| letter.offset);
     events.max(repeats).max(letters).map_or(0, |last| last + 1)
+}
+
+fn first_record(judged: &Judged) -> Option<Timestamp> {
+    let events = judged.events.record_times.first().copied();
+    let repeats = judged.repeated.record_times.first().copied();
+    let letters = judged.dead_letters.first().map(|(letter, _)| letter.record_time);
+    [events, repeats, letters].into_iter().flatten().min()
 }
 
 /// The fate of each event over all tables.

@@ -1,7 +1,7 @@
 //! Stage 8: one HTTP port: health, readiness and metrics.
 //!
-//! `/healthz` answers while the process lives, `/readyz` while the loop runs and no pipeline is
-//! stopped, `/metrics` in the Prometheus text form. Loopback unless an address is given.
+//! `/healthz` answers while the process lives, `/readyz` while the loop runs, no pipeline is
+//! stopped and the lake answers, `/metrics` in the Prometheus text form. Loopback unless an address is given.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,7 +15,10 @@ use axum::routing::get;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tokio::net::TcpListener;
 
-use crate::pipeline::progress::Progress;
+use crate::clock::{Clock as _, SystemClock};
+use crate::flow::Span;
+use crate::metrics::LAKE_AWAY;
+use crate::pipeline::progress::{Absence, Progress};
 
 /// What the handlers share.
 #[derive(Clone)]
@@ -72,15 +75,26 @@ pub async fn start(
 }
 
 async fn readyz(State(shared): State<Shared>) -> (StatusCode, String) {
-    if shared.progress.ready.load(Ordering::Relaxed) {
+    let progress = &shared.progress;
+    if let Some(Absence { lake, lasted, reason }) = progress.away() {
+        let micros = i64::try_from(lasted.as_micros()).unwrap_or(i64::MAX);
+        let since = SystemClock.now().minus(Span(micros)).to_rfc3339();
+        let seconds = lasted.as_secs();
+        let text = format!("the lake `{lake}` is away since {since} ({seconds} s): {reason}\n");
+        return (StatusCode::SERVICE_UNAVAILABLE, text);
+    }
+    if progress.ready.load(Ordering::Relaxed) {
         return (StatusCode::OK, "ready\n".to_owned());
     }
-    let trouble = shared.progress.trouble.lock().ok().and_then(|trouble| trouble.clone());
+    let trouble = progress.trouble.lock().ok().and_then(|trouble| trouble.clone());
     let reason = trouble.unwrap_or_else(|| "starting".to_owned());
     (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n"))
 }
 
 async fn render(State(shared): State<Shared>) -> impl IntoResponse {
     shared.metrics.run_upkeep();
+    if let Some(absence) = shared.progress.away() {
+        metrics::gauge!(LAKE_AWAY).set(absence.lasted.as_secs_f64());
+    }
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], shared.metrics.render())
 }

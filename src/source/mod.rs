@@ -11,12 +11,13 @@ pub mod kafka;
 pub mod kafka_out;
 mod pool;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::flow::{Offset, Partition, RawBatch};
+use crate::flow::{Offset, OffsetRange, Partition, RawBatch};
 use align::Alignment;
 
 /// The longest that [`Source::next`] waits for a record before it says [`SourceEvent::Quiet`].
@@ -68,6 +69,9 @@ pub struct Progress {
     pub unit: ProgressUnit,
 }
 
+/// What partitions hold, from the first record that is still there to their end.
+pub type Extents = BTreeMap<Arc<Partition>, OffsetRange>;
+
 /// Where records come from.
 #[async_trait]
 pub trait Source: Send {
@@ -92,6 +96,12 @@ pub trait Source: Send {
     /// A source of one partition needs none.
     fn alignment(&self) -> Arc<Alignment> {
         Arc::default()
+    }
+
+    /// What its partitions held when it was opened. A partition whose extent it does not know is
+    /// absent.
+    fn extents(&self) -> Extents {
+        Extents::new()
     }
 
     /// Tells where the records come from that everything before `next` has been used up. Advisory:

@@ -18,7 +18,7 @@ use turnaround::source::file::FileSource;
 use crate::binary::{Place, count, repository};
 use crate::timelines::case::{Arrival, instant};
 use crate::timelines::found::Found;
-use crate::timelines::world::{Log, World, job};
+use crate::timelines::world::{Log, Setting, World, job};
 
 const PROJECT: &str = "tests/cases/clock/project";
 
@@ -77,7 +77,8 @@ async fn of_a_file(name: &str, chunk_bytes: usize) -> BTreeMap<String, Vec<u8>> 
     let source = FileSource::open(path, instant(AS_OF), chunk_bytes).expect("the case is there");
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let filing = Filing { archive: true, record_times: false, once: true };
-    let job = job(PROJECT, lake.path(), (clock, Arc::new(Progress::default())), filing).await;
+    let setting = Setting::new(PROJECT, lake.path(), 1, (instant(AS_OF), true));
+    let job = job(setting, (clock, Arc::new(Progress::default())), filing).await;
     let run = pipeline::run(job, Box::new(source), std::future::pending::<()>()).await;
     is_right(name, &run.expect("the world is whole"), lake.path())
 }
@@ -111,7 +112,8 @@ async fn of_a_topic(
 ) -> BTreeMap<String, Vec<u8>> {
     let lake = tempfile::tempdir().expect("a temporary folder can be made");
     let world = World::of(PROJECT, lake.path(), 1, (instant(AS_OF), true)).await;
-    let summary = world.run_to_the_end_by(&records(name, record_time), batch).await;
+    let summary =
+        world.run_to_the_end_by(&records(name, record_time), &BTreeMap::new(), batch).await;
     is_right(name, &summary, lake.path())
 }
 

@@ -45,7 +45,7 @@ impl Lake {
 
     /// Deletes entries; one that is gone already is no error.
     pub async fn delete_cards(&self, keys: &[CardKey]) -> Result<usize, LakeError> {
-        self.delete_names(keys.iter().map(CardKey::to_string)).await
+        self.delete(keys).await
     }
 }
 

@@ -19,7 +19,7 @@ pub enum LakeError {
         problem: String,
     },
     /// The store does not answer, or answers that it cannot now. Reaction: try again later.
-    #[error("could not {action} in `{store}`, also after retries; {remedy}")]
+    #[error("could not {action} in `{store}`; {remedy}")]
     Unreachable {
         /// The lake.
         store: String,
@@ -30,7 +30,7 @@ pub enum LakeError {
         /// What the store said.
         source: StoreSaid,
     },
-    /// The store knows us and says no. Reaction: stop.
+    /// The store knows us and says no. Reaction: stop at the start, later wait for the rights.
     #[error("could not {action} in `{store}`: access denied; {remedy}")]
     Denied {
         /// The lake.
@@ -42,7 +42,7 @@ pub enum LakeError {
         /// What the store said.
         source: StoreSaid,
     },
-    /// The bucket, container or folder does not exist. Reaction: stop.
+    /// The bucket, container or folder does not exist. Reaction: stop at the start, later wait for it.
     #[error("could not {action} in `{store}`: it does not exist; {remedy}")]
     Missing {
         /// The lake.
@@ -54,10 +54,11 @@ pub enum LakeError {
         /// What the store said.
         source: Option<StoreSaid>,
     },
-    /// The disk or quota is full. Nothing stands under the object's name. Reaction: stop.
+    /// The disk or quota is full. Nothing stands under the object's name. Reaction: stop at the
+    /// start, later wait for space.
     #[error(
         "could not {action} in `{store}`: no space left; nothing partial was left behind; free \
-         some space or move the lake, then start again"
+         some space or move the lake"
     )]
     NoSpace {
         /// The lake.
@@ -113,6 +114,17 @@ pub enum LakeError {
         /// Why not.
         source: EncodeError,
     },
+    /// The run was asked to stop while the store was away. Reaction: exit 1; what is due is computed
+    /// again from the input.
+    #[error("stopped while `{store}` was away, before {due}: {reason}")]
+    Stopped {
+        /// The lake.
+        store: String,
+        /// What is still to be done, as "`x` was put".
+        due: String,
+        /// What the store said.
+        reason: String,
+    },
     /// The process is shutting down. Reaction: none.
     #[error("encoding `{key}` was interrupted by the shutdown")]
     Interrupted {
@@ -134,7 +146,51 @@ impl LakeError {
             | LakeError::Conflict { .. }
             | LakeError::Unreadable { .. }
             | LakeError::Encode { .. }
+            | LakeError::Stopped { .. }
             | LakeError::Interrupted { .. } => false,
+        }
+    }
+
+    /// Whether the store, not what was to be put, is the reason: it may pass when somebody sees to
+    /// it.
+    pub fn is_outage(&self) -> bool {
+        match self {
+            LakeError::Unreachable { .. }
+            | LakeError::Denied { .. }
+            | LakeError::Missing { .. }
+            | LakeError::NoSpace { .. } => true,
+            LakeError::BadLocation { .. }
+            | LakeError::OtherLayout { .. }
+            | LakeError::Conflict { .. }
+            | LakeError::Unreadable { .. }
+            | LakeError::Encode { .. }
+            | LakeError::Stopped { .. }
+            | LakeError::Interrupted { .. } => false,
+        }
+    }
+
+    /// Whether it concerns one object alone: the others can be put.
+    pub fn is_of_object(&self) -> bool {
+        match self {
+            LakeError::Conflict { .. }
+            | LakeError::Unreadable { .. }
+            | LakeError::Encode { .. } => true,
+            LakeError::BadLocation { .. }
+            | LakeError::OtherLayout { .. }
+            | LakeError::Unreachable { .. }
+            | LakeError::Denied { .. }
+            | LakeError::Missing { .. }
+            | LakeError::NoSpace { .. }
+            | LakeError::Stopped { .. }
+            | LakeError::Interrupted { .. } => false,
+        }
+    }
+
+    /// The error and what the store said, in one line.
+    pub fn with_cause(&self) -> String {
+        match self.source() {
+            Some(cause) => format!("{self}: {cause}"),
+            None => self.to_string(),
         }
     }
 }

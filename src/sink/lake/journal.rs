@@ -17,18 +17,15 @@ impl Lake {
         let key = JournalKey::of(advance);
         let path = self.path(&key.to_string())?;
         let body = body(advance);
-        let mut attempts = self.attempts();
-        loop {
+        let put = || async {
             let payload = PutPayload::from_bytes(body.clone());
             let options = PutOptions::from(PutMode::Create);
             match self.store.objects.put_opts(&path, payload, options).await {
-                Ok(_) | Err(object_store::Error::AlreadyExists { .. }) => return Ok(()),
-                Err(error) => {
-                    let error = self.failed(format!("write `{key}`"), error);
-                    attempts.again(&key, error).await?;
-                }
+                Ok(_) | Err(object_store::Error::AlreadyExists { .. }) => Ok(()),
+                Err(error) => Err(self.failed(format!("write `{key}`"), error)),
             }
-        }
+        };
+        self.persist(&key.to_string(), put).await
     }
 
     /// Every advance that is written down, in order. Others' files are passed over.
@@ -38,11 +35,6 @@ impl Lake {
             listed.iter().filter_map(|(name, _)| JournalKey::parse(name)).collect();
         keys.sort();
         Ok(keys)
-    }
-
-    /// Deletes advances; one that is gone already is no error.
-    pub async fn delete_journal(&self, keys: &[JournalKey]) -> Result<usize, LakeError> {
-        self.delete_names(keys.iter().map(JournalKey::to_string)).await
     }
 }
 
@@ -81,7 +73,7 @@ mod tests {
         let keys = lake.journal().await.unwrap();
         let read: Vec<_> = keys.iter().filter_map(|key| key.advance_of(&partition)).collect();
         assert_eq!(read, [advance(3, noon), advance(7, noon)]);
-        assert_eq!(lake.delete_journal(&keys[..1]).await.unwrap(), 1);
+        assert_eq!(lake.delete(&keys[..1]).await.unwrap(), 1);
         assert_eq!(lake.journal().await.unwrap(), keys[1..]);
         let expected = "{\"next_offset\":7,\"partition\":1,\"topic\":\"lab\",\
                         \"watermark\":\"2026-03-01T12:00:00Z\"}\n";

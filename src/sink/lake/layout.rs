@@ -10,25 +10,21 @@ use crate::flow::layout::{self, FORMAT, OtherLayout};
 impl Lake {
     /// Marks a lake as one of our layout, unless it is marked already. Before any other put.
     pub async fn claim(&self) -> Result<(), LakeError> {
+        self.persist(FORMAT, || self.try_claim()).await
+    }
+
+    async fn try_claim(&self) -> Result<(), LakeError> {
         if self.layout().await? {
             return Ok(());
         }
         let path = self.path(FORMAT)?;
-        let mut attempts = self.attempts();
-        loop {
-            let payload = PutPayload::from(layout::text());
-            let options = PutOptions::from(PutMode::Create);
-            match self.store.objects.put_opts(&path, payload, options).await {
-                Ok(_) => return Ok(()),
-                // Another process was first, maybe one of another version.
-                Err(object_store::Error::AlreadyExists { .. }) => {
-                    return self.layout().await.map(|_| ());
-                }
-                Err(error) => {
-                    let error = self.failed(format!("write `{FORMAT}`"), error);
-                    attempts.again(&FORMAT, error).await?;
-                }
-            }
+        let payload = PutPayload::from(layout::text());
+        let options = PutOptions::from(PutMode::Create);
+        match self.store.objects.put_opts(&path, payload, options).await {
+            Ok(_) => Ok(()),
+            // Another process was first, maybe one of another version.
+            Err(object_store::Error::AlreadyExists { .. }) => self.layout().await.map(|_| ()),
+            Err(error) => Err(self.failed(format!("write `{FORMAT}`"), error)),
         }
     }
 

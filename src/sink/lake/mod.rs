@@ -10,12 +10,14 @@ pub mod encode;
 pub mod error;
 pub mod journal;
 mod layout;
+pub mod patience;
 mod row_group;
 pub mod row_hash;
 pub mod store;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Display;
+use std::future::Future;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,15 +29,19 @@ use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt, TryStreamExt};
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::arrow::async_reader::MetadataFetch;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::ParquetMetaDataReader;
-use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
 
 pub use encode::{ColumnNote, EncodeError, Encoded, ObjectNotes};
 pub use error::{LakeError, StoreKind};
+pub use patience::{Patience, Reach};
 pub use row_hash::RowHash;
 pub use store::{Purpose, Store};
+
+use patience::Waiting;
 
 use crate::flow::lake_key::{DAY, InputKey, LIVE, LakeKey, SafeName, Section, TABLES};
 use crate::flow::{Offset, OffsetRange, Partition, Timestamp};
@@ -78,15 +84,11 @@ pub struct ArchivedRun {
 #[derive(Clone, Debug)]
 pub struct Lake {
     store: Store,
-    patience: Duration,
+    waiting: Waiting,
 }
 
 /// Most footers fit, so that one request reads them.
 const FOOTER_HINT_BYTES: usize = 64 * 1024;
-/// The pause before the second attempt of a put.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-/// The longest pause between two attempts of a put.
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 impl Lake {
     /// Opens a lake for writing; see [`store::open`] for locations and settings.
@@ -97,13 +99,25 @@ impl Lake {
         Ok(Lake::new(store::open(location, environment, Purpose::Write)?))
     }
 
-    /// A lake in an opened store.
+    /// A lake in an opened store, which waits for it as a person would.
     pub fn new(store: Store) -> Lake {
-        let patience = match store.kind {
-            StoreKind::Local | StoreKind::Memory => Duration::ZERO,
-            StoreKind::S3 | StoreKind::Azure | StoreKind::Google => Purpose::Write.patience(),
-        };
-        Lake { store, patience }
+        let patience = Patience::For(first_patience(store.kind, store::WRITE_PATIENCE));
+        Lake { store, waiting: Waiting::new(patience) }
+    }
+
+    /// The lake as a run uses it: how long it waits for a store that is away, and when it stops
+    /// waiting. A run that has no end waits without end once the store has answered.
+    #[must_use]
+    pub fn for_run(mut self, patience: Duration, endless: bool, stop: CancellationToken) -> Lake {
+        let first = first_patience(self.store.kind, patience);
+        let patience = if endless { Patience::Endless(first) } else { Patience::For(first) };
+        self.waiting = Waiting { reach: Arc::default(), patience, stop };
+        self
+    }
+
+    /// Whether the store answers, for those who watch.
+    pub fn reach(&self) -> Arc<Reach> {
+        Arc::clone(&self.waiting.reach)
     }
 
     /// A lake in main memory, for tests.
@@ -142,24 +156,22 @@ impl Lake {
         self.put_encoded(key, &encoded).await
     }
 
-    /// Puts an encoded object, unless it is there already. The store retries what it may; a put
-    /// whose answer was lost is tried again here, which is harmless since it is conditional.
+    /// Puts an encoded object, unless it is there already. A put that failed, or whose answer was
+    /// lost, is tried again, which is harmless since it is conditional.
     pub async fn put_encoded(
         &self,
         key: &LakeKey,
         encoded: &Encoded,
     ) -> Result<PutOutcome, LakeError> {
-        let mut attempts = self.attempts();
-        loop {
-            match self.try_put(key, encoded).await {
-                Ok(outcome) => return Ok(outcome),
-                Err(error) => attempts.again(key, error).await?,
-            }
-        }
+        self.persist(&key.to_string(), || self.try_put(key, encoded)).await
     }
 
-    fn attempts(&self) -> Attempts {
-        Attempts { begin: Instant::now(), pause: FIRST_PAUSE, patience: self.patience }
+    /// Tries again what the store did not do; see [`Patience`].
+    async fn persist<T, A>(&self, what: &str, attempt: impl FnMut() -> A) -> Result<T, LakeError>
+    where
+        A: Future<Output = Result<T, LakeError>>,
+    {
+        self.waiting.persist(&self.store.name, what, attempt).await
     }
 
     async fn try_put(&self, key: &LakeKey, encoded: &Encoded) -> Result<PutOutcome, LakeError> {
@@ -272,6 +284,29 @@ impl Lake {
         Ok(runs)
     }
 
+    /// The rows of an object.
+    pub async fn read(&self, key: &LakeKey) -> Result<Vec<RecordBatch>, LakeError> {
+        let path = self.path(&key.to_string())?;
+        let get = || async {
+            let got = self.store.objects.get(&path).await;
+            let got = got.map_err(|error| self.failed(format!("read `{key}`"), error))?;
+            let bytes = got.bytes().await;
+            bytes.map_err(|error| self.failed(format!("read `{key}`"), error))
+        };
+        let bytes = self.persist(&key.to_string(), get).await?;
+        let decode = move || -> Result<Vec<RecordBatch>, ParquetError> {
+            let rows = ParquetRecordBatchReaderBuilder::try_new(bytes)?.build()?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        };
+        match tokio::task::spawn_blocking(decode).await {
+            Ok(rows) => rows.map_err(|source| self.not_ours(key, source)),
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(_) => Err(LakeError::Interrupted { key: key.to_string() }),
+            },
+        }
+    }
+
     /// Our objects below a folder, by name. Others' files are passed over.
     pub async fn list(&self, folder: &str) -> Result<Vec<Listed>, LakeError> {
         let metas = self.list_names(folder).await?;
@@ -289,6 +324,10 @@ impl Lake {
 
     /// Whatever stands below a folder, with its name relative to the lake, in no order.
     async fn list_names(&self, folder: &str) -> Result<Vec<(String, ObjectMeta)>, LakeError> {
+        self.persist(folder, || self.try_list(folder)).await
+    }
+
+    async fn try_list(&self, folder: &str) -> Result<Vec<(String, ObjectMeta)>, LakeError> {
         let prefix = self.path(folder)?;
         let depth = self.store.prefix.parts().count();
         let metas: Vec<_> = self
@@ -305,13 +344,16 @@ impl Lake {
         Ok(named.collect())
     }
 
-    /// Deletes objects; one that is gone already is no error. Returns how many were there.
-    pub async fn delete(&self, keys: &[LakeKey]) -> Result<usize, LakeError> {
-        self.delete_names(keys.iter().map(LakeKey::to_string)).await
+    /// Deletes objects by their names; one that is gone already is no error. Returns how many were
+    /// there. Not tried again: nothing depends on it.
+    pub async fn delete(&self, keys: &[impl Display]) -> Result<usize, LakeError> {
+        let names = keys.iter().map(|key| self.path(&key.to_string()));
+        let paths: Vec<Path> = names.collect::<Result<_, _>>()?;
+        let deleting = self.delete_paths(paths);
+        self.waiting.unless_stopped(&self.store.name, "objects that are to go", deleting).await
     }
 
-    async fn delete_names(&self, names: impl Iterator<Item = String>) -> Result<usize, LakeError> {
-        let paths: Vec<_> = names.map(|name| self.path(&name)).collect::<Result<_, _>>()?;
+    async fn delete_paths(&self, paths: Vec<Path>) -> Result<usize, LakeError> {
         let paths = futures::stream::iter(paths).map(Ok).boxed();
         let mut outcomes = self.store.objects.delete_stream(paths);
         let mut deleted = 0;
@@ -343,23 +385,11 @@ fn archived_run(date: NaiveDate, input: &InputKey) -> ArchivedRun {
     ArchivedRun { date, first: from.0, to: to.0 }
 }
 
-/// How often and how long a put has been tried.
-struct Attempts {
-    begin: Instant,
-    pause: Duration,
-    patience: Duration,
-}
-
-impl Attempts {
-    /// Waits before the next attempt; gives the error back when there is to be none.
-    async fn again(&mut self, key: &impl Display, error: LakeError) -> Result<(), LakeError> {
-        if !error.is_retryable() || self.begin.elapsed() >= self.patience {
-            return Err(error);
-        }
-        tracing::warn!(%key, %error, "put failed, trying again");
-        sleep(self.pause).await;
-        self.pause = LONGEST_PAUSE.min(self.pause * 2);
-        Ok(())
+/// Before a store has ever answered: a folder that cannot be used is wrong, not away.
+fn first_patience(kind: StoreKind, patience: Duration) -> Duration {
+    match kind {
+        StoreKind::Local | StoreKind::Memory => Duration::ZERO,
+        StoreKind::S3 | StoreKind::Azure | StoreKind::Google => patience,
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! `file://…` or a path, `s3://bucket/prefix`, `az://container/prefix`, `gs://bucket/prefix`.
 //! Settings come from the environment's pairs that are handed in, never from the process itself.
-//! Cloud stores retry with back-off and then give up; conditional put is always on.
+//! Requests to cloud stores are tried again with back-off and then fail; conditional put is always on.
 
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
@@ -23,22 +23,25 @@ use super::error::{LakeError, StoreKind, classify};
 pub enum Purpose {
     /// To read: a folder that is not there is an error; gives up after [`READ_PATIENCE`].
     Read,
-    /// To write: a folder is created; gives up after [`WRITE_PATIENCE`].
+    /// To write: a folder is created; gives up soon, since a lake tries again by itself.
     Write,
 }
 
 /// How long a person waits for an answer.
 pub const READ_PATIENCE: Duration = Duration::from_secs(10);
-/// How long a stream is held up before it stops: long enough for a store's restart, below the
-/// five minutes after which signed requests expire.
+/// How long a store that is away is waited for where a run does not wait without end: long enough
+/// for a store's restart.
 pub const WRITE_PATIENCE: Duration = Duration::from_secs(60);
+/// How long one request for writing is tried again by the store's client: short, so that an outage is
+/// told soon.
+const REQUEST_PATIENCE: Duration = Duration::from_secs(5);
 
 impl Purpose {
-    /// How long to go on trying.
+    /// How long one request is tried again.
     pub fn patience(self) -> Duration {
         match self {
             Purpose::Read => READ_PATIENCE,
-            Purpose::Write => WRITE_PATIENCE,
+            Purpose::Write => REQUEST_PATIENCE,
         }
     }
 }

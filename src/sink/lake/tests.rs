@@ -326,7 +326,7 @@ async fn a_failing_put_is_tried_again() {
 #[tokio::test]
 async fn a_store_that_stays_away_is_named_with_what_to_do() {
     let mut lake = flaky(Failure::Unavailable, usize::MAX);
-    lake.patience = Duration::from_millis(150);
+    lake.waiting.patience = Patience::For(Duration::from_millis(150));
     let key = settled("throughput_1h", day(1));
     let error = lake.put(&key, rows(&[1.0]), notes(0)).await.unwrap_err();
     assert!(error.is_retryable());

@@ -32,8 +32,8 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::align::Alignment;
-use super::{Progress, ProgressUnit, QUIET_AFTER, Source, SourceError, SourceEvent};
-use crate::flow::{Framing, Offset, Partition, RawBatch, Timestamp};
+use super::{Extents, Progress, ProgressUnit, QUIET_AFTER, Source, SourceError, SourceEvent};
+use crate::flow::{Framing, Offset, OffsetRange, Partition, RawBatch, Timestamp};
 use context::Context;
 use lane::Bounds;
 use reader::{Reader, Reins};
@@ -279,6 +279,12 @@ impl Source for KafkaSource {
             total: self.once.then_some(total),
             unit: ProgressUnit::Records,
         })
+    }
+
+    fn extents(&self) -> Extents {
+        let extent =
+            |span: &ReadSpan| OffsetRange { from: Offset(span.from), to: Offset(span.end) };
+        self.spans.iter().map(|(partition, span)| (Arc::clone(partition), extent(span))).collect()
     }
 
     fn alignment(&self) -> Arc<Alignment> {

@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use turnaround::clock::Clock;
 use turnaround::config::{Project, Settings};
 use turnaround::flow::record::RecordFrame;
-use turnaround::flow::{Framing, Offset, Partition, RawBatch, Timestamp};
+use turnaround::flow::{Framing, Offset, OffsetRange, Partition, RawBatch, Timestamp};
 use turnaround::pipeline::filed::Filing;
 use turnaround::pipeline::judge::Pace;
 use turnaround::pipeline::progress::{Progress, Summary};
@@ -25,7 +25,7 @@ use turnaround::sink::teams::rule::AlertSettings;
 use turnaround::sink::teams::webhook::Reach;
 use turnaround::sink::teams::zones::Zones;
 use turnaround::sink::teams::{AlertSetup, AlertSink};
-use turnaround::source::{Source, SourceError, SourceEvent};
+use turnaround::source::{Extents, Source, SourceError, SourceEvent};
 
 use super::case::Arrival;
 use crate::binary::repository;
@@ -60,12 +60,48 @@ impl Clock for Script {
 struct Scripted {
     script: Arc<Script>,
     partitions: Vec<Arc<Partition>>,
+    extents: Extents,
+}
+
+/// The project of the timelines.
+pub(crate) const TIMELINES: &str = "tests/cases/timelines/project";
+
+/// What is the case before a loop begins.
+pub(crate) struct Setting {
+    /// A project of the repository.
+    pub(crate) project: &'static str,
+    pub(crate) lake: Lake,
+    pub(crate) partitions: i32,
+    pub(crate) now: Timestamp,
+    pub(crate) once: bool,
+    /// What the source says of its partitions, first offset and end.
+    pub(crate) extents: Vec<(i32, i64, i64)>,
+    pub(crate) lake_patience: Duration,
+}
+
+impl Setting {
+    /// A lake in a folder, of which the source says nothing.
+    pub(crate) fn new(
+        project: &'static str,
+        lake: &Path,
+        partitions: i32,
+        (now, once): (Timestamp, bool),
+    ) -> Setting {
+        let location = format!("file://{}", lake.to_str().expect("the path is text"));
+        let lake = Lake::open(&location, []).expect("a temporary folder can be written");
+        let (extents, lake_patience) = (Vec::new(), Duration::ZERO);
+        Setting { project, lake, partitions, now, once, extents, lake_patience }
+    }
 }
 
 #[async_trait]
 impl Source for Scripted {
     fn partitions(&self) -> &[Arc<Partition>] {
         &self.partitions
+    }
+
+    fn extents(&self) -> Extents {
+        self.extents.clone()
     }
 
     async fn next(&mut self) -> Result<SourceEvent, SourceError> {
@@ -99,25 +135,35 @@ pub(crate) struct World {
 impl World {
     /// Starts a loop over a lake at a time of the clock.
     pub(crate) async fn start(lake: &Path, partitions: i32, now: Timestamp, once: bool) -> World {
-        World::of("tests/cases/timelines/project", lake, partitions, (now, once)).await
+        World::of(TIMELINES, lake, partitions, (now, once)).await
     }
 
     /// Starts a loop for a project of the repository.
     pub(crate) async fn of(
-        project: &str,
+        project: &'static str,
         lake: &Path,
         partitions: i32,
         (now, once): (Timestamp, bool),
     ) -> World {
-        let script = Arc::new(Script { time: AtomicI64::new(now.0), ..Script::default() });
+        World::begin(Setting::new(project, lake, partitions, (now, once))).await
+    }
+
+    /// Starts a loop.
+    pub(crate) async fn begin(setting: Setting) -> World {
+        let partitions = setting.partitions;
+        let script = Arc::new(Script { time: AtomicI64::new(setting.now.0), ..Script::default() });
         let progress = Arc::new(Progress::default());
-        let clock: Arc<dyn Clock> = Arc::clone(&script) as Arc<dyn Clock>;
-        let filing = Filing { archive: true, record_times: true, once };
-        let job = job(project, lake, (clock, Arc::clone(&progress)), filing).await;
+        let range = |(index, from, to): &(i32, i64, i64)| {
+            (partition(*index), OffsetRange { from: Offset(*from), to: Offset(*to) })
+        };
         let source = Scripted {
             script: Arc::clone(&script),
             partitions: (0..partitions).map(partition).collect(),
+            extents: setting.extents.iter().map(range).collect(),
         };
+        let clock: Arc<dyn Clock> = Arc::clone(&script) as Arc<dyn Clock>;
+        let filing = Filing { archive: true, record_times: true, once: setting.once };
+        let job = job(setting, (clock, Arc::clone(&progress)), filing).await;
         let (stop, stopped) = oneshot::channel();
         let run = tokio::spawn(pipeline::run(job, Box::new(source), async {
             if stopped.await.is_err() {
@@ -166,12 +212,17 @@ impl World {
 
     /// Delivers everything, then the end of the input.
     pub(crate) async fn run_to_the_end(self, log: &Log) -> Summary {
-        self.run_to_the_end_by(log, usize::MAX).await
+        self.run_to_the_end_by(log, &BTreeMap::new(), usize::MAX).await
     }
 
-    /// Delivers everything, so many records at once, then the end of the input.
-    pub(crate) async fn run_to_the_end_by(self, log: &Log, batch: usize) -> Summary {
-        self.deliver(log, &BTreeMap::new(), batch).await;
+    /// Delivers what the log holds from `from` on, so many records at once, then the end of the input.
+    pub(crate) async fn run_to_the_end_by(
+        self,
+        log: &Log,
+        from: &BTreeMap<i32, usize>,
+        batch: usize,
+    ) -> Summary {
+        self.deliver(log, from, batch).await;
         self.say(SourceEvent::End);
         let summary = self.run.await.expect("no panic").expect("the world is whole");
         drop(self.stop);
@@ -180,8 +231,40 @@ impl World {
 
     /// Stops the loop, as a signal would.
     pub(crate) async fn stop(self) -> Summary {
+        self.stopped().await.expect("the world is whole")
+    }
+
+    /// Stops the loop, which may have reason to complain.
+    pub(crate) async fn stopped(self) -> Result<Summary, RunError> {
         assert!(self.stop.send(()).is_ok(), "the loop ended early: {:?}", self.run.await);
-        self.run.await.expect("no panic").expect("the world is whole")
+        self.run.await.expect("no panic")
+    }
+
+    /// What the loop complains of by itself.
+    pub(crate) async fn complains(self) -> RunError {
+        let outcome = tokio::time::timeout(PATIENCE, self.run).await.expect("it ends");
+        drop(self.stop);
+        outcome.expect("no panic").expect_err("the loop has reason to complain")
+    }
+
+    /// Says of the input that it has ended.
+    pub(crate) fn end(&self) {
+        self.say(SourceEvent::End);
+    }
+
+    /// Hands over what the log holds from `from` on, and does not wait.
+    pub(crate) fn hand_over(&self, log: &Log, from: &BTreeMap<i32, usize>) {
+        for (index, records) in log {
+            let from = from.get(index).copied().unwrap_or(0);
+            for (place, record) in records.iter().enumerate().skip(from) {
+                self.say(SourceEvent::Batch(raw(*index, place, std::slice::from_ref(record))));
+            }
+        }
+    }
+
+    /// How far the loop has come, and whether its lake answers.
+    pub(crate) fn progress(&self) -> &Progress {
+        &self.progress
     }
 
     /// The job's watermark, in microseconds; 0 when there is none.
@@ -233,12 +316,11 @@ fn raw(index: i32, first: usize, records: &[Arrival]) -> RawBatch {
 
 /// A run of a project of the repository.
 pub(crate) async fn job(
-    project: &str,
-    lake: &Path,
+    setting: Setting,
     (clock, progress): (Arc<dyn Clock>, Arc<Progress>),
     filing: Filing,
 ) -> Job {
-    let folder = repository().join(project);
+    let folder = repository().join(setting.project);
     let project = Project::load(Some(&folder)).expect("the project is right");
     let settings = Settings::default();
     let plan = build::plan(&project, &settings, None, true).await.expect("the project is right");
@@ -249,13 +331,12 @@ pub(crate) async fn job(
         reach: Reach::Public,
         tempo: Tempo::default(),
     };
-    let location = format!("file://{}", lake.to_str().expect("the path is text"));
-    let lake = Lake::open(&location, []).expect("a temporary folder can be written");
-    let alerts = AlertSink::start(setup, Arc::clone(&clock), lake.clone());
+    let alerts = AlertSink::start(setup, Arc::clone(&clock), setting.lake.clone());
     Job {
         plan,
-        lake,
+        lake: setting.lake,
         dead_letters: None,
+        lake_patience: setting.lake_patience,
         alerts: alerts.expect("no webhook is needed"),
         clock,
         pace: Pace {

@@ -1,0 +1,140 @@
+//! Instances of one group on one lake replace one another while events arrive over six partitions:
+//! none complains, and what settles is what one undisturbed run settles.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use serde_json::Value;
+use turnaround::flow::Timestamp;
+
+use crate::binary::{Place, unique};
+use crate::servers;
+use crate::stream::Stream;
+
+const LONG: Duration = Duration::from_secs(60);
+const PARTITIONS: i32 = 6;
+/// How often an instance is replaced.
+const TAKEOVERS: usize = 3;
+
+#[tokio::test]
+async fn instances_replace_one_another_and_settle_what_one_would() {
+    let test = "takeover::instances_replace_one_another_and_settle_what_one_would";
+    let Some(brokers) = servers::kafka(test) else { return };
+    let name = unique("takeover");
+    create_topic(&brokers, &name, PARTITIONS).await;
+    let told = tokio::task::spawn_blocking(move || take_over(&brokers, &name));
+    told.await.expect("what settles is what one run settles");
+}
+
+/// Makes a topic.
+pub(crate) async fn create_topic(brokers: &str, name: &str, partitions: i32) {
+    let admin: AdminClient<DefaultClientContext> =
+        client(brokers).create().expect("an admin client needs no broker yet");
+    let topic = NewTopic::new(name, partitions, TopicReplication::Fixed(1));
+    let created = admin.create_topics(&[topic], &AdminOptions::new()).await;
+    created.expect("a broker answers")[0].as_ref().expect("the topic is new");
+}
+
+/// How to reach the brokers.
+pub(crate) fn client(brokers: &str) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", brokers).set("queue.buffering.max.messages", "1000000");
+    config
+}
+
+fn take_over(brokers: &str, name: &str) {
+    let mut place = Place::new();
+    place.set("KAFKA_BROKERS", brokers);
+    let feed = ["--profile", "demo", "--seed", "11", "--days", "3", "--faults", "none"];
+    place.run(&[&["generate", "--out", "file:feed.ndjson"], &feed[..]].concat()).succeeded();
+    let feed = place.read("feed.ndjson");
+    let lines: Vec<&str> = feed.lines().collect();
+    let producer: BaseProducer = client(brokers).create().expect("a producer");
+    let send = |from: usize, to: usize| {
+        for line in &lines[from..to] {
+            produce(&producer, name, line);
+        }
+        producer.flush(LONG).expect("the records are there");
+    };
+    let topic = format!("kafka:{name}");
+    let arguments = ["--source", &topic, "--lake", "lake"];
+    let start = |number: usize| Stream::start(&place, &arguments, &format!("log-{number}"));
+    let part = lines.len() / (TAKEOVERS + 1);
+    let mut running = start(0);
+    for round in 0..TAKEOVERS {
+        send(round * part, (round + 1) * part);
+        running.reads((round + 1) * part);
+        // The next one stands by until the group is left.
+        let next = start(round + 1);
+        std::thread::park_timeout(Duration::from_secs(2));
+        running.terminate();
+        let said = format!("log-{round}");
+        assert_eq!(running.code(), Some(0), "{}", place.read(&said));
+        running = next;
+    }
+    send(TAKEOVERS * part, lines.len());
+    running.reads(lines.len());
+    running.terminate();
+    assert_eq!(running.code(), Some(0), "{}", place.read(&format!("log-{TAKEOVERS}")));
+    for number in 0..=TAKEOVERS {
+        let said = place.read(&format!("log-{number}"));
+        assert!(!said.contains("is stopped") && !said.contains("was stopped"), "{said}");
+    }
+    copy(&place.path("lake/_turnaround"), &place.path("one/_turnaround"));
+    place.counters(&["run", "--once", "--json", "--source", &topic, "--lake", "one"]);
+    let (settled, undisturbed) = (tables(&place, "lake"), tables(&place, "one"));
+    assert!(settled.len() >= 24, "two days of twelve tables have settled: {}", settled.len());
+    for (object, bytes) in settled {
+        let same = undisturbed.iter().find(|(other, _)| *other == object);
+        let (_, expected) = same.unwrap_or_else(|| panic!("{object} is not of an undisturbed run"));
+        assert!(bytes == *expected, "{object} is not that of an undisturbed run");
+    }
+}
+
+/// Sends an event to the partition of its specimen or machine, at its own time.
+fn produce(producer: &BaseProducer, topic: &str, line: &str) {
+    let event: Value = serde_json::from_str(line).expect("the feed is JSON");
+    let text = |name: &str| event[name].as_str();
+    let entity = text("specimen_id").or(text("machine_id")).unwrap_or_default();
+    let key = format!("{}{entity}", text("lab_id").unwrap_or_default());
+    let hash = key.bytes().fold(0_i32, |hash, byte| (hash * 31 + i32::from(byte)) % 10_007);
+    let time = text("processed_at").or(text("event_time")).or(text("received_at"));
+    let time = time.and_then(Timestamp::parse_rfc3339).expect("an event has a time");
+    let mut record = BaseRecord::<str, str>::to(topic)
+        .key(&key)
+        .partition(hash % PARTITIONS)
+        .timestamp(time.0 / 1000)
+        .payload(line);
+    while let Err((_, full)) = producer.send(record) {
+        producer.poll(Duration::from_millis(10));
+        record = full;
+    }
+}
+
+/// Every settled object with its bytes.
+fn tables(place: &Place, lake: &str) -> Vec<(String, Vec<u8>)> {
+    let folder = format!("{lake}/tables");
+    let read = |name: String| {
+        let bytes = std::fs::read(place.path(&folder).join(&name)).expect("it is there");
+        (name, bytes)
+    };
+    place.listing(&folder).into_iter().map(|(name, ..)| read(name)).collect()
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("a temporary folder can be written");
+    let entries = std::fs::read_dir(from).expect("the lake has a journal");
+    for entry in entries {
+        let entry = entry.expect("it is there");
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).expect("a temporary folder can be written");
+        }
+    }
+}
