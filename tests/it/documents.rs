@@ -132,7 +132,6 @@ fn every_link_leads_somewhere() {
 }
 
 /// Plays a document; gives how many shell blocks ran.
-#[expect(clippy::disallowed_methods, reason = "a shell needs the path that the test has")]
 fn play(document: &Path) -> usize {
     let place = Place::new();
     place.write("events.ndjson", read(&root().join("data/samples/events.ndjson")));
