@@ -37,8 +37,10 @@ pub const WINDOWS: &str = "turnaround_windows_total";
 pub const WATERMARK_LAG: &str = "turnaround_watermark_lag_seconds";
 /// The job's watermark as seconds since the Unix epoch.
 pub const WATERMARK: &str = "turnaround_watermark_seconds";
-/// Bytes held for open windows.
+/// Bytes held: open windows, days that have not settled, what waits to be filed, ids remembered.
 pub const STATE: &str = "turnaround_state_bytes";
+/// Bytes that may be held, 0 where there is no limit.
+pub const STATE_LIMIT: &str = "turnaround_state_limit_bytes";
 /// Pipelines that were stopped by an error.
 pub const STOPPED: &str = "turnaround_pipelines_stopped";
 
@@ -66,7 +68,8 @@ pub fn describe() {
     describe_counter!(WINDOWS, Unit::Count, "windows that have fired, by table");
     describe_gauge!(WATERMARK_LAG, Unit::Seconds, "how far the watermark trails the clock");
     describe_gauge!(WATERMARK, Unit::Seconds, "the watermark, since the Unix epoch");
-    describe_gauge!(STATE, Unit::Bytes, "bytes held for open windows");
+    describe_gauge!(STATE, Unit::Bytes, "bytes held for windows, days and what waits");
+    describe_gauge!(STATE_LIMIT, Unit::Bytes, "bytes that may be held, 0 without a limit");
     describe_counter!(
         RULE_FAULTS,
         Unit::Count,

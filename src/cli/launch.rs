@@ -99,6 +99,7 @@ pub fn job(
         pace: pace(&loaded.settings.time),
         tick: crate::pipeline::TICK,
         empty_until: request.as_of,
+        memory: loaded.settings.memory,
         filing: Filing { archive: request.archive, record_times: !of_file, once: request.once },
         progress,
     })

@@ -38,6 +38,8 @@ pub struct Settings {
     /// How cards are made and where they go. Defaults: no routes, a reminder every 4 h, nothing
     /// older than 1 h is posted, cards are posted when a webhook is set.
     pub alerts: AlertSettings,
+    /// How many bytes a run may hold for open windows, days and what waits. Default: any number.
+    pub memory: Option<u64>,
     /// When state is written down.
     pub checkpoint: CheckpointSettings,
     /// Days that objects are kept, by prefix of the lake. Default: for ever.
@@ -137,6 +139,7 @@ impl Default for Settings {
                 idle_after: Span(30 * Span::SECOND.0),
             },
             alerts: AlertSettings::default(),
+            memory: None,
             checkpoint: CheckpointSettings { every: Span(10 * Span::SECOND.0), bytes: 64 << 20 },
             retention: BTreeMap::new(),
             dead_letters: None,

@@ -86,6 +86,7 @@ fn places(fields: &mut Fields<'_>, settings: &mut Settings, faults: &mut Faults)
     settings.dead_letters = checked(fields.take("dead_letters"), place, faults);
     let lab = |text: &str| lab_id(text).map(|()| text.to_owned());
     settings.default_lab = checked(fields.take("default_lab"), lab, faults);
+    settings.memory = checked(fields.take("memory"), |text| size(text, "2GB"), faults);
     settings.listen = checked::<SocketAddr>(fields.take("listen"), address, faults);
 }
 
@@ -282,17 +283,20 @@ fn checkpoint(value: &Named<'_>, settings: &mut Settings, faults: &mut Faults) {
     if let Some(span) = fields.take("every").and_then(|value| value.positive_span(faults)) {
         settings.checkpoint.every = span;
     }
-    let bytes = |text: &str| {
-        let wrong = || {
-            let remedy = "write a whole number and KiB, MiB or GiB, as 64 MiB";
-            (format!("must be a number of bytes, not {}", quoted(text)), remedy.to_owned())
-        };
-        byte_count(text).filter(|bytes| *bytes > 0).ok_or_else(wrong)
-    };
-    if let Some(bytes) = checked(fields.take("bytes"), bytes, faults) {
+    let size = |text: &str| size(text, "64 MiB");
+    if let Some(bytes) = checked(fields.take("bytes"), size, faults) {
         settings.checkpoint.bytes = bytes;
     }
     fields.finish(faults);
+}
+
+/// A number of bytes above zero.
+fn size(text: &str, example: &str) -> Result<u64, Wrong> {
+    let wrong = || {
+        let remedy = format!("write a whole number and MB, GB, MiB or GiB, as {example}");
+        (format!("must be a number of bytes, not {}", quoted(text)), remedy)
+    };
+    byte_count(text).filter(|bytes| *bytes > 0).ok_or_else(wrong)
 }
 
 fn retention(value: &Named<'_>, settings: &mut Settings, faults: &mut Faults) {

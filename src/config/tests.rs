@@ -515,8 +515,8 @@ const SETTINGS: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "checkpoint: { bytes: 64 MB }",
-        &["t.yaml:1:22: `checkpoint.bytes` must be a number of bytes, not `64 MB`"],
+        "checkpoint: { bytes: 64 M }",
+        &["t.yaml:1:22: `checkpoint.bytes` must be a number of bytes, not `64 M`"],
     ),
     (
         "retention: { event: 1, late: 0, live: soon }",

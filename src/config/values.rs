@@ -27,13 +27,16 @@ pub(crate) fn hours_range(text: &str) -> Option<(u16, u16)> {
     (from != to).then_some((from, to))
 }
 
-/// A whole number of bytes with an optional unit: `67108864`, `64 MiB`.
+/// A whole number of bytes with an optional unit: `67108864`, `64 MiB`, `2GB`.
 pub(crate) fn byte_count(text: &str) -> Option<u64> {
     let text = text.trim();
     let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (digits, unit) = text.split_at(end);
     let scale = match unit.trim() {
         "" | "B" => 1,
+        "kB" | "KB" => 1_000,
+        "MB" => 1_000_000,
+        "GB" => 1_000_000_000,
         "KiB" => 1 << 10,
         "MiB" => 1 << 20,
         "GiB" => 1 << 30,
@@ -88,11 +91,12 @@ mod tests {
     }
 
     #[test]
-    fn sizes_are_binary() {
+    fn sizes_are_in_units() {
         assert_eq!(byte_count("64 MiB"), Some(67_108_864));
         assert_eq!(byte_count("1024"), Some(1024));
         assert_eq!(byte_count("2GiB"), Some(2_147_483_648));
-        for wrong in ["64 MB", "-1", "MiB", "99999999999999999999", "9999999999999 GiB"] {
+        assert_eq!(byte_count("2GB"), Some(2_000_000_000));
+        for wrong in ["64 M", "-1", "MiB", "99999999999999999999", "9999999999999 GiB"] {
             assert_eq!(byte_count(wrong), None, "{wrong}");
         }
     }

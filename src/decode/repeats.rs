@@ -128,6 +128,11 @@ impl Repeats {
         self.span
     }
 
+    /// Bytes held.
+    pub fn size(&self) -> usize {
+        self.entries.capacity() * size_of::<Entry>() + self.slots.capacity() * size_of::<u32>()
+    }
+
     /// What had to be forgotten since this was last asked.
     pub fn take_forgotten(&mut self) -> Option<Forgotten> {
         self.forgotten.take()

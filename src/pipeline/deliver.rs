@@ -20,7 +20,7 @@ use crate::flow::lake_key::{
     Fingerprint, FiringKey, InputKey, LIVE, LakeKey, SafeName, Section, TABLES,
 };
 use crate::flow::{IdleAdvance, Offset, OutputBatch, Partition, Span, Timestamp, Window};
-use crate::sink::lake::{ColumnNote, Lake, LakeError, ObjectNotes};
+use crate::sink::lake::{ColumnNote, Lake, LakeError, ObjectNotes, RowsError};
 use crate::source::Extents;
 use crate::window::OffsetsByPartition;
 
@@ -186,7 +186,8 @@ impl Delivery {
         let key = LakeKey::Settled { table: place.0, date: day.date, revision: 0 };
         let notes = noted(&table.notes, 0, day.origins);
         let purpose = self.purpose(&table, day.date);
-        Ok(self.puts.put(&self.lake, (purpose, key), vec![day.rows], notes).await?)
+        let rows = Box::new(day.rows.map(|rows| rows.map_err(RowsError::from)));
+        Ok(self.puts.put_rows(&self.lake, (purpose, key), rows, notes).await?)
     }
 
     fn purpose(&self, table: &TableNotes, date: NaiveDate) -> For {

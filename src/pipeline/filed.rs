@@ -393,6 +393,28 @@ pub struct Complete {
     pub folder: Folder,
 }
 
+/// Parts at which some are joined: a part takes some kilobytes, however few its rows are.
+const PARTS_TO_JOIN: usize = 32;
+
+/// Joins the newest parts, as many as are not much larger than those after them, where there are
+/// many: so a row is joined a number of times that grows as the logarithm of theirs.
+fn join_newest(parts: &mut Vec<RecordBatch>) {
+    let mut from = parts.len().saturating_sub(1);
+    let mut rows = parts.last().map_or(0, RecordBatch::num_rows);
+    while from > 0 && parts[from - 1].num_rows() <= 2 * rows {
+        from -= 1;
+        rows += parts[from].num_rows();
+    }
+    if parts.len() - from < PARTS_TO_JOIN {
+        return;
+    }
+    // Where they cannot be joined they stay apart, which is as good but for memory.
+    if let Ok(joined) = concat_batches(&parts[from].schema(), &parts[from..]) {
+        parts.truncate(from);
+        parts.push(joined);
+    }
+}
+
 impl Cabinet {
     /// Takes in what a batch files; gives the objects that are complete.
     pub fn add(&mut self, filed: Filed) -> Vec<Complete> {
@@ -404,6 +426,7 @@ impl Cabinet {
                     let key = (part.section, part.cut, part.date);
                     let folder = self.waiting.entry(key).or_default();
                     folder.add(part.rows, (part.first, part.last), 0);
+                    join_newest(&mut folder.rows);
                 }
             }
         }
@@ -436,6 +459,12 @@ impl Cabinet {
             from = to;
         }
         complete
+    }
+
+    /// Bytes held.
+    pub fn size(&self) -> usize {
+        let rows = self.waiting.values().flat_map(|folder| &folder.rows);
+        rows.map(RecordBatch::get_array_memory_size).sum()
     }
 
     /// The objects that are complete once nothing before a cut can follow.

@@ -49,6 +49,8 @@ pub struct Judged {
     pub unknown_fields: u64,
     /// Ids that were forgotten before their time.
     pub forgotten: Option<Forgotten>,
+    /// Bytes of the ids that are remembered, over all partitions.
+    pub remembered: usize,
 }
 
 /// How time is judged.
@@ -193,6 +195,8 @@ impl Judge {
         let watermark = shard.line.watermark();
         let begin = shard.line.begin();
         let repeats = shard.repeats.find(&decoded.identities, &times, &before);
+        let forgotten = shard.repeats.take_forgotten();
+        let remembered = self.shards.values().map(|shard| shard.repeats.size()).sum();
         let before = Int64Array::from(before);
         let largest = times.iter().copied().max().map_or(Timestamp::MIN, Timestamp);
         let (events, repeated, watermark_before, repeated_watermark) = if repeats.is_empty() {
@@ -228,7 +232,8 @@ impl Judge {
             held_back,
             records: decoded.records,
             unknown_fields: decoded.unknown_fields,
-            forgotten: shard.repeats.take_forgotten(),
+            forgotten,
+            remembered,
         })
     }
 

@@ -25,6 +25,7 @@ pub mod judge;
 mod leaps;
 pub mod leaving;
 pub mod live;
+pub mod memory;
 mod needs;
 pub mod progress;
 pub mod pump;
@@ -58,6 +59,7 @@ use build::Plan;
 use deliver::Delivery;
 use filed::Filing;
 use judge::{Judge, Pace};
+use memory::MemoryBound;
 use progress::{Progress, Summary};
 use pump::Pump;
 use stage::Stage;
@@ -91,6 +93,8 @@ pub struct Job {
     pub empty_until: Option<Timestamp>,
     /// What is filed and how.
     pub filing: Filing,
+    /// How many bytes may be held for open windows and days; any number where none is given.
+    pub memory: Option<u64>,
     /// Who watches.
     pub progress: Arc<Progress>,
 }
@@ -174,7 +178,8 @@ async fn run_until(
     let plan = Arc::new(job.plan);
     let mut alerts = job.alerts;
     alerts.resume().await?;
-    let mut stage = Stage::new(&plan, &partitions, delivery, alerts, &clock, job.filing)?;
+    let mut stage = Stage::new(&plan, &partitions, delivery, alerts, &clock, job.filing)?
+        .with_memory(MemoryBound::new(job.memory));
     let alignment = source.alignment();
     let trimmed = source.trimmed();
     if let Some(first) = trimmed.first() {

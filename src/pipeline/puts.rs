@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 
 use crate::flow::lake_key::{LIVE, LakeKey, SafeName, TABLES};
 use crate::metrics as names;
-use crate::sink::lake::{Lake, LakeError, ObjectNotes, PutOutcome};
+use crate::sink::lake::{Lake, LakeError, ObjectNotes, PutOutcome, Rows};
 
 /// Objects that are being encoded or put at once: enough to keep a slow store busy, few enough
 /// that their rows stay a fraction of memory.
@@ -75,13 +75,24 @@ impl Puts {
         rows: Vec<RecordBatch>,
         notes: ObjectNotes,
     ) -> Result<(), LakeError> {
+        self.put_rows(lake, (purpose, key), Box::new(rows.into_iter().map(Ok)), notes).await
+    }
+
+    /// Like [`put`](Puts::put), of rows that come as they are asked for.
+    pub async fn put_rows(
+        &mut self,
+        lake: &Lake,
+        (purpose, key): (For, LakeKey),
+        rows: Rows,
+        notes: ObjectNotes,
+    ) -> Result<(), LakeError> {
         if purpose.pipeline().is_some_and(|name| self.stopped.contains_key(name)) {
             return Ok(());
         }
         self.make_room(PUTS_AT_ONCE - 1).await?;
         let lake = lake.clone();
         self.under_way.spawn(async move {
-            let outcome = lake.put(&key, rows, notes).await;
+            let outcome = lake.put_rows(&key, rows, notes).await;
             (purpose, key, outcome)
         });
         Ok(())

@@ -9,9 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Date32Array, Int64Array, RecordBatch, RecordBatchOptions};
-use arrow::compute::{
-    SortColumn, concat_batches, interleave_record_batch, lexsort_to_indices, take_record_batch,
-};
+use arrow::compute::{SortColumn, interleave_record_batch, lexsort_to_indices, take_record_batch};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use chrono::NaiveDate;
 use datafusion::common::Result;
@@ -22,9 +20,10 @@ use super::live::{LiveName, LiveObject, Moment};
 use super::tables::Settled;
 use crate::flow::lake_key::InputKey;
 use crate::flow::{Offset, OffsetRange, Partition, Span, Timestamp};
-use crate::sql::output::{epoch_day, sort_by};
+use crate::sql::output::epoch_day;
 use crate::sql::partial::Tally;
-use crate::window::{DayBook, OffsetsByPartition};
+use crate::sql::runs::{self, RowOrder, SortedDays};
+use crate::window::OffsetsByPartition;
 
 /// Offsets per run at most.
 const OFFSETS_PER_RUN: i64 = 65_536;
@@ -159,7 +158,7 @@ fn sort_records(rows: &RecordBatch, offsets: Vec<i64>) -> Result<RecordBatch> {
 pub struct RowLevel {
     table: Arc<str>,
     lateness: Span,
-    days: DayBook<RecordBatch>,
+    days: SortedDays,
     origins: BTreeMap<NaiveDate, OffsetsByPartition>,
     partitions: BTreeMap<Arc<Partition>, Runs>,
     tally: Tally,
@@ -185,15 +184,23 @@ struct Run {
 
 impl RowLevel {
     /// A table without rows.
-    pub fn new(pipeline: &PipelinePlan) -> RowLevel {
-        RowLevel::of(pipeline.spec.name.as_str().into(), pipeline.spec.allowed_lateness)
+    pub fn new(pipeline: &PipelinePlan) -> Result<RowLevel> {
+        let schema = with_date(&pipeline.query.schema);
+        // The grain tells rows apart, but for repeats that came too late to be known as such.
+        let places = pipeline.spec.grain.iter().map(|name| schema.index_of(name));
+        let grain = places.collect::<std::result::Result<Vec<usize>, _>>()?;
+        let columns: Vec<usize> = (0..schema.fields().len()).collect();
+        let deciding = grain.iter().max().map_or(columns.len(), |last| last + 1);
+        let order = RowOrder::new(&schema, &columns, deciding)?;
+        let lateness = pipeline.spec.allowed_lateness;
+        Ok(RowLevel::of(pipeline.spec.name.as_str().into(), lateness, order))
     }
 
-    fn of(table: Arc<str>, lateness: Span) -> RowLevel {
+    fn of(table: Arc<str>, lateness: Span, order: RowOrder) -> RowLevel {
         RowLevel {
             table,
             lateness,
-            days: DayBook::default(),
+            days: SortedDays::new(order, runs::IN_MEMORY),
             origins: BTreeMap::new(),
             partitions: BTreeMap::new(),
             tally: Tally::default(),
@@ -207,7 +214,7 @@ impl RowLevel {
         tally: Tally,
         partition: &Arc<Partition>,
         live: bool,
-    ) {
+    ) -> Result<()> {
         self.tally.counted += tally.counted;
         self.tally.late += tally.late;
         self.tally.other += tally.other;
@@ -217,12 +224,13 @@ impl RowLevel {
             let covered = origins.entry(Arc::clone(partition)).or_insert(range);
             covered.from = covered.from.min(range.from);
             covered.to = covered.to.max(range.to);
-            self.days.add(part.date, part.rows.clone());
+            self.days.add(part.date, part.rows.clone())?;
             if live {
                 let runs = self.partitions.entry(Arc::clone(partition));
                 runs.or_insert_with(Runs::new).add(part);
             }
         }
+        Ok(())
     }
 
     /// Notes the offset and watermark at which a partition's next record will be judged.
@@ -259,29 +267,43 @@ impl RowLevel {
     }
 
     /// Takes out the days that have settled.
-    pub fn settle(&mut self, watermark: Timestamp) -> Result<Vec<Settled>> {
+    pub fn settle(&mut self, watermark: Timestamp) -> Vec<Settled> {
         let (before, taken) = match watermark {
             Timestamp::MAX => (NaiveDate::MAX, self.days.settle_all()),
-            Timestamp::MIN => return Ok(Vec::new()),
+            Timestamp::MIN => return Vec::new(),
             reached => {
                 let before = reached.minus(self.lateness).date();
                 (before, self.days.settle_before(before))
             }
         };
         if taken.is_empty() {
-            return Ok(Vec::new());
+            return Vec::new();
         }
         for runs in self.partitions.values_mut() {
             runs.open.retain(|(.., date), _| *date >= before);
             runs.hours.retain(|(_, date), _| *date >= before);
         }
         let mut settled = Vec::with_capacity(taken.len());
-        for (date, batches) in taken {
-            let (table, rows) = (Arc::clone(&self.table), join_rows(&batches)?);
+        for (date, rows) in taken {
+            let (table, rows) = (Arc::clone(&self.table), rows.into_rows());
             let origins = self.origins.remove(&date).unwrap_or_default();
             settled.push(Settled { table, date, rows, origins });
         }
-        Ok(settled)
+        settled
+    }
+
+    /// Bytes held: rows of days that have not settled, and those that wait for `live/`.
+    pub fn size(&self) -> usize {
+        let runs = self.partitions.values().flat_map(|runs| {
+            let hours = runs.hours.values().flatten();
+            runs.open.values().chain(hours).flat_map(|run| &run.rows)
+        });
+        runs.map(RecordBatch::get_array_memory_size).sum::<usize>() + self.days.size()
+    }
+
+    /// Brings the rows of days that have not settled to disk.
+    pub fn spill(&mut self) -> Result<()> {
+        self.days.spill()
     }
 
     /// The table's name and what became of the events in it.
@@ -345,16 +367,6 @@ fn together(runs: Vec<Run>) -> Option<Run> {
     }))
 }
 
-/// A row-level day's rows in one order that does not depend on how partitions interleaved.
-fn join_rows(batches: &[RecordBatch]) -> Result<RecordBatch> {
-    let Some(first) = batches.first() else {
-        return datafusion::common::internal_err!("a day without rows settled");
-    };
-    let joined = concat_batches(&first.schema(), batches)?;
-    let columns: Vec<usize> = (0..joined.num_columns()).collect();
-    sort_by(&joined, &columns)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -416,7 +428,9 @@ mod tests {
     /// covered, and the days as they settle.
     fn deliver(partitions: [&[Record]; 2], turns: &[usize]) -> (Put, Vec<(NaiveDate, Vec<i64>)>) {
         let names = [0, 1].map(|index| Arc::new(Partition { topic: "lab".into(), index }));
-        let mut rows = RowLevel::of("t".into(), Span::HOUR);
+        let schema = with_date(&Schema::new(vec![Field::new("n", DataType::Int64, false)]));
+        let order = RowOrder::new(&schema, &[0, 1], 1).unwrap();
+        let mut rows = RowLevel::of("t".into(), Span::HOUR, order);
         let moment = Moment {
             watermark: Timestamp::MIN,
             now: Timestamp(0),
@@ -430,7 +444,7 @@ mod tests {
             let batch = read[p]..partitions[p].len().min(read[p] + turn);
             read[p] = batch.end;
             let parts = parts(p as i64, partitions[p], batch.clone());
-            rows.collect(parts, Tally::default(), &names[p], true);
+            rows.collect(parts, Tally::default(), &names[p], true).unwrap();
             let watermark = watermark(&times(partitions[p]), batch.end);
             rows.reached(&names[p], batch.end as i64, Timestamp(watermark));
             for object in rows.due(moment) {
@@ -450,8 +464,10 @@ mod tests {
         };
         let stand = put.iter().filter(|one| !put.iter().any(|other| covers(other, one)));
         let stand = stand.map(|(date, key, rows)| ((*date, key.to_string()), rows.clone()));
-        let settled = rows.settle(Timestamp::MAX).unwrap();
-        let settled = settled.into_iter().map(|day| (day.date, numbers(&[day.rows])));
+        let settled = rows.settle(Timestamp::MAX).into_iter().map(|day| {
+            let rows: Vec<RecordBatch> = day.rows.map(Result::unwrap).collect();
+            (day.date, numbers(&rows))
+        });
         (stand.collect(), settled.collect())
     }
 

@@ -17,6 +17,7 @@ use super::filed::{Cabinet, Filing};
 use super::forgetting::Forgetting;
 use super::leaps::Leaps;
 use super::live::{Moment, WindowHours};
+use super::memory::MemoryBound;
 use super::progress::{Progress, Summary};
 use super::tables::{Settled, Tables};
 use super::work::{Counts, Worked};
@@ -25,6 +26,8 @@ use crate::flow::{IdleAdvance, OutputBatch, Partition, Span, Timestamp};
 use crate::metrics as names;
 use crate::sink::teams::AlertSink;
 use crate::window::JobWatermark;
+
+mod holding;
 
 /// What a run holds between batches.
 pub struct Stage {
@@ -43,6 +46,9 @@ pub struct Stage {
     breaches: Breaches,
     clock: Arc<dyn Clock>,
     filing: Filing,
+    memory: MemoryBound,
+    /// Bytes of the ids that are remembered, so that repeats are known.
+    remembered: usize,
     interrupted: bool,
     /// Whether something was read since the timed work was done last.
     read: bool,
@@ -79,12 +85,20 @@ impl Stage {
             breaches: Breaches::new(alerts, clock),
             clock: Arc::clone(clock),
             filing,
+            memory: MemoryBound::new(None),
+            remembered: 0,
             interrupted: false,
             read: false,
             counts: Counts::default(),
             forgetting: Forgetting::default(),
             failed: BTreeMap::new(),
         })
+    }
+
+    /// Holds no more than this allows.
+    pub fn with_memory(mut self, memory: MemoryBound) -> Stage {
+        self.memory = memory;
+        self
     }
 
     /// Notes partitions whose first records are gone.
@@ -111,6 +125,7 @@ impl Stage {
         if let Some(begin) = worked.begin {
             self.watermark.begin(&worked.partition, begin);
         }
+        self.remembered = worked.remembered;
         let cabinet = self.cabinets.entry(Arc::clone(&worked.partition)).or_default();
         for object in cabinet.add(worked.filed) {
             self.delivery.filed(&worked.partition, object).await?;
@@ -355,8 +370,7 @@ impl Stage {
             metrics::gauge!(names::WATERMARK).set(watermark.0 as f64 / 1e6);
             metrics::gauge!(names::WATERMARK_LAG).set((now.0 - watermark.0) as f64 / 1e6);
         }
-        let held: usize = self.tables.iter().flatten().map(Tables::size).sum();
-        metrics::gauge!(names::STATE).set(held as f64);
+        self.mind_memory();
         metrics::gauge!(names::STOPPED).set(self.stopped().len() as f64);
         if let Some((pipeline, reason)) = self.stopped().first_key_value() {
             progress.trouble(&format!("pipeline `{pipeline}` is stopped: {reason}"));

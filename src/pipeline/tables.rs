@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use chrono::NaiveDate;
 use datafusion::common::Result;
@@ -13,25 +12,20 @@ use super::live::{LiveObject, Moment};
 use super::rows::{RowLevel, with_date};
 use super::work::PipelineWork;
 use crate::flow::{OutputBatch, Partition, Span, Timestamp};
+use crate::sql::day::OpenDays;
 use crate::sql::engine::Engine;
 use crate::sql::family::Family;
-use crate::sql::output::OutputShape;
 use crate::sql::partial::Tally;
-use crate::window::{DayBook, Extent, OffsetsByPartition};
+use crate::sql::runs::RowStream;
+use crate::window::{Extent, OffsetsByPartition};
 
 /// One pipeline while it runs.
 pub struct Tables {
     engines: Vec<Engine>,
     row_level: Option<RowLevel>,
-    days: Vec<OpenDays>,
+    /// The days that have not settled, by table.
+    days: Vec<(Arc<str>, OpenDays)>,
     lateness: Span,
-}
-
-/// The days of one table that have not settled.
-struct OpenDays {
-    table: Arc<str>,
-    shape: OutputShape,
-    book: DayBook<OutputBatch>,
 }
 
 /// A day that has settled.
@@ -40,8 +34,8 @@ pub struct Settled {
     pub table: Arc<str>,
     /// The day.
     pub date: NaiveDate,
-    /// Its rows, sorted.
-    pub rows: RecordBatch,
+    /// Its rows, sorted, as they are asked for; at least one batch.
+    pub rows: RowStream,
     /// Where they came from.
     pub origins: OffsetsByPartition,
 }
@@ -50,13 +44,11 @@ impl Tables {
     /// The tables of a pipeline, empty.
     pub fn new(plan: &Plan, pipeline: &PipelinePlan) -> Result<Tables> {
         let engines = pipeline.engines(&plan.executor)?;
-        let row_level = pipeline.families.is_empty().then(|| RowLevel::new(pipeline));
-        let days = engines.iter().flat_map(Engine::outputs).map(|output| OpenDays {
-            table: Arc::clone(&output.table),
-            shape: output.clone(),
-            book: DayBook::default(),
-        });
-        let (days, lateness) = (days.collect(), pipeline.spec.allowed_lateness);
+        let row_level =
+            pipeline.families.is_empty().then(|| RowLevel::new(pipeline)).transpose()?;
+        let days = engines.iter().flat_map(Engine::outputs);
+        let days = days.map(|output| Ok((Arc::clone(&output.table), OpenDays::of(output)?)));
+        let (days, lateness) = (days.collect::<Result<_>>()?, pipeline.spec.allowed_lateness);
         Ok(Tables { engines, row_level, days, lateness })
     }
 
@@ -72,7 +64,7 @@ impl Tables {
             engine.collect(partial, partition)?;
         }
         if let Some(row_level) = &mut self.row_level {
-            row_level.collect(work.rows, work.tally, partition, live);
+            row_level.collect(work.rows, work.tally, partition, live)?;
         }
         Ok(())
     }
@@ -86,8 +78,8 @@ impl Tables {
         // A revision without rows takes back those of the revisions before it.
         let told = |batch: &&OutputBatch| batch.rows.num_rows() > 0 || batch.revision > 0;
         for batch in fired.iter().filter(told) {
-            if let Some(days) = self.days.iter_mut().find(|days| days.table == batch.table) {
-                days.book.add(batch.date, batch.clone());
+            if let Some((_, days)) = self.days.iter_mut().find(|(table, _)| *table == batch.table) {
+                days.add(batch)?;
             }
         }
         Ok(fired)
@@ -96,17 +88,12 @@ impl Tables {
     /// Takes out the days that have settled.
     pub fn settle(&mut self, watermark: Timestamp) -> Result<Vec<Settled>> {
         let before: Vec<Option<NaiveDate>> =
-            self.days.iter().map(|days| self.settled_before(&days.table, watermark)).collect();
+            self.days.iter().map(|(table, _)| self.settled_before(table, watermark)).collect();
         let mut settled = Vec::new();
-        for (days, before) in self.days.iter_mut().zip(before) {
-            let taken = match before {
-                Some(date) => days.book.settle_before(date),
-                None => days.book.settle_all(),
-            };
-            for (date, batches) in taken {
-                let rows = days.shape.join_day(&batches)?;
-                let table = Arc::clone(&days.table);
-                settled.push(Settled { table, date, rows, origins: OffsetsByPartition::new() });
+        for ((table, days), before) in self.days.iter_mut().zip(before) {
+            for (date, rows) in days.settle_before(before) {
+                let (table, origins) = (Arc::clone(table), OffsetsByPartition::new());
+                settled.push(Settled { table, date, rows, origins });
             }
         }
         for day in &mut settled {
@@ -117,7 +104,7 @@ impl Tables {
         }
         self.forget_origins(watermark);
         if let Some(row_level) = &mut self.row_level {
-            settled.extend(row_level.settle(watermark)?);
+            settled.extend(row_level.settle(watermark));
         }
         Ok(settled)
     }
@@ -225,9 +212,18 @@ impl Tables {
         })
     }
 
-    /// Bytes held for windows that are open.
+    /// Bytes held for windows that are open and for days that have not settled.
     pub fn size(&self) -> usize {
-        self.engines.iter().map(Engine::size).sum()
+        let engines: usize = self.engines.iter().map(Engine::size).sum();
+        let days: usize = self.days.iter().map(|(_, days)| days.size()).sum();
+        engines + days + self.row_level.as_ref().map_or(0, RowLevel::size)
+    }
+
+    /// Brings to disk what can be, and keeps it there from now on.
+    pub fn spill(&mut self) -> Result<()> {
+        self.engines.iter_mut().for_each(Engine::spill);
+        self.days.iter_mut().try_for_each(|(_, days)| days.spill())?;
+        self.row_level.as_mut().map_or(Ok(()), RowLevel::spill)
     }
 }
 

@@ -45,9 +45,11 @@ pub struct Worked {
     /// Rows for the lake's sections.
     pub filed: Filed,
     /// Counters.
-    pub counts: Counts,
+    pub counts: Box<Counts>,
     /// Ids that were forgotten before their time.
     pub forgotten: Option<Forgotten>,
+    /// Bytes of the ids that are remembered, over all partitions.
+    pub remembered: usize,
 }
 
 /// What one batch gives to one pipeline.
@@ -148,7 +150,8 @@ pub fn work(plan: &Plan, judged: Judged, filing: Filing) -> Result<Worked> {
         pipelines,
         filed: filed::file(&judged, &late, filing)?,
         held_back: judged.held_back,
-        counts,
+        remembered: judged.remembered,
+        counts: Box::new(counts),
         forgotten: judged.forgotten,
     })
 }

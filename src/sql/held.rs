@@ -1,4 +1,5 @@
-//! Rows that wait for recompute: in memory up to a bound, beyond it in temporary files.
+//! Rows that wait, for recompute or for their day to settle: in memory up to a bound, beyond it in
+//! temporary files.
 //!
 //! A file has no name, so that nothing is left behind however the process ends, and is given up when
 //! the last rows in it are forgotten. Rows on disk are read batch by batch as a plan asks for them.
@@ -58,6 +59,16 @@ impl Keeper {
         Keeper { limit, in_memory: Arc::default(), file: None, written: 0 }
     }
 
+    /// Bytes of memory.
+    pub fn in_memory(&self) -> usize {
+        self.in_memory.load(Ordering::Relaxed)
+    }
+
+    /// Keeps nothing in memory from now on.
+    pub fn keep_on_disk(&mut self) {
+        self.limit = 0;
+    }
+
     /// Keeps rows.
     ///
     /// # Errors
@@ -106,6 +117,11 @@ impl Held {
         }
     }
 
+    /// Whether these are the same rows, kept once.
+    pub(super) fn is(&self, other: &Held) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// The rows, where they are in memory.
     pub fn in_memory(&self) -> Option<&RecordBatch> {
         match self.0.as_ref() {
@@ -115,7 +131,7 @@ impl Held {
     }
 
     /// The rows, read from disk if need be.
-    fn load(&self) -> Result<RecordBatch> {
+    pub(super) fn load(&self) -> Result<RecordBatch> {
         match self.0.as_ref() {
             Place::Memory { rows, .. } => Ok(rows.clone()),
             Place::Disk { file, from, length } => {
@@ -153,8 +169,8 @@ enum SpillError {
 fn failed(attempt: &str, error: &str) -> datafusion::error::DataFusionError {
     let folder = std::env::temp_dir();
     exec_datafusion_err!(
-        "could not {attempt} rows that wait for recompute in a temporary file in {}: {error}; make \
-         room there, or name another folder in TMPDIR",
+        "could not {attempt} rows that wait in a temporary file in {}: {error}; make room there, or \
+         name another folder in TMPDIR",
         folder.display()
     )
 }

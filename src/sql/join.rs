@@ -4,15 +4,21 @@
 //! A pane is collected batch by batch and read by many windows. Joined, a group has one state in it
 //! instead of one for each batch, wherever it enters, leaves or is merged.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, UInt32Array};
-use arrow::compute::{concat, take};
+use arrow::array::{ArrayRef, RecordBatch, UInt32Array};
+use arrow::compute::{concat, concat_batches, take};
 use datafusion::common::Result;
 use datafusion::logical_expr::{EmitTo, GroupsAccumulator};
 
+use super::held::{Held, Keeper};
 use super::partial::Chunk;
+use super::query::{Query, Way};
 use super::slots::{Slot, SlotKind};
+
+/// Bytes of rows that are joined with others: more are as well kept on their own.
+const ROWS_TO_JOIN: usize = 1 << 20;
 
 /// Joins chunks, and keeps what it works with.
 #[derive(Debug, Default)]
@@ -25,8 +31,22 @@ pub(super) struct Joiner {
 const NONE: u32 = u32::MAX;
 
 impl Joiner {
-    /// One chunk of several, its groups ascending. All groups lie below `total`.
+    /// One chunk of several of a query. All groups lie below `total`.
     pub(super) fn join(
+        &mut self,
+        query: &Query,
+        keeper: &mut Keeper,
+        chunks: &[Arc<Chunk>],
+        total: usize,
+    ) -> Result<Chunk> {
+        match &query.way {
+            Way::Incremental(incremental) => self.join_states(&incremental.slots, chunks, total),
+            Way::Recompute(_) | Way::RowLevel(_) => join_rows(keeper, chunks),
+        }
+    }
+
+    /// One chunk of several, its groups ascending. All groups lie below `total`.
+    fn join_states(
         &mut self,
         slots: &[Slot],
         chunks: &[Arc<Chunk>],
@@ -59,6 +79,23 @@ impl Joiner {
         groups.iter().for_each(|group| self.places[*group as usize] = NONE);
         Ok(Chunk { states: states?, groups, rows, kept: Vec::new() })
     }
+}
+
+/// One chunk of several that keep rows. Those on disk stay where they are.
+fn join_rows(keeper: &mut Keeper, chunks: &[Arc<Chunk>]) -> Result<Chunk> {
+    let mut kept: Vec<(Arc<str>, Held)> = Vec::new();
+    let mut few: BTreeMap<&Arc<str>, Vec<&RecordBatch>> = BTreeMap::new();
+    for (relation, held) in chunks.iter().flat_map(|chunk| &chunk.kept) {
+        match held.in_memory().filter(|_| held.size() < ROWS_TO_JOIN) {
+            Some(rows) => few.entry(relation).or_default().push(rows),
+            None => kept.push((Arc::clone(relation), held.clone())),
+        }
+    }
+    for (relation, rows) in few {
+        let joined = concat_batches(&rows[0].schema(), rows)?;
+        kept.push((Arc::clone(relation), keeper.keep(joined)?));
+    }
+    Ok(Chunk { kept, ..Chunk::default() })
 }
 
 /// A slot's states of several chunks, by group.

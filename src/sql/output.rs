@@ -1,19 +1,14 @@
 //! Result rows as a table's rows: window columns in front, revision, tile, incompleteness and date
 //! behind, sorted by window and grain, divided by date.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, Date32Array, Int32Array, RecordBatch,
     RecordBatchOptions, StringArray, TimestampMicrosecondArray, UInt32Array,
 };
-use arrow::compute::{
-    SortColumn, concat_batches, filter_record_batch, lexsort_to_indices, take_record_batch,
-};
-use arrow::datatypes::{
-    DataType, Field, Schema, SchemaRef, TimestampMicrosecondType as Micros, UInt32Type,
-};
+use arrow::compute::{SortColumn, lexsort_to_indices, take_record_batch};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, UInt32Type};
 use arrow::row::{RowConverter, SortField};
 use chrono::{Datelike, NaiveDate};
 use datafusion::common::{Result, exec_err, plan_err};
@@ -214,45 +209,18 @@ impl OutputShape {
         Ok(RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options)?)
     }
 
-    /// A day's firings as one batch of each window's highest revision, sorted by window and grain.
-    pub fn join_day(&self, fired: &[OutputBatch]) -> Result<RecordBatch> {
-        let revised = fired.iter().any(|batch| batch.revision > 0);
-        let batches = if revised {
-            highest(fired)?
-        } else {
-            fired.iter().map(|batch| batch.rows.clone()).collect()
-        };
-        let joined = concat_batches(&self.schema, &batches)?;
-        if !self.interleaved && !revised {
-            return Ok(joined);
-        }
+    /// The columns that a day's rows are sorted by: window, then grain.
+    pub fn order(&self) -> Vec<usize> {
         let first_own = if self.calendar { 3 } else { 2 };
-        let mut order = vec![0, 1];
-        order.extend(self.grain.iter().map(|column| column + first_own));
-        sort_by(&joined, &order)
+        let grain = self.grain.iter().map(|column| column + first_own);
+        [0, 1].into_iter().chain(grain).collect()
     }
-}
 
-/// The rows of each window's highest revision: a revision replaces the whole of those before it.
-fn highest(fired: &[OutputBatch]) -> Result<Vec<RecordBatch>> {
-    let mut last: HashMap<Window, u32> = HashMap::new();
-    for batch in fired {
-        for window in &batch.windows {
-            let held = last.entry(*window).or_default();
-            *held = batch.revision.max(*held);
-        }
+    /// Whether a day has to be sorted row by row: windows come in any order, and there may be as
+    /// many of them as rows.
+    pub fn is_sorted_anew(&self) -> bool {
+        self.interleaved && !self.calendar
     }
-    let kept = fired.iter().map(|batch| {
-        let instants = |column: usize| batch.rows.column(column).as_primitive::<Micros>();
-        let (starts, ends) = (instants(0), instants(1));
-        let current = |row: usize| {
-            let (start, end) = (Timestamp(starts.value(row)), Timestamp(ends.value(row)));
-            last.get(&Window { start, end }) == Some(&batch.revision)
-        };
-        let keep: BooleanArray = (0..batch.rows.num_rows()).map(|row| Some(current(row))).collect();
-        Ok(filter_record_batch(&batch.rows, &keep)?)
-    });
-    kept.collect()
 }
 
 /// The rows in the order of these columns, ascending, nulls first.

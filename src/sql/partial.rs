@@ -46,7 +46,7 @@ pub struct RelationRows {
 }
 
 /// What has been collected under one slice.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Chunk {
     /// The group of each cell.
     pub groups: Vec<u32>,

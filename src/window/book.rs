@@ -1,20 +1,35 @@
 //! The book of panes: what has been collected for windows that are open or may be revised.
 //!
 //! Entries are indexed by pane and by the first tick at which a window may count them (`ready`).
-//! Several window shapes, and every revision of their windows, read one book.
+//! Several window shapes, and every revision of their windows, read one book. What comes for the same
+//! pane and tick is kept together, in few parts, until a window has counted it: what a window has
+//! counted must leave it as it came.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::layers::{Layers, Weigh};
+
 /// What has been collected, by pane.
 #[derive(Debug)]
 pub struct PaneBook<T> {
-    by_pane: BTreeMap<i64, Vec<(i64, Arc<T>)>>,
+    by_pane: BTreeMap<i64, Vec<Entries<T>>>,
     /// The (ready, pane) of entries that came after their pane had ended.
     late: BTreeSet<(i64, i64)>,
-    /// The panes before this one are not joined any more.
+    /// What was on time in the panes before this one has been counted.
     joined: i64,
+    /// Late entries that are ready at or before this tick have been counted.
+    counted: i64,
+    /// Bytes of all entries.
+    weight: usize,
+}
+
+/// What came for a pane and may be counted from one tick on.
+#[derive(Debug)]
+struct Entries<T> {
+    ready: i64,
+    layers: Layers<T>,
 }
 
 /// A window as it was counted: its panes, and the tick up to which entries were.
@@ -28,20 +43,112 @@ pub struct Counted {
 
 impl<T> Default for PaneBook<T> {
     fn default() -> PaneBook<T> {
-        PaneBook { by_pane: BTreeMap::new(), late: BTreeSet::new(), joined: i64::MIN }
+        PaneBook {
+            by_pane: BTreeMap::new(),
+            late: BTreeSet::new(),
+            joined: i64::MIN,
+            counted: i64::MIN,
+            weight: 0,
+        }
+    }
+}
+
+impl<T: Weigh> PaneBook<T> {
+    /// Adds an entry to `pane`, to be counted from the tick `ready` on. `late` says that the pane
+    /// had ended before; `join` makes one entry of several.
+    pub fn add<E>(
+        &mut self,
+        (pane, ready, late): (i64, i64, bool),
+        entry: Arc<T>,
+        join: impl FnMut(&[Arc<T>]) -> Result<T, E>,
+    ) -> Result<(), E> {
+        if late {
+            self.late.insert((ready, pane));
+        }
+        let is_counted = if late { ready <= self.counted } else { pane < self.joined };
+        let held = self.by_pane.entry(pane).or_default();
+        let place = held.iter().rposition(|entries| entries.ready == ready && !is_counted);
+        let place = place.unwrap_or_else(|| {
+            held.push(Entries { ready, layers: Layers::default() });
+            held.len() - 1
+        });
+        let layers = &mut held[place].layers;
+        let before = layers.weight();
+        let added = layers.add(entry, join);
+        self.weight = self.weight - before + layers.weight();
+        added
+    }
+
+    /// Joins what a window that counts up to `bound` is about to count for the first time: what was
+    /// on time in the panes of a range, where its parts are `worth` it, and what came late for any
+    /// pane.
+    pub fn join<E>(
+        &mut self,
+        panes: Range<i64>,
+        bound: i64,
+        worth: impl Fn(&Layers<T>) -> bool,
+        mut join: impl FnMut(&[Arc<T>]) -> Result<T, E>,
+    ) -> Result<(), E> {
+        if bound > self.counted {
+            let since = self.counted.saturating_add(1);
+            let late = self.late.range((since, i64::MIN)..=(bound, i64::MAX));
+            for (ready, pane) in late {
+                let held = self.by_pane.get_mut(pane).into_iter().flatten();
+                for entries in held.filter(|entries| entries.ready == *ready) {
+                    entries.fold(&mut self.weight, &mut join)?;
+                }
+            }
+            self.counted = bound;
+        }
+        let first = panes.start.max(self.joined);
+        if first >= panes.end {
+            return Ok(());
+        }
+        self.joined = panes.end;
+        for (pane, held) in self.by_pane.range_mut(first..panes.end) {
+            let late = &self.late;
+            let on_time = held.iter_mut().filter(|held| !late.contains(&(held.ready, *pane)));
+            for entries in on_time.filter(|entries| worth(&entries.layers)) {
+                entries.fold(&mut self.weight, &mut join)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Bytes of all entries.
+    pub fn weight(&self) -> usize {
+        self.weight
+    }
+
+    /// Forgets the panes before `pane`: no window will count them again.
+    pub fn forget_before(&mut self, pane: i64) {
+        let Some(first) = self.by_pane.keys().next().filter(|first| **first < pane).copied() else {
+            return;
+        };
+        let kept = self.by_pane.split_off(&pane);
+        let gone = std::mem::replace(&mut self.by_pane, kept);
+        let gone = gone.values().flatten().map(|entries| entries.layers.weight());
+        self.weight -= gone.sum::<usize>();
+        if self.late.iter().any(|(_, held)| (first..pane).contains(held)) {
+            self.late.retain(|(_, held)| *held >= pane);
+        }
+    }
+}
+
+impl<T: Weigh> Entries<T> {
+    fn fold<E>(
+        &mut self,
+        weight: &mut usize,
+        join: impl FnMut(&[Arc<T>]) -> Result<T, E>,
+    ) -> Result<(), E> {
+        let before = self.layers.weight();
+        let folded = self.layers.fold(join);
+        *weight = *weight - before + self.layers.weight();
+        folded
     }
 }
 
 impl<T> PaneBook<T> {
-    /// Adds an entry to `pane`, to be counted from the tick `ready` on. `late` says that the pane
-    /// had ended before.
-    pub fn add(&mut self, pane: i64, ready: i64, late: bool, entry: Arc<T>) {
-        self.by_pane.entry(pane).or_default().push((ready, entry));
-        if late {
-            self.late.insert((ready, pane));
-        }
-    }
-
     /// The entries that a window counts and the window before it did not.
     pub fn entering(
         &self,
@@ -82,8 +189,8 @@ impl<T> PaneBook<T> {
         let panes = if panes.is_empty() { 0..0 } else { panes };
         self.by_pane.range(panes).flat_map(move |(pane, entries)| {
             let ready = ready.clone();
-            let held = entries.iter().filter(move |(at, _)| ready.contains(at));
-            held.map(move |(_, entry)| (*pane, entry))
+            let held = entries.iter().filter(move |held| ready.contains(&held.ready));
+            held.flat_map(|held| held.layers.iter()).map(move |entry| (*pane, entry))
         })
     }
 
@@ -100,7 +207,7 @@ impl<T> PaneBook<T> {
     /// The (pane, ready) of entries from a pane on, in the order of panes.
     pub fn from(&self, pane: i64) -> impl Iterator<Item = (i64, i64)> {
         let entries = self.by_pane.range(pane..);
-        entries.flat_map(|(pane, entries)| entries.iter().map(|(ready, _)| (*pane, *ready)))
+        entries.flat_map(|(pane, entries)| entries.iter().map(|held| (*pane, held.ready)))
     }
 
     /// The (pane, ready) of late entries that are ready after a tick, up to another.
@@ -113,47 +220,6 @@ impl<T> PaneBook<T> {
             .map(|(ready, pane)| (*pane, *ready))
     }
 
-    /// Forgets the panes before `pane`: no window will count them again.
-    pub fn forget_before(&mut self, pane: i64) {
-        let Some(first) = self.by_pane.keys().next().filter(|first| **first < pane).copied() else {
-            return;
-        };
-        let kept = self.by_pane.split_off(&pane);
-        self.by_pane = kept;
-        if self.late.iter().any(|(_, held)| (first..pane).contains(held)) {
-            self.late.retain(|(_, held)| *held >= pane);
-        }
-    }
-
-    /// Joins what was on time in each pane of a range, unless the pane or one behind it has been
-    /// looked at before: an entry that a window has counted must leave it as it came. Late entries
-    /// stay as they are, since they come to windows that have counted their pane.
-    pub fn join<E>(
-        &mut self,
-        panes: Range<i64>,
-        mut joined: impl FnMut(&[Arc<T>]) -> Result<T, E>,
-    ) -> Result<(), E> {
-        let first = panes.start.max(self.joined);
-        if first >= panes.end {
-            return Ok(());
-        }
-        self.joined = panes.end;
-        for (pane, entries) in self.by_pane.range_mut(first..panes.end) {
-            let late = &self.late;
-            let (late, on_time): (Vec<_>, Vec<_>) =
-                entries.drain(..).partition(|(ready, _)| late.contains(&(*ready, *pane)));
-            let ready = on_time.iter().map(|(ready, _)| *ready).max();
-            if let Some(ready) = ready.filter(|_| on_time.len() > 1) {
-                let alike: Vec<Arc<T>> = on_time.into_iter().map(|(_, entry)| entry).collect();
-                entries.push((ready, Arc::new(joined(&alike)?)));
-            } else {
-                entries.extend(on_time);
-            }
-            entries.extend(late);
-        }
-        Ok(())
-    }
-
     /// How many panes hold something.
     pub fn panes(&self) -> usize {
         self.by_pane.len()
@@ -161,18 +227,35 @@ impl<T> PaneBook<T> {
 
     /// Every entry.
     pub fn entries(&self) -> impl Iterator<Item = &Arc<T>> {
-        self.by_pane.values().flatten().map(|(_, entry)| entry)
+        self.by_pane.values().flatten().flat_map(|held| held.layers.iter())
     }
 
-    /// Every entry, to be replaced.
+    /// Every entry, to be replaced by others that weigh the same.
     pub fn entries_mut(&mut self) -> impl Iterator<Item = &mut Arc<T>> {
-        self.by_pane.values_mut().flatten().map(|(_, entry)| entry)
+        self.by_pane.values_mut().flatten().flat_map(|held| held.layers.iter_mut())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    impl Weigh for &'static str {
+        fn weight(&self) -> usize {
+            self.len()
+        }
+    }
+
+    impl Weigh for String {
+        fn weight(&self) -> usize {
+            self.len()
+        }
+    }
+
+    /// Entries that are never joined.
+    fn apart<T>(_: &[Arc<T>]) -> Result<T, ()> {
+        Err(())
+    }
 
     fn names<'a>(entries: impl Iterator<Item = (i64, &'a Arc<&'static str>)>) -> Vec<&'static str> {
         entries.map(|(_, name)| **name).collect()
@@ -185,9 +268,9 @@ mod tests {
     #[test]
     fn entries_enter_when_ready_and_leave_with_their_pane() {
         let mut book = PaneBook::default();
-        book.add(0, 1, false, Arc::new("on time"));
-        book.add(0, 3, true, Arc::new("late for two windows"));
-        book.add(2, 3, false, Arc::new("next"));
+        book.add((0, 1, false), Arc::new("on time"), apart).unwrap();
+        book.add((0, 3, true), Arc::new("late for two windows"), apart).unwrap();
+        book.add((2, 3, false), Arc::new("next"), apart).unwrap();
         let [first, second, third] = [window(-3..1, 1), window(-2..2, 2), window(-1..3, 3)];
         assert_eq!(names(book.entering(&first, None)), ["on time"]);
         assert_eq!(names(book.entering(&second, Some(&first))), Vec::<&str>::new());
@@ -207,14 +290,15 @@ mod tests {
     fn what_is_on_time_is_joined_once() {
         let mut book = PaneBook::default();
         let add = |book: &mut PaneBook<String>, pane, ready, name: &str| {
-            book.add(pane, ready, ready > pane + 1, Arc::new(name.to_owned()));
+            let late = ready > pane + 1;
+            book.add((pane, ready, late), Arc::new(name.to_owned()), apart).unwrap();
         };
-        let join = |book: &mut PaneBook<String>, panes| {
+        let join = |book: &mut PaneBook<String>, panes, bound| {
             let join = |alike: &[Arc<String>]| {
                 let names: Vec<&str> = alike.iter().map(|name| name.as_str()).collect();
                 Ok::<_, ()>(names.join("+"))
             };
-            book.join(panes, join).unwrap();
+            book.join(panes, bound, |_| true, join).unwrap();
             let all = window(0..3, i64::MAX);
             book.within(&all).map(|(_, name)| name.to_string()).collect::<Vec<String>>()
         };
@@ -223,19 +307,25 @@ mod tests {
         {
             add(&mut book, pane, ready, name);
         }
-        assert_eq!(join(&mut book, 0..2), ["a+c", "late", "d", "e", "f"]);
+        assert_eq!(join(&mut book, 0..2, 1), ["a+c", "late", "d", "e", "f"]);
+        assert_eq!(book.weight(), 10);
         add(&mut book, 0, 2, "later");
         add(&mut book, 1, 2, "g");
-        assert_eq!(join(&mut book, 0..3), ["a+c", "late", "later", "d", "g", "e+f"]);
+        assert_eq!(join(&mut book, 0..3, 2), ["a+c", "late+later", "d", "g", "e+f"]);
+        // What has been counted stays as it was counted.
+        add(&mut book, 0, 2, "latest");
+        assert_eq!(join(&mut book, 0..3, 2), ["a+c", "late+later", "latest", "d", "g", "e+f"]);
+        book.forget_before(2);
+        assert_eq!((book.weight(), book.panes()), (3, 1));
     }
 
     #[test]
     fn a_revised_window_takes_in_what_was_late_for_it() {
         let mut book = PaneBook::default();
-        book.add(0, 1, false, Arc::new("on time"));
-        book.add(0, 2, true, Arc::new("late by one"));
-        book.add(1, 2, false, Arc::new("next pane"));
-        book.add(1, 3, true, Arc::new("next pane, late"));
+        book.add((0, 1, false), Arc::new("on time"), apart).unwrap();
+        book.add((0, 2, true), Arc::new("late by one"), apart).unwrap();
+        book.add((1, 2, false), Arc::new("next pane"), apart).unwrap();
+        book.add((1, 3, true), Arc::new("next pane, late"), apart).unwrap();
         // Revisions that reach one tick beyond each window's end.
         let (first, second) = (window(0..1, 2), window(1..2, 3));
         assert_eq!(names(book.entering(&first, None)), ["on time", "late by one"]);

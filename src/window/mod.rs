@@ -7,10 +7,10 @@
 
 pub mod book;
 pub mod calendar;
-pub mod days;
 pub mod fixed;
 pub mod kind;
 pub mod lateness;
+pub mod layers;
 pub mod line;
 pub mod origins;
 pub mod session;
@@ -18,10 +18,10 @@ pub mod watermark;
 
 pub use book::{Counted, PaneBook};
 pub use calendar::{Calendar, Period};
-pub use days::DayBook;
 pub use fixed::{PaneGrid, Shape};
 pub use kind::{CalendarUnit, WindowKind, Zone};
 pub use lateness::Lateness;
+pub use layers::{Layers, Weigh};
 pub use line::{CONNECTED, HeldBack, Line, Records, Seen, Sighting, Witness};
 pub use origins::{OffsetsByPartition, Origins};
 pub use session::{ProtoSession, Session, SessionBook};

@@ -11,20 +11,21 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch};
-use arrow::compute::{CastOptions, cast_with_options, concat_batches};
+use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use arrow::error::ArrowError;
 use bytes::Bytes;
-use parquet::arrow::ArrowWriter;
-use parquet::arrow::arrow_writer::ArrowWriterOptions;
+use parquet::arrow::arrow_writer::{ArrowWriter, ArrowWriterOptions};
+use parquet::arrow::{ARROW_SCHEMA_META_KEY, encode_arrow_schema};
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use serde_json::json;
 
-use super::row_group::encode_columns;
-use super::row_hash::{RowHash, row_hash};
+use super::pieces::Pieces;
+use super::row_group::{encode_columns, row_groups};
+use super::row_hash::{RowHash, RowHasher};
 use crate::flow::{OffsetRange, Partition};
 
 /// Rows per row group: large enough to compress, small enough to skip by statistics.
@@ -78,8 +79,8 @@ pub struct ObjectNotes {
 /// The bytes of one object.
 #[derive(Clone, Debug)]
 pub struct Encoded {
-    /// The Parquet file.
-    pub bytes: Bytes,
+    /// The Parquet file, in pieces.
+    pub pieces: Vec<Bytes>,
     /// How many rows it holds.
     pub rows: usize,
     /// The hash of the rows, as in the footer.
@@ -121,6 +122,9 @@ pub enum EncodeError {
         /// What Arrow said.
         source: ArrowError,
     },
+    /// The rows could not be had.
+    #[error("could not read the rows that wait to be stored")]
+    Rows(#[source] RowsError),
     /// The Arrow library failed.
     #[error("could not put the rows together")]
     Arrow(#[from] ArrowError),
@@ -129,23 +133,50 @@ pub enum EncodeError {
     Parquet(#[from] ParquetError),
 }
 
+/// Why rows could not be had.
+pub type RowsError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Rows to encode, batch by batch as they are asked for: all with the same columns, and at least
+/// one batch, maybe an empty one.
+pub type Rows = Box<dyn Iterator<Item = Result<RecordBatch, RowsError>> + Send>;
+
 /// Encodes rows as one Parquet file. `batches` holds at least one batch, maybe an empty one.
 pub fn encode(batches: &[RecordBatch], notes: &ObjectNotes) -> Result<Encoded, EncodeError> {
-    let stored = to_stored(batches)?;
-    let schema = with_notes(stored.first().ok_or(EncodeError::NoBatch)?.schema_ref(), notes);
-    let row_hash = row_hash(&schema, &stored);
-    let small = stored.iter().map(RecordBatch::num_rows).sum::<usize>() <= SMALL_ROWS;
-    let properties = writer_properties(&schema, notes, row_hash, small)?;
-    // The Arrow schema says nothing that Parquet's own does not, but for the columns' notes.
+    encode_rows(batches.iter().cloned().map(Ok), notes)
+}
+
+/// Encodes rows as one Parquet file. Of the rows, those of one row group are held at once.
+pub fn encode_rows(
+    rows: impl Iterator<Item = Result<RecordBatch, RowsError>>,
+    notes: &ObjectNotes,
+) -> Result<Encoded, EncodeError> {
+    let mut rows = rows.peekable();
+    let given = match rows.peek() {
+        Some(Ok(batch)) => batch.schema(),
+        Some(Err(_)) | None => {
+            let error = rows.next().and_then(Result::err);
+            return Err(error.map_or(EncodeError::NoBatch, EncodeError::Rows));
+        }
+    };
+    let stored = stored_schema(&given)?;
+    let schema = with_notes(&stored, notes);
+    let batches = rows.map(|batch| cast_batch(&batch.map_err(EncodeError::Rows)?, &given, &stored));
+    let mut groups = row_groups(&schema, ROW_GROUP_ROWS, batches).peekable();
+    let small = match groups.peek() {
+        Some(Ok(group)) => group.num_rows() <= SMALL_ROWS,
+        Some(Err(_)) | None => true,
+    };
+    // What the footer says of the rows is known at the end, so all of it is written then.
     let options = ArrowWriterOptions::new()
-        .with_properties(properties)
-        .with_skip_arrow_metadata(notes.columns.is_empty());
-    let writer = ArrowWriter::try_new_with_options(Vec::new(), Arc::clone(&schema), options)?;
+        .with_properties(writer_properties(small)?)
+        .with_skip_arrow_metadata(true);
+    let writer =
+        ArrowWriter::try_new_with_options(Pieces::default(), Arc::clone(&schema), options)?;
     let (mut file, columns) = writer.into_serialized_writer()?;
-    let mut rows = 0;
-    for (number, group) in row_groups(&schema, &stored).enumerate() {
+    let mut hash = RowHasher::new(&schema);
+    for (number, group) in groups.enumerate() {
         let group = group?;
-        rows += group.num_rows();
+        hash.update(&group);
         let chunks = encode_columns(&group, columns.create_column_writers(number)?)?;
         let mut row_group = file.next_row_group()?;
         for chunk in chunks {
@@ -153,13 +184,23 @@ pub fn encode(batches: &[RecordBatch], notes: &ObjectNotes) -> Result<Encoded, E
         }
         row_group.close()?;
     }
-    let bytes = Bytes::from(file.into_inner()?);
-    Ok(Encoded { bytes, rows, row_hash })
+    let rows = hash.rows();
+    let row_hash = hash.finish(&schema);
+    for entry in footer(&schema, notes, row_hash) {
+        file.append_key_value_metadata(entry);
+    }
+    Ok(Encoded { pieces: file.into_inner()?.finish(), rows, row_hash })
 }
 
 /// The batches with every column in its [`stored_type`].
 pub fn to_stored(batches: &[RecordBatch]) -> Result<Vec<RecordBatch>, EncodeError> {
     let given = batches.first().ok_or(EncodeError::NoBatch)?.schema();
+    let schema = stored_schema(&given)?;
+    batches.iter().map(|batch| cast_batch(batch, &given, &schema)).collect()
+}
+
+/// The columns with their [`stored_type`].
+fn stored_schema(given: &SchemaRef) -> Result<SchemaRef, EncodeError> {
     let mut fields: Vec<Field> = Vec::with_capacity(given.fields().len());
     for field in given.fields() {
         if fields.iter().any(|earlier| earlier.name() == field.name()) {
@@ -168,8 +209,7 @@ pub fn to_stored(batches: &[RecordBatch]) -> Result<Vec<RecordBatch>, EncodeErro
         // Whether a planner can prove a column never null must not change the bytes.
         fields.push(Field::new(field.name(), stored_type(field)?, true));
     }
-    let schema = Arc::new(Schema::new(fields));
-    batches.iter().map(|batch| cast_batch(batch, &given, &schema)).collect()
+    Ok(Arc::new(Schema::new(fields)))
 }
 
 fn cast_batch(
@@ -285,12 +325,7 @@ fn note_metadata(note: &ColumnNote) -> HashMap<String, String> {
         .collect()
 }
 
-fn writer_properties(
-    schema: &Schema,
-    notes: &ObjectNotes,
-    row_hash: RowHash,
-    small: bool,
-) -> Result<WriterProperties, EncodeError> {
+fn writer_properties(small: bool) -> Result<WriterProperties, EncodeError> {
     let (compression, statistics) = match small {
         true => (Compression::UNCOMPRESSED, EnabledStatistics::None),
         false => (Compression::ZSTD(ZstdLevel::try_new(ZSTD_LEVEL)?), EnabledStatistics::Chunk),
@@ -303,7 +338,6 @@ fn writer_properties(
         .set_dictionary_page_size_limit(DICTIONARY_BYTES)
         .set_statistics_enabled(statistics)
         .set_offset_index_disabled(small)
-        .set_key_value_metadata(Some(footer(schema, notes, row_hash)))
         .build())
 }
 
@@ -348,39 +382,24 @@ fn footer(schema: &Schema, notes: &ObjectNotes, row_hash: RowHash) -> Vec<KeyVal
     ];
     let says_nothing = |entry: &KeyValue| matches!(entry.value.as_deref(), Some("" | "[]"));
     entries.retain(|entry| !says_nothing(entry));
+    // The Arrow schema says nothing that Parquet's own does not, but for the columns' notes.
+    if !notes.columns.is_empty() {
+        entries.push(entry(ARROW_SCHEMA_META_KEY, encode_arrow_schema(schema)));
+    }
     entries
 }
 
-/// The rows in batches of exactly [`ROW_GROUP_ROWS`], the last one shorter: page boundaries
-/// depend on how rows are handed to the encoder, so that must not depend on the caller.
-fn row_groups(
-    schema: &SchemaRef,
-    batches: &[RecordBatch],
-) -> impl Iterator<Item = Result<RecordBatch, ArrowError>> {
-    let mut batch = 0;
-    let mut row = 0;
-    std::iter::from_fn(move || {
-        let mut slices = Vec::new();
-        let mut room = ROW_GROUP_ROWS;
-        while room > 0 && batch < batches.len() {
-            let take = room.min(batches[batch].num_rows() - row);
-            if take > 0 {
-                slices.push(batches[batch].slice(row, take));
-            }
-            room -= take;
-            row += take;
-            if row == batches[batch].num_rows() {
-                batch += 1;
-                row = 0;
-            }
-        }
-        if slices.is_empty() { None } else { Some(concat_batches(schema, &slices)) }
-    })
+impl Encoded {
+    /// How many bytes there are.
+    pub fn size(&self) -> usize {
+        self.pieces.iter().map(Bytes::len).sum()
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use arrow::compute::concat_batches;
 
     use arrow::array::{
         Array, AsArray, BinaryViewArray, BooleanArray, Date32Array, DictionaryArray,
@@ -437,6 +456,10 @@ mod tests {
         }
     }
 
+    fn whole(encoded: &Encoded) -> Bytes {
+        Bytes::from(encoded.pieces.concat())
+    }
+
     fn reader(bytes: &Bytes) -> ParquetRecordBatchReader {
         ParquetRecordBatchReaderBuilder::try_new(bytes.clone()).unwrap().build().unwrap()
     }
@@ -448,16 +471,16 @@ mod tests {
 
     #[test]
     fn the_same_rows_give_the_same_bytes_however_they_are_divided() {
-        let whole = many_rows();
-        let expected = encode(std::slice::from_ref(&whole), &notes()).unwrap();
+        let rows = many_rows();
+        let expected = encode(std::slice::from_ref(&rows), &notes()).unwrap();
         for lengths in [vec![0, 1, 0, 131_071, 5], vec![100_000; 2], vec![131_072, 131_072]] {
-            let encoded = encode(&cut(&whole, &lengths), &notes()).unwrap();
-            assert_eq!(encoded.bytes, expected.bytes, "{lengths:?}");
+            let encoded = encode(&cut(&rows, &lengths), &notes()).unwrap();
+            assert_eq!(whole(&encoded), whole(&expected), "{lengths:?}");
             assert_eq!(encoded.row_hash, expected.row_hash);
         }
         assert_eq!(expected.rows, 300_000);
-        let read = read_back(&expected.bytes);
-        for (column, other) in whole.columns().iter().zip(read.columns()) {
+        let read = read_back(&whole(&expected));
+        for (column, other) in rows.columns().iter().zip(read.columns()) {
             assert_eq!(column, other);
         }
     }
@@ -465,7 +488,7 @@ mod tests {
     #[test]
     fn the_file_is_as_pinned() {
         let encoded = encode(&[many_rows()], &notes()).unwrap();
-        let file = SerializedFileReader::new(encoded.bytes.clone()).unwrap();
+        let file = SerializedFileReader::new(whole(&encoded)).unwrap();
         let metadata = file.metadata();
         assert_eq!(metadata.file_metadata().created_by(), Some("turnaround"));
         let groups: Vec<i64> = metadata.row_groups().iter().map(|group| group.num_rows()).collect();
@@ -488,7 +511,7 @@ mod tests {
             value("turnaround.offsets"),
             r#"[{"from":0,"partition":0,"to":3,"topic":"events"},{"from":5,"partition":1,"to":9,"topic":"events"}]"#
         );
-        let schema = reader(&encoded.bytes).schema();
+        let schema = reader(&whole(&encoded)).schema();
         let field = schema.field_with_name("p90_minutes").unwrap();
         assert_eq!(field.metadata()["unit"], "min");
         assert_eq!(field.metadata()["additive"], "false");
@@ -500,7 +523,7 @@ mod tests {
         let with = encode(&rows, &notes()).unwrap();
         let without = encode(&rows, &ObjectNotes::default()).unwrap();
         assert_eq!(with.row_hash, without.row_hash);
-        assert_ne!(with.bytes, without.bytes);
+        assert_ne!(whole(&with), whole(&without));
     }
 
     #[test]
@@ -521,7 +544,7 @@ mod tests {
             ("nothing", arrow::array::new_null_array(&DataType::Null, 2)),
         ]);
         let encoded = encode(&[rows], &ObjectNotes::default()).unwrap();
-        let read = read_back(&encoded.bytes);
+        let read = read_back(&whole(&encoded));
         let types: Vec<DataType> =
             read.schema().fields().iter().map(|field| field.data_type().clone()).collect();
         let micros = TimeUnit::Microsecond;
@@ -564,7 +587,7 @@ mod tests {
         let empty = many_rows().slice(0, 0);
         let encoded = encode(&[empty], &ObjectNotes::default()).unwrap();
         assert_eq!(encoded.rows, 0);
-        assert_eq!(reader(&encoded.bytes).schema().fields().len(), 3);
+        assert_eq!(reader(&whole(&encoded)).schema().fields().len(), 3);
     }
 
     #[test]

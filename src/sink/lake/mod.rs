@@ -11,6 +11,7 @@ pub mod error;
 pub mod journal;
 mod layout;
 pub mod patience;
+mod pieces;
 mod row_group;
 pub mod row_hash;
 pub mod store;
@@ -35,10 +36,10 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::ParquetMetaDataReader;
 use tokio_util::sync::CancellationToken;
 
-pub use encode::{ColumnNote, EncodeError, Encoded, ObjectNotes};
+pub use encode::{ColumnNote, EncodeError, Encoded, ObjectNotes, Rows, RowsError};
 pub use error::{LakeError, StoreKind};
 pub use patience::{Patience, Reach};
-pub use row_hash::RowHash;
+pub use row_hash::{RowHash, RowHasher};
 pub use store::{Purpose, Store};
 
 use patience::Waiting;
@@ -143,7 +144,17 @@ impl Lake {
         rows: Vec<RecordBatch>,
         notes: ObjectNotes,
     ) -> Result<PutOutcome, LakeError> {
-        let encoding = tokio::task::spawn_blocking(move || encode::encode(&rows, &notes));
+        self.put_rows(key, Box::new(rows.into_iter().map(Ok)), notes).await
+    }
+
+    /// Like [`put`](Lake::put), of rows that come as they are asked for, on a blocking thread.
+    pub async fn put_rows(
+        &self,
+        key: &LakeKey,
+        rows: Rows,
+        notes: ObjectNotes,
+    ) -> Result<PutOutcome, LakeError> {
+        let encoding = tokio::task::spawn_blocking(move || encode::encode_rows(rows, &notes));
         let encoded = match encoding.await {
             Ok(encoded) => encoded,
             Err(error) => match error.try_into_panic() {
@@ -176,10 +187,10 @@ impl Lake {
 
     async fn try_put(&self, key: &LakeKey, encoded: &Encoded) -> Result<PutOutcome, LakeError> {
         let path = self.path(&key.to_string())?;
-        let payload = PutPayload::from_bytes(encoded.bytes.clone());
+        let payload = PutPayload::from_iter(encoded.pieces.iter().cloned());
         let options = PutOptions::from(PutMode::Create);
         match self.store.objects.put_opts(&path, payload, options).await {
-            Ok(_) => Ok(PutOutcome::Written { bytes: encoded.bytes.len() }),
+            Ok(_) => Ok(PutOutcome::Written { bytes: encoded.size() }),
             Err(object_store::Error::AlreadyExists { .. }) => {
                 let there = self.row_hash(key, &path).await?;
                 if there == Some(encoded.row_hash) {

@@ -29,24 +29,46 @@ impl FromStr for RowHash {
     }
 }
 
-/// Hashes rows whose columns have the types that the lake stores
+/// Hashes rows as they come, whose columns have the types that the lake stores
 /// ([`stored_type`](super::encode::stored_type)); other columns count by name and type only.
-pub fn row_hash(schema: &Schema, batches: &[RecordBatch]) -> RowHash {
-    let rows: usize = batches.iter().map(RecordBatch::num_rows).sum();
-    let mut whole = Xxh3::new();
-    update_number(&mut whole, rows);
-    for (i, field) in schema.fields().iter().enumerate() {
-        update_text(&mut whole, field.name());
-        update_text(&mut whole, &type_tag(field.data_type()));
-        let mut column = ColumnHash::default();
-        for batch in batches {
-            column.update(batch.column(i));
-        }
-        for part in [&column.nulls, &column.values, &column.lengths] {
-            whole.update(&part.digest128().to_le_bytes());
+pub struct RowHasher {
+    rows: usize,
+    columns: Vec<ColumnHash>,
+}
+
+impl RowHasher {
+    /// No rows yet, of these columns.
+    pub fn new(schema: &Schema) -> RowHasher {
+        let columns = schema.fields().iter().map(|_| ColumnHash::default());
+        RowHasher { rows: 0, columns: columns.collect() }
+    }
+
+    /// The next rows.
+    pub fn update(&mut self, batch: &RecordBatch) {
+        self.rows += batch.num_rows();
+        for (hash, column) in self.columns.iter_mut().zip(batch.columns()) {
+            hash.update(column);
         }
     }
-    RowHash(whole.digest128())
+
+    /// How many rows there have been.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// The hash of all of them.
+    pub fn finish(self, schema: &Schema) -> RowHash {
+        let mut whole = Xxh3::new();
+        update_number(&mut whole, self.rows);
+        for (field, column) in schema.fields().iter().zip(&self.columns) {
+            update_text(&mut whole, field.name());
+            update_text(&mut whole, &type_tag(field.data_type()));
+            for part in [&column.nulls, &column.values, &column.lengths] {
+                whole.update(&part.digest128().to_le_bytes());
+            }
+        }
+        RowHash(whole.digest128())
+    }
 }
 
 fn update_number(hasher: &mut Xxh3, number: usize) {
@@ -166,6 +188,12 @@ fn valid_runs(array: &ArrayRef) -> Vec<(usize, usize)> {
 mod tests {
     use super::*;
     use std::sync::Arc;
+
+    fn row_hash(schema: &Schema, batches: &[RecordBatch]) -> RowHash {
+        let mut hasher = RowHasher::new(schema);
+        batches.iter().for_each(|batch| hasher.update(batch));
+        hasher.finish(schema)
+    }
 
     use arrow::array::{BooleanArray, Float64Array, Int64Array, StringArray};
     use arrow::buffer::NullBuffer;

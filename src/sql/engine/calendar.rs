@@ -13,7 +13,7 @@ use crate::sql::output::Fired;
 use crate::sql::partial::Chunk;
 use crate::sql::query::Way;
 use crate::sql::sliding::Sliding;
-use crate::window::{CONNECTED, Extent, Period};
+use crate::window::{CONNECTED, Extent, Layers, Period};
 
 impl Engine {
     pub(super) fn advance_calendar(
@@ -25,7 +25,8 @@ impl Engine {
         let mut pending = Pending::of(0);
         let mut out = Vec::new();
         for (due, period, revision) in self.due_periods(zones, watermark, extent) {
-            let chunks = self.chunks_of(due, period, revision);
+            let mut layers = self.layers_of(due, period, revision);
+            let chunks: Vec<Arc<Chunk>> = layers.iter().map(Arc::clone).collect();
             if revision != pending.revision && !pending.windows.is_empty() {
                 out.extend(self.finish(0, pending.take())?);
             }
@@ -35,7 +36,9 @@ impl Engine {
                 out.extend(self.finish_with(0, pending.take(), &chunks)?);
             }
             if zones.lateness().revisions() > 0 {
-                self.periods.counted.insert((period.window.end, period), chunks);
+                let (joiner, keeper, total) = (&mut self.joiner, &mut self.keeper, self.keys.len());
+                layers.fold(|alike| joiner.join(&self.query, keeper, alike, total))?;
+                self.periods.counted.insert((period.window.end, period), layers);
             }
         }
         if !pending.windows.is_empty() {
@@ -47,11 +50,11 @@ impl Engine {
     }
 
     /// What counts in a period: what was counted before, and what has waited for this firing.
-    fn chunks_of(&mut self, due: Timestamp, period: Period, revision: u32) -> Vec<Arc<Chunk>> {
+    fn layers_of(&mut self, due: Timestamp, period: Period, revision: u32) -> Layers<Chunk> {
         let before = self.periods.counted.remove(&(period.window.end, period));
-        let mut chunks = before.unwrap_or_default();
-        chunks.extend(self.periods.waiting.remove(&(due, period, revision)).unwrap_or_default());
-        chunks
+        let mut layers = before.unwrap_or_default();
+        layers.append(self.periods.waiting.remove(&(due, period, revision)).unwrap_or_default());
+        layers
     }
 
     /// The firings that are due, in order: of periods with rows, and of those in which groups are

@@ -12,9 +12,13 @@ use datafusion::common::Result;
 use super::{Cursor, Engine, Pending, ROWS_PER_BATCH, Table};
 use crate::flow::{OutputBatch, Timestamp, Window};
 use crate::sql::output::Fired;
+use crate::sql::partial::Chunk;
 use crate::sql::query::Way;
 use crate::sql::sliding::Sliding;
-use crate::window::{CONNECTED, Counted, Extent, PaneGrid, Shape};
+use crate::window::{CONNECTED, Counted, Extent, Layers, PaneGrid, Shape};
+
+/// Parts of a pane that weigh less than this on average are joined, though the pane is read once.
+const SMALL_BYTES: usize = 64 << 10;
 
 /// How far windows may fire, as pane ends.
 struct Limits {
@@ -194,12 +198,15 @@ impl Engine {
         let before = cursor.at.take().filter(|before| {
             start < before.panes.end && before.panes.start <= start && before.bound <= window.bound
         });
-        // A pane that is read once is not worth joining.
-        if shape.shared_panes().is_some() || several {
-            let joined = before.as_ref().map_or(start, |before| before.panes.end.max(start));
-            let (joiner, total) = (&mut self.joiner, self.keys.len());
-            self.panes.join(joined..end, |alike| joiner.join(&incremental.slots, alike, total))?;
-        }
+        let fresh = before.as_ref().map_or(start, |before| before.panes.end.max(start));
+        let (joiner, keeper, total) = (&mut self.joiner, &mut self.keeper, self.keys.len());
+        // A pane that is read once is not worth joining, but for small parts that wait with it.
+        let is_read_again = shape.shared_panes().is_some() || several;
+        let worth =
+            |layers: &Layers<Chunk>| is_read_again || layers.weight() < layers.len() * SMALL_BYTES;
+        self.panes.join(fresh..end, window.bound, worth, |alike| {
+            joiner.join(&self.query, keeper, alike, total)
+        })?;
         match &before {
             Some(before) => {
                 for (pane, chunk) in self.panes.leaving(before, start) {

@@ -16,7 +16,7 @@ mod session_parts;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::Array;
+use arrow::array::ArrayRef;
 use datafusion::common::Result;
 
 use crate::flow::{OutputBatch, Partition, Timestamp, Window};
@@ -27,10 +27,11 @@ use crate::sql::groups::Keys;
 use crate::sql::held::{self, Keeper};
 use crate::sql::join::Joiner;
 use crate::sql::output::{Fired, OutputShape};
+use crate::sql::own::{bytes_of, own};
 use crate::sql::partial::{Chunk, Partial, Tally};
 use crate::sql::query::{Query, Way};
 use crate::sql::sliding::Sliding;
-use crate::window::{Counted, Extent, Origins, PaneBook, Period};
+use crate::window::{Counted, Extent, Layers, Origins, PaneBook, Period, Weigh};
 use session::Sessions;
 
 /// Result rows after which what has fired is handed on, so that memory stays bounded.
@@ -60,9 +61,9 @@ pub struct Engine {
 #[derive(Default)]
 struct Periods {
     /// What waits for its firing: when that is due, the period, and the revision.
-    waiting: BTreeMap<(Timestamp, Period, u32), Vec<Arc<Chunk>>>,
+    waiting: BTreeMap<(Timestamp, Period, u32), Layers<Chunk>>,
     /// What has been counted in periods that may be revised yet.
-    counted: BTreeMap<(Timestamp, Period), Vec<Arc<Chunk>>>,
+    counted: BTreeMap<(Timestamp, Period), Layers<Chunk>>,
 }
 
 /// One table of the family.
@@ -185,9 +186,8 @@ impl Engine {
                 .map(|key| self.keys.intern(cells.keys.get(key)))
                 .collect();
             for (slice, range) in cells.slices {
-                let states = cells.states.iter().map(|slot| {
-                    slot.iter().map(|state| state.slice(range.start, range.len())).collect()
-                });
+                let state_of = |state: &ArrayRef| own(&state.slice(range.start, range.len()));
+                let states = cells.states.iter().map(|slot| slot.iter().map(state_of).collect());
                 let chunk = Chunk {
                     groups: cells.groups[range.clone()]
                         .iter()
@@ -197,35 +197,34 @@ impl Engine {
                     states: states.collect(),
                     kept: Vec::new(),
                 };
-                self.keep(slice, chunk);
+                self.keep(slice, chunk)?;
             }
         }
         for (slice, relation, rows) in partial.kept {
             let kept = vec![(relation, self.keeper.keep(rows)?)];
-            self.keep(
-                slice,
-                Chunk { groups: Vec::new(), rows: Vec::new(), states: Vec::new(), kept },
-            );
+            self.keep(slice, Chunk { kept, ..Chunk::default() })?;
         }
         Ok(())
     }
 
-    fn keep(&mut self, slice: SliceKey, chunk: Chunk) {
+    fn keep(&mut self, slice: SliceKey, chunk: Chunk) -> Result<()> {
+        let (joiner, keeper, total) = (&mut self.joiner, &mut self.keeper, self.keys.len());
+        let join = |alike: &[Arc<Chunk>]| joiner.join(&self.query, keeper, alike, total);
         match (slice, self.family.as_ref()) {
             (SliceKey::Pane { pane, ready }, family) => {
                 let late = match family {
                     Family::Fixed { grid, .. } => ready > grid.ticks(pane + 1),
                     Family::Calendar(_) | Family::Session(_) => false,
                 };
-                self.panes.add(pane, ready, late, Arc::new(chunk));
+                self.panes.add((pane, ready, late), Arc::new(chunk), join)
             }
             (SliceKey::Period { period, revision }, family) => {
                 let due = period.window.end.plus(family.lateness().due_after(revision));
                 let place = self.periods.waiting.entry((due, period, revision)).or_default();
-                place.push(Arc::new(chunk));
+                place.add(Arc::new(chunk), join)
             }
             // Collected by `Sessions`.
-            (SliceKey::Session(_), _) => {}
+            (SliceKey::Session(_), _) => Ok(()),
         }
     }
 
@@ -271,16 +270,23 @@ impl Engine {
         let cursors = self.tables.iter().flat_map(|table| &table.cursors);
         let sliding: usize =
             cursors.filter_map(|cursor| cursor.sliding.as_ref()).map(Sliding::size).sum();
-        let chunks = self.panes.entries().chain(self.periods.chunks());
-        let held: usize = chunks.map(|chunk| chunk.size()).sum();
         let sessions = self.sessions.as_ref().map_or(0, Sessions::size);
-        sliding + held + sessions + self.keys.size()
+        sliding + self.panes.weight() + self.periods.weight() + sessions + self.keys.size()
+    }
+
+    /// Keeps rows that wait for recompute on disk from now on.
+    pub fn spill(&mut self) {
+        self.keeper.keep_on_disk();
     }
 }
 
 impl Periods {
-    fn chunks(&self) -> impl Iterator<Item = &Arc<Chunk>> {
-        self.waiting.values().flatten().chain(self.counted.values().flatten())
+    fn layers(&self) -> impl Iterator<Item = &Layers<Chunk>> {
+        self.waiting.values().chain(self.counted.values())
+    }
+
+    fn weight(&self) -> usize {
+        self.layers().map(Layers::weight).sum()
     }
 }
 
@@ -296,14 +302,16 @@ impl Pending {
     }
 }
 
-impl Chunk {
+/// What an array takes beside its values.
+const BYTES_BESIDE: usize = 192;
+
+impl Weigh for Chunk {
     /// Bytes held. States are slices of arrays that chunks of one batch share, so each counts its
     /// own rows only.
-    pub fn size(&self) -> usize {
-        let kept: usize = self.kept.iter().map(|(_, rows)| rows.size()).sum();
+    fn weight(&self) -> usize {
+        let kept: usize = self.kept.iter().map(|(_, rows)| rows.size() + BYTES_BESIDE).sum();
         let states = self.states.iter().flatten();
-        let state: usize =
-            states.filter_map(|state| state.to_data().get_slice_memory_size().ok()).sum();
+        let state: usize = states.map(|state| bytes_of(state) + BYTES_BESIDE).sum();
         self.groups.len() * 8 + state + kept
     }
 }
@@ -315,3 +323,5 @@ mod tests;
 mod partition_tests;
 #[cfg(test)]
 mod session_tests;
+#[cfg(test)]
+mod soak_tests;

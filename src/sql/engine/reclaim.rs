@@ -14,6 +14,7 @@ use crate::sql::groups::Keys;
 use crate::sql::partial::Chunk;
 use crate::sql::query::Way;
 use crate::sql::sliding::Sliding;
+use crate::window::Layers;
 
 /// How many groups there are before those that are gone are first looked for.
 pub(super) const AT_FIRST: usize = 1 << 16;
@@ -27,7 +28,8 @@ impl Engine {
         }
         let mut renumbered: Vec<Option<u32>> = vec![None; self.keys.len()];
         let mut kept = Keys::default();
-        let chunks = self.panes.entries().chain(self.periods.chunks());
+        let waiting = self.periods.layers().flat_map(Layers::iter);
+        let chunks = self.panes.entries().chain(waiting);
         for group in chunks.flat_map(|chunk| &chunk.groups) {
             let number = &mut renumbered[*group as usize];
             number.get_or_insert_with(|| kept.intern(self.keys.get(*group)));
@@ -44,9 +46,9 @@ impl Engine {
     }
 
     fn renumber(&mut self, numbers: &[Option<u32>]) -> Result<()> {
-        let waiting = self.periods.waiting.values_mut().flatten();
-        let chunks = waiting.chain(self.periods.counted.values_mut().flatten());
-        for chunk in chunks.chain(self.panes.entries_mut()) {
+        let periods = &mut self.periods;
+        let chunks = periods.waiting.values_mut().chain(periods.counted.values_mut());
+        for chunk in chunks.flat_map(Layers::iter_mut).chain(self.panes.entries_mut()) {
             let chunk: &mut Chunk = Arc::make_mut(chunk);
             for group in &mut chunk.groups {
                 // Each chunk's groups were numbered above.

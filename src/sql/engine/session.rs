@@ -24,12 +24,14 @@ use crate::window::{Session, SessionBook};
 /// The sessions of one table that are open.
 pub(super) struct Sessions {
     book: SessionBook<Part>,
+    /// Bytes of all parts.
+    bytes: usize,
 }
 
 impl Sessions {
     /// None open.
     pub(super) fn new(family: &SessionFamily) -> Sessions {
-        Sessions { book: SessionBook::new(family.gap) }
+        Sessions { book: SessionBook::new(family.gap), bytes: 0 }
     }
 
     /// Takes in what one batch gave.
@@ -68,9 +70,12 @@ impl Sessions {
             .collect();
         for (session, parts) in partial.sessions.iter().zip(parts) {
             let key = &keys[session.key as usize];
+            self.bytes += bytes_of_all(&parts);
             let held = self.book.add(key, session.start, session.last, parts);
             if held.len() >= PARTS_TO_MERGE {
+                self.bytes -= bytes_of_all(held);
                 merge_smallest(query, held)?;
+                self.bytes += bytes_of_all(held);
             }
         }
         Ok(())
@@ -89,8 +94,19 @@ impl Sessions {
 
     /// Bytes held.
     pub(super) fn size(&self) -> usize {
-        self.book.parts().flatten().map(Part::size).sum()
+        self.bytes
     }
+
+    /// Takes out the sessions that end at or before `watermark`.
+    fn due(&mut self, watermark: Timestamp) -> Vec<Session<Part>> {
+        let due = self.book.due(watermark);
+        self.bytes -= due.iter().map(|session| bytes_of_all(&session.parts)).sum::<usize>();
+        due
+    }
+}
+
+fn bytes_of_all(parts: &[Part]) -> usize {
+    parts.iter().map(Part::size).sum()
 }
 
 impl Engine {
@@ -102,7 +118,7 @@ impl Engine {
     /// Fires every session that ends at or before `watermark`.
     pub(super) fn advance_sessions(&mut self, watermark: Timestamp) -> Result<Vec<OutputBatch>> {
         let Some(sessions) = &mut self.sessions else { return Ok(Vec::new()) };
-        let mut due = sessions.book.due(watermark);
+        let mut due = sessions.due(watermark);
         let mut out = Vec::new();
         for session in &due {
             for (partition, range) in session.parts.iter().flat_map(|part| &part.from) {

@@ -15,6 +15,7 @@ use datafusion::logical_expr::EmitTo;
 
 use crate::flow::{OffsetRange, Partition};
 use crate::sql::groups::Keys;
+use crate::sql::own::bytes_of;
 use crate::sql::partial::Cells;
 use crate::sql::query::{Query, Way};
 use crate::sql::slots::Slot;
@@ -58,10 +59,6 @@ impl Part {
             What::Rows(_, rows) => rows.columns().iter().map(bytes_of).sum(),
         }
     }
-}
-
-fn bytes_of(array: &ArrayRef) -> usize {
-    array.to_data().get_slice_memory_size().unwrap_or(0)
 }
 
 /// The bytes of a cell on average, group and count included.

@@ -211,7 +211,7 @@ pub(super) fn run_steps(
     (out, told)
 }
 
-fn expecting(until: Timestamp) -> Extent {
+pub(super) fn expecting(until: Timestamp) -> Extent {
     Extent { begins_at: Timestamp::MIN, ends_at: until, complete_from: Timestamp::MIN }
 }
 

@@ -347,6 +347,7 @@ pub(crate) async fn job(
         tick: TICK,
         empty_until: None,
         filing,
+        memory: None,
         progress,
     }
 }
