@@ -3,6 +3,8 @@
 //! Rows are filed under a date and cut into objects where the partition's offsets or its watermark
 //! cross a mark, so that the objects are a function of the input alone.
 
+// long because every section makes and cuts its rows alike, side by side.
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

@@ -5,6 +5,8 @@
 //! So the same input may be written any number of times, by any number of processes. When to
 //! write what under which name is the caller's business (`flow::lake_key` has the names).
 
+// long because it is every verb of one store.
+
 pub mod cards;
 pub mod encode;
 pub mod error;
