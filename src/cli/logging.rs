@@ -19,7 +19,8 @@ pub enum LogFormat {
 /// Starts to log what `filter` (as RUST_LOG) lets through. A filter that cannot be read lets
 /// `info` through and is complained of.
 pub fn start(format: LogFormat, filter: Option<&str>, quiet: bool) {
-    let usual = if quiet { "warn" } else { "info" };
+    // The object store tells of every retry; the lake says once a minute what it waits for.
+    let usual = if quiet { "warn" } else { "info,object_store=warn" };
     let wanted = filter.unwrap_or(usual);
     let (filter, complaint) = match EnvFilter::try_new(wanted) {
         Ok(filter) => (filter, None),
