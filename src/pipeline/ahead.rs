@@ -38,7 +38,6 @@ const MOST_AT_ONCE: usize = 32;
 pub(super) const WORKED_AHEAD: usize = 4;
 
 /// What comes out, in the order in which batches were read.
-#[expect(clippy::large_enum_variant, reason = "few are under way at once, and most are batches")]
 pub(super) enum Done {
     /// A batch.
     Worked(datafusion::common::Result<Worked>),
@@ -51,7 +50,6 @@ pub(super) enum Done {
 }
 
 /// What is begun, in order. Perhaps no watermark has moved.
-#[expect(clippy::large_enum_variant, reason = "few are under way at once, and most are batches")]
 enum Step {
     Worked(datafusion::common::Result<Worked>),
     CaughtUp(Vec<IdleAdvance>),
