@@ -233,8 +233,8 @@ fn check_says_what_sessions_lack() {
     );
     check(
         yaml("[lab_id]", "[]", ""),
-        "p.yaml:3:34: there are sessions by `lab_id`, but `grain` does not name it: sessions of \
-         two values could not be told apart. add it to `grain`",
+        "p.yaml:4:8: `grain` does not tell rows apart: the query groups by lab_id too. add \
+         `lab_id` to it",
     );
     check(
         yaml("[lab_id]", "[lab_id]", "expect: ref.labs\n"),

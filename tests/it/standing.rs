@@ -26,16 +26,10 @@ fn log(times: &[&str], specimens: usize) -> Log {
 async fn begin(store: &Faulty, once: bool, extents: &[(i32, i64, i64)]) -> World {
     let (lake, now) = (store.lake(), instant("30:00"));
     let (extents, lake_patience) = (extents.to_vec(), Duration::ZERO);
-    World::begin(Setting {
-        project: TIMELINES,
-        lake,
-        partitions: 1,
-        now,
-        once,
-        extents,
-        lake_patience,
-    })
-    .await
+    let (project, partitions, appended) = (TIMELINES, 1, true);
+    let setting =
+        Setting { project, lake, partitions, now, once, extents, lake_patience, appended };
+    World::begin(setting).await
 }
 
 async fn to_the_end(

@@ -288,10 +288,16 @@ def silent(con, table, window):
     held = con.execute(f"select ws, we from {table} order by we limit 1").fetchone()
     if held is None:
         return
+    # Nothing is expected of a time before the feed begins.
+    begins = min(time for time, in con.execute(
+        "select min(coalesce(processed_at, received_at, event_time)) from raw "
+        "where event_type = 'specimen.snapshot' union all "
+        "select min(event_time) from raw where event_type <> 'specimen.snapshot'").fetchall()
+        if time is not None)
     until = f"greatest({largest}, (select max(we) from {table}))"
     if window == "day":
         expected = f"""select l.lab_id, d.s ws, d.e we from listed l join days d using (lab_id)
-            where d.e > {held[0]} and d.e <= {until}"""
+            where d.e > {begins} and d.e <= {until}"""
     else:
         size, slide = window
         expected = f"""select l.lab_id, g.we - {size} ws, g.we from listed l,

@@ -77,6 +77,8 @@ pub(crate) struct Setting {
     /// What the source says of its partitions, first offset and end.
     pub(crate) extents: Vec<(i32, i64, i64)>,
     pub(crate) lake_patience: Duration,
+    /// Whether the broker has stamped the records itself, and so bears out what they say.
+    pub(crate) appended: bool,
 }
 
 impl Setting {
@@ -90,7 +92,7 @@ impl Setting {
         let location = format!("file://{}", lake.to_str().expect("the path is text"));
         let lake = Lake::open(&location, []).expect("a temporary folder can be written");
         let (extents, lake_patience) = (Vec::new(), Duration::ZERO);
-        Setting { project, lake, partitions, now, once, extents, lake_patience }
+        Setting { project, lake, partitions, now, once, extents, lake_patience, appended: false }
     }
 }
 
@@ -125,6 +127,7 @@ pub(crate) type Log = BTreeMap<i32, Vec<Arrival>>;
 
 /// A running loop.
 pub(crate) struct World {
+    appended: bool,
     script: Arc<Script>,
     progress: Arc<Progress>,
     partitions: i32,
@@ -150,7 +153,7 @@ impl World {
 
     /// Starts a loop.
     pub(crate) async fn begin(setting: Setting) -> World {
-        let partitions = setting.partitions;
+        let (partitions, appended) = (setting.partitions, setting.appended);
         let script = Arc::new(Script { time: AtomicI64::new(setting.now.0), ..Script::default() });
         let progress = Arc::new(Progress::default());
         let range = |(index, from, to): &(i32, i64, i64)| {
@@ -170,7 +173,7 @@ impl World {
                 std::future::pending::<()>().await;
             }
         }));
-        World { script, progress, partitions, stop, run }
+        World { appended, script, progress, partitions, stop, run }
     }
 
     /// Moves the clock.
@@ -179,13 +182,17 @@ impl World {
         assert!(before <= now.0, "the clock does not go back");
     }
 
+    fn raw(&self, index: i32, first: usize, records: &[Arrival]) -> RawBatch {
+        raw(index, first, records, self.appended)
+    }
+
     /// Delivers what the log holds from `from` on, `batch` records at once, and waits until the
     /// loop has taken it in.
     pub(crate) async fn deliver(&self, log: &Log, from: &BTreeMap<i32, usize>, batch: usize) {
         for (index, records) in log {
             let from = from.get(index).copied().unwrap_or(0);
             for (place, some) in records[from..].chunks(batch).enumerate() {
-                self.say(SourceEvent::Batch(raw(*index, from + place * batch, some)));
+                self.say(SourceEvent::Batch(self.raw(*index, from + place * batch, some)));
             }
         }
         let lengths: BTreeMap<i32, i64> = log
@@ -257,7 +264,7 @@ impl World {
         for (index, records) in log {
             let from = from.get(index).copied().unwrap_or(0);
             for (place, record) in records.iter().enumerate().skip(from) {
-                self.say(SourceEvent::Batch(raw(*index, place, std::slice::from_ref(record))));
+                self.say(SourceEvent::Batch(self.raw(*index, place, std::slice::from_ref(record))));
             }
         }
     }
@@ -300,7 +307,7 @@ fn partition(index: i32) -> Arc<Partition> {
     Arc::new(Partition { topic: "lab".into(), index })
 }
 
-fn raw(index: i32, first: usize, records: &[Arrival]) -> RawBatch {
+fn raw(index: i32, first: usize, records: &[Arrival], appended: bool) -> RawBatch {
     let mut bytes = Vec::new();
     let mut frames = Vec::new();
     for (record, offset) in records.iter().zip(first as i64..) {
@@ -308,7 +315,7 @@ fn raw(index: i32, first: usize, records: &[Arrival]) -> RawBatch {
         bytes.extend_from_slice(record.payload.as_bytes());
         let record_time = record.record_time;
         let end = bytes.len();
-        frames.push(RecordFrame { offset, record_time, appended: false, start, end });
+        frames.push(RecordFrame { offset, record_time, appended, start, end });
     }
     let framing = Framing::Records(frames);
     RawBatch { partition: partition(index), bytes: Bytes::from(bytes), framing }
