@@ -24,7 +24,8 @@ fn log(times: &[&str], specimens: usize) -> Log {
 
 /// A run over records from `from` on, of a source that says where it begins, if it does.
 async fn begin(store: &Faulty, once: bool, extents: &[(i32, i64, i64)]) -> World {
-    let (lake, now) = (store.lake(), instant("30:00"));
+    // A stream runs while the day goes on: what is past is not written to `live/`.
+    let (lake, now) = (store.lake(), instant(if once { "30:00" } else { "24:00" }));
     let (extents, lake_patience) = (extents.to_vec(), Duration::ZERO);
     let (project, partitions, appended) = (TIMELINES, 1, true);
     let setting =
