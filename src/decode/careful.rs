@@ -10,7 +10,7 @@ use crate::flow::Reason;
 use crate::flow::event::{EVENT_FIELDS, FieldKind};
 
 use super::block::{Block, Fault, Read, Row};
-use super::fields::{FIELDS, KINDS, Kind, REASON, bit, field_named, is_blank, word_code};
+use super::fields::{FIELDS, IDS, KINDS, Kind, REASON, bit, field_named, is_blank, word_code};
 use super::instant::read_any;
 
 /// The longest record that is looked into: beyond it nothing legitimate is to be expected, and a
@@ -115,7 +115,7 @@ fn take(
         (Kind::Text(_), Value::Text(start, end)) => {
             let text = &texts.as_bytes()[start..end];
             check_length(field, text.len())?;
-            if !is_blank(text) {
+            if bit(field) & IDS == 0 || !is_blank(text) {
                 check_characters(field, text)?;
                 row.set_text(field, base + start, text.len());
             }

@@ -214,7 +214,20 @@ pub(super) fn field_named(name: &[u8]) -> Option<usize> {
     }
 }
 
-/// Whether a text says nothing: such a one counts as absent.
+/// The fields that tell things apart: an id that says nothing names nothing, so it counts as absent.
+/// Other texts are kept as they are.
+pub(super) const IDS: u64 = {
+    let (mut ids, mut field) = (bit(ASSAY), 0);
+    while field < FIELDS {
+        if ends_with(EVENT_FIELDS[field].0, "_id") {
+            ids |= bit(field);
+        }
+        field += 1;
+    }
+    ids
+};
+
+/// Whether a text says nothing: no letter, digit or sign in it.
 #[inline(always)]
 pub(super) fn is_blank(text: &[u8]) -> bool {
     match text.first() {
@@ -248,6 +261,10 @@ const fn position(name: &str) -> usize {
 
 const fn same(a: &str, b: &str) -> bool {
     a.len() == b.len() && starts_with(a, b)
+}
+
+const fn ends_with(text: &str, end: &str) -> bool {
+    text.len() >= end.len() && same(text.split_at(text.len() - end.len()).1, end)
 }
 
 const fn starts_with(text: &str, start: &str) -> bool {

@@ -10,8 +10,8 @@
 //!   message. Of a repeated key the last value counts. Blank lines of a file carry nothing.
 //! - Wrong type: a known field holds another JSON type. `null` is absent. An integer may stand for
 //!   a number; `3.0` may not stand for an integer.
-//! - A blank text (nothing, or only space) in a field of any text is absent, so one that is required
-//!   is missing. An ASCII control character in an id or a code is a fault.
+//! - A blank id (nothing, or only space) is absent, so one that is required is missing; every other
+//!   text is kept as it is. An ASCII control character in an id or a code is a fault.
 //! - Unknown fields are ignored and counted, one for each key at the top level.
 //! - The row form's event time is its `processed_at`, else its `received_at`, whatever `event_time`
 //!   it may carry.

@@ -10,7 +10,7 @@
 //! compares those first. The bytes must be valid UTF-8 wherever a record is taken.
 
 use super::block::{Block, COLUMNS, Read};
-use super::fields::{FIELDS, KINDS, Kind, bit, field_named, is_blank, word_code};
+use super::fields::{FIELDS, IDS, KINDS, Kind, bit, field_named, is_blank, word_code};
 use super::instant::{Days, read_any};
 use super::stops::plain_length;
 
@@ -146,7 +146,8 @@ impl Scanner {
             previous = field;
             let consumed = if step.next == Next::Text {
                 let length = plain_length(rest)?;
-                if length > step.limit || is_blank(&rest[..length]) {
+                let an_id = bit(field) & IDS != 0;
+                if length > step.limit || (an_id && is_blank(&rest[..length])) {
                     return None;
                 }
                 row.set_text(field, bytes.len() - rest.len(), length);

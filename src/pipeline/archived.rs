@@ -18,6 +18,7 @@ use crate::flow::lake_key::{InputKey, LakeKey, Section};
 use crate::flow::{Offset, OffsetRange, Partition};
 use crate::sink::lake::{ArchivedRun, Lake, LakeError};
 use crate::source::Extents;
+use crate::sql::pile::Pile;
 
 /// The sections that hold runs of input.
 pub const SECTIONS: [Section; 4] =
@@ -75,7 +76,7 @@ pub enum Rest {
     /// Nothing: it is there.
     Nothing,
     /// These rows, of which this is the first offset.
-    Rows(Vec<RecordBatch>, i64),
+    Rows(Pile, i64),
 }
 
 impl Archived {
@@ -128,14 +129,15 @@ impl Archived {
             None => Ok(Rest::Rows(folder.rows, folder.first)),
             Some(to) if to > folder.last => Ok(Rest::Nothing),
             Some(to) => {
-                let rows = from_offset(&folder.rows, position_of(object.section), to)?;
+                let rows = folder.rows.load()?;
+                let rows = from_offset(&rows, position_of(object.section), to)?;
                 if rows.iter().all(|rows| rows.num_rows() == 0) {
                     return internal_err!(
                         "no rows between offset {to} and the last, {}",
                         folder.last
                     );
                 }
-                Ok(Rest::Rows(rows, to))
+                Ok(Rest::Rows(rows.into(), to))
             }
         }
     }

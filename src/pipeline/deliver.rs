@@ -20,8 +20,9 @@ use crate::flow::lake_key::{
     Fingerprint, FiringKey, InputKey, LIVE, LakeKey, SafeName, Section, TABLES,
 };
 use crate::flow::{IdleAdvance, Offset, OutputBatch, Partition, Span, Timestamp, Window};
-use crate::sink::lake::{ColumnNote, Lake, LakeError, ObjectNotes, RowsError};
+use crate::sink::lake::{ColumnNote, Lake, LakeError, ObjectNotes, Rows, RowsError};
 use crate::source::Extents;
+use crate::sql::pile::Pile;
 use crate::window::OffsetsByPartition;
 
 /// Clock time that live objects stay after their day has settled, for readers that have listed
@@ -157,7 +158,7 @@ impl Delivery {
         self.leaving.add(now.plus(GRACE), covered);
         let notes = noted(&table.live_notes, revision, object.origins);
         let purpose = self.purpose(&table, date);
-        Ok(self.puts.put(&self.lake, (purpose, key), object.rows, notes).await?)
+        Ok(self.puts.put_rows(&self.lake, (purpose, key), rows_of(object.rows), notes).await?)
     }
 
     /// Puts a settled day; its live objects leave after their grace. A day that stands as it is, or
@@ -226,11 +227,12 @@ impl Delivery {
         let rest = self.archived.rest(partition, object);
         let rest = rest.map_err(|error| super::failed(section.as_str(), error))?;
         let Rest::Rows(rows, first) = rest else { return Ok(()) };
+        let rows = rows_of(rows);
         let input = InputKey::of(partition, Offset(first), Offset(last));
         let key = LakeKey::Input { section, date, input };
         let notes = ObjectNotes { table: section.as_str().to_owned(), ..ObjectNotes::default() };
         let lake = self.lake_of(section).clone();
-        Ok(self.puts.put(&lake, (For::Section, key), rows, notes).await?)
+        Ok(self.puts.put_rows(&lake, (For::Section, key), rows, notes).await?)
     }
 
     /// Errs when the archive holds other records at the same offsets.
@@ -248,7 +250,8 @@ impl Delivery {
             }
             Err(error) => return Err(error.into()),
         };
-        let differs = first_difference(&object.folder.rows, &theirs);
+        let differs = object.folder.rows.load();
+        let differs = differs.and_then(|ours| first_difference(&ours, &theirs));
         let differs = differs.map_err(|error| super::failed("events", error))?;
         let Some(offset) = differs else { return Ok(()) };
         let (topic, index) = (Arc::clone(&partition.topic), partition.index);
@@ -324,6 +327,11 @@ impl Delivery {
         }
         Ok(())
     }
+}
+
+/// Rows to put, read as they are asked for.
+fn rows_of(rows: Pile) -> Rows {
+    Box::new(rows.into_batches().map(|rows| rows.map_err(RowsError::from)))
 }
 
 /// A table that no pipeline has: a fault of ours, which must not lose rows in silence.

@@ -23,9 +23,11 @@ use crate::flow::coded::plain_rows;
 use crate::flow::event::timestamp_type;
 use crate::flow::lake_key::Section;
 use crate::flow::{DeadLetter, EventBatch, Partition, Span, Timestamp, Window};
+use crate::sql::held::Keeper;
 use crate::sql::lake_sections::section_schema;
 use crate::sql::output::epoch_day;
 use crate::sql::partial::LateEvent;
+use crate::sql::pile::Pile;
 use crate::window::HeldBack;
 
 /// Offsets per object at most: some 20 MiB of events in memory.
@@ -365,7 +367,7 @@ fn offsets_of(rows: &RecordBatch) -> Vec<i64> {
 #[derive(Default)]
 pub struct Folder {
     /// The rows so far.
-    pub rows: Vec<RecordBatch>,
+    pub rows: Pile,
     /// The first offset.
     pub first: i64,
     /// The last offset.
@@ -375,13 +377,18 @@ pub struct Folder {
 }
 
 impl Folder {
-    fn add(&mut self, rows: RecordBatch, (first, last): (i64, i64), bytes: usize) {
+    fn add(
+        &mut self,
+        (rows, keeper): (&RecordBatch, &mut Keeper),
+        (first, last): (i64, i64),
+        bytes: usize,
+    ) -> Result<()> {
         (self.first, self.last) = match self.rows.is_empty() {
             true => (first, last),
             false => (self.first.min(first), self.last.max(last)),
         };
         self.bytes += bytes;
-        self.rows.push(rows);
+        self.rows.add(rows, keeper)
     }
 }
 
@@ -395,50 +402,30 @@ pub struct Complete {
     pub folder: Folder,
 }
 
-/// Parts at which some are joined: a part takes some kilobytes, however few its rows are.
-const PARTS_TO_JOIN: usize = 32;
-
-/// Joins the newest parts, as many as are not much larger than those after them, where there are
-/// many: so a row is joined a number of times that grows as the logarithm of theirs.
-fn join_newest(parts: &mut Vec<RecordBatch>) {
-    let mut from = parts.len().saturating_sub(1);
-    let mut rows = parts.last().map_or(0, RecordBatch::num_rows);
-    while from > 0 && parts[from - 1].num_rows() <= 2 * rows {
-        from -= 1;
-        rows += parts[from].num_rows();
-    }
-    if parts.len() - from < PARTS_TO_JOIN {
-        return;
-    }
-    // Where they cannot be joined they stay apart, which is as good but for memory.
-    if let Ok(joined) = concat_batches(&parts[from].schema(), &parts[from..]) {
-        parts.truncate(from);
-        parts.push(joined);
-    }
-}
-
 impl Cabinet {
     /// Takes in what a batch files; gives the objects that are complete.
-    pub fn add(&mut self, filed: Filed) -> Vec<Complete> {
+    ///
+    /// # Errors
+    /// Where rows go to disk and it cannot be written.
+    pub fn add(&mut self, filed: Filed, keeper: &mut Keeper) -> Result<Vec<Complete>> {
         let mut complete = Vec::new();
         for part in filed.parts {
             match part.section {
-                Section::DeadLetters => complete.extend(self.add_letters(&part)),
+                Section::DeadLetters => complete.extend(self.add_letters(&part, keeper)?),
                 Section::Events | Section::Late | Section::Alerts | Section::Quality => {
                     let key = (part.section, part.cut, part.date);
                     let folder = self.waiting.entry(key).or_default();
-                    folder.add(part.rows, (part.first, part.last), 0);
-                    join_newest(&mut folder.rows);
+                    folder.add((&part.rows, keeper), (part.first, part.last), 0)?;
                 }
             }
         }
         complete.extend(self.complete(filed.reached));
-        complete
+        Ok(complete)
     }
 
     /// Takes in dead letters, which are cut by their bytes as well: an object is complete before the
     /// letter that would make it too large. So where it is cut follows from the letters alone.
-    fn add_letters(&mut self, part: &FiledPart) -> Vec<Complete> {
+    fn add_letters(&mut self, part: &FiledPart, keeper: &mut Keeper) -> Result<Vec<Complete>> {
         let key = (part.section, part.cut, part.date);
         let lengths = raw_lengths(&part.rows);
         let offsets = offsets_of(&part.rows);
@@ -453,20 +440,19 @@ impl Cabinet {
             }
             if to > from {
                 let range = (offsets[from], offsets[to - 1]);
-                folder.add(part.rows.slice(from, to - from), range, bytes);
+                folder.add((&part.rows.slice(from, to - from), keeper), range, bytes)?;
             }
             if to < lengths.len() {
                 complete.extend(self.take(key));
             }
             from = to;
         }
-        complete
+        Ok(complete)
     }
 
-    /// Bytes held.
+    /// Bytes held, but for what the keeper has.
     pub fn size(&self) -> usize {
-        let rows = self.waiting.values().flat_map(|folder| &folder.rows);
-        rows.map(RecordBatch::get_array_memory_size).sum()
+        self.waiting.values().map(|folder| folder.rows.size()).sum()
     }
 
     /// The objects that are complete once nothing before a cut can follow.
@@ -524,7 +510,7 @@ mod tests {
 
     fn filed(events: &[Event], lengths: &[usize]) -> Vec<Object> {
         let filing = Filing { archive: false, record_times: true, once: false };
-        let mut cabinet = Cabinet::default();
+        let (mut cabinet, mut keeper) = (Cabinet::default(), Keeper::new(0));
         let mut complete = Vec::new();
         let mut start = 0;
         for length in lengths.iter().chain([&events.len()]) {
@@ -548,12 +534,13 @@ mod tests {
                 false => late_rows(&batch, &watermarks, &late, filing).unwrap(),
             };
             let reached = filing.cut_of(end as i64 - 1, watermarks[watermarks.len() - 1]);
-            complete.extend(cabinet.add(Filed { parts, reached }));
+            complete.extend(cabinet.add(Filed { parts, reached }, &mut keeper).unwrap());
             start = end;
         }
         complete.extend(cabinet.finish());
         let object = |Complete { date, folder, .. }: Complete| {
-            let rows = concat_batches(&folder.rows[0].schema(), &folder.rows).unwrap();
+            let rows = folder.rows.load().unwrap();
+            let rows = concat_batches(&rows[0].schema(), &rows).unwrap();
             (date, folder.first, folder.last, rows)
         };
         complete.into_iter().map(object).collect()
@@ -598,7 +585,8 @@ mod tests {
     /// The offsets and the rows of each object.
     fn objects(complete: Vec<Complete>) -> Vec<(i64, i64, usize)> {
         let of = |object: Complete| {
-            let rows = object.folder.rows.iter().map(RecordBatch::num_rows).sum();
+            let rows = object.folder.rows.load().unwrap();
+            let rows = rows.iter().map(RecordBatch::num_rows).sum();
             (object.folder.first, object.folder.last, rows)
         };
         complete.into_iter().map(of).collect()
@@ -609,14 +597,17 @@ mod tests {
         // 16 and 16 fill 32 MiB, 20 and 13 are too much, 13 and 12 leave no room for 20.
         let lengths = [16, 16, 20, 13, 12, 20, 1].map(|length| length * MIB);
         let expected = [(100, 101, 2), (102, 102, 1), (103, 104, 2), (105, 106, 2)];
+        let mut keeper = Keeper::new(0);
         let mut at_once = Cabinet::default();
-        let mut whole = at_once.add(letters(100, &lengths));
+        let mut whole = at_once.add(letters(100, &lengths), &mut keeper).unwrap();
         whole.extend(at_once.finish());
         assert_eq!(objects(whole), expected);
         let mut one_by_one = Cabinet::default();
         let mut single = Vec::new();
         for (place, length) in lengths.iter().enumerate() {
-            single.extend(one_by_one.add(letters(100 + place as i64, &[*length])));
+            single.extend(
+                one_by_one.add(letters(100 + place as i64, &[*length]), &mut keeper).unwrap(),
+            );
         }
         single.extend(one_by_one.finish());
         assert_eq!(objects(single), expected);
@@ -624,8 +615,8 @@ mod tests {
 
     #[test]
     fn a_letter_larger_than_an_object_stands_alone() {
-        let mut cabinet = Cabinet::default();
-        let mut complete = cabinet.add(letters(0, &[3, 40 * MIB, 5]));
+        let (mut cabinet, mut keeper) = (Cabinet::default(), Keeper::new(0));
+        let mut complete = cabinet.add(letters(0, &[3, 40 * MIB, 5]), &mut keeper).unwrap();
         complete.extend(cabinet.finish());
         assert_eq!(objects(complete), [(0, 0, 1), (1, 1, 1), (2, 2, 1)]);
     }

@@ -20,6 +20,7 @@ use super::build::PipelinePlan;
 use crate::flow::lake_key::InputKey;
 use crate::flow::{OutputBatch, Span, Timestamp, Window};
 use crate::sql::family::Family;
+use crate::sql::pile::Pile;
 use crate::window::OffsetsByPartition;
 
 /// A stream that is so far behind an hour's close is catching up: it puts the hour, not its parts.
@@ -35,7 +36,7 @@ pub struct LiveObject {
     /// What it holds.
     pub name: LiveName,
     /// The rows, at least one batch.
-    pub rows: Vec<RecordBatch>,
+    pub rows: Pile,
     /// Where they came from.
     pub origins: OffsetsByPartition,
 }
@@ -242,7 +243,7 @@ impl TableHours {
                 table: Arc::clone(table),
                 date,
                 name: LiveName::Firing(one.window, one.revision),
-                rows: vec![one.rows.clone()],
+                rows: vec![one.rows.clone()].into(),
                 origins: one.origins.clone(),
             });
         }
@@ -282,7 +283,7 @@ fn ending_in<'a>(
         table: Arc::clone(table),
         date,
         name: LiveName::Ends(range),
-        rows: last.values().flatten().map(|held| held.rows.clone()).collect(),
+        rows: last.values().flatten().map(|held| held.rows.clone()).collect::<Vec<_>>().into(),
         origins,
     }
 }
@@ -365,7 +366,9 @@ mod tests {
 
     fn told(due: Vec<LiveObject>) -> Vec<(LiveName, Vec<i64>)> {
         let ns = |rows: &RecordBatch| rows.column(0).as_primitive::<Int64Type>().values().to_vec();
-        let told = |object: LiveObject| (object.name, object.rows.iter().flat_map(ns).collect());
+        let told = |object: LiveObject| {
+            (object.name, object.rows.load().unwrap().iter().flat_map(ns).collect())
+        };
         due.into_iter().map(told).collect()
     }
 

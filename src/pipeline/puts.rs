@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use arrow::array::RecordBatch;
 use chrono::NaiveDate;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 
 use crate::flow::lake_key::{LIVE, LakeKey, SafeName, TABLES};
 use crate::metrics as names;
@@ -45,10 +45,13 @@ impl For {
     }
 }
 
+/// What was put, and whether it was.
+type Put = (For, LakeKey, Result<PutOutcome, LakeError>);
+
 /// Puts under way, and what became of those that have ended.
 #[derive(Default)]
 pub struct Puts {
-    under_way: JoinSet<(For, LakeKey, Result<PutOutcome, LakeError>)>,
+    under_way: JoinSet<Put>,
     /// Objects written.
     pub objects: u64,
     /// Bytes written.
@@ -98,8 +101,11 @@ impl Puts {
         Ok(())
     }
 
-    /// Takes in puts until at most half as many as may be are under way.
+    /// Takes in the puts that have ended, and more until at most half as many as may be are under way.
     pub async fn poll(&mut self) -> Result<(), LakeError> {
+        while let Some(ended) = self.under_way.try_join_next() {
+            self.take_in(ended)?;
+        }
         self.make_room(PUTS_AT_ONCE / 2).await?;
         self.tell(TOLD_EVERY);
         Ok(())
@@ -135,14 +141,17 @@ impl Puts {
 
     /// Waits for one put; none when none is under way.
     async fn finish_one(&mut self) -> Option<Result<(), LakeError>> {
-        let (purpose, key, outcome) = match self.under_way.join_next().await? {
+        let ended = self.under_way.join_next().await?;
+        Some(self.take_in(ended))
+    }
+
+    /// What became of a put.
+    fn take_in(&mut self, ended: Result<Put, JoinError>) -> Result<(), LakeError> {
+        let (purpose, key, outcome) = match ended {
             Ok(done) => done,
             Err(error) => match error.try_into_panic() {
                 Ok(panic) => std::panic::resume_unwind(panic),
-                Err(error) => {
-                    let key = error.to_string();
-                    return Some(Err(LakeError::Interrupted { key }));
-                }
+                Err(error) => return Err(LakeError::Interrupted { key: error.to_string() }),
             },
         };
         let error = match outcome {
@@ -151,18 +160,18 @@ impl Puts {
                 self.bytes += bytes as u64;
                 metrics::counter!(names::OBJECTS).increment(1);
                 metrics::counter!(names::OBJECT_BYTES).increment(bytes as u64);
-                return Some(Ok(()));
+                return Ok(());
             }
-            Ok(PutOutcome::AlreadyThere) => return Some(Ok(())),
+            Ok(PutOutcome::AlreadyThere) => return Ok(()),
             Err(error) => error,
         };
         if let LakeError::Stopped { reason, .. } = &error {
             self.reason.clone_from(reason);
             self.due.push(key);
-            return Some(Err(error));
+            return Err(error);
         }
         if !error.is_of_object() {
-            return Some(Err(error));
+            return Err(error);
         }
         metrics::counter!(names::LAKE_REFUSED, "section" => section_of(&key)).increment(1);
         match (purpose, error) {
@@ -177,7 +186,7 @@ impl Puts {
             }
             (For::Section, error) => self.refuse(&key, &error),
         }
-        Some(Ok(()))
+        Ok(())
     }
 
     /// Notes, and tells once, that a day is left as objects of it stand.
@@ -292,6 +301,21 @@ mod tests {
         put(&mut puts, &lake, For::Section, letters(), rows(vec![2])).await;
         put(&mut puts, &lake, For::Section, letters(), Vec::new()).await;
         assert_eq!((puts.refused, puts.objects, puts.stopped.len()), (2, 1, 0));
+    }
+
+    #[tokio::test]
+    async fn what_has_ended_is_known_at_the_next_poll() {
+        let lake = Lake::in_memory();
+        let mut puts = Puts::default();
+        let of = For::Pipeline("waits".to_owned());
+        puts.put(&lake, (of, settled("waits")), unstorable(), ObjectNotes::default())
+            .await
+            .unwrap();
+        while puts.stopped.is_empty() {
+            tokio::task::yield_now().await;
+            puts.poll().await.unwrap();
+        }
+        assert_eq!(puts.stopped.keys().collect::<Vec<_>>(), ["waits"]);
     }
 
     #[tokio::test]

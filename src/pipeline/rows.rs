@@ -20,8 +20,10 @@ use super::live::{LiveName, LiveObject, Moment};
 use super::tables::Settled;
 use crate::flow::lake_key::InputKey;
 use crate::flow::{Offset, OffsetRange, Partition, Span, Timestamp};
+use crate::sql::held::Keeper;
 use crate::sql::output::epoch_day;
 use crate::sql::partial::Tally;
+use crate::sql::pile::Pile;
 use crate::sql::runs::{self, RowOrder, SortedDays};
 use crate::window::OffsetsByPartition;
 
@@ -29,6 +31,9 @@ use crate::window::OffsetsByPartition;
 const OFFSETS_PER_RUN: i64 = 65_536;
 /// Offsets of the runs that are put together at most.
 const OFFSETS_PER_HOUR: i64 = 8 * OFFSETS_PER_RUN;
+
+/// Bytes of runs' rows that a table keeps in memory.
+const RUNS_IN_MEMORY: usize = 4 << 20;
 
 /// The run of a record, by its offset and the watermark that stood before it.
 pub fn run_of(offset: i64, watermark: i64) -> Cut {
@@ -161,6 +166,8 @@ pub struct RowLevel {
     days: SortedDays,
     origins: BTreeMap<NaiveDate, OffsetsByPartition>,
     partitions: BTreeMap<Arc<Partition>, Runs>,
+    /// Keeps the rows of runs until their hour is put together.
+    keeper: Keeper,
     tally: Tally,
 }
 
@@ -178,7 +185,7 @@ struct Runs {
 struct Run {
     first: i64,
     last: i64,
-    rows: Vec<RecordBatch>,
+    rows: Pile,
     put: bool,
 }
 
@@ -203,6 +210,7 @@ impl RowLevel {
             days: SortedDays::new(order, runs::IN_MEMORY),
             origins: BTreeMap::new(),
             partitions: BTreeMap::new(),
+            keeper: Keeper::new(RUNS_IN_MEMORY),
             tally: Tally::default(),
         }
     }
@@ -227,7 +235,7 @@ impl RowLevel {
             self.days.add(part.date, part.rows.clone())?;
             if live {
                 let runs = self.partitions.entry(Arc::clone(partition));
-                runs.or_insert_with(Runs::new).add(part);
+                runs.or_insert_with(Runs::new).add(part, &mut self.keeper)?;
             }
         }
         Ok(())
@@ -242,7 +250,7 @@ impl RowLevel {
     }
 
     /// What is to be put into `live/` now.
-    pub fn due(&mut self, moment: Moment) -> Vec<LiveObject> {
+    pub fn due(&mut self, moment: Moment) -> Result<Vec<LiveObject>> {
         let lateness = self.lateness;
         let past =
             |date: NaiveDate| moment.past().is_some_and(|past| settles_at(date, lateness) <= past);
@@ -250,7 +258,7 @@ impl RowLevel {
         for (partition, runs) in &mut self.partitions {
             runs.open.retain(|(.., date), _| !past(*date));
             runs.hours.retain(|(_, date), _| !past(*date));
-            let objects = runs.due(moment).into_iter().map(|(date, run)| {
+            let objects = runs.due(moment, &mut self.keeper)?.into_iter().map(|(date, run)| {
                 let input = InputKey::of(partition, Offset(run.first), Offset(run.last));
                 let range = OffsetRange { from: Offset(run.first), to: Offset(run.last + 1) };
                 LiveObject {
@@ -263,7 +271,7 @@ impl RowLevel {
             });
             due.extend(objects);
         }
-        due
+        Ok(due)
     }
 
     /// Takes out the days that have settled.
@@ -296,13 +304,15 @@ impl RowLevel {
     pub fn size(&self) -> usize {
         let runs = self.partitions.values().flat_map(|runs| {
             let hours = runs.hours.values().flatten();
-            runs.open.values().chain(hours).flat_map(|run| &run.rows)
+            runs.open.values().chain(hours)
         });
-        runs.map(RecordBatch::get_array_memory_size).sum::<usize>() + self.days.size()
+        let young: usize = runs.map(|run| run.rows.size()).sum();
+        young + self.keeper.in_memory() + self.days.size()
     }
 
     /// Brings the rows of days that have not settled to disk.
     pub fn spill(&mut self) -> Result<()> {
+        self.keeper.keep_on_disk();
         self.days.spill()
     }
 
@@ -317,12 +327,12 @@ impl Runs {
         Runs { reached: (0, i64::MIN), open: BTreeMap::new(), hours: BTreeMap::new() }
     }
 
-    fn add(&mut self, part: RowPart) {
+    fn add(&mut self, part: RowPart, keeper: &mut Keeper) -> Result<()> {
         let RowPart { run, hour, date, first, last, rows } = part;
-        let fresh = || Run { first, last, rows: Vec::new(), put: false };
+        let fresh = || Run { first, last, rows: Pile::default(), put: false };
         let open = self.open.entry((run, hour, date)).or_insert_with(fresh);
         open.last = last;
-        open.rows.push(rows);
+        open.rows.add(&rows, keeper)
     }
 
     /// Moves the runs that nothing can be added to any more to their hours.
@@ -334,12 +344,13 @@ impl Runs {
         }
     }
 
-    fn due(&mut self, moment: Moment) -> Vec<(NaiveDate, Run)> {
+    fn due(&mut self, moment: Moment, keeper: &mut Keeper) -> Result<Vec<(NaiveDate, Run)>> {
         let reached = hour_of(self.reached.0, self.reached.1);
         let go_on = self.hours.split_off(&(reached, NaiveDate::MIN));
         let mut due = Vec::new();
         for ((_, date), runs) in std::mem::replace(&mut self.hours, go_on) {
-            due.extend(together(runs).filter(|whole| !whole.put).map(|whole| (date, whole)));
+            let whole = together(runs, keeper)?.filter(|whole| !whole.put);
+            due.extend(whole.map(|whole| (date, whole)));
         }
         for ((hour, date), runs) in &mut self.hours {
             let closes = Timestamp(hour.1.saturating_add(1).saturating_mul(Span::HOUR.0));
@@ -351,20 +362,20 @@ impl Runs {
                 due.push((*date, run.clone()));
             }
         }
-        due
+        Ok(due)
     }
 }
 
 /// The runs of an hour as one; a lone one as it is.
-fn together(runs: Vec<Run>) -> Option<Run> {
+fn together(runs: Vec<Run>, keeper: &mut Keeper) -> Result<Option<Run>> {
     let mut runs = runs.into_iter();
-    let first = runs.next()?;
-    Some(runs.fold(first, |mut whole, run| {
+    let Some(mut whole) = runs.next() else { return Ok(None) };
+    for run in runs {
         whole.last = run.last;
-        whole.rows.extend(run.rows);
+        whole.rows.append(run.rows, keeper)?;
         whole.put = false;
-        whole
-    }))
+    }
+    Ok(Some(whole))
 }
 
 #[cfg(test)]
@@ -447,9 +458,9 @@ mod tests {
             rows.collect(parts, Tally::default(), &names[p], true).unwrap();
             let watermark = watermark(&times(partitions[p]), batch.end);
             rows.reached(&names[p], batch.end as i64, Timestamp(watermark));
-            for object in rows.due(moment) {
+            for object in rows.due(moment).unwrap() {
                 let LiveName::Rows(key) = object.name else { panic!("rows are runs") };
-                let new = (object.date, key, numbers(&object.rows));
+                let new = (object.date, key, numbers(&object.rows.load().unwrap()));
                 let there = put.iter().find(|held| (held.0, &held.1) == (new.0, &new.1));
                 assert!(there.is_none_or(|held| *held == new), "one name, one content");
                 put.push(new);

@@ -25,9 +25,13 @@ use crate::clock::Clock;
 use crate::flow::{IdleAdvance, OutputBatch, Partition, Span, Timestamp};
 use crate::metrics as names;
 use crate::sink::teams::AlertSink;
+use crate::sql::held::Keeper;
 use crate::window::JobWatermark;
 
 mod holding;
+
+/// Bytes of what waits in the cabinets that are kept in memory.
+const FILED_IN_MEMORY: usize = 16 << 20;
 
 /// What a run holds between batches.
 pub struct Stage {
@@ -36,6 +40,8 @@ pub struct Stage {
     /// By pipeline: the windows that `live/` is filled from.
     hours: Vec<WindowHours>,
     cabinets: BTreeMap<Arc<Partition>, Cabinet>,
+    /// Keeps what waits in the cabinets.
+    keeper: Keeper,
     watermark: JobWatermark,
     advanced_to: Timestamp,
     largest: Timestamp,
@@ -76,6 +82,7 @@ impl Stage {
             hours: plan.pipelines.iter().map(WindowHours::new).collect(),
             plan: Arc::clone(plan),
             cabinets: BTreeMap::new(),
+            keeper: Keeper::new(FILED_IN_MEMORY),
             watermark: JobWatermark::new(partitions),
             advanced_to: Timestamp::MIN,
             largest: Timestamp::MIN,
@@ -127,7 +134,8 @@ impl Stage {
         }
         self.remembered = worked.remembered;
         let cabinet = self.cabinets.entry(Arc::clone(&worked.partition)).or_default();
-        for object in cabinet.add(worked.filed) {
+        let complete = cabinet.add(worked.filed, &mut self.keeper);
+        for object in complete.map_err(|error| super::failed("the lake's sections", error))? {
             self.delivery.filed(&worked.partition, object).await?;
         }
         for (place, work) in worked.pipelines.into_iter().enumerate() {
@@ -188,8 +196,9 @@ impl Stage {
         let now = self.clock.now();
         let (watermark, follows_clock) = (self.watermark.current(), self.filing.record_times);
         let moment = Moment { watermark, now, reading, follows_clock };
-        let mut due = Vec::new();
-        for (tables, hours) in self.tables.iter_mut().zip(&mut self.hours) {
+        let (mut due, mut failed) = (Vec::new(), Vec::new());
+        let pipelines = self.tables.iter_mut().zip(&mut self.hours).enumerate();
+        for (place, (tables, hours)) in pipelines {
             let Some(tables) = tables else { continue };
             if let Some(past) = moment.past() {
                 let held: Vec<_> = hours.tables().collect();
@@ -200,7 +209,13 @@ impl Stage {
                 }
             }
             due.extend(hours.due(moment));
-            due.extend(tables.live_rows(moment));
+            match tables.live_rows(moment) {
+                Ok(rows) => due.extend(rows),
+                Err(error) => failed.push((place, error)),
+            }
+        }
+        for (place, error) in failed {
+            self.fail(place, &error);
         }
         if !due.is_empty() {
             self.delivery.journal.flush().await?;

@@ -126,8 +126,11 @@ impl Tables {
     }
 
     /// The rows of a row-level table that are to be put into `live/` now.
-    pub fn live_rows(&mut self, moment: Moment) -> Vec<LiveObject> {
-        self.row_level.as_mut().map_or_else(Vec::new, |rows| rows.due(moment))
+    ///
+    /// # Errors
+    /// Where rows go to disk and it cannot be written.
+    pub fn live_rows(&mut self, moment: Moment) -> Result<Vec<LiveObject>> {
+        self.row_level.as_mut().map_or(Ok(Vec::new()), |rows| rows.due(moment))
     }
 
     /// The first day of a table that is not past: the days before it would have settled if events

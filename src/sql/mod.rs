@@ -27,6 +27,7 @@ pub mod ordered;
 pub mod output;
 mod own;
 pub mod partial;
+pub mod pile;
 pub mod places;
 pub mod predicate;
 pub mod proto_session;

@@ -21,7 +21,7 @@ use chrono::NaiveDate;
 use datafusion::common::{DataFusionError, Result, exec_datafusion_err};
 
 use super::merge::Merge;
-use super::own::bytes_of;
+use super::pile::{BYTES_BESIDE, bytes_of_values, join_newest};
 
 /// Bytes of rows that a table keeps in memory, over all of its days: the most, and what it begins
 /// with. Between them it is a share of what is on disk, so that a table of few rows takes little
@@ -31,8 +31,6 @@ const AT_FIRST: usize = 2 << 20;
 const SHARE: usize = 16;
 /// Rows of a run that are read at once.
 const BATCH_ROWS: usize = 1024;
-/// What a column of a batch takes beside its values.
-const BYTES_BESIDE: usize = 256;
 
 /// Rows as they are asked for.
 pub type RowStream = Box<dyn Iterator<Item = Result<RecordBatch>> + Send>;
@@ -61,7 +59,8 @@ pub struct SortedDays {
 pub struct SortedRows {
     order: RowOrder,
     waiting: Vec<RecordBatch>,
-    bytes: usize,
+    /// Bytes of the values of those that wait.
+    values: usize,
     on_disk: usize,
     sorting: Option<JoinHandle<Result<File>>>,
     runs: Vec<File>,
@@ -135,7 +134,7 @@ impl SortedDays {
 
     /// Bytes of memory.
     pub fn size(&self) -> usize {
-        self.days.values().map(|day| day.bytes).sum()
+        self.days.values().map(SortedRows::bytes).sum()
     }
 
     /// Brings to disk what can be.
@@ -144,7 +143,7 @@ impl SortedDays {
     }
 
     fn spill_largest(&mut self) -> Result<()> {
-        match self.days.values_mut().max_by_key(|day| day.bytes) {
+        match self.days.values_mut().max_by_key(|day| day.bytes()) {
             Some(largest) => largest.spill(),
             None => Ok(()),
         }
@@ -167,7 +166,7 @@ impl SortedRows {
         SortedRows {
             order,
             waiting: Vec::new(),
-            bytes: 0,
+            values: 0,
             on_disk: 0,
             sorting: None,
             runs: Vec::new(),
@@ -175,8 +174,15 @@ impl SortedRows {
     }
 
     fn add(&mut self, rows: RecordBatch) {
-        self.bytes += bytes_of_rows(&rows);
+        self.values += bytes_of_values(&rows);
         self.waiting.push(rows);
+        join_newest(&mut self.waiting);
+    }
+
+    /// Bytes of memory.
+    fn bytes(&self) -> usize {
+        let columns: usize = self.waiting.iter().map(RecordBatch::num_columns).sum();
+        self.values + columns * BYTES_BESIDE
     }
 
     /// Sorts what waits into a run, beside whoever asks. A run before it is waited for, so that no
@@ -186,8 +192,9 @@ impl SortedRows {
         if self.waiting.is_empty() {
             return Ok(());
         }
+        self.on_disk += self.bytes();
+        self.values = 0;
         let (rows, order) = (std::mem::take(&mut self.waiting), self.order.clone());
-        self.on_disk += std::mem::take(&mut self.bytes);
         let sort = std::thread::Builder::new().name("sort".to_owned());
         let sorting = sort.spawn(move || sorted_run(&order, rows));
         self.sorting = Some(sorting.map_err(|error| failed("sort", &error.to_string()))?);
@@ -301,11 +308,6 @@ fn failed(attempt: &str, error: &str) -> DataFusionError {
          {error}; make room there, or name another folder in TMPDIR",
         folder.display()
     )
-}
-
-/// The memory that rows take.
-fn bytes_of_rows(rows: &RecordBatch) -> usize {
-    rows.columns().iter().map(|column| bytes_of(column) + BYTES_BESIDE).sum()
 }
 
 #[cfg(test)]

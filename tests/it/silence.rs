@@ -10,6 +10,7 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use tokio::runtime::Handle;
 use turnaround::flow::journal::JournalKey;
+use turnaround::flow::{Span, Timestamp};
 use turnaround::sink::lake::Lake;
 
 use crate::binary::{Place, count, repository, unique, wait_for};
@@ -19,7 +20,6 @@ use crate::stop::{get, metric};
 
 const LONG: Duration = Duration::from_secs(90);
 
-#[ignore = "its days are past, and those are not written to `live/` any more; it needs times of today"]
 #[tokio::test]
 async fn a_silence_is_remembered_over_restarts() {
     let test = "silence::a_silence_is_remembered_over_restarts";
@@ -54,14 +54,20 @@ fn client(brokers: &str) -> ClientConfig {
 fn two_restarts(place: &Place, brokers: &str, s3: &str, name: &str) {
     let (topic, bucket) = (format!("kafka:{name}"), format!("s3://{name}/some/prefix"));
     let producer: BaseProducer = client(brokers).create().expect("a producer");
-    let send = |minutes: i64, time: &str| {
+    // A window of today: those of days that are past are not written to `live/`.
+    let ten = Span(10 * Span::MINUTE.0);
+    let start =
+        Timestamp(chrono::Utc::now().timestamp_micros().div_euclid(ten.0) * ten.0).minus(ten);
+    let after = |seconds: i64| start.plus(Span(seconds * Span::SECOND.0));
+    let send = |minutes: i64, at: Timestamp| {
         let record = serde_json::json!({
-            "lab_id": "a", "specimen_id": time, "assay": "K", "status": "COMPLETED",
-            "received_at": format!("2026-03-02T10:{:02}:00Z", 9 - minutes),
-            "processed_at": format!("2026-03-02T{time}Z"),
+            "lab_id": "a", "specimen_id": at.to_rfc3339(), "assay": "K", "status": "COMPLETED",
+            "received_at": after((9 - minutes) * 60).to_rfc3339(),
+            "processed_at": at.to_rfc3339(),
         });
         let record = record.to_string();
         let record = BaseRecord::<(), str>::to(name).partition(0).payload(&record);
+        let record = record.timestamp(at.0 / 1000);
         producer.send(record).map_err(|(error, _)| error).expect("the record is taken");
         producer.flush(LONG).expect("the record is there");
     };
@@ -72,19 +78,21 @@ fn two_restarts(place: &Place, brokers: &str, s3: &str, name: &str) {
     };
 
     // Verified two seconds before the window's end: three seconds of silence close it.
-    send(1, "10:09:58");
+    send(1, after(9 * 60 + 58));
     let stream = Stream::start(place, &topic, &bucket, "first");
-    let first = ["2026-03-02T10:10:00Z,1"];
+    let ends = |minutes: i64| format!("{},1", after(minutes * 60).to_rfc3339());
+    let first = [ends(10)];
     wait_for("the window that silence closes", LONG, || (rows() == first).then_some(()));
     let journal = journal(&bucket, s3);
-    let named = |key: &String| key.contains(&format!("_turnaround/journal/{name}-0/1-17724462"));
-    assert!(journal.iter().any(named), "the second of 10:10 is journalled: {journal:?}");
+    let second = after(600).0 / Span::SECOND.0;
+    let named = |key: &String| key.contains(&format!("_turnaround/journal/{name}-0/1-{second}"));
+    assert!(journal.iter().any(named), "the window's last second is journalled: {journal:?}");
     assert!(journal.iter().any(|key| key.contains(&format!("{name}-1/0-"))), "{journal:?}");
-    send(2, "10:09:00");
+    send(2, after(9 * 60));
     stream.stop_after(2);
 
     let stream = Stream::start(place, &topic, &bucket, "second");
-    send(3, "10:25:00");
+    send(3, after(25 * 60));
     stream.stop_after(3);
     assert_eq!(rows(), first, "the row after the silence is late again");
 
@@ -95,7 +103,7 @@ fn two_restarts(place: &Place, brokers: &str, s3: &str, name: &str) {
     let run = place.counters(&once);
     assert_eq!(run["stopped"], serde_json::json!({}), "it arrives at the same objects");
     assert_eq!(count(&run, "events_in"), 3);
-    assert_eq!(rows(), ["2026-03-02T10:10:00Z,1", "2026-03-02T10:30:00Z,1"]);
+    assert_eq!(rows(), [ends(10), ends(30)]);
     let late = "SELECT \"offset\" FROM late WHERE table_name = 'tat_10m'";
     assert_eq!(place.value(&bucket, late), 1);
 }

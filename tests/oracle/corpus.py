@@ -7,7 +7,8 @@ and `labs` name. Compares every column of every row: floats within 1e-9 of each 
 everything else exactly. Prints the file and the first rows that differ; exits 1 when some do.
 
 A window exists where it holds a row of a relation that the query reads. Where groups are expected
-(`expect`) the windows up to AS_OF have a row for each; its values stand in the SQL's comment, as
+(`expect`) the windows up to AS_OF have a row for each, from the first row on and for at most 31 days
+after one; its values stand in the SQL's comment, as
 `-- expected: n 0, mean null`. `-- exact: sum avg` replaces DuckDB's float sums, which depend on the
 order of rows, by Python's `math.fsum`, which is exact; there `sum` and `avg` stand outermost.
 """
@@ -15,6 +16,7 @@ import collections
 import csv
 import datetime
 import glob
+import itertools
 import math
 import multiprocessing
 import pathlib
@@ -37,6 +39,9 @@ TIMES = "event_time ordered_at collected_at received_at processed_at".split()
 TYPES = {"schema_version": "BIGINT", "profile_tat_min": "DOUBLE", "value": "DOUBLE",
          "read_back": "BOOLEAN", "planned": "BOOLEAN", "auto_verified": "BOOLEAN",
          "delta_flag": "BOOLEAN", "repeat_no": "BIGINT", "seq": "BIGINT"}
+
+# How long after the last row groups are expected.
+CONNECTED = 31 * SPANS["d"]
 
 # Each relation with its event time, over `fed`: every event once, its times in microseconds.
 RELATIONS = {
@@ -233,6 +238,17 @@ def zones_of(corpus):
         return {row["lab_id"]: row["tz"] for row in csv.DictReader(lines)}
 
 
+def stretches(begin, held):
+    """From where to where groups are expected: while rows are no further apart, and so long after."""
+    reach = begin
+    for start, end in sorted(held, key=lambda window: window[::-1]):
+        if start > reach + CONNECTED:
+            yield begin, reach + CONNECTED
+            begin = start
+        reach = max(reach, end)
+    yield begin, reach + CONNECTED
+
+
 def windows(con, reads, kind, settings, expect, zones, as_of):
     """The windows of a table, in order; with `expect` those between that hold nothing, too."""
     rows = con.execute(" union ".join(f"select t, lab_id from of_{name}" for name in reads)).fetchall()
@@ -242,7 +258,9 @@ def windows(con, reads, kind, settings, expect, zones, as_of):
         starts = {(time // slide - back) * slide for time, _ in rows for back in range(size // slide)}
         if expect:
             last = max(as_of, max(starts) + size)
-            starts |= set(range(min(starts), last - size + 1, slide))
+            for start, then in itertools.pairwise([*sorted(starts), 2**62]):
+                until = min(then, start + CONNECTED + 1, last - size + 1)
+                starts |= set(range(start, until, slide))
         return [Window(start, start + size, None, day_of(start), None) for start in sorted(starts)]
     labs = {lab for _, lab in rows} | set(zones)
     fixed = settings.get("tz", "lab")
@@ -251,13 +269,14 @@ def windows(con, reads, kind, settings, expect, zones, as_of):
     for time, lab in rows:
         held.setdefault(period(time, zone_of[lab], settings), set()).add(lab)
     if expect:
-        begin = min(start for start, _, _ in held)
         until = max(as_of, max(end for _, end, _ in held))
-        for lab in labs:
-            start, end, edge = period(begin, zone_of[lab], settings)
-            while end <= until:
-                held.setdefault((start, end, edge), set()).add(lab)
-                start, end, edge = period(end, zone_of[lab], settings)
+        first = min(time for time, _ in rows)
+        for begin, end in stretches(first, [(start, end) for start, end, _ in held]):
+            for lab in labs:
+                window = period(begin, zone_of[lab], settings)
+                while window[1] <= min(end, until):
+                    held.setdefault(window, set()).add(lab)
+                    window = period(window[1], zone_of[lab], settings)
     return [Window(start, end, edge, edge.date(), sorted(labs)) for (start, end, edge), labs in sorted(held.items())]
 
 

@@ -11,7 +11,8 @@ impl Stage {
     pub(super) fn mind_memory(&mut self) {
         let of = |tables: &Option<Tables>| tables.as_ref().map_or(0, Tables::size);
         let held: Vec<usize> = self.tables.iter().map(of).collect();
-        let others = self.cabinets.values().map(Cabinet::size).sum::<usize>() + self.remembered;
+        let filed: usize = self.cabinets.values().map(Cabinet::size).sum();
+        let others = filed + self.keeper.in_memory() + self.remembered;
         let used = held.iter().sum::<usize>() + others;
         metrics::gauge!(names::STATE).set(used as f64);
         metrics::gauge!(names::STATE_LIMIT).set(self.memory.limit().map_or(0.0, |it| it as f64));
@@ -27,6 +28,7 @@ impl Stage {
             }
             Measure::Spill => {
                 tracing::info!(used, "memory fills; rows that wait go to disk from now on");
+                self.keeper.keep_on_disk();
                 for place in 0..self.tables.len() {
                     let spilled = self.tables[place].as_mut().map_or(Ok(()), Tables::spill);
                     if let Err(error) = spilled {
