@@ -4,8 +4,8 @@
 //! A window's firing is an object of its own; sessions, of which many end at once, share one per
 //! minute. Once nothing that ends within an hour can be revised any more, one object of that hour's
 //! last revisions takes their place. Names and rows are functions of the input; the clock decides
-//! only what is worth putting: while catching up the hours alone, and nothing of a day that is past,
-//! which goes to `tables/` at once.
+//! only what is worth putting: while catching up the hours alone, and of a day that is past, which goes
+//! to `tables/` at once, nothing unless the input rests.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,6 +20,7 @@ use super::build::PipelinePlan;
 use crate::flow::lake_key::InputKey;
 use crate::flow::{OutputBatch, Span, Timestamp, Window};
 use crate::sql::family::Family;
+use crate::sql::held::Keeper;
 use crate::sql::pile::Pile;
 use crate::window::OffsetsByPartition;
 
@@ -61,6 +62,8 @@ pub struct Moment {
     pub now: Timestamp,
     /// Whether the input is being read; not, where it is silent.
     pub reading: bool,
+    /// Whether nothing has been read for a while: what there is of the input has been read.
+    pub rests: bool,
     /// Whether the input is of now, as a topic's: then what lies behind is being caught up with. A
     /// file's is of whenever it is read.
     pub follows_clock: bool,
@@ -92,6 +95,8 @@ struct TableHours {
     by_minute: bool,
     /// By the hour's end and date.
     hours: BTreeMap<(Timestamp, NaiveDate), Vec<Held>>,
+    /// Objects of hours that have closed, of days that are past.
+    past: BTreeMap<NaiveDate, Vec<LiveObject>>,
 }
 
 /// A window that fired.
@@ -129,7 +134,8 @@ impl WindowHours {
     }
 
     fn table(&mut self, table: &Arc<str>, closes_after: Span, by_minute: bool) {
-        let hours = TableHours { closes_after, by_minute, hours: BTreeMap::new() };
+        let hours =
+            TableHours { closes_after, by_minute, hours: BTreeMap::new(), past: BTreeMap::new() };
         self.tables.insert(Arc::clone(table), hours);
     }
 
@@ -151,47 +157,66 @@ impl WindowHours {
         Ok(())
     }
 
-    /// Forgets a table's days before a date: they have settled, or go straight to `tables/`.
-    pub fn forget(&mut self, table: &str, before: NaiveDate) {
-        if let Some(table) = self.tables.get_mut(table) {
-            table.hours.retain(|(_, date), _| *date >= before);
-        }
-    }
-
     /// Forgets a day that has settled.
     pub fn settled(&mut self, table: &str, date: NaiveDate) {
         if let Some(table) = self.tables.get_mut(table) {
             table.hours.retain(|(_, held), _| *held != date);
+            table.past.remove(&date);
         }
     }
 
-    /// The tables that hold something.
-    pub fn tables(&self) -> impl Iterator<Item = Arc<str>> {
-        let held = self.tables.iter().filter(|(_, table)| !table.hours.is_empty());
-        held.map(|(name, _)| Arc::clone(name))
-    }
-
-    /// What is to be put now.
-    pub fn due(&mut self, moment: Moment) -> Vec<LiveObject> {
+    /// What is to be put now; `present` tells the first day of a table that is not past. What waits
+    /// of days that are goes to the keeper.
+    ///
+    /// # Errors
+    /// Where rows go to disk and it cannot be written.
+    pub fn due(
+        &mut self,
+        moment: Moment,
+        present: impl Fn(&Arc<str>) -> NaiveDate,
+        keeper: &mut Keeper,
+    ) -> Result<Vec<LiveObject>> {
         let mut due = Vec::new();
         for (name, table) in &mut self.tables {
-            let hours: Vec<(Timestamp, NaiveDate)> = table.hours.keys().copied().collect();
-            for (end, date) in hours {
-                let closes = end.plus(table.closes_after);
-                if closes <= moment.watermark {
-                    if let Some(held) = table.hours.remove(&(end, date)) {
-                        due.extend(table.hour(name, (end, date), held));
-                    }
-                } else if !moment.is_behind(closes) {
-                    due.extend(table.parts(name, (end, date), moment.watermark));
-                }
+            if !table.hours.is_empty() {
+                let present = if moment.rests { NaiveDate::MIN } else { present(name) };
+                table.due(name, (moment, present), keeper, &mut due)?;
+            }
+            if moment.rests {
+                due.extend(std::mem::take(&mut table.past).into_values().flatten());
             }
         }
-        due
+        Ok(due)
     }
 }
 
 impl TableHours {
+    fn due(
+        &mut self,
+        name: &Arc<str>,
+        (moment, present): (Moment, NaiveDate),
+        keeper: &mut Keeper,
+        due: &mut Vec<LiveObject>,
+    ) -> Result<()> {
+        let hours: Vec<(Timestamp, NaiveDate)> = self.hours.keys().copied().collect();
+        for (end, date) in hours {
+            let closes = end.plus(self.closes_after);
+            if closes <= moment.watermark {
+                let Some(held) = self.hours.remove(&(end, date)) else { continue };
+                let mut objects = self.hour(name, (end, date), held);
+                if date >= present {
+                    due.append(&mut objects);
+                    continue;
+                }
+                objects.iter_mut().try_for_each(|object| object.rows.settle(keeper))?;
+                self.past.entry(date).or_default().append(&mut objects);
+            } else if date >= present && !moment.is_behind(closes) {
+                due.extend(self.parts(name, (end, date), moment.watermark));
+            }
+        }
+        Ok(())
+    }
+
     /// An hour that has closed: one object in the place of its parts, if there are several.
     fn hour(
         &self,
@@ -361,7 +386,7 @@ mod tests {
 
     fn live(watermark: Timestamp) -> Moment {
         let now = watermark.plus(Span::MINUTE);
-        Moment { watermark, now, reading: true, follows_clock: true }
+        Moment { watermark, now, reading: true, rests: false, follows_clock: true }
     }
 
     fn told(due: Vec<LiveObject>) -> Vec<(LiveName, Vec<i64>)> {
@@ -370,6 +395,11 @@ mod tests {
             (object.name, object.rows.load().unwrap().iter().flat_map(ns).collect())
         };
         due.into_iter().map(told).collect()
+    }
+
+    /// What is to be put where no day is past.
+    fn due(hours: &mut WindowHours, moment: Moment) -> Vec<LiveObject> {
+        hours.due(moment, |_| NaiveDate::MIN, &mut Keeper::new(0)).unwrap()
     }
 
     fn firing(end: Timestamp, revision: u32) -> LiveName {
@@ -386,25 +416,25 @@ mod tests {
         hours.add(&fired(at(12, 5, 0), 0, 1), Vec::new()).unwrap();
         hours.add(&fired(at(13, 0, 0), 0, 2), Vec::new()).unwrap();
         hours.add(&fired(at(13, 5, 0), 0, 3), Vec::new()).unwrap();
-        let parts = told(hours.due(live(at(13, 5, 0))));
+        let parts = told(due(&mut hours, live(at(13, 5, 0))));
         let expected = [(at(12, 5, 0), 1), (at(13, 0, 0), 2), (at(13, 5, 0), 3)];
         assert_eq!(parts, expected.map(|(end, n)| (firing(end, 0), vec![n])));
         hours.add(&fired(at(12, 5, 0), 2, 10), Vec::new()).unwrap();
-        let revised = told(hours.due(live(at(13, 10, 0))));
+        let revised = told(due(&mut hours, live(at(13, 10, 0))));
         assert_eq!(revised, [(firing(at(12, 5, 0), 2), vec![10])]);
-        assert_eq!(told(hours.due(live(at(14, 59, 59)))), []);
-        let hour = told(hours.due(live(at(15, 0, 0))));
+        assert_eq!(told(due(&mut hours, live(at(14, 59, 59)))), []);
+        let hour = told(due(&mut hours, live(at(15, 0, 0))));
         assert_eq!(hour, [(ends(at(12, 0, 0), at(13, 0, 0)), vec![10, 2])]);
         // The next one holds a single object, which is as good.
-        assert_eq!(told(hours.due(live(at(16, 0, 0)))), []);
-        assert_eq!(hours.tables().count(), 0);
+        assert_eq!(told(due(&mut hours, live(at(16, 0, 0)))), []);
+        assert!(hours.tables["t"].hours.is_empty());
     }
 
     #[test]
     fn what_is_caught_up_with_is_put_by_the_hour_and_days_that_are_past_not_at_all() {
         let behind = |watermark: Timestamp, reading| {
             let now = at(16, 0, 0);
-            Moment { watermark, now, reading, follows_clock: true }
+            Moment { watermark, now, reading, rests: false, follows_clock: true }
         };
         let filled = || {
             let mut hours = hours(Span(2 * Span::HOUR.0), false);
@@ -413,14 +443,25 @@ mod tests {
             hours
         };
         let mut read = filled();
-        assert_eq!(told(read.due(behind(at(14, 0, 0), true))), []);
-        let hour = told(read.due(behind(at(15, 0, 0), true)));
+        assert_eq!(told(due(&mut read, behind(at(14, 0, 0), true))), []);
+        let hour = told(due(&mut read, behind(at(15, 0, 0), true)));
         assert_eq!(hour, [(ends(at(12, 0, 0), at(13, 0, 0)), vec![1, 2])]);
         // A silence may last: what is there is put.
-        assert_eq!(told(filled().due(behind(at(14, 0, 0), false))).len(), 2);
+        assert_eq!(told(due(&mut filled(), behind(at(14, 0, 0), false))).len(), 2);
+        let mut keeper = Keeper::new(0);
+        let tomorrow = |_: &Arc<str>| day().succ_opt().unwrap();
         let mut past = filled();
-        past.forget("t", day().succ_opt().unwrap());
-        assert_eq!(told(past.due(behind(at(15, 0, 0), true))), []);
+        let mut due = |moment: Moment| told(past.due(moment, tomorrow, &mut keeper).unwrap());
+        assert_eq!(due(behind(at(15, 0, 0), true)), []);
+        assert_eq!(due(behind(at(15, 0, 0), false)), []);
+        // The input rests, so this may be all that there is of it.
+        let resting = Moment { rests: true, ..behind(at(15, 0, 0), false) };
+        assert_eq!(due(resting), hour);
+        assert_eq!(due(resting), []);
+        let mut settled = filled();
+        settled.due(behind(at(15, 0, 0), true), tomorrow, &mut keeper).unwrap();
+        settled.settled("t", day());
+        assert_eq!(told(settled.due(resting, tomorrow, &mut keeper).unwrap()), []);
     }
 
     #[test]
@@ -429,11 +470,11 @@ mod tests {
         for (second, n) in [(10, 1), (50, 2)] {
             hours.add(&fired(at(12, 1, second), 0, n), Vec::new()).unwrap();
         }
-        assert_eq!(told(hours.due(live(at(12, 2, 59)))), []);
-        let minute = told(hours.due(live(at(12, 3, 0))));
+        assert_eq!(told(due(&mut hours, live(at(12, 2, 59)))), []);
+        let minute = told(due(&mut hours, live(at(12, 3, 0))));
         assert_eq!(minute, [(ends(at(12, 1, 0), at(12, 2, 0)), vec![1, 2])]);
         hours.add(&fired(at(12, 30, 0), 0, 3), Vec::new()).unwrap();
-        let hour = told(hours.due(live(at(13, 1, 0))));
+        let hour = told(due(&mut hours, live(at(13, 1, 0))));
         assert_eq!(hour, [(ends(at(12, 0, 0), at(13, 0, 0)), vec![1, 2, 3])]);
     }
 

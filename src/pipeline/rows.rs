@@ -179,6 +179,8 @@ struct Runs {
     open: BTreeMap<(Cut, Cut, NaiveDate), Run>,
     /// Those that are complete and whose hour goes on.
     hours: BTreeMap<(Cut, NaiveDate), Vec<Run>>,
+    /// Whole hours of days that are past.
+    past: BTreeMap<(Cut, NaiveDate), Run>,
 }
 
 #[derive(Clone)]
@@ -242,33 +244,41 @@ impl RowLevel {
     }
 
     /// Notes the offset and watermark at which a partition's next record will be judged.
-    pub fn reached(&mut self, partition: &Arc<Partition>, next: i64, watermark: Timestamp) {
-        if let Some(runs) = self.partitions.get_mut(partition) {
-            runs.reached = (next, watermark.0);
-            runs.complete(run_of(next, watermark.0));
-        }
+    ///
+    /// # Errors
+    /// Where rows go to disk and it cannot be written.
+    pub fn reached(
+        &mut self,
+        partition: &Arc<Partition>,
+        next: i64,
+        watermark: Timestamp,
+    ) -> Result<()> {
+        let Some(runs) = self.partitions.get_mut(partition) else { return Ok(()) };
+        runs.reached = (next, watermark.0);
+        runs.complete(run_of(next, watermark.0), &mut self.keeper)
     }
 
     /// What is to be put into `live/` now.
     pub fn due(&mut self, moment: Moment) -> Result<Vec<LiveObject>> {
         let lateness = self.lateness;
-        let past =
-            |date: NaiveDate| moment.past().is_some_and(|past| settles_at(date, lateness) <= past);
+        let past = |date: NaiveDate| {
+            let past = moment.past().is_some_and(|past| settles_at(date, lateness) <= past);
+            past && !moment.rests
+        };
         let mut due = Vec::new();
         for (partition, runs) in &mut self.partitions {
-            runs.open.retain(|(.., date), _| !past(*date));
-            runs.hours.retain(|(_, date), _| !past(*date));
-            let objects = runs.due(moment, &mut self.keeper)?.into_iter().map(|(date, run)| {
-                let input = InputKey::of(partition, Offset(run.first), Offset(run.last));
-                let range = OffsetRange { from: Offset(run.first), to: Offset(run.last + 1) };
-                LiveObject {
-                    table: Arc::clone(&self.table),
-                    date,
-                    name: LiveName::Rows(input),
-                    rows: run.rows,
-                    origins: OffsetsByPartition::from([(Arc::clone(partition), range)]),
-                }
-            });
+            let objects =
+                runs.due(moment, &past, &mut self.keeper)?.into_iter().map(|(date, run)| {
+                    let input = InputKey::of(partition, Offset(run.first), Offset(run.last));
+                    let range = OffsetRange { from: Offset(run.first), to: Offset(run.last + 1) };
+                    LiveObject {
+                        table: Arc::clone(&self.table),
+                        date,
+                        name: LiveName::Rows(input),
+                        rows: run.rows,
+                        origins: OffsetsByPartition::from([(Arc::clone(partition), range)]),
+                    }
+                });
             due.extend(objects);
         }
         Ok(due)
@@ -290,6 +300,7 @@ impl RowLevel {
         for runs in self.partitions.values_mut() {
             runs.open.retain(|(.., date), _| *date >= before);
             runs.hours.retain(|(_, date), _| *date >= before);
+            runs.past.retain(|(_, date), _| *date >= before);
         }
         let mut settled = Vec::with_capacity(taken.len());
         for (date, rows) in taken {
@@ -304,7 +315,7 @@ impl RowLevel {
     pub fn size(&self) -> usize {
         let runs = self.partitions.values().flat_map(|runs| {
             let hours = runs.hours.values().flatten();
-            runs.open.values().chain(hours)
+            runs.open.values().chain(hours).chain(runs.past.values())
         });
         let young: usize = runs.map(|run| run.rows.size()).sum();
         young + self.keeper.in_memory() + self.days.size()
@@ -324,7 +335,12 @@ impl RowLevel {
 
 impl Runs {
     fn new() -> Runs {
-        Runs { reached: (0, i64::MIN), open: BTreeMap::new(), hours: BTreeMap::new() }
+        Runs {
+            reached: (0, i64::MIN),
+            open: BTreeMap::new(),
+            hours: BTreeMap::new(),
+            past: BTreeMap::new(),
+        }
     }
 
     fn add(&mut self, part: RowPart, keeper: &mut Keeper) -> Result<()> {
@@ -336,25 +352,40 @@ impl Runs {
     }
 
     /// Moves the runs that nothing can be added to any more to their hours.
-    fn complete(&mut self, reached: Cut) {
+    fn complete(&mut self, reached: Cut, keeper: &mut Keeper) -> Result<()> {
         let goes_on = ((reached.0, reached.1), (i64::MIN, i64::MIN), NaiveDate::MIN);
         let open = self.open.split_off(&goes_on);
-        for ((_, hour, date), run) in std::mem::replace(&mut self.open, open) {
+        for ((_, hour, date), mut run) in std::mem::replace(&mut self.open, open) {
+            run.rows.settle(keeper)?;
             self.hours.entry((hour, date)).or_default().push(run);
         }
+        Ok(())
     }
 
-    fn due(&mut self, moment: Moment, keeper: &mut Keeper) -> Result<Vec<(NaiveDate, Run)>> {
+    fn due(
+        &mut self,
+        moment: Moment,
+        past: &impl Fn(NaiveDate) -> bool,
+        keeper: &mut Keeper,
+    ) -> Result<Vec<(NaiveDate, Run)>> {
         let reached = hour_of(self.reached.0, self.reached.1);
         let go_on = self.hours.split_off(&(reached, NaiveDate::MIN));
         let mut due = Vec::new();
-        for ((_, date), runs) in std::mem::replace(&mut self.hours, go_on) {
-            let whole = together(runs, keeper)?.filter(|whole| !whole.put);
-            due.extend(whole.map(|whole| (date, whole)));
+        for ((hour, date), runs) in std::mem::replace(&mut self.hours, go_on) {
+            let Some(whole) = together(runs, keeper)?.filter(|whole| !whole.put) else { continue };
+            if past(date) {
+                self.past.insert((hour, date), whole);
+            } else {
+                due.push((date, whole));
+            }
+        }
+        if moment.rests {
+            let past = std::mem::take(&mut self.past).into_iter();
+            due.extend(past.map(|((_, date), whole)| (date, whole)));
         }
         for ((hour, date), runs) in &mut self.hours {
             let closes = Timestamp(hour.1.saturating_add(1).saturating_mul(Span::HOUR.0));
-            if moment.is_behind(closes) {
+            if moment.is_behind(closes) || past(*date) {
                 continue;
             }
             for run in runs.iter_mut().filter(|run| !run.put) {
@@ -446,6 +477,7 @@ mod tests {
             watermark: Timestamp::MIN,
             now: Timestamp(0),
             reading: true,
+            rests: false,
             follows_clock: true,
         };
         let mut put: Vec<(NaiveDate, InputKey, Vec<i64>)> = Vec::new();
@@ -457,7 +489,7 @@ mod tests {
             let parts = parts(p as i64, partitions[p], batch.clone());
             rows.collect(parts, Tally::default(), &names[p], true).unwrap();
             let watermark = watermark(&times(partitions[p]), batch.end);
-            rows.reached(&names[p], batch.end as i64, Timestamp(watermark));
+            rows.reached(&names[p], batch.end as i64, Timestamp(watermark)).unwrap();
             for object in rows.due(moment).unwrap() {
                 let LiveName::Rows(key) = object.name else { panic!("rows are runs") };
                 let new = (object.date, key, numbers(&object.rows.load().unwrap()));

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use chrono::NaiveDate;
 use datafusion::common::DataFusionError;
 
 use super::RunError;
@@ -30,7 +31,10 @@ use crate::window::JobWatermark;
 
 mod holding;
 
-/// Bytes of what waits in the cabinets that are kept in memory.
+/// A silence after which what has been read is taken for all that there is.
+const REST: Span = Span(10 * Span::SECOND.0);
+
+/// Bytes of what waits in the cabinets, or of days that are past, that are kept in memory.
 const FILED_IN_MEMORY: usize = 16 << 20;
 
 /// What a run holds between batches.
@@ -58,6 +62,8 @@ pub struct Stage {
     interrupted: bool,
     /// Whether something was read since the timed work was done last.
     read: bool,
+    /// When something was read last.
+    read_at: Option<Timestamp>,
     counts: Counts,
     forgetting: Forgetting,
     failed: BTreeMap<String, String>,
@@ -96,6 +102,7 @@ impl Stage {
             remembered: 0,
             interrupted: false,
             read: false,
+            read_at: None,
             counts: Counts::default(),
             forgetting: Forgetting::default(),
             failed: BTreeMap::new(),
@@ -152,13 +159,21 @@ impl Stage {
                 Err(error) => self.fail(place, &error),
             }
         }
-        for tables in self.tables.iter_mut().flatten() {
-            tables.reached(&worked.partition, worked.next_offset, worked.watermark);
-        }
+        self.reached(&worked.partition, worked.next_offset, worked.watermark);
         self.watermark.observe(&worked.partition, worked.watermark);
         progress.records.store(self.counts.records, Ordering::Relaxed);
         self.advance(self.watermark.current(), self.watermark.current()).await?;
         self.put_live(true).await
+    }
+
+    /// Notes where a partition's next record will be judged.
+    fn reached(&mut self, partition: &Arc<Partition>, next: i64, watermark: Timestamp) {
+        for place in 0..self.tables.len() {
+            let Some(tables) = &mut self.tables[place] else { continue };
+            if let Err(error) = tables.reached(partition, next, watermark) {
+                self.fail(place, &error);
+            }
+        }
     }
 
     /// Takes in the watermarks of idle partitions. They are journalled before anything is put that
@@ -168,9 +183,7 @@ impl Stage {
         for advance in moved {
             let IdleAdvance { partition, next, watermark } = &advance;
             self.watermark.observe(partition, *watermark);
-            for tables in self.tables.iter_mut().flatten() {
-                tables.reached(partition, next.0, *watermark);
-            }
+            self.reached(partition, next.0, *watermark);
             if let Some(cabinet) = self.cabinets.get_mut(partition) {
                 let objects = cabinet.complete(self.filing.cut_of(next.0, watermark.0));
                 complete.extend(objects.into_iter().map(|object| (Arc::clone(partition), object)));
@@ -195,22 +208,24 @@ impl Stage {
         }
         let now = self.clock.now();
         let (watermark, follows_clock) = (self.watermark.current(), self.filing.record_times);
-        let moment = Moment { watermark, now, reading, follows_clock };
+        if reading {
+            self.read_at = Some(now);
+        }
+        let rests = !reading && self.read_at.is_none_or(|read| read.plus(REST) <= now);
+        let moment = Moment { watermark, now, reading, rests, follows_clock };
         let (mut due, mut failed) = (Vec::new(), Vec::new());
         let pipelines = self.tables.iter_mut().zip(&mut self.hours).enumerate();
         for (place, (tables, hours)) in pipelines {
             let Some(tables) = tables else { continue };
-            if let Some(past) = moment.past() {
-                let held: Vec<_> = hours.tables().collect();
-                for table in held {
-                    let present = tables.first_present(&table, past);
-                    let stays = self.delivery.first_staying_live(&table);
-                    hours.forget(&table, stays.map_or(present, |stays| stays.min(present)));
-                }
-            }
-            due.extend(hours.due(moment));
-            match tables.live_rows(moment) {
-                Ok(rows) => due.extend(rows),
+            let present = |table: &Arc<str>| {
+                let Some(past) = moment.past() else { return NaiveDate::MIN };
+                let present = tables.first_present(table, past);
+                let stays = self.delivery.first_staying_live(table);
+                stays.map_or(present, |stays| stays.min(present))
+            };
+            let objects = hours.due(moment, present, &mut self.keeper);
+            match objects.and_then(|objects| Ok((objects, tables.live_rows(moment)?))) {
+                Ok((objects, rows)) => due.extend(objects.into_iter().chain(rows)),
                 Err(error) => failed.push((place, error)),
             }
         }

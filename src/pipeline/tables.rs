@@ -119,10 +119,17 @@ impl Tables {
     }
 
     /// Notes the offset and watermark at which a partition's next record will be judged.
-    pub fn reached(&mut self, partition: &Arc<Partition>, next: i64, watermark: Timestamp) {
-        if let Some(row_level) = &mut self.row_level {
-            row_level.reached(partition, next, watermark);
-        }
+    ///
+    /// # Errors
+    /// Where rows go to disk and it cannot be written.
+    pub fn reached(
+        &mut self,
+        partition: &Arc<Partition>,
+        next: i64,
+        watermark: Timestamp,
+    ) -> Result<()> {
+        let rows = self.row_level.as_mut();
+        rows.map_or(Ok(()), |rows| rows.reached(partition, next, watermark))
     }
 
     /// The rows of a row-level table that are to be put into `live/` now.

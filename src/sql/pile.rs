@@ -44,15 +44,22 @@ impl Pile {
         self.young_bytes += bytes_of_values(&rows);
         self.young.push(rows);
         join_newest(&mut self.young);
-        if self.young_bytes > YOUNG_BYTES {
-            let joined = match self.young.as_slice() {
-                [only] => only.clone(),
-                several => concat_batches(&several[0].schema(), several)?,
-            };
-            self.kept.push(keeper.keep(joined)?);
-            self.young.clear();
-            self.young_bytes = 0;
-        }
+        if self.young_bytes > YOUNG_BYTES { self.settle(keeper) } else { Ok(()) }
+    }
+
+    /// Hands the newest rows over as well: no more will come for a while.
+    ///
+    /// # Errors
+    /// Where rows go to disk and it cannot be written.
+    pub fn settle(&mut self, keeper: &mut Keeper) -> Result<()> {
+        let joined = match self.young.as_slice() {
+            [] => return Ok(()),
+            [only] => only.clone(),
+            several => concat_batches(&several[0].schema(), several)?,
+        };
+        self.kept.push(keeper.keep(joined)?);
+        self.young.clear();
+        self.young_bytes = 0;
         Ok(())
     }
 
@@ -61,11 +68,8 @@ impl Pile {
     /// # Errors
     /// Where rows go to disk and it cannot be written.
     pub fn append(&mut self, other: Pile, keeper: &mut Keeper) -> Result<()> {
-        if !other.kept.is_empty() && !self.young.is_empty() {
-            let young = concat_batches(&self.young[0].schema(), &self.young)?;
-            self.kept.push(keeper.keep(young)?);
-            self.young.clear();
-            self.young_bytes = 0;
+        if !other.kept.is_empty() {
+            self.settle(keeper)?;
         }
         self.kept.extend(other.kept);
         other.young.iter().try_for_each(|rows| self.add(rows, keeper))
