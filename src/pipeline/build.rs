@@ -11,6 +11,7 @@ use datafusion::common::{DataFusionError, Result};
 use datafusion::prelude::SessionContext;
 use tokio::runtime::Handle;
 
+use super::fingerprint::fingerprint_of;
 use super::needs::{decoded_columns, relations_of};
 use super::reference::{labs_of, targets_of};
 use super::refusals::{
@@ -351,17 +352,6 @@ fn zones_of(unit: &CalendarUnit, zone: &Zone, labs: &BTreeMap<String, Tz>) -> Zo
             Zones::by_lab(calendars.collect(), by_lab)
         }
     }
-}
-
-/// What a table's rows were computed with: SQL, plan, windows, reference data and our version.
-fn fingerprint_of(project: &Project, spec: &PipelineSpec, query: &Query) -> String {
-    let mut text = format!("{}\n{}\n{:?}\n", env!("CARGO_PKG_VERSION"), spec.sql, spec.windows);
-    text.push_str(&format!("{:?}\n", lateness_of(spec)));
-    text.push_str(&query.display());
-    for table in &project.reference {
-        text.push_str(&table.content_hash);
-    }
-    format!("{:032x}", xxhash_rust::xxh3::xxh3_128(text.as_bytes()))
 }
 
 impl PipelinePlan {

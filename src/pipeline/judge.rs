@@ -274,7 +274,7 @@ impl Judge {
         let active = self.shards.values().filter(|shard| !is_idle(shard));
         let slowest = active.map(|shard| shard.line.watermark()).min();
         let target = match (slowest, self.last_record_at) {
-            (Some(slowest), _) => slowest,
+            (Some(slowest), _) => slowest.min(limit),
             (None, None) => return Vec::new(),
             (None, Some(last)) => {
                 let furthest = self.shards.values().map(|shard| shard.line.watermark()).max();
@@ -283,7 +283,7 @@ impl Judge {
                     return Vec::new();
                 };
                 self.last_record_at = Some(now);
-                furthest.plus(elapsed).min(limit).max(furthest)
+                furthest.plus(elapsed).min(limit)
             }
         };
         let mut moved = Vec::new();
@@ -418,7 +418,10 @@ mod tests {
         let mut judge = judge_of(&[Arc::clone(&a), Arc::clone(&b)]);
         deliver(&mut judge, &a, 1_000, 950);
         judge.caught_up(&b, Timestamp(950));
-        assert_eq!(judge.advance_idle(Timestamp(960)), [advance(&b, 0, 990)]);
+        assert_eq!(judge.advance_idle(Timestamp(960)), [advance(&b, 0, 950)], "a fast clock's");
+        deliver(&mut judge, &a, 1_100, 1_200);
+        judge.caught_up(&b, Timestamp(1_200));
+        assert_eq!(judge.advance_idle(Timestamp(1_200)), [advance(&b, 0, 1_090)]);
     }
 
     #[test]

@@ -19,6 +19,7 @@ pub mod build;
 pub mod deliver;
 pub mod faults;
 pub mod filed;
+pub mod fingerprint;
 mod forgetting;
 pub mod journal;
 pub mod judge;

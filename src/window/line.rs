@@ -7,7 +7,9 @@
 //!
 //! - by the broker, where that has stamped the record itself and at about the same time;
 //! - by another witness: the line rises to the second largest of the witnesses' largest times. A
-//!   witness is a machine of a laboratory; records without a machine are one witness together;
+//!   witness is a machine of a laboratory; records without a machine are one witness together. One
+//!   that was contradicted bears out only what it nearly agrees with, and the next that leaps takes
+//!   its place: or a row of the year 9999 would bear out every wrong clock after it;
 //! - by [`LONE_RECORDS`] leaps in a row, with no record before them in between;
 //! - by the clock or a silence, which the judge decides ([`Line::lone`], [`Line::advance_to`]).
 //!
@@ -16,7 +18,8 @@
 //! second largest no more without being at or before it. So memory does not grow with witnesses, and
 //! the line is that of a definition which remembers them all.
 //!
-//! A leap that a later record contradicts is told ([`HeldBack`]). All of this is a function of the
+//! A leap that a later record contradicts is told ([`HeldBack`]). A record more than a month before the
+//! line contradicts nothing: its own clock has stopped. All of this is a function of the
 //! records and of the advances between them, not of how they are cut into batches. No clock.
 
 use std::sync::Arc;
@@ -30,6 +33,9 @@ pub const LONE_RECORDS: usize = 1_000;
 /// first records those so much older than the rest are not where it begins; and a table without any
 /// row for so long expects nothing more, until rows come again.
 pub const CONNECTED: Span = Span(31 * Span::DAY.0);
+
+/// Records up to which what lies a month before the rest may be of clocks that have stopped.
+const FEW_RECORDS: usize = 100;
 
 /// Who says what time it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,10 +100,20 @@ pub struct Line {
     /// Microseconds; `i64::MIN` before anything is borne out.
     at: i64,
     /// The one witness whose largest time may lie beyond the line.
-    held: Option<(Witness, i64)>,
+    held: Option<Held>,
     /// Leaps since the last record that was none.
     run: Run,
     begin: Begin,
+}
+
+/// A witness that has leapt.
+#[derive(Clone, Debug)]
+struct Held {
+    witness: Witness,
+    /// Its largest event time.
+    time: i64,
+    /// Whether a record has contradicted it since.
+    doubted: bool,
 }
 
 /// Leaps in a row.
@@ -123,6 +139,8 @@ struct Leap {
 #[derive(Clone, Copy, Debug, Default)]
 struct Begin {
     range: Option<(i64, i64)>,
+    /// Records since, that were no leaps; counted up to [`FEW_RECORDS`].
+    records: usize,
 }
 
 impl Line {
@@ -172,6 +190,9 @@ impl Line {
     /// Takes in the records from row `from` on to row `to`.
     pub fn observe(&mut self, records: &Records<'_>, (from, to): (usize, usize), seen: &mut Seen) {
         seen.before.reserve(to.saturating_sub(from));
+        if self.at != i64::MIN && from < to {
+            self.begin.note_first(records.times[from]);
+        }
         let mut row = from;
         while row < to {
             if records.times[row] > self.limit() {
@@ -179,14 +200,17 @@ impl Line {
                 row += 1;
                 continue;
             }
-            if !self.run.is_over() {
+            let tells = records.times[row] >= self.at.saturating_sub(CONNECTED.0);
+            if tells && !self.run.is_over() {
                 let contradicts = (records.offsets[row], self.watermark());
                 self.rise(records.times[row]);
                 seen.before.push(contradicts.1.0);
                 self.contradict(contradicts, seen);
                 row += 1;
             }
+            let first = row;
             row = self.observe_ordinary(records.times, (row, to), &mut seen.before);
+            self.begin.count(row - first);
         }
     }
 
@@ -198,9 +222,11 @@ impl Line {
         before: &mut Vec<i64>,
     ) -> usize {
         let mut line = self.at;
+        // Where leaps wait, the next record that contradicts them is not taken in here.
+        let (doubts, tells) = (!self.run.is_over(), line.saturating_sub(CONNECTED.0));
         let mut row = from;
         for time in &times[from..to] {
-            if *time > line.saturating_add(self.max_leap) {
+            if *time > line.saturating_add(self.max_leap) || (doubts && *time >= tells) {
                 break;
             }
             before.push(line.saturating_sub(self.max_disorder));
@@ -221,6 +247,8 @@ impl Line {
     fn rise(&mut self, to: i64) {
         if self.at == i64::MIN {
             self.begin.settle(to);
+        } else if to.saturating_sub(self.at) > CONNECTED.0 {
+            self.begin.move_to(to);
         }
         self.at = self.at.max(to);
     }
@@ -256,15 +284,24 @@ impl Line {
     /// Notes a witness's time; gives the second largest of the witnesses' largest times, if that may
     /// lie beyond the line.
     fn second_largest(&mut self, witness: &Witness, time: i64) -> i64 {
+        let agrees = |held: &Held| held.time.abs_diff(time) <= self.max_leap.unsigned_abs();
         match &mut self.held {
-            Some((held, largest)) if held == witness => {
-                *largest = time.max(*largest);
+            Some(held) if held.witness == *witness => {
+                held.time = if held.doubted { time } else { time.max(held.time) };
+                held.doubted = false;
                 i64::MIN
             }
-            Some((_, largest)) if *largest >= time => time,
+            Some(held) if !held.doubted || agrees(held) => {
+                held.doubted = false;
+                let other = held.time;
+                if other < time {
+                    *held = Held { witness: witness.clone(), time, doubted: false };
+                }
+                other.min(time)
+            }
             held => {
-                let before = held.replace((witness.clone(), time));
-                before.map_or(i64::MIN, |(_, largest)| largest)
+                *held = Some(Held { witness: witness.clone(), time, doubted: false });
+                i64::MIN
             }
         }
     }
@@ -272,6 +309,9 @@ impl Line {
     /// Time has been borne out: the leaps that lie beyond it were none, and the row of them ends.
     fn contradict(&mut self, (noticed_at, watermark): (i64, Timestamp), seen: &mut Seen) {
         let (limit, line) = (self.limit(), Timestamp(self.at));
+        if let Some(held) = &mut self.held {
+            held.doubted = held.time > limit;
+        }
         let run = std::mem::take(&mut self.run);
         let beyond = run.leaps.into_iter().filter(|leap| leap.time > limit);
         seen.held_back.extend(beyond.map(|Leap { witness, offset, time }| HeldBack {
@@ -309,6 +349,25 @@ impl Run {
 }
 
 impl Begin {
+    /// Notes a record's time where the line stands already: an earlier run has moved it, or the clock.
+    fn note_first(&mut self, time: i64) {
+        if self.range.is_none() {
+            self.range = Some((time, time));
+        }
+    }
+
+    fn count(&mut self, records: usize) {
+        self.records = self.records.saturating_add(records).min(FEW_RECORDS);
+    }
+
+    /// The line leaves what it stood at by more than a month: of few records, those were not where the
+    /// partition begins.
+    fn move_to(&mut self, line: i64) {
+        if self.records < FEW_RECORDS && self.range.is_some() {
+            self.range = Some((line, line));
+        }
+    }
+
     /// The line stands.
     fn settle(&mut self, line: i64) {
         if let Some((earliest, _)) = &mut self.range {

@@ -157,27 +157,43 @@ fn a_partition_begins_where_its_records_hang_together() {
     assert_eq!(line.begin(), Some(Timestamp(20_000 * day)));
 }
 
-/// The definition: every witness's largest time is kept, and the line follows from them.
+/// The definition: every witness's largest time is kept, and the line follows from them. `doubted`:
+/// the one beyond the line was contradicted, and stays only for one that agrees with it.
 fn by_definition(records: &[Record], lone_records: usize) -> (Vec<i64>, Option<i64>) {
     let mut line: Option<i64> = None;
     let mut largest: BTreeMap<u8, i64> = BTreeMap::new();
+    let mut doubted: Option<u8> = None;
     let mut row: Vec<i64> = Vec::new();
     let mut before = Vec::new();
+    let doubt = |largest: &BTreeMap<u8, i64>, line: Option<i64>| {
+        let beyond = largest.iter().find(|(_, time)| line.is_some_and(|line| **time > line + LEAP));
+        beyond.map(|(witness, _)| *witness)
+    };
     for (time, witness, appended) in records {
         before.push(line.map_or(i64::MIN, |line| line - DISORDER));
-        let held = largest.entry(*witness).or_insert(*time);
-        *held = (*held).max(*time);
         let near = |appended: i64| (appended - time).abs() <= LEAP;
         if line.is_some_and(|line| *time <= line + LEAP) || appended.is_some_and(near) {
+            let leaps = line.is_none_or(|line| *time > line + LEAP);
             line = line.max(Some(*time));
+            if leaps || !row.is_empty() {
+                doubted = doubt(&largest, line);
+            }
             row.clear();
             continue;
         }
+        if let Some(other) = doubted.take()
+            && (other == *witness || (largest[&other] - time).abs() > LEAP)
+        {
+            largest.remove(&other);
+        }
+        let held = largest.entry(*witness).or_insert(*time);
+        *held = (*held).max(*time);
         let mut times: Vec<i64> = largest.values().copied().collect();
         times.sort_unstable_by(|a, b| b.cmp(a));
         if let Some(second) = times.get(1).filter(|second| line.is_none_or(|line| **second > line))
         {
             line = Some(*second);
+            doubted = doubt(&largest, line);
             row.clear();
         }
         if line.is_none_or(|line| *time > line + LEAP) {
@@ -189,10 +205,63 @@ fn by_definition(records: &[Record], lone_records: usize) -> (Vec<i64>, Option<i
                 high = if time + LEAP < high { *time } else { high.max(*time) };
             }
             line = line.max(Some(high));
+            doubted = doubt(&largest, line);
             row.clear();
         }
     }
     (before, line)
+}
+
+#[test]
+fn a_row_that_was_contradicted_bears_out_no_other_wrong_row() {
+    let right = [(100, 1, None), (100, 2, None), (110, 1, None)];
+    let absurd = (900_000, 9, None);
+    let (line, seen) =
+        all(&[&right[..], &[absurd, (120, 1, None), (5_000, 3, None), (130, 2, None)]].concat());
+    assert_eq!(line.at(), Timestamp(130), "5000 is not what 900000 agrees with");
+    assert_eq!(seen.held_back.len(), 2);
+    // Two that agree are still two, though a row from before has come between.
+    let (line, _) =
+        all(&[&right[..], &[(5_000, 3, None), (120, 1, None), (5_020, 4, None)]].concat());
+    assert_eq!(line.at(), Timestamp(5_000));
+}
+
+#[test]
+fn a_clock_that_has_stopped_contradicts_nothing() {
+    let day = Span::DAY.0;
+    let mut records = vec![(20_000 * day, 1, None)];
+    records.extend((1..999).map(|n| (20_000 * day + n, 1, None)));
+    let (mut line, mut seen) = all(&[(19_999 * day, 1, None), (19_999 * day, 2, None)]);
+    for part in records.chunks(300) {
+        observe(&mut line, part, 2, &mut seen);
+        observe(&mut line, &[(day, 9, None)], 2, &mut seen);
+    }
+    assert_eq!(line.at(), Timestamp(19_999 * day));
+    observe(&mut line, &[(20_000 * day + 1_000, 1, None)], 2, &mut seen);
+    assert_eq!(line.at(), Timestamp(20_000 * day + 1_000), "a thousand in a row");
+    assert_eq!(seen.held_back, []);
+}
+
+#[test]
+fn a_partition_begins_at_its_first_record_though_an_earlier_run_moved_time() {
+    let (mut line, mut seen) = all(&[]);
+    line.advance_to(Timestamp(5_000));
+    assert_eq!(line.begin(), None);
+    observe(&mut line, &[(5_020, 1, None), (4_000, 1, None)], 100, &mut seen);
+    assert_eq!(line.begin(), Some(Timestamp(5_020)));
+}
+
+#[test]
+fn a_clock_that_has_stopped_beside_a_right_one_is_not_where_a_partition_begins() {
+    let day = Span::DAY.0;
+    for first in
+        [[(day, 2, None), (20_000 * day, 1, None)], [(20_000 * day, 1, None), (day, 2, None)]]
+    {
+        let rest = [(20_000 * day + 5, 1, None), (day, 2, None), (20_000 * day + 6, 3, None)];
+        let (line, _) = all(&[&first[..], &rest].concat());
+        assert_eq!(line.at(), Timestamp(20_000 * day + 5));
+        assert_eq!(line.begin(), Some(Timestamp(20_000 * day + 5)));
+    }
 }
 
 fn records() -> impl Strategy<Value = Vec<Record>> {
