@@ -16,6 +16,8 @@ pub mod flow;
 
 pub mod clock;
 pub mod cores;
+#[cfg(test)]
+mod skipped;
 pub mod metrics;
 
 pub mod source;

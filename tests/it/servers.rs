@@ -41,10 +41,16 @@ fn on_github() -> bool {
     std::env::var("GITHUB_ACTIONS").is_ok()
 }
 
-/// Says past the capture of a test's output that it did not run.
+/// Says past the capture of a test's output that it did not run, and notes it for the last lines.
+#[expect(clippy::disallowed_methods, reason = "the tests are told by the environment")]
 fn skipped(why: &str) {
     let line = format!("SKIPPED: {why}\n");
     std::io::stderr().write_all(line.as_bytes()).expect("standard error can be written");
+    if let Some(notes) = std::env::var_os("TURNAROUND_SKIPPED") {
+        let mut notes = std::fs::OpenOptions::new().append(true).create(true).open(notes);
+        let noted = notes.as_mut().map(|notes| writeln!(notes, "{why}"));
+        noted.expect("the notes are open").expect("they can be written");
+    }
 }
 
 /// Whether a file is there that the project does not carry; as with servers, it must be with

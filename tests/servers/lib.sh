@@ -30,6 +30,20 @@ report_skips() {
     say "#########################################################################"
 }
 
+# report_tests FILE: how many tests did not run and why, as the last lines. With CI=true none may be
+# left out, but for what a test itself lets pass there.
+report_tests() {
+    local count
+    count=$(sort -u "$1" | wc -l)
+    if [ "$count" -eq 0 ]; then
+        say "skipped: none"
+        return 0
+    fi
+    sort -u "$1" | while IFS= read -r line; do say "skipped: $line"; done
+    say "skipped: $((count)) tests did not run"
+    if in_ci && [ -z "${GITHUB_ACTIONS:-}" ]; then return 1; fi
+}
+
 # venv NAME REQUIREMENTS: prints a Python environment's folder, one for each text of the
 # requirements, so that two checkouts do not take it from one another; those that nobody has used
 # for two weeks go. A second run meanwhile waits for the first one's.

@@ -14,7 +14,10 @@ trap 'exit 143' TERM HUP
 # shellcheck disable=SC1091  # written by up.sh
 . "$STATE/env"
 report_skips "$STATE/skipped"
+export TURNAROUND_SKIPPED=$STATE/skipped-tests
+: >"$TURNAROUND_SKIPPED"
 outcome=0
 "$@" || outcome=$?
 report_skips "$STATE/skipped"
+report_tests "$TURNAROUND_SKIPPED" || outcome=1
 exit "$outcome"

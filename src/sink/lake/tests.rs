@@ -424,20 +424,10 @@ fn settings_come_from_the_pairs_and_names_hold_no_secret() {
 }
 
 /// The endpoint of an S3 server to test against; with `CI=true` there must be one.
-#[expect(clippy::disallowed_methods, reason = "tests against a server are asked for by name")]
-fn s3_endpoint() -> Option<String> {
-    let endpoint = std::env::var("TURNAROUND_TEST_S3").ok().filter(|endpoint| !endpoint.is_empty());
-    let ci = std::env::var("CI").is_ok_and(|ci| ci == "true");
-    assert!(endpoint.is_some() || !ci, "TURNAROUND_TEST_S3 names no S3 endpoint");
-    endpoint
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn s3_does_what_a_lake_must() {
-    let Some(endpoint) = s3_endpoint() else {
-        eprintln!("SKIPPED: TURNAROUND_TEST_S3 names no S3 endpoint (start moto_server)");
-        return;
-    };
+    let test = "sink::lake::tests::s3_does_what_a_lake_must";
+    let Some(endpoint) = crate::skipped::server("TURNAROUND_TEST_S3", test) else { return };
     let bucket = format!("lake-{}", std::process::id());
     let open = |bucket: &str| {
         let environment = [

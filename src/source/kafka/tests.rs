@@ -333,17 +333,8 @@ async fn a_broker_that_is_not_there_is_named() {
 }
 
 /// The real broker, or `None` after a loud word. With `CI=true` there must be one.
-#[expect(clippy::disallowed_methods, reason = "a test's own switch, not configuration")]
 fn real_brokers(test: &str) -> Option<String> {
-    match std::env::var("KAFKA_BROKERS") {
-        Ok(brokers) if !brokers.is_empty() => Some(brokers),
-        _ => {
-            let ci = std::env::var("CI").is_ok_and(|ci| ci == "true");
-            assert!(!ci, "{test} needs KAFKA_BROKERS; tests/servers/kafka/start.sh starts one");
-            eprintln!("SKIPPED {test}: KAFKA_BROKERS is not set (tests/servers/kafka/start.sh)");
-            None
-        }
-    }
+    crate::skipped::server("KAFKA_BROKERS", test)
 }
 
 /// A topic of this test run on a real broker.
@@ -565,17 +556,9 @@ async fn a_real_group_keeps_a_member_that_takes_nothing_for_longer_than_it_may_b
 }
 
 /// The real broker's listener with TLS and passwords, and the file of its certificate.
-#[expect(clippy::disallowed_methods, reason = "a test's own switch, not configuration")]
 fn secure_brokers(test: &str) -> Option<(String, String)> {
-    real_brokers(test)?;
-    let secure =
-        std::env::var("KAFKA_SECURE_BROKERS").ok().zip(std::env::var("KAFKA_SECURE_CA").ok());
-    if secure.is_none() {
-        let ci = std::env::var("CI").is_ok_and(|ci| ci == "true");
-        assert!(!ci, "{test} needs KAFKA_SECURE_BROKERS and KAFKA_SECURE_CA");
-        eprintln!("SKIPPED {test}: KAFKA_SECURE_BROKERS and KAFKA_SECURE_CA are not set");
-    }
-    secure
+    let listener = crate::skipped::server("KAFKA_SECURE_BROKERS", test)?;
+    Some((listener, crate::skipped::server("KAFKA_SECURE_CA", test)?))
 }
 
 #[tokio::test(flavor = "multi_thread")]
