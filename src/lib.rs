@@ -30,7 +30,9 @@ pub mod window;
 
 pub mod sql;
 
-pub mod sink;
+pub mod lake;
+
+pub mod alert;
 
 pub mod config;
 

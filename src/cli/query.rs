@@ -26,11 +26,12 @@ use super::WrongInput;
 use super::check::wrong_project;
 use crate::config::{Env, Flags, Project, Settings};
 use crate::flow::layout;
+use crate::lake::encode::to_stored;
+use crate::lake::store;
+use crate::lake::store::Purpose;
+use crate::lake::view::{LakeView, LakeViewError};
+use crate::lake::{LakeError, Store};
 use crate::pipeline::build;
-use crate::sink::lake::encode::to_stored;
-use crate::sink::lake::store::{self, Purpose};
-use crate::sink::lake::{LakeError, Store};
-use crate::sql::lake_view::{LakeView, LakeViewError};
 use crate::sql::session::ReferenceRows;
 
 /// The command's arguments.
@@ -378,7 +379,7 @@ mod tests {
     use chrono::NaiveDate;
 
     use crate::flow::lake_key::{LakeKey, SafeName};
-    use crate::sink::lake::{Lake, ObjectNotes};
+    use crate::lake::{Lake, ObjectNotes};
 
     /// A lake with one table of two rows: 12 and no tests of two labs.
     async fn filled(location: &str, environment: Vec<(String, String)>) -> Lake {
@@ -496,13 +497,13 @@ mod tests {
 
     #[test]
     fn an_empty_section_has_the_columns_that_its_writer_gives() {
+        use crate::alert::log::ALERT_SCHEMA;
         use crate::flow::lake_key::Section;
-        use crate::sink::teams::log::ALERT_SCHEMA;
         let columns = |schema: &arrow::datatypes::Schema| -> Vec<_> {
             let fields = schema.fields().iter();
             fields.map(|field| (field.name().clone(), field.data_type().clone())).collect()
         };
-        let empty = crate::sql::lake_sections::section_schema(Section::Alerts);
+        let empty = crate::lake::section::section_schema(Section::Alerts);
         assert_eq!(columns(&empty), columns(&ALERT_SCHEMA));
     }
 

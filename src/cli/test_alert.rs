@@ -7,13 +7,13 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 
+use crate::alert::answer::Verdict;
+use crate::alert::card::{BODY_LIMIT, CardForm};
+use crate::alert::compose::test_card;
+use crate::alert::pace::Tempo;
+use crate::alert::webhook::{Poster, Reach, Webhook};
 use crate::clock::{Clock, SystemClock};
 use crate::config::env::{Env, WEBHOOK};
-use crate::sink::teams::answer::Verdict;
-use crate::sink::teams::card::{BODY_LIMIT, CardForm};
-use crate::sink::teams::compose::test_card;
-use crate::sink::teams::pace::Tempo;
-use crate::sink::teams::webhook::{Poster, Reach, Webhook};
 
 use super::WrongInput;
 
@@ -99,9 +99,9 @@ mod tests {
     use secrecy::ExposeSecret;
     use serde_json::Value;
 
+    use crate::alert::catcher::{Catcher, SECRET, Scripted, says};
     use crate::clock::ManualClock;
     use crate::flow::Timestamp;
-    use crate::sink::teams::catcher::{Catcher, SECRET, Scripted, says};
 
     fn args(dry_run: bool, legacy: bool) -> Args {
         Args { webhook_env: "HOOK".to_owned(), dry_run, legacy }

@@ -12,10 +12,10 @@ use super::WrongInput;
 use super::launch::{self, Request};
 use super::logging::{self, LogFormat};
 use crate::config::Flags;
+use crate::lake::Lake;
+use crate::lake::view::LakeView;
 use crate::pipeline;
 use crate::pipeline::progress::Progress;
-use crate::sink::lake::Lake;
-use crate::sql::lake_view::LakeView;
 
 /// The command's arguments.
 #[derive(Debug, clap::Args)]

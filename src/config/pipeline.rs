@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use crate::alert::rule::AlertRule;
 use crate::flow::Span;
-use crate::sink::teams::rule::AlertRule;
 use crate::window::WindowKind;
 
 use super::fault::{Fault, Position};

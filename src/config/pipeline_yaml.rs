@@ -7,8 +7,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::alert::rule::{AlertRule, Severity};
 use crate::flow::Span;
-use crate::sink::teams::rule::{AlertRule, Severity};
 
 use super::decode::{Fields, Named, is_name, is_suffix, name_like};
 use super::fault::{Faults, Position, nearest, quoted};

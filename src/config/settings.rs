@@ -9,8 +9,8 @@ use std::net::SocketAddr;
 
 use secrecy::SecretString;
 
+use crate::alert::rule::AlertSettings;
 use crate::flow::Span;
-use crate::sink::teams::rule::AlertSettings;
 
 use super::env::Env;
 use super::fault::{Fault, Faults, quoted};

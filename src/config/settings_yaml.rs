@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use secrecy::SecretString;
 
-use crate::sink::teams::rule::Route;
+use crate::alert::rule::Route;
 
 use super::decode::{Fields, Named};
 use super::env::{Env, HOURS_REMEDY, valid_hours};

@@ -8,8 +8,8 @@ use std::path::Path;
 use chrono_tz::Tz;
 use secrecy::ExposeSecret;
 
+use crate::alert::rule::Severity;
 use crate::flow::Span;
-use crate::sink::teams::rule::Severity;
 use crate::window::{CalendarUnit, WindowKind, Zone};
 
 use super::env::Env;

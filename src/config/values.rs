@@ -3,7 +3,7 @@
 
 use chrono_tz::Tz;
 
-use crate::sink::teams::rule::Severity;
+use crate::alert::rule::Severity;
 
 use super::decode::Named;
 use super::fault::{Faults, quoted};

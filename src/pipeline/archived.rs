@@ -16,7 +16,7 @@ use datafusion::common::{Result, internal_err};
 use super::filed::Complete;
 use crate::flow::lake_key::{InputKey, LakeKey, Section};
 use crate::flow::{Offset, OffsetRange, Partition};
-use crate::sink::lake::{ArchivedRun, Lake, LakeError};
+use crate::lake::{ArchivedRun, Lake, LakeError};
 use crate::source::Extents;
 use crate::sql::pile::Pile;
 

@@ -14,13 +14,13 @@ use super::build::PipelinePlan;
 use super::live::by_window;
 use super::progress::{Progress, RuleFault};
 use super::rules::{Judgement, Rule};
+use crate::alert::AlertSink;
+use crate::alert::delivery::DeliveryReport;
+use crate::alert::observation::Observation;
+use crate::alert::reading::WindowRows;
 use crate::clock::Clock;
 use crate::flow::{OutputBatch, Span, Timestamp, Window};
 use crate::metrics as names;
-use crate::sink::teams::AlertSink;
-use crate::sink::teams::delivery::DeliveryReport;
-use crate::sink::teams::observation::Observation;
-use crate::sink::teams::reading::WindowRows;
 use crate::sql::family::Family;
 
 /// Cards that the summary names.

@@ -20,7 +20,7 @@ use crate::flow::lake_key::{
     Fingerprint, FiringKey, InputKey, LIVE, LakeKey, SafeName, Section, TABLES,
 };
 use crate::flow::{IdleAdvance, Offset, OutputBatch, Partition, Span, Timestamp, Window};
-use crate::sink::lake::{ColumnNote, Lake, LakeError, ObjectNotes, Rows, RowsError};
+use crate::lake::{ColumnNote, Lake, LakeError, ObjectNotes, Rows, RowsError};
 use crate::source::Extents;
 use crate::sql::pile::Pile;
 use crate::window::OffsetsByPartition;

@@ -12,7 +12,7 @@ use futures::future::try_join_all;
 
 use crate::flow::journal::JournalKey;
 use crate::flow::{IdleAdvance, Partition};
-use crate::sink::lake::{Lake, LakeError};
+use crate::lake::{Lake, LakeError};
 
 /// Entries that are contained in others and wait to be deleted at one stroke.
 const SUPERSEDED_AT_MOST: usize = 64;

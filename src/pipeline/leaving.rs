@@ -8,8 +8,8 @@ use tokio::task::JoinSet;
 
 use crate::flow::lake_key::LakeKey;
 use crate::flow::{Span, Timestamp};
+use crate::lake::{Lake, LakeError};
 use crate::metrics as names;
-use crate::sink::lake::{Lake, LakeError};
 
 /// The pause after a first failure; it doubles with each.
 const FIRST_PAUSE: Span = Span::MINUTE;

@@ -49,10 +49,10 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use crate::alert::AlertSink;
 use crate::clock::Clock;
 use crate::flow::Timestamp;
-use crate::sink::lake::{Lake, LakeError};
-use crate::sink::teams::AlertSink;
+use crate::lake::{Lake, LakeError};
 use crate::source::{Source, SourceError};
 use ahead::{Ahead, Done, WORKED_AHEAD};
 use archived::OtherInput;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::work::Counts;
 use crate::flow::Timestamp;
-use crate::sink::lake::{Lake, Reach};
+use crate::lake::{Lake, Reach};
 use crate::sql::partial::Tally;
 
 /// Shared between the loop and those who watch it.

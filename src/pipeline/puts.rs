@@ -12,8 +12,8 @@ use chrono::NaiveDate;
 use tokio::task::{JoinError, JoinSet};
 
 use crate::flow::lake_key::{LIVE, LakeKey, SafeName, TABLES};
+use crate::lake::{Lake, LakeError, ObjectNotes, PutOutcome, Rows};
 use crate::metrics as names;
-use crate::sink::lake::{Lake, LakeError, ObjectNotes, PutOutcome, Rows};
 
 /// Objects that are being encoded or put at once: enough to keep a slow store busy, few enough
 /// that their rows stay a fraction of memory.

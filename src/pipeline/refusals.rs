@@ -7,7 +7,7 @@ use datafusion::common::{DataFusionError, Result, plan_err};
 
 use super::build::{Place, PlanFault};
 use crate::config::PipelineSpec;
-use crate::sink::lake::encode::stored_type;
+use crate::lake::encode::stored_type;
 use crate::sql::query::{Incremental, Query, Way};
 use crate::window::{PaneGrid, Shape, WindowKind};
 

@@ -8,8 +8,8 @@ use datafusion::common::{DFSchema, DataFusionError};
 use datafusion::prelude::SessionContext;
 
 use super::build::{Place, PlanFault};
+use crate::alert::rule::AlertRule;
 use crate::config::PipelineSpec;
-use crate::sink::teams::rule::AlertRule;
 use crate::sql::output::OutputShape;
 use crate::sql::predicate::{Failed, Predicate};
 

@@ -22,10 +22,10 @@ use super::memory::MemoryBound;
 use super::progress::{Progress, Summary};
 use super::tables::{Settled, Tables};
 use super::work::{Counts, Worked};
+use crate::alert::AlertSink;
 use crate::clock::Clock;
 use crate::flow::{IdleAdvance, OutputBatch, Partition, Span, Timestamp};
 use crate::metrics as names;
-use crate::sink::teams::AlertSink;
 use crate::sql::held::Keeper;
 use crate::window::JobWatermark;
 

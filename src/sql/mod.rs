@@ -21,8 +21,6 @@ pub mod groups;
 pub mod held;
 mod join;
 mod merge;
-pub mod lake_sections;
-pub mod lake_view;
 pub mod ordered;
 pub mod output;
 mod own;

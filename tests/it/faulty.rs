@@ -12,7 +12,7 @@ use object_store::{
     CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta,
     ObjectStore, ObjectStoreExt, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
-use turnaround::sink::lake::{Lake, Store, StoreKind};
+use turnaround::lake::{Lake, Store, StoreKind};
 
 /// How the store fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

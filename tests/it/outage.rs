@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use turnaround::flow::{Span, Timestamp};
+use turnaround::lake::LakeError;
 use turnaround::pipeline::RunError;
-use turnaround::sink::lake::LakeError;
 
 use crate::binary::{Place, unique, wait_for};
 use crate::faulty::{Fault, Faulty};

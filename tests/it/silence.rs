@@ -11,7 +11,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use tokio::runtime::Handle;
 use turnaround::flow::journal::JournalKey;
 use turnaround::flow::{Span, Timestamp};
-use turnaround::sink::lake::Lake;
+use turnaround::lake::Lake;
 
 use crate::binary::{Place, count, repository, unique, wait_for};
 use crate::kafka_to_s3::reach_s3;

@@ -10,8 +10,8 @@ use super::reading::Answers;
 use super::row::{Cell, Row};
 use super::terminal::Stored;
 use crate::flow::lake_key::Section;
-use crate::sink::lake::Lake;
-use crate::sql::lake_view::LakeView;
+use crate::lake::Lake;
+use crate::lake::view::LakeView;
 
 /// Asks every question.
 pub async fn ask(view: &LakeView) -> anyhow::Result<Answers> {

@@ -394,9 +394,9 @@ fn is_fresh(at: Timestamp, now: Timestamp, max_age: Span) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::reading::WindowRows;
-    use super::super::samples::{at, minute, rule};
     use super::*;
+    use crate::alert::reading::WindowRows;
+    use crate::alert::samples::{at, minute, rule};
 
     use arrow::array::{
         ArrayRef, BooleanArray, Float64Array, Int64Array, RecordBatch, StringArray,

@@ -19,7 +19,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::flow::Timestamp;
 use crate::flow::card_key::CardKey;
-use crate::sink::lake::{Lake, LakeError};
+use crate::lake::{Lake, LakeError};
 
 use super::card::{Card, Told};
 
@@ -195,8 +195,8 @@ async fn until_done<F: Future<Output = Result<(), LakeError>>>(
 
 #[cfg(test)]
 mod tests {
-    use super::super::samples::numbered;
     use super::*;
+    use crate::alert::samples::numbered;
 
     #[tokio::test]
     async fn what_is_to_be_kept_waits_for_a_lake_that_is_away() {

@@ -424,3 +424,5 @@ impl MetadataFetch for RangeReads<'_> {
 
 #[cfg(test)]
 mod tests;
+pub mod section;
+pub mod view;

@@ -48,7 +48,7 @@ use tokio::time::Instant;
 
 use crate::clock::Clock;
 use crate::flow::{Span, Timestamp};
-use crate::sink::lake::{Lake, LakeError};
+use crate::lake::{Lake, LakeError};
 
 use book::AlertBook;
 use card::{Card, CardForm, Told};

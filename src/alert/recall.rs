@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 
 use crate::flow::card_key::CardKey;
 use crate::flow::{Span, Timestamp};
-use crate::sink::lake::{Lake, LakeError};
+use crate::lake::{Lake, LakeError};
 
 use super::card::Told;
 use super::ledger::{Kept, Taken};

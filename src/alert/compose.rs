@@ -380,9 +380,9 @@ fn lasted_text(span: Span) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::notice::NoticeKind::{Begin, End};
-    use super::super::samples::{notice, numbered, zones};
     use super::*;
+    use crate::alert::notice::NoticeKind::{Begin, End};
+    use crate::alert::samples::{notice, numbered, zones};
 
     #[test]
     fn notices_are_grouped_by_lab_assay_and_kind() {

@@ -39,11 +39,11 @@ use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 use parquet::errors::ParquetError;
 
+use super::section::section_schema;
 use crate::flow::Window;
 use crate::flow::lake_key::{FiringKey, InputKey, LIVE, LakeKey, SafeName, Section, TABLES};
 use crate::flow::layout::{self, FORMAT, OtherLayout, REMEDY};
 use crate::sql::functions;
-use crate::sql::lake_sections::section_schema;
 use crate::sql::session::ReferenceRows;
 
 /// Under what the session knows the store. Nothing outside of the view sees it.

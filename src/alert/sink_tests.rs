@@ -12,7 +12,7 @@ use secrecy::SecretString;
 use crate::clock::{Clock, ManualClock};
 use crate::flow::card_key::CardKey;
 use crate::flow::{Timestamp, Window};
-use crate::sink::lake::Lake;
+use crate::lake::Lake;
 
 use super::catcher::{Catcher, Scripted};
 use super::delivery::DeliveryReport;

@@ -113,8 +113,8 @@ impl Waiting {
 
 #[cfg(test)]
 mod tests {
-    use super::super::samples::numbered;
     use super::*;
+    use crate::alert::samples::numbered;
 
     #[test]
     fn full_merges_what_has_not_begun_and_keeps_the_order() {

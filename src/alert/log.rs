@@ -173,9 +173,9 @@ fn days(date: NaiveDate) -> i32 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::notice::NoticeKind;
-    use super::super::samples::notice;
     use super::*;
+    use crate::alert::notice::NoticeKind;
+    use crate::alert::samples::notice;
 
     use arrow::util::pretty::pretty_format_batches;
 

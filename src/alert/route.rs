@@ -152,11 +152,11 @@ fn stale(grouped: &Grouped) -> Option<Disposition> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::compose::compose;
-    use super::super::notice::NoticeKind;
-    use super::super::rule::AlertRule;
-    use super::super::samples::{at, notice, rule, zones};
     use super::*;
+    use crate::alert::compose::compose;
+    use crate::alert::notice::NoticeKind;
+    use crate::alert::rule::AlertRule;
+    use crate::alert::samples::{at, notice, rule, zones};
 
     use std::sync::Arc;
 

@@ -291,10 +291,10 @@ impl Tone {
 
 #[cfg(test)]
 mod tests {
-    use super::super::compose::{compose, test_card};
-    use super::super::notice::NoticeKind::{Begin, End};
-    use super::super::samples::{at, notice, numbered, zones};
     use super::*;
+    use crate::alert::compose::{compose, test_card};
+    use crate::alert::notice::NoticeKind::{Begin, End};
+    use crate::alert::samples::{at, notice, numbered, zones};
 
     fn parsed(card: &Card, form: CardForm) -> Value {
         serde_json::from_str(&card.render(form, BODY_LIMIT)).unwrap()
