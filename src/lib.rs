@@ -1,32 +1,36 @@
 //! Turnaround turns a stream of laboratory specimen events into turnaround-time percentiles,
 //! throughput, error rates and rejection analyses as Parquet on object storage, and breaches into
-//! Microsoft Teams cards.
+//! cards.
 //!
 //! ```text
 //! Kafka | files | generator
-//!    └─ source ─ decode ─ relate ─ window ─ sql ─ sink ── Parquet on object storage
-//!                  │         │        │              └──── Teams cards
-//!                  └─────────┴────────┴── dead letters, late rows (nothing is dropped silently)
+//!    └─ source ─ decode ─ judge ─ relate ─ sql: collect ─ fire ─┬─ lake ── Parquet on object storage
+//!                  │        │                 (window, keep)    └─ alert ── cards in Teams and others
+//!                  └────────┴── dead letters, late rows, wrong clocks: nothing is dropped silently
 //! ```
 //!
 //! The modules stand in the order of the data. [`pipeline`] holds the one loop that moves values
-//! from stage to stage: read it first.
+//! from stage to stage: read it first. [`plan`] decides everything before the first record.
 
 pub mod flow;
 
 pub mod clock;
 pub mod cores;
+pub mod metrics;
 #[cfg(test)]
 mod skipped;
-pub mod metrics;
 
 pub mod source;
 
 pub mod decode;
 
+pub mod judge;
+
 pub mod relate;
 
 pub mod window;
+
+pub mod keep;
 
 pub mod sql;
 
@@ -35,6 +39,8 @@ pub mod lake;
 pub mod alert;
 
 pub mod config;
+
+pub mod plan;
 
 pub mod pipeline;
 

@@ -13,7 +13,8 @@ use serde_json::{Value, json};
 use super::WrongInput;
 use crate::config::{Env, Fault, Flags, Project, Reading, Settings};
 use crate::flow::Span;
-use crate::pipeline::build::{self, Unplanned};
+use crate::plan::build;
+use crate::plan::build::Unplanned;
 use crate::window::WindowKind;
 
 /// The command's arguments.

@@ -35,7 +35,7 @@ use crate::lake::view::LakeView;
 use crate::pipeline;
 use crate::pipeline::progress::{Progress, Summary};
 use crate::source::generator::{GeneratorOptions, GeneratorSource, Profile};
-use crate::sql::session::ReferenceRows;
+use crate::sql::plan::planner::ReferenceRows;
 use charts::Period;
 use columns::Paint;
 use report::{Books, Report};

@@ -7,9 +7,9 @@ use std::process::ExitCode;
 use super::launch::{self, Request};
 use crate::config::{Flags, PipelineSpec};
 use crate::flow::Span;
-use crate::pipeline::build::PipelinePlan;
-use crate::sql::family::Family;
-use crate::sql::query::{Above, Below, Way};
+use crate::plan::build::PipelinePlan;
+use crate::sql::collect::family::Family;
+use crate::sql::plan::query::{Above, Below, Way};
 use crate::window::{CalendarUnit, WindowKind, Zone};
 
 /// The command's arguments.

@@ -31,8 +31,8 @@ use crate::lake::store;
 use crate::lake::store::Purpose;
 use crate::lake::view::{LakeView, LakeViewError};
 use crate::lake::{LakeError, Store};
-use crate::pipeline::build;
-use crate::sql::session::ReferenceRows;
+use crate::plan::build;
+use crate::sql::plan::planner::ReferenceRows;
 
 /// The command's arguments.
 #[derive(Debug, clap::Args)]

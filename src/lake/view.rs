@@ -43,8 +43,8 @@ use super::section::section_schema;
 use crate::flow::Window;
 use crate::flow::lake_key::{FiringKey, InputKey, LIVE, LakeKey, SafeName, Section, TABLES};
 use crate::flow::layout::{self, FORMAT, OtherLayout, REMEDY};
-use crate::sql::functions;
-use crate::sql::session::ReferenceRows;
+use crate::sql::aggregate::functions;
+use crate::sql::plan::planner::ReferenceRows;
 
 /// Under what the session knows the store. Nothing outside of the view sees it.
 const STORE_URL: &str = "lake://lake/";

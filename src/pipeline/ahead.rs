@@ -17,15 +17,15 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::MissedTickBehavior;
 
 use super::RunError;
-use super::build::Plan;
 use super::filed::Filing;
-use super::judge::Judge;
 use super::pump::Events;
 use super::work::{Worked, work};
 use crate::clock::Clock;
 use crate::cores;
 use crate::decode::decode;
 use crate::flow::{IdleAdvance, Partition, RawBatch, Timestamp};
+use crate::judge::Judge;
+use crate::plan::build::Plan;
 use crate::source::SourceEvent;
 use crate::source::align::Alignment;
 
@@ -252,11 +252,11 @@ mod tests {
     use crate::clock::SystemClock;
     use crate::decode::DecodeOptions;
     use crate::flow::{Framing, Span};
-    use crate::pipeline::judge::Pace;
+    use crate::judge::Pace;
     use crate::pipeline::pump::Pump;
     use crate::relate::Targets;
     use crate::source::{Source, SourceError};
-    use crate::sql::execute::Executor;
+    use crate::sql::plan::execute::Executor;
 
     struct Told(VecDeque<SourceEvent>, Vec<Arc<Partition>>);
 

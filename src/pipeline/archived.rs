@@ -16,9 +16,9 @@ use datafusion::common::{Result, internal_err};
 use super::filed::Complete;
 use crate::flow::lake_key::{InputKey, LakeKey, Section};
 use crate::flow::{Offset, OffsetRange, Partition};
+use crate::keep::pile::Pile;
 use crate::lake::{ArchivedRun, Lake, LakeError};
 use crate::source::Extents;
-use crate::sql::pile::Pile;
 
 /// The sections that hold runs of input.
 pub const SECTIONS: [Section; 4] =

@@ -10,10 +10,8 @@ use std::time::Duration;
 use arrow::array::RecordBatch;
 use datafusion::common::Result;
 
-use super::build::PipelinePlan;
 use super::live::by_window;
 use super::progress::{Progress, RuleFault};
-use super::rules::{Judgement, Rule};
 use crate::alert::AlertSink;
 use crate::alert::delivery::DeliveryReport;
 use crate::alert::observation::Observation;
@@ -21,7 +19,9 @@ use crate::alert::reading::WindowRows;
 use crate::clock::Clock;
 use crate::flow::{OutputBatch, Span, Timestamp, Window};
 use crate::metrics as names;
-use crate::sql::family::Family;
+use crate::plan::build::PipelinePlan;
+use crate::plan::rules::{Judgement, Rule};
+use crate::sql::collect::family::Family;
 
 /// Cards that the summary names.
 const CARDS_NAMED: usize = 50;

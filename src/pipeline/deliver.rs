@@ -8,7 +8,6 @@ use chrono::NaiveDate;
 
 use super::RunError;
 use super::archived::{Archived, OtherInput, Rest, SECTIONS, first_difference};
-use super::build::PipelinePlan;
 use super::filed::Complete;
 use super::journal::Journal;
 use super::leaving::Leaving;
@@ -20,9 +19,10 @@ use crate::flow::lake_key::{
     Fingerprint, FiringKey, InputKey, LIVE, LakeKey, SafeName, Section, TABLES,
 };
 use crate::flow::{IdleAdvance, Offset, OutputBatch, Partition, Span, Timestamp, Window};
+use crate::keep::pile::Pile;
 use crate::lake::{ColumnNote, Lake, LakeError, ObjectNotes, Rows, RowsError};
+use crate::plan::build::PipelinePlan;
 use crate::source::Extents;
-use crate::sql::pile::Pile;
 use crate::window::OffsetsByPartition;
 
 /// Clock time that live objects stay after their day has settled, for readers that have listed

@@ -17,17 +17,17 @@ use arrow::datatypes::{DataType, Field, Int64Type, Schema};
 use chrono::NaiveDate;
 use datafusion::common::Result;
 
-use super::judge::Judged;
 use super::work::{LateRows, event_times};
 use crate::flow::coded::plain_rows;
 use crate::flow::event::timestamp_type;
 use crate::flow::lake_key::Section;
 use crate::flow::{DeadLetter, EventBatch, Partition, Span, Timestamp, Window};
+use crate::judge::Judged;
+use crate::keep::held::Keeper;
+use crate::keep::pile::Pile;
 use crate::lake::section::section_schema;
-use crate::sql::held::Keeper;
-use crate::sql::output::epoch_day;
-use crate::sql::partial::LateEvent;
-use crate::sql::pile::Pile;
+use crate::sql::collect::partial::LateEvent;
+use crate::sql::fire::output::epoch_day;
 use crate::window::HeldBack;
 
 /// Offsets per object at most: some 20 MiB of events in memory.

@@ -16,12 +16,12 @@ use arrow::datatypes::TimestampMicrosecondType;
 use chrono::NaiveDate;
 use datafusion::common::{Result, internal_err};
 
-use super::build::PipelinePlan;
 use crate::flow::lake_key::InputKey;
 use crate::flow::{OutputBatch, Span, Timestamp, Window};
-use crate::sql::family::Family;
-use crate::sql::held::Keeper;
-use crate::sql::pile::Pile;
+use crate::keep::held::Keeper;
+use crate::keep::pile::Pile;
+use crate::plan::build::PipelinePlan;
+use crate::sql::collect::family::Family;
 use crate::window::OffsetsByPartition;
 
 /// A stream that is so far behind an hour's close is catching up: it puts the hour, not its parts.

@@ -14,17 +14,18 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use chrono::NaiveDate;
 use datafusion::common::Result;
 
-use super::build::PipelinePlan;
 use super::filed::Cut;
 use super::live::{LiveName, LiveObject, Moment};
 use super::tables::Settled;
 use crate::flow::lake_key::InputKey;
 use crate::flow::{Offset, OffsetRange, Partition, Span, Timestamp};
-use crate::sql::held::Keeper;
-use crate::sql::output::epoch_day;
-use crate::sql::partial::Tally;
-use crate::sql::pile::Pile;
-use crate::sql::runs::{self, RowOrder, SortedDays};
+use crate::keep::held::Keeper;
+use crate::keep::pile::Pile;
+use crate::keep::runs;
+use crate::keep::runs::{RowOrder, SortedDays};
+use crate::plan::build::PipelinePlan;
+use crate::sql::collect::partial::Tally;
+use crate::sql::fire::output::epoch_day;
 use crate::window::OffsetsByPartition;
 
 /// Offsets per run at most.

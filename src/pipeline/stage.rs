@@ -12,11 +12,8 @@ use datafusion::common::DataFusionError;
 
 use super::RunError;
 use super::breaches::Breaches;
-use super::build::Plan;
 use super::deliver::Delivery;
 use super::filed::{Cabinet, Filing};
-use super::forgetting::Forgetting;
-use super::leaps::Leaps;
 use super::live::{Moment, WindowHours};
 use super::memory::MemoryBound;
 use super::progress::{Progress, Summary};
@@ -25,8 +22,11 @@ use super::work::{Counts, Worked};
 use crate::alert::AlertSink;
 use crate::clock::Clock;
 use crate::flow::{IdleAdvance, OutputBatch, Partition, Span, Timestamp};
+use crate::judge::forgetting::Forgetting;
+use crate::judge::leaps::Leaps;
+use crate::keep::held::Keeper;
 use crate::metrics as names;
-use crate::sql::held::Keeper;
+use crate::plan::build::Plan;
 use crate::window::JobWatermark;
 
 mod holding;

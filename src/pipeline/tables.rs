@@ -7,16 +7,16 @@ use arrow::datatypes::SchemaRef;
 use chrono::NaiveDate;
 use datafusion::common::Result;
 
-use super::build::{PipelinePlan, Plan};
 use super::live::{LiveObject, Moment};
 use super::rows::{RowLevel, with_date};
 use super::work::PipelineWork;
 use crate::flow::{OutputBatch, Partition, Span, Timestamp};
-use crate::sql::day::OpenDays;
-use crate::sql::engine::Engine;
-use crate::sql::family::Family;
-use crate::sql::partial::Tally;
-use crate::sql::runs::RowStream;
+use crate::keep::runs::RowStream;
+use crate::plan::build::{PipelinePlan, Plan};
+use crate::sql::collect::family::Family;
+use crate::sql::collect::partial::Tally;
+use crate::sql::fire::Engine;
+use crate::sql::fire::day::OpenDays;
 use crate::window::{Extent, OffsetsByPartition};
 
 /// One pipeline while it runs.

@@ -10,18 +10,18 @@ use arrow::compute::{concat, take};
 use arrow::datatypes::{Int64Type, Schema, TimestampMicrosecondType};
 use datafusion::common::Result;
 
-use super::build::{PipelinePlan, Plan};
 use super::filed::{self, Filed, Filing};
-use super::judge::Judged;
 use super::rows::{Parting, RowPart, settles_at};
 use crate::decode::Forgotten;
 use crate::flow::coded::plain;
 use crate::flow::{Partition, Timestamp, Window};
+use crate::judge::Judged;
+use crate::plan::build::{PipelinePlan, Plan};
 use crate::relate::relate;
-use crate::sql::numbered::Numbered;
-use crate::sql::partial::{LateEvent, Partial, RelationRows, Tally, branch_rows, partial};
-use crate::sql::places::PLACES;
-use crate::sql::query::{RowWise, Way};
+use crate::sql::collect::partial::{LateEvent, Partial, RelationRows, Tally, branch_rows, partial};
+use crate::sql::plan::numbered::Numbered;
+use crate::sql::plan::places::PLACES;
+use crate::sql::plan::query::{RowWise, Way};
 use crate::window::HeldBack;
 
 /// What one batch gives.

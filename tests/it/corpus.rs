@@ -9,9 +9,9 @@ use parquet::file::reader::{FileReader, SerializedFileReader};
 use turnaround::cli::launch::{self, Request};
 use turnaround::config::Flags;
 use turnaround::flow::Timestamp;
-use turnaround::pipeline::build::Plan;
+use turnaround::plan::build::Plan;
 use turnaround::source::file::{CHUNK_BYTES, FileSource};
-use turnaround::sql::query::{Query, Way};
+use turnaround::sql::plan::query::{Query, Way};
 
 use crate::binary::{Place, count, repository, tables};
 use crate::servers;

@@ -3,7 +3,7 @@
 
 use turnaround::cli::launch::{self, Request};
 use turnaround::flow::Timestamp;
-use turnaround::pipeline::fingerprint::{fingerprint_of, text_of};
+use turnaround::plan::fingerprint::{fingerprint_of, text_of};
 
 use crate::binary::repository;
 

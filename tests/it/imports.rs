@@ -14,16 +14,23 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("metrics", &["flow"]),
     ("source", &["flow", "clock", "metrics"]),
     ("decode", &["flow"]),
+    ("judge", &["flow", "decode", "window", "metrics", "source::CAUGHT_UP_HOLDS"]),
     ("quality", &["flow"]),
     ("relate", &["flow"]),
     ("lifecycle", &["flow"]),
     ("window", &["flow"]),
-    ("sql", &["flow", "window", "relate"]),
-    ("sink", &["flow", "clock", "cores", "metrics"]),
+    ("keep", &["flow"]),
+    ("sql", &["flow", "window", "relate", "keep"]),
+    ("lake", &["flow", "clock", "cores", "metrics", "sql"]),
+    ("alert", &["flow", "clock", "metrics", "lake"]),
     ("checkpoint", &["flow", "lifecycle", "window"]),
-    ("config", &["flow", "source", "window", "sink::teams::rule"]),
+    ("config", &["flow", "source", "window", "alert::rule"]),
+    (
+        "plan",
+        &["flow", "decode", "relate", "window", "sql", "config", "alert::rule", "lake::encode"],
+    ),
     ("pipeline", &PIPELINE),
-    ("serve", &["flow", "clock", "metrics", "sql", "pipeline::progress"]),
+    ("serve", &["flow", "clock", "metrics", "lake", "pipeline::progress"]),
     ("cli", &[ANY]),
     ("", &[ANY]),
 ];
@@ -31,21 +38,25 @@ const ARROWS: &[(&str, &[&str])] = &[
 const ANY: &str = "*";
 
 /// The loop moves values between all stages, and knows neither the server nor the commands.
-const PIPELINE: [&str; 15] = [
+const PIPELINE: [&str; 19] = [
     "flow",
     "clock",
     "cores",
     "metrics",
     "source",
     "decode",
+    "judge",
     "quality",
     "relate",
     "lifecycle",
     "window",
+    "keep",
     "sql",
-    "sink",
+    "lake",
+    "alert",
     "checkpoint",
     "config",
+    "plan",
     "pipeline",
 ];
 
@@ -200,7 +211,7 @@ fn file(name: &str, text: &str) -> SourceFile {
 #[test]
 fn a_wrong_arrow_is_caught_wherever_it_hides() {
     let cases = [
-        ("src/decode/row.rs", "use crate::sink::teams::Card;", "crate::sink::teams::Card"),
+        ("src/decode/row.rs", "use crate::alert::Card;", "crate::alert::Card"),
         ("src/decode/row.rs", "use crate::{flow::Span, window};", "crate::window"),
         ("src/decode/mod.rs", "fn f() -> crate::sql::Plan { todo() }", "crate::sql::Plan"),
         ("src/decode/mod.rs", "use super::window::Pane as P;", "crate::window::Pane"),
@@ -211,7 +222,7 @@ fn a_wrong_arrow_is_caught_wherever_it_hides() {
             "crate::clock::Clock",
         ),
         ("src/serve/api.rs", "use crate::pipeline::build;", "crate::pipeline::build"),
-        ("src/config/mod.rs", "use crate::sink::lake::Lake;", "crate::sink::lake::Lake"),
+        ("src/config/mod.rs", "use crate::lake::Lake;", "crate::lake::Lake"),
         ("src/window/mod.rs", "use crate::*;", "crate::*"),
     ];
     for (name, text, expected) in cases {
@@ -230,11 +241,11 @@ fn a_right_arrow_is_let_through() {
     let cases = [
         ("src/decode/row.rs", "use crate::flow::{Span, event::{self, EVENT_FIELDS as F}};"),
         ("src/decode/row.rs", "use crate::decode::scan; use super::fields::*;"),
-        ("src/decode/row.rs", "// use crate::sink::Card;\nconst A: &str = \"crate::sink\";"),
-        ("src/decode/row.rs", "#[cfg(test)]\nmod tests { use crate::sink::teams::Card; }"),
+        ("src/decode/row.rs", "// use crate::lake::Card;\nconst A: &str = \"crate::lake\";"),
+        ("src/decode/row.rs", "#[cfg(test)]\nmod tests { use crate::alert::Card; }"),
         ("src/serve/api.rs", "use crate::pipeline::progress::Progress;"),
-        ("src/config/pipeline.rs", "use crate::sink::teams::rule::AlertRule;"),
-        ("src/pipeline/mod.rs", "use crate::{sink, source::Source, window, config::settings};"),
+        ("src/config/pipeline.rs", "use crate::alert::rule::AlertRule;"),
+        ("src/pipeline/mod.rs", "use crate::{lake, source::Source, window, config::settings};"),
         ("src/cli/run.rs", "use crate::{serve, pipeline};"),
     ];
     for (name, text) in cases {

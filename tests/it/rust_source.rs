@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 pub(crate) struct SourceFile {
     /// The path from the repository's root, with `/`.
     pub(crate) name: String,
-    /// The modules from the crate's root: `sink`, `teams` for `src/sink/teams/mod.rs`.
+    /// The modules from the crate's root: `lake`, `write` for `src/lake/write/mod.rs`.
     pub(crate) module: Vec<String>,
     /// The text as it is.
     pub(crate) text: String,
@@ -52,7 +52,7 @@ fn read(root: &Path, path: &Path) -> SourceFile {
     SourceFile { module: module_of(&name), name, text }
 }
 
-/// `src/sink/teams/mod.rs` is `sink::teams`; `src/lib.rs` and `src/main.rs` are the root.
+/// `src/lake/write/mod.rs` is `lake::write`; `src/lib.rs` and `src/main.rs` are the root.
 pub(crate) fn module_of(name: &str) -> Vec<String> {
     let inner = name.trim_start_matches("src/").trim_end_matches(".rs");
     let mut module: Vec<String> = inner.split('/').map(str::to_owned).collect();
@@ -200,7 +200,7 @@ const B: &str = r#"crate::raw " crate::raw"#;
 const C: (char, char, &'static str) = ('"', '\'', "crate::c");
 #[cfg(test)]
 use crate::{one::Two, three};
-fn after() { crate::sink::go(); }
+fn after() { crate::alert::go(); }
 #[cfg(test)]
 #[expect(lint, reason = "because")]
 mod tests {
@@ -215,7 +215,7 @@ fn last<'a>(r#type: &'a str) { crate::window::end(r#type) }
         .match_indices("crate::")
         .map(|(at, _)| code[at..].split(['(', ';', ' ']).next().unwrap_or(""))
         .collect();
-    assert_eq!(found, ["crate::flow::Span", "crate::sink::go", "crate::window::end"]);
+    assert_eq!(found, ["crate::flow::Span", "crate::alert::go", "crate::window::end"]);
     assert_eq!(code.lines().count(), text.lines().count());
     assert_eq!(lines_before_tests(text), 9);
     let file = SourceFile { name: String::new(), module: vec!["a".to_owned()], text: text.into() };

@@ -20,11 +20,13 @@ use turnaround::clock::Clock;
 use turnaround::config::{Project, Settings};
 use turnaround::flow::record::RecordFrame;
 use turnaround::flow::{Framing, Offset, OffsetRange, Partition, RawBatch, Timestamp};
+use turnaround::judge::Pace;
 use turnaround::lake::Lake;
+use turnaround::pipeline;
 use turnaround::pipeline::filed::Filing;
-use turnaround::pipeline::judge::Pace;
 use turnaround::pipeline::progress::{Progress, Summary};
-use turnaround::pipeline::{self, Job, RunError, build};
+use turnaround::pipeline::{Job, RunError};
+use turnaround::plan::build;
 use turnaround::source::{Extents, Source, SourceError, SourceEvent};
 
 use super::case::Arrival;

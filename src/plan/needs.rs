@@ -1,0 +1,28 @@
+//! What has to be decoded and related for the queries that were planned.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::build::PipelinePlan;
+use crate::relate::{Relation, event_columns};
+
+/// The relations that some query reads, with the columns to make.
+pub(crate) fn relations_of(pipelines: &[PipelinePlan]) -> Vec<(Relation, Vec<usize>)> {
+    let mut needed: BTreeMap<&str, BTreeSet<usize>> = BTreeMap::new();
+    for (name, columns) in pipelines.iter().flat_map(|pipeline| &pipeline.query.reads) {
+        needed.entry(name.as_ref()).or_default().extend(columns);
+    }
+    let known = needed.into_iter().filter_map(|(name, columns)| {
+        Some((Relation::named(name)?, columns.into_iter().collect()))
+    });
+    known.collect()
+}
+
+/// The event columns that relations are made from, late rows are filed with, and leaps told apart by.
+pub(crate) fn decoded_columns(relations: &[(Relation, Vec<usize>)]) -> BTreeSet<usize> {
+    let mut columns: BTreeSet<usize> =
+        relations.iter().flat_map(|(relation, needed)| event_columns(*relation, needed)).collect();
+    let filed = ["event_time", "lab_id", "machine_id"];
+    let fields = crate::flow::event::EVENT_FIELDS.iter().enumerate();
+    columns.extend(fields.filter(|(_, (name, _))| filed.contains(name)).map(|(place, _)| place));
+    columns
+}

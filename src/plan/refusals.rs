@@ -1,0 +1,126 @@
+//! What a pipeline may not ask for although its SQL is sound: found before the first record, since
+//! it would stop the run, or a table of it, later.
+
+use std::collections::BTreeSet;
+
+use datafusion::common::{DataFusionError, Result, plan_err};
+
+use super::build::{Place, PlanFault};
+use crate::config::PipelineSpec;
+use crate::lake::encode::stored_type;
+use crate::sql::plan::query::{Incremental, Query, Way};
+use crate::window::{PaneGrid, Shape, WindowKind};
+
+/// The most panes that a window may have, of its own slide or of what it shares with others.
+const MOST_PANES: i64 = crate::config::MAX_PANES;
+
+/// Refuses a row-level table beside windows: its SQL would have to be both.
+pub(crate) fn refuse_row_level_beside_windows(spec: &PipelineSpec) -> Result<()> {
+    let is_row_level = |window: &crate::config::WindowSpec| window.kind == WindowKind::RowLevel;
+    if spec.windows.len() > 1 && spec.windows.iter().any(is_row_level) {
+        return plan_err!(
+            "`none` stands beside other windows, and a row-level table stands alone; give it a \
+             pipeline of its own, whose `sql:` may name the same file"
+        );
+    }
+    Ok(())
+}
+
+/// Refuses a grain that does not tell the query's rows apart: a column that it does not have, one
+/// that it does not group by, or not all that it groups by. With the key of the YAML at fault.
+pub(crate) fn refuse_wrong_grain(
+    spec: &PipelineSpec,
+    query: &Query,
+) -> std::result::Result<(), Vec<PlanFault>> {
+    let faults = wrong_grain(spec, query);
+    if faults.is_empty() { Ok(()) } else { Err(faults) }
+}
+
+fn wrong_grain(spec: &PipelineSpec, query: &Query) -> Vec<PlanFault> {
+    let fault = |key: String, text: String| PlanFault {
+        place: Place::Yaml(key),
+        error: DataFusionError::Plan(text),
+    };
+    let names: Vec<&str> =
+        query.schema.fields().iter().map(|field| field.name().as_str()).collect();
+    let mut faults = Vec::new();
+    let mut told: BTreeSet<usize> = BTreeSet::new();
+    for (number, column) in spec.grain.iter().enumerate() {
+        let key = format!("grain[{number}]");
+        let Some(at) = names.iter().position(|name| name == column) else {
+            faults.push(fault(
+                key,
+                format!(
+                    "`grain` names the column `{column}`, which the query does not have; it has {}",
+                    names.join(", ")
+                ),
+            ));
+            continue;
+        };
+        let Some(grouped) = &query.grouped else { continue };
+        match &grouped.columns[at] {
+            Some(groups) => told.extend(groups),
+            None => faults.push(fault(key, format!(
+                "`grain` names `{column}`, by which the query does not group; take it out: the grain \
+                 is what GROUP BY names"
+            ))),
+        }
+    }
+    let Some(grouped) = query.grouped.as_ref().filter(|_| faults.is_empty()) else { return faults };
+    let missing: Vec<usize> = grouped.needed().filter(|group| !told.contains(group)).collect();
+    let Some(first) = missing.first() else { return faults };
+    let text = |groups: &[usize]| {
+        groups.iter().map(|group| grouped.groups[*group].as_str()).collect::<Vec<_>>().join(", ")
+    };
+    let alone = BTreeSet::from([*first]);
+    let shown = grouped.columns.iter().position(|from| from.as_ref() == Some(&alone));
+    let remedy = match shown {
+        Some(column) => format!("add `{}` to it", names[column]),
+        None => format!("select {} and add it, or take it out of GROUP BY", text(&[*first])),
+    };
+    let what = format!(
+        "`grain` does not tell rows apart: the query groups by {} too; {remedy}",
+        text(&missing)
+    );
+    faults.push(fault("grain".to_owned(), what));
+    faults
+}
+
+/// Refuses columns of types that the lake does not store.
+pub(crate) fn refuse_unstorable(query: &Query) -> Result<()> {
+    let stored = query.schema.fields().iter().try_for_each(|field| stored_type(field).map(|_| ()));
+    stored.map_err(|refused| DataFusionError::Plan(refused.to_string()))
+}
+
+/// Refuses windows that share panes so narrow that one has more than [`MOST_PANES`].
+pub(crate) fn refuse_narrow_panes(
+    tables: &[String],
+    shapes: &[Shape],
+    grid: PaneGrid,
+) -> Result<()> {
+    let widest = tables.iter().zip(shapes).max_by_key(|(_, shape)| shape.size);
+    match widest.filter(|(_, shape)| shape.size > MOST_PANES) {
+        None => Ok(()),
+        Some((table, shape)) => plan_err!(
+            "the windows of this pipeline share panes of {}, of which {table} has {}, and at most \
+             {MOST_PANES} are kept; choose sizes and slides that are multiples of one another, or \
+             give the shorter windows a pipeline of their own, whose `sql:` may name the same file",
+            grid.width(),
+            shape.size
+        ),
+    }
+}
+
+/// The query with the groups that `expect` adds to; refused where these are not known.
+pub(crate) fn with_groups_to_expect(query: &Query) -> Result<&Incremental> {
+    match &query.way {
+        Way::Incremental(incremental) => Ok(incremental),
+        Way::Recompute(reason) => plan_err!(
+            "`expect` needs a query that is computed incrementally, and here {reason}; take that \
+             out, or take `expect` out"
+        ),
+        Way::RowLevel(_) => {
+            plan_err!("`expect` needs groups, and a row-level table has none; take `expect` out")
+        }
+    }
+}

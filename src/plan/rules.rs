@@ -1,0 +1,122 @@
+//! Alert rules compiled against the table that they judge.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::array::{BooleanArray, RecordBatch};
+use datafusion::common::{DFSchema, DataFusionError};
+use datafusion::prelude::SessionContext;
+
+use super::build::{Place, PlanFault};
+use crate::alert::rule::AlertRule;
+use crate::config::PipelineSpec;
+use crate::sql::fire::output::OutputShape;
+use crate::sql::plan::predicate::{Failed, Predicate};
+
+/// A rule over one table.
+#[derive(Clone)]
+pub struct Rule {
+    /// As declared.
+    pub rule: Arc<AlertRule>,
+    /// The columns that name a group.
+    pub grain: Arc<[String]>,
+    /// The columns that `when` names.
+    pub figures: Vec<String>,
+    /// Units of the columns.
+    pub units: BTreeMap<String, String>,
+    when: Predicate,
+    until: Option<Predicate>,
+}
+
+/// A rule's predicates over rows.
+pub struct Judgement {
+    /// `when`; null is false.
+    pub when: BooleanArray,
+    /// `until`; null is false.
+    pub until: Option<BooleanArray>,
+    /// The rows on which one of them could not be evaluated.
+    pub failed: Option<Failed>,
+}
+
+impl Rule {
+    /// Evaluates the predicates.
+    pub fn judge(&self, rows: &RecordBatch) -> Judgement {
+        let when = self.when.evaluate(rows);
+        let until = self.until.as_ref().map(|until| until.evaluate(rows));
+        let mut failed = when.failed;
+        let until = until.map(|until| {
+            failed = match (failed.take(), until.failed) {
+                (Some(one), Some(other)) => {
+                    Some(Failed { rows: &one.rows | &other.rows, reason: one.reason })
+                }
+                (one, other) => one.or(other),
+            };
+            until.holds
+        });
+        Judgement { when: when.holds, until, failed }
+    }
+}
+
+/// The rules of a pipeline that apply to one of its tables; adds what they should be warned of.
+pub fn rules_of(
+    context: &SessionContext,
+    spec: &PipelineSpec,
+    output: &OutputShape,
+    warnings: &mut Vec<PlanFault>,
+) -> Result<Vec<Rule>, Vec<PlanFault>> {
+    let schema = DFSchema::try_from(output.schema.as_ref().clone())
+        .map_err(|error| vec![PlanFault { place: Place::Sql, error }])?;
+    let units: BTreeMap<String, String> = spec
+        .columns
+        .iter()
+        .filter_map(|(name, doc)| Some((name.clone(), doc.unit.clone()?)))
+        .collect();
+    let mut rules = Vec::new();
+    let mut faults = Vec::new();
+    for (number, rule) in spec.alerts.iter().enumerate() {
+        if !applies(spec, rule, &output.table) {
+            continue;
+        }
+        let mut compile = |key: &str, text: &str| {
+            let key = format!("alerts[{number}].{key}");
+            match Predicate::compile(context, &schema, text) {
+                Ok(compiled) => {
+                    warnings.extend(compiled.divisors.iter().map(|one| divides(&key, one)));
+                    Some(compiled)
+                }
+                Err(error) => {
+                    faults.push(PlanFault { place: Place::Yaml(key), error });
+                    None
+                }
+            }
+        };
+        let when = compile("when", &rule.when);
+        let until = rule.until.as_ref().map(|text| compile("until", text));
+        let Some(when) = when else { continue };
+        rules.push(Rule {
+            rule: Arc::new(rule.clone()),
+            grain: spec.grain.as_slice().into(),
+            figures: when.columns.clone(),
+            units: units.clone(),
+            when,
+            until: until.flatten(),
+        });
+    }
+    if faults.is_empty() { Ok(rules) } else { Err(faults) }
+}
+
+fn divides(key: &str, divisor: &str) -> PlanFault {
+    let error = DataFusionError::Plan(format!(
+        "it divides by `{divisor}`: where that is 0 the quotient is null and the condition does not \
+         hold; write `nullif({divisor}, 0)` if that is meant, or multiply instead"
+    ));
+    PlanFault { place: Place::Yaml(key.to_owned()), error }
+}
+
+fn applies(spec: &PipelineSpec, rule: &AlertRule, table: &str) -> bool {
+    rule.windows.is_empty()
+        || spec
+            .windows
+            .iter()
+            .any(|window| spec.table_name(window) == table && rule.windows.contains(&window.name))
+}

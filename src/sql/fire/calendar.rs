@@ -1,0 +1,150 @@
+//! Calendar windows: each period of each zone fires once with what was on time for it, and once
+//! more for every step of lateness in which rows came.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use datafusion::common::Result;
+
+use super::output::Fired;
+use super::sliding::Sliding;
+use super::{Engine, Pending, ROWS_PER_BATCH, Table};
+use crate::flow::{OutputBatch, Timestamp};
+use crate::sql::collect::family::Zones;
+use crate::sql::collect::partial::Chunk;
+use crate::sql::plan::query::Way;
+use crate::window::{CONNECTED, Extent, Layers, Period};
+
+impl Engine {
+    pub(crate) fn advance_calendar(
+        &mut self,
+        zones: &Zones,
+        watermark: Timestamp,
+        extent: Extent,
+    ) -> Result<Vec<OutputBatch>> {
+        let mut pending = Pending::of(0);
+        let mut out = Vec::new();
+        for (due, period, revision) in self.due_periods(zones, watermark, extent) {
+            let mut layers = self.layers_of(due, period, revision);
+            let chunks: Vec<Arc<Chunk>> = layers.iter().map(Arc::clone).collect();
+            if revision != pending.revision && !pending.windows.is_empty() {
+                out.extend(self.finish(0, pending.take())?);
+            }
+            pending.revision = revision;
+            self.fire_period(zones, period, &chunks, &mut pending)?;
+            if pending.groups.len() >= ROWS_PER_BATCH || self.tables[0].cursors.is_empty() {
+                out.extend(self.finish_with(0, pending.take(), &chunks)?);
+            }
+            if zones.lateness().revisions() > 0 {
+                let (joiner, keeper, total) = (&mut self.joiner, &mut self.keeper, self.keys.len());
+                layers.fold(|alike| joiner.join(&self.query, keeper, alike, total))?;
+                self.periods.counted.insert((period.window.end, period), layers);
+            }
+        }
+        if !pending.windows.is_empty() {
+            out.extend(self.finish(0, pending)?);
+        }
+        let open = watermark.minus(zones.lateness().allowed());
+        self.periods.counted.retain(|(end, _), _| *end > open);
+        Ok(out)
+    }
+
+    /// What counts in a period: what was counted before, and what has waited for this firing.
+    fn layers_of(&mut self, due: Timestamp, period: Period, revision: u32) -> Layers<Chunk> {
+        let before = self.periods.counted.remove(&(period.window.end, period));
+        let mut layers = before.unwrap_or_default();
+        layers.append(self.periods.waiting.remove(&(due, period, revision)).unwrap_or_default());
+        layers
+    }
+
+    /// The firings that are due, in order: of periods with rows, and of those in which groups are
+    /// expected.
+    fn due_periods(
+        &mut self,
+        zones: &Zones,
+        watermark: Timestamp,
+        extent: Extent,
+    ) -> Vec<(Timestamp, Period, u32)> {
+        let held = self.periods.waiting.keys().take_while(|(due, ..)| *due <= watermark);
+        let mut due: BTreeSet<(Timestamp, Period, u32)> = held.copied().collect();
+        if self.expected.is_some() {
+            let on_time = due.iter().filter(|(.., revision)| *revision == 0);
+            let held: Vec<Period> = on_time.map(|(_, period, _)| *period).collect();
+            due.extend(self.empty_periods(zones, watermark, extent, &held));
+        }
+        due.into_iter().collect()
+    }
+
+    /// The periods in which groups are expected, among and after those that hold rows: each stretch
+    /// of these that are no further apart than [`CONNECTED`], and so long after its last one.
+    fn empty_periods(
+        &mut self,
+        zones: &Zones,
+        watermark: Timestamp,
+        extent: Extent,
+        held: &[Period],
+    ) -> Vec<(Timestamp, Period, u32)> {
+        let mut empty = Vec::new();
+        let Table { last_period, next_period, .. } = &mut self.tables[0];
+        // A period that holds rows and has begun by then is one for every calendar.
+        let begun = held.iter().filter(|held| held.window.start <= extent.ends_at);
+        let until = begun.map(|held| held.window.end).fold(extent.ends_at, Timestamp::max);
+        let until = until.min(watermark);
+        for (calendar, next) in zones.calendars().iter().zip(next_period) {
+            let mut last = *last_period;
+            for stretch in held.iter().map(Some).chain([None]) {
+                // Up to the next one with rows, if there is one.
+                let until = stretch.map_or(until, |held| held.window.start.min(until));
+                let until = last.map_or(Timestamp::MIN, |last| last.plus(CONNECTED).min(until));
+                while let Some(period) = next.filter(|period| period.window.end <= until) {
+                    empty.push((period.window.end, period, 0));
+                    *next = Some(calendar.next(&period));
+                }
+                let Some(held) = stretch else { break };
+                let from = calendar.period_of(held.window.start.max(extent.begins_at));
+                *next = Some(match next.take() {
+                    Some(period) if period.window.start >= from.window.start => period,
+                    Some(_) | None => from,
+                });
+                last = last.max(Some(held.window.end));
+            }
+        }
+        *last_period = (*last_period).max(held.iter().map(|held| held.window.end).max());
+        empty
+    }
+
+    fn fire_period(
+        &mut self,
+        zones: &Zones,
+        period: Period,
+        chunks: &[Arc<Chunk>],
+        pending: &mut Pending,
+    ) -> Result<()> {
+        let fired = Fired::of_period(period);
+        let Way::Incremental(incremental) = &self.query.way else {
+            pending.of_row.push(pending.windows.len() as u32);
+            pending.groups.push(0);
+            pending.windows.push(fired);
+            return Ok(());
+        };
+        let cursor = &mut self.tables[0].cursors[pending.revision as usize];
+        let sliding = cursor.sliding.get_or_insert_with(|| Sliding::new(incremental, None));
+        for chunk in chunks {
+            sliding.enter(chunk, 0, self.keys.len())?;
+        }
+        let mut groups = sliding.groups(&self.keys).to_vec();
+        if let Some(expected) = &mut self.expected {
+            let here = |lab: &str| {
+                zones.calendars()[zones.of_lab(lab)].period_of(period.window.start) == period
+            };
+            expected.complete(&mut groups, &mut self.keys, Some(&here))?;
+        }
+        sliding.read(&groups, self.keys.len(), || chunks.iter().map(Arc::as_ref).collect())?;
+        // At once, so that a month's values are not kept until the next month is over.
+        sliding.clear();
+        pending.of_row.extend(std::iter::repeat_n(pending.windows.len() as u32, groups.len()));
+        pending.groups.extend(groups);
+        pending.windows.push(fired);
+        Ok(())
+    }
+}

@@ -1,0 +1,226 @@
+//! Session windows: what has been collected for open sessions, and their firing.
+//!
+//! A session that fires does so alone, with rows of its own key; results of many are computed
+//! together where states are merged.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
+use datafusion::common::Result;
+
+use super::finish::Parts;
+use super::output::Fired;
+use super::session_parts::{Gathered, PARTS_TO_MERGE, Part, What, bytes_of_one, merge_smallest};
+use super::sliding::Sliding;
+use super::{Engine, Pending, ROWS_PER_BATCH};
+use crate::flow::{OutputBatch, Partition, Timestamp};
+use crate::sql::collect::family::SliceKey;
+use crate::sql::collect::partial::{Chunk, Partial};
+use crate::sql::collect::proto_session::SessionFamily;
+use crate::sql::plan::places::project_by_place;
+use crate::sql::plan::query::{Incremental, Query, Way};
+use crate::window::{Session, SessionBook};
+
+/// The sessions of one table that are open.
+pub(crate) struct Sessions {
+    book: SessionBook<Part>,
+    /// Bytes of all parts.
+    bytes: usize,
+}
+
+impl Sessions {
+    /// None open.
+    pub(crate) fn new(family: &SessionFamily) -> Sessions {
+        Sessions { book: SessionBook::new(family.gap), bytes: 0 }
+    }
+
+    /// Takes in what one batch gave.
+    pub(crate) fn collect(
+        &mut self,
+        query: &Query,
+        partial: Partial,
+        partition: &Arc<Partition>,
+    ) -> Result<()> {
+        let mut parts: Vec<Vec<Part>> = vec![Vec::new(); partial.sessions.len()];
+        let mut put = |slice: SliceKey, what: What| match slice {
+            SliceKey::Session(number) => {
+                parts[number as usize].push(Part { what, from: Vec::new() });
+            }
+            SliceKey::Pane { .. } | SliceKey::Period { .. } => {}
+        };
+        for mut cells in partial.cells {
+            let slices = std::mem::take(&mut cells.slices);
+            let cells = Arc::new(cells);
+            let bytes = bytes_of_one(&cells);
+            for (slice, range) in slices {
+                put(slice, What::Cells(Arc::clone(&cells), range, bytes));
+            }
+        }
+        for (slice, relation, rows) in partial.kept {
+            put(slice, What::Rows(relation, rows));
+        }
+        for (slice, range) in &partial.origins {
+            let SliceKey::Session(number) = slice else { continue };
+            if let Some(part) = parts[*number as usize].first_mut() {
+                part.from.push((Arc::clone(partition), *range));
+            }
+        }
+        let keys: Vec<Arc<[u8]>> = (0..partial.session_keys.len() as u32)
+            .map(|key| Arc::from(partial.session_keys.get(key)))
+            .collect();
+        for (session, parts) in partial.sessions.iter().zip(parts) {
+            let key = &keys[session.key as usize];
+            self.bytes += bytes_of_all(&parts);
+            let held = self.book.add(key, session.start, session.last, parts);
+            if held.len() >= PARTS_TO_MERGE {
+                self.bytes -= bytes_of_all(held);
+                merge_smallest(query, held)?;
+                self.bytes += bytes_of_all(held);
+            }
+        }
+        Ok(())
+    }
+
+    /// When the earliest open session starts.
+    pub(crate) fn first_start(&self) -> Option<Timestamp> {
+        self.book.first_start()
+    }
+
+    /// The most parts that an open session has.
+    #[cfg(test)]
+    pub(crate) fn most_parts(&self) -> usize {
+        self.book.parts().map(Vec::len).max().unwrap_or(0)
+    }
+
+    /// Bytes held.
+    pub(crate) fn size(&self) -> usize {
+        self.bytes
+    }
+
+    /// Takes out the sessions that end at or before `watermark`.
+    fn due(&mut self, watermark: Timestamp) -> Vec<Session<Part>> {
+        let due = self.book.due(watermark);
+        self.bytes -= due.iter().map(|session| bytes_of_all(&session.parts)).sum::<usize>();
+        due
+    }
+}
+
+fn bytes_of_all(parts: &[Part]) -> usize {
+    parts.iter().map(Part::size).sum()
+}
+
+impl Engine {
+    /// When the earliest open session starts; none where there are none.
+    pub fn first_open_session(&self) -> Option<Timestamp> {
+        self.sessions.as_ref()?.first_start()
+    }
+
+    /// Fires every session that ends at or before `watermark`.
+    pub(crate) fn advance_sessions(&mut self, watermark: Timestamp) -> Result<Vec<OutputBatch>> {
+        let Some(sessions) = &mut self.sessions else { return Ok(Vec::new()) };
+        let mut due = sessions.due(watermark);
+        let mut out = Vec::new();
+        for session in &due {
+            for (partition, range) in session.parts.iter().flat_map(|part| &part.from) {
+                self.session_origins.add(session.window, 0, partition, *range);
+            }
+        }
+        while !due.is_empty() {
+            let later = due.split_off(enough(&due));
+            out.extend(self.fire_sessions(&due)?);
+            due = later;
+        }
+        Ok(out)
+    }
+
+    fn fire_sessions(&mut self, due: &[Session<Part>]) -> Result<Vec<OutputBatch>> {
+        let query = Arc::clone(&self.query);
+        let (rows, of_row) = match &query.way {
+            Way::Incremental(incremental) => self.merge_sessions(incremental, due)?,
+            Way::Recompute(_) | Way::RowLevel(_) => self.recompute_sessions(&query, due)?,
+        };
+        // Sessions of several keys may have the same bounds: then they are one window of the
+        // table, in which the grain tells them apart.
+        let mut windows: Vec<Fired> = Vec::new();
+        let mut window_of = Vec::with_capacity(due.len());
+        for session in due {
+            if windows.last().is_none_or(|last| last.window != session.window) {
+                windows.push(Fired::of_instants(session.window));
+            }
+            window_of.push(windows.len() as u32 - 1);
+        }
+        let of_row = of_row.iter().map(|session| window_of[*session as usize]).collect();
+        self.tables[0].output.assemble(rows, of_row, windows, 0)
+    }
+
+    /// Results by merging states, all sessions at once; what stands above the aggregate sees the
+    /// rows of one session at a time.
+    fn merge_sessions(
+        &self,
+        query: &Incremental,
+        due: &[Session<Part>],
+    ) -> Result<(RecordBatch, Vec<u32>)> {
+        let parts = due.iter().map(|session| session.parts.as_slice());
+        let gathered = Gathered::of(parts, &query.slots)?;
+        let count = gathered.groups.len();
+        let chunk = Chunk {
+            groups: gathered.into,
+            rows: gathered.rows,
+            states: gathered.states,
+            kept: Vec::new(),
+        };
+        let numbers: Vec<u32> = (0..count as u32).collect();
+        let mut window = Sliding::new(query, None);
+        window.enter(&chunk, 0, count)?;
+        window.read(&numbers, count, || vec![&chunk])?;
+        let slots = window.take_outputs()?;
+        let mut columns = query.codec.columns(&gathered.keys, &gathered.groups)?;
+        columns.extend(query.outputs.iter().map(|output| {
+            let results: &ArrayRef = &slots[output.slot][output.index];
+            Arc::clone(results)
+        }));
+        let options = RecordBatchOptions::new().with_row_count(Some(count));
+        let schema = Arc::clone(&query.aggregate_schema);
+        let aggregates = RecordBatch::try_new_with_options(schema, columns, &options)?;
+        let pending = Pending {
+            revision: 0,
+            windows: due.iter().map(|session| Fired::of_instants(session.window)).collect(),
+            of_row: gathered.of_number,
+            groups: gathered.groups,
+        };
+        self.above(query, aggregates, &pending)
+    }
+
+    /// The whole query over the rows of each session.
+    fn recompute_sessions(
+        &self,
+        query: &Query,
+        due: &[Session<Part>],
+    ) -> Result<(RecordBatch, Vec<u32>)> {
+        let mut results = Parts::default();
+        for (number, session) in due.iter().enumerate() {
+            let batches = self.executor.run(&query.plan, &|leaf| {
+                let mine = session.parts.iter().filter_map(|part| match &part.what {
+                    What::Rows(relation, rows) => (relation == leaf.relation()).then_some(rows),
+                    What::Cells(..) => None,
+                });
+                mine.map(|rows| project_by_place(rows, leaf.columns())).collect()
+            })?;
+            results.add(batches, number as u32);
+        }
+        results.join(&query.schema)
+    }
+}
+
+/// How many of the sessions to fire at once: cells for a batch of results, and never some of those
+/// with the same bounds without the others.
+fn enough(due: &[Session<Part>]) -> usize {
+    let mut cells = 0;
+    for (place, session) in due.iter().enumerate() {
+        if cells >= ROWS_PER_BATCH && due[place - 1].window != session.window {
+            return place;
+        }
+        cells += session.parts.iter().map(Part::len).sum::<usize>();
+    }
+    due.len()
+}
