@@ -1,21 +1,10 @@
-//! What a webhook's answer means. Pure.
-//!
-//! 202 means queued by the flow, not shown in the channel: nothing more is ever heard of it. The
-//! retired connectors answer 200 to everything and say in the body what went wrong, so the body
-//! is read even then.
+//! What a webhook's answer means, but for what is a channel's own. Pure.
 
 use std::time::Duration;
 
 use chrono::{DateTime, NaiveDateTime};
 
 use crate::flow::Timestamp;
-
-use super::card::CardForm;
-
-/// How the retired connectors tell of an error under status 200.
-const HIDDEN_ERROR: &str = "returned HTTP error ";
-/// What they say when they have taken a card.
-const MESSAGE_CARD_TAKEN: &str = "1";
 
 /// A webhook's answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,27 +33,14 @@ pub enum Verdict {
     Refused,
 }
 
-/// Judges an answer to a card of `form`.
-pub fn judge(answer: &Answer, form: CardForm) -> Verdict {
-    let hidden = (answer.status < 300).then(|| hidden_status(&answer.body)).flatten();
-    match hidden.unwrap_or(answer.status) {
-        202 => Verdict::Taken,
-        200..=299 => match form {
-            CardForm::Adaptive => Verdict::Taken,
-            CardForm::MessageCard if answer.body.trim() == MESSAGE_CARD_TAKEN => Verdict::Taken,
-            CardForm::MessageCard => Verdict::Refused,
-        },
+/// What a status means that stands in an answer, or is the answer's own.
+pub(super) fn by_status(status: u16, answer: &Answer) -> Verdict {
+    match status {
+        200..=299 => Verdict::Taken,
         408 | 429 | 500..=599 => Verdict::Again { after: answer.retry_after.clone() },
         413 => Verdict::TooLarge,
         _ => Verdict::Refused,
     }
-}
-
-/// The status in `… returned HTTP error 429 …`.
-fn hidden_status(body: &str) -> Option<u16> {
-    let (_, rest) = body.split_once(HIDDEN_ERROR)?;
-    let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
-    digits.parse().ok()
 }
 
 /// How long `Retry-After` asks to wait: seconds, or an HTTP date (RFC 9110 section 5.6.7, all
@@ -91,9 +67,10 @@ fn obsolete_date(text: &str) -> Result<i64, chrono::ParseError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::alert::format::Channel;
 
-    fn verdict(status: u16, body: &str, form: CardForm) -> Verdict {
-        judge(&Answer { status, retry_after: None, body: body.to_owned() }, form)
+    fn verdict(status: u16, body: &str, channel: Channel) -> Verdict {
+        channel.judge(&Answer { status, retry_after: None, body: body.to_owned() })
     }
 
     const AGAIN: Verdict = Verdict::Again { after: None };
@@ -101,15 +78,15 @@ mod tests {
     #[test]
     fn the_status_decides_what_is_tried_again() {
         for status in [408, 429, 500, 502, 503, 504] {
-            assert_eq!(verdict(status, "", CardForm::Adaptive), AGAIN, "{status}");
+            assert_eq!(verdict(status, "", Channel::Teams), AGAIN, "{status}");
         }
         for status in [301, 302, 307, 400, 401, 403, 404, 410, 422] {
-            assert_eq!(verdict(status, "", CardForm::Adaptive), Verdict::Refused, "{status}");
+            assert_eq!(verdict(status, "", Channel::Teams), Verdict::Refused, "{status}");
         }
         for status in [200, 201, 202] {
-            assert_eq!(verdict(status, "", CardForm::Adaptive), Verdict::Taken, "{status}");
+            assert_eq!(verdict(status, "", Channel::Teams), Verdict::Taken, "{status}");
         }
-        assert_eq!(verdict(413, "", CardForm::Adaptive), Verdict::TooLarge);
+        assert_eq!(verdict(413, "", Channel::Teams), Verdict::TooLarge);
     }
 
     #[test]
@@ -117,14 +94,22 @@ mod tests {
         let hidden = "Webhook message delivery failed with error: Microsoft Teams endpoint \
                       returned HTTP error 429 with ContextId tcid=0";
         let large = "Microsoft Teams endpoint returned HTTP error 413";
-        for form in [CardForm::Adaptive, CardForm::MessageCard] {
+        for form in [Channel::Teams, Channel::MessageCard] {
             assert_eq!(verdict(200, hidden, form), AGAIN);
             assert_eq!(verdict(200, large, form), Verdict::TooLarge);
         }
-        assert_eq!(verdict(200, "1", CardForm::MessageCard), Verdict::Taken);
-        assert_eq!(verdict(200, "1\r\n", CardForm::MessageCard), Verdict::Taken);
-        assert_eq!(verdict(200, "Invalid payload", CardForm::MessageCard), Verdict::Refused);
-        assert_eq!(verdict(202, "", CardForm::MessageCard), Verdict::Taken);
+        assert_eq!(verdict(200, "1", Channel::MessageCard), Verdict::Taken);
+        assert_eq!(verdict(200, "1\r\n", Channel::MessageCard), Verdict::Taken);
+        assert_eq!(verdict(200, "Invalid payload", Channel::MessageCard), Verdict::Refused);
+        assert_eq!(verdict(202, "", Channel::MessageCard), Verdict::Taken);
+        // Slack and others say what they mean by the status.
+        for channel in [Channel::Slack, Channel::Json] {
+            assert_eq!(verdict(200, "ok", channel), Verdict::Taken);
+            assert_eq!(verdict(204, "", channel), Verdict::Taken);
+            assert_eq!(verdict(200, hidden, channel), Verdict::Taken);
+            assert_eq!(verdict(429, "", channel), AGAIN);
+            assert_eq!(verdict(404, "no_service", channel), Verdict::Refused);
+        }
     }
 
     #[test]

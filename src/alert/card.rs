@@ -1,12 +1,10 @@
-//! A card, and the JSON it becomes: an Adaptive Card 1.4 in the envelope of Teams Workflows, or
-//! the retired MessageCard.
+//! A card: what is said of breaches, whatever channel it is said on.
 //!
-//! Invariant: the JSON is at most `limit` bytes. Items, then facts, are left out from the end and
+//! Invariant: its JSON is at most `limit` bytes. Items, then facts, are left out from the end and
 //! counted as "+N more"; what remains then (title, id, buttons) is bounded by the limits below.
 //! Values from the data are shown as text: they cannot make a link.
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 
 use crate::flow::Timestamp;
 
@@ -94,26 +92,17 @@ pub struct Told {
     pub held: bool,
 }
 
-/// The JSON form of a card.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CardForm {
-    /// Adaptive Card 1.4 for Teams Workflows.
-    Adaptive,
-    /// MessageCard for the retired connectors.
-    MessageCard,
-}
-
 /// As much of a card as is shown.
-struct Shown<'a> {
-    card: &'a Card,
+pub(super) struct Shown<'a> {
+    pub(super) card: &'a Card,
     facts: usize,
     items: usize,
 }
 
 impl Card {
-    /// The card as JSON of at most `limit` bytes (see the module's invariant).
-    pub fn render(&self, form: CardForm, limit: usize) -> String {
-        let text = |facts, items| Shown { card: self, facts, items }.text(form);
+    /// As much of the card as `text` says in at most `limit` bytes (see the module's invariant).
+    pub(super) fn fit(&self, limit: usize, text: impl Fn(&Shown<'_>) -> String) -> String {
+        let text = |facts, items| text(&Shown { card: self, facts, items });
         let items = largest(self.items.len(), |items| text(self.facts.len(), items).len() <= limit);
         let facts = match items {
             0 => largest(self.facts.len(), |facts| text(facts, 0).len() <= limit),
@@ -124,101 +113,34 @@ impl Card {
 }
 
 impl Shown<'_> {
-    fn text(&self, form: CardForm) -> String {
-        match form {
-            CardForm::Adaptive => self.adaptive().to_string(),
-            CardForm::MessageCard => self.message_card().to_string(),
-        }
+    /// The headline, the notification's text, and the id for people.
+    pub(super) fn heading(&self) -> (String, String, String) {
+        let Card { title, summary, id, .. } = self.card;
+        (shown(title, TITLE_CHARS), shown(summary, TEXT_CHARS), format!("Card {}", id.short()))
     }
 
-    fn facts(&self) -> impl Iterator<Item = (String, String)> {
+    /// How many facts and items are left out.
+    pub(super) fn hidden(&self) -> usize {
+        self.card.more + (self.card.items.len() - self.items) + (self.card.facts.len() - self.facts)
+    }
+
+    pub(super) fn facts(&self) -> impl Iterator<Item = (String, String)> {
         let facts = self.card.facts.iter().take(self.facts);
         facts.map(|fact| (shown(&fact.title, TITLE_CHARS), shown(&fact.value, TEXT_CHARS)))
     }
 
-    fn items(&self) -> impl Iterator<Item = String> {
+    pub(super) fn items(&self) -> impl Iterator<Item = String> {
         self.card.items.iter().take(self.items).map(|item| shown(&item.text, TEXT_CHARS))
     }
 
     /// `+N more`, when something is left out.
-    fn more(&self) -> Option<String> {
-        let hidden = self.card.more
-            + (self.card.items.len() - self.items)
-            + (self.card.facts.len() - self.facts);
+    pub(super) fn more(&self) -> Option<String> {
+        let hidden = self.hidden();
         (hidden > 0).then(|| format!("+{hidden} more"))
     }
 
-    fn buttons(&self) -> impl Iterator<Item = &(String, String)> {
+    pub(super) fn buttons(&self) -> impl Iterator<Item = &(String, String)> {
         self.card.buttons.iter().filter(|(_, address)| address.len() <= ADDRESS_BYTES)
-    }
-
-    fn adaptive(&self) -> Value {
-        let card = self.card;
-        let mut body = vec![json!({
-            "type": "TextBlock", "text": shown(&card.title, TITLE_CHARS), "weight": "Bolder",
-            "size": "Medium", "wrap": true, "style": "heading", "color": Tone::of(card).word(),
-        })];
-        let facts: Vec<Value> =
-            self.facts().map(|(title, value)| json!({ "title": title, "value": value })).collect();
-        if !facts.is_empty() {
-            body.push(json!({ "type": "FactSet", "facts": facts }));
-        }
-        body.extend(self.items().map(|text| {
-            json!({ "type": "TextBlock", "text": format!("• {text}"), "wrap": true,
-                    "spacing": "Small" })
-        }));
-        body.extend(self.more().map(|text| {
-            json!({ "type": "TextBlock", "text": text, "isSubtle": true, "spacing": "Small" })
-        }));
-        body.push(json!({
-            "type": "TextBlock", "text": format!("Card {}", card.id.short()), "isSubtle": true,
-            "size": "Small", "spacing": "Medium",
-        }));
-        let actions: Vec<Value> = self
-            .buttons()
-            .map(|(name, url)| json!({ "type": "Action.OpenUrl", "title": name, "url": url }))
-            .collect();
-        json!({
-            "type": "message",
-            "summary": shown(&card.summary, TEXT_CHARS),
-            "attachments": [{
-                "contentType": "application/vnd.microsoft.card.adaptive",
-                "contentUrl": null,
-                "content": {
-                    "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
-                    "type": "AdaptiveCard",
-                    "version": "1.4",
-                    "msteams": { "width": "full" },
-                    "body": body,
-                    "actions": actions,
-                },
-            }],
-        })
-    }
-
-    fn message_card(&self) -> Value {
-        let card = self.card;
-        let facts: Vec<Value> =
-            self.facts().map(|(name, value)| json!({ "name": name, "value": value })).collect();
-        let mut lines: Vec<String> = self.items().map(|text| format!("- {text}")).collect();
-        lines.extend(self.more());
-        lines.push(format!("Card {}", card.id.short()));
-        let actions: Vec<Value> = self
-            .buttons()
-            .map(|(name, url)| {
-                json!({ "@type": "OpenUri", "name": name,
-                        "targets": [{ "os": "default", "uri": url }] })
-            })
-            .collect();
-        json!({
-            "@type": "MessageCard",
-            "@context": "http://schema.org/extensions",
-            "summary": shown(&card.summary, TEXT_CHARS),
-            "themeColor": Tone::of(card).code(),
-            "title": shown(&card.title, TITLE_CHARS),
-            "sections": [{ "facts": facts, "text": lines.join("\n\n"), "markdown": true }],
-            "potentialAction": actions,
-        })
     }
 }
 
@@ -246,58 +168,18 @@ fn shown(text: &str, most: usize) -> String {
     }
 }
 
-/// What a card's colour says.
-#[derive(Clone, Copy)]
-enum Tone {
-    Good,
-    Accent,
-    Warning,
-    Attention,
-}
-
-impl Tone {
-    fn of(card: &Card) -> Tone {
-        match (card.kind, card.severity) {
-            (CardKind::End, _) => Tone::Good,
-            (CardKind::Test, _) => Tone::Accent,
-            (CardKind::Begin | CardKind::Reminder | CardKind::Digest, severity) => match severity {
-                Severity::High => Tone::Attention,
-                Severity::Medium => Tone::Warning,
-                Severity::Low => Tone::Accent,
-            },
-        }
-    }
-
-    /// The name of Adaptive Cards.
-    fn word(self) -> &'static str {
-        match self {
-            Tone::Good => "Good",
-            Tone::Accent => "Accent",
-            Tone::Warning => "Warning",
-            Tone::Attention => "Attention",
-        }
-    }
-
-    /// Red, green and blue in hexadecimal.
-    fn code(self) -> &'static str {
-        match self {
-            Tone::Good => "2EB886",
-            Tone::Accent => "0078D4",
-            Tone::Warning => "F2A100",
-            Tone::Attention => "D13438",
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
     use crate::alert::compose::{compose, test_card};
+    use crate::alert::format::Channel;
     use crate::alert::notice::NoticeKind::{Begin, End};
     use crate::alert::samples::{at, notice, numbered, zones};
 
-    fn parsed(card: &Card, form: CardForm) -> Value {
-        serde_json::from_str(&card.render(form, BODY_LIMIT)).unwrap()
+    fn parsed(card: &Card, form: Channel) -> Value {
+        serde_json::from_str(&form.render(&card, BODY_LIMIT)).unwrap()
     }
 
     fn one_breach() -> Card {
@@ -308,12 +190,12 @@ mod tests {
 
     #[test]
     fn an_adaptive_card_of_one_breach() {
-        insta::assert_json_snapshot!(parsed(&one_breach(), CardForm::Adaptive));
+        insta::assert_json_snapshot!(parsed(&one_breach(), Channel::Teams));
     }
 
     #[test]
     fn a_message_card_of_one_breach() {
-        insta::assert_json_snapshot!(parsed(&one_breach(), CardForm::MessageCard));
+        insta::assert_json_snapshot!(parsed(&one_breach(), Channel::MessageCard));
     }
 
     #[test]
@@ -321,7 +203,7 @@ mod tests {
         let mut notice = notice(End, [Some("LAB-2"), None, Some("R")], 0.0);
         notice.reading = None;
         let card = compose(vec![notice], &zones(), None).remove(0).card;
-        insta::assert_json_snapshot!(parsed(&card, CardForm::Adaptive));
+        insta::assert_json_snapshot!(parsed(&card, Channel::Teams));
     }
 
     #[test]
@@ -336,13 +218,13 @@ mod tests {
             .collect();
         let mut cards = compose(notices, &zones(), None);
         assert_eq!(cards.len(), 1);
-        insta::assert_json_snapshot!(parsed(&cards.remove(0).card, CardForm::Adaptive));
+        insta::assert_json_snapshot!(parsed(&cards.remove(0).card, Channel::Teams));
     }
 
     #[test]
     fn a_test_card() {
         let card = test_card(at(0), None);
-        insta::assert_json_snapshot!(parsed(&card, CardForm::Adaptive));
+        insta::assert_json_snapshot!(parsed(&card, Channel::Teams));
     }
 
     /// What a card shows, by reading its JSON: how many items and facts, and N of "+N more".
@@ -361,12 +243,12 @@ mod tests {
         let text = "LAB-1 · K · S: p90 92.5 min".to_owned();
         let items = vec![Item { rank: 0, text }; 5_000];
         let card = Card { items, more: 7, ..numbered(1) };
-        let json = card.render(CardForm::Adaptive, BODY_LIMIT);
+        let json = Channel::Teams.render(&card, BODY_LIMIT);
         let (items, _, more) = counts(&json);
         assert!(json.len() <= BODY_LIMIT, "{}", json.len());
         assert!(json.len() > BODY_LIMIT - 200, "{} of the cap used", json.len());
         assert_eq!(items + more, 5_007);
-        let legacy = card.render(CardForm::MessageCard, BODY_LIMIT);
+        let legacy = Channel::MessageCard.render(&card, BODY_LIMIT);
         assert!(legacy.len() <= BODY_LIMIT);
     }
 
@@ -377,15 +259,15 @@ mod tests {
             let facts = vec![Fact { title: long.clone(), value: long.clone() }; 300];
             let items = vec![Item { rank: 0, text: long.clone() }; 3_000];
             let card = Card { title: long.clone(), summary: long, facts, items, ..numbered(1) };
-            for form in [CardForm::Adaptive, CardForm::MessageCard] {
+            for form in [Channel::Teams, Channel::MessageCard, Channel::Slack, Channel::Json] {
                 for limit in [BODY_LIMIT, BODY_LIMIT / 2] {
-                    let json = card.render(form, limit);
+                    let json = form.render(&card, limit);
                     assert!(json.len() <= limit, "{filler:?} {form:?}: {}", json.len());
                     let value: Value = serde_json::from_str(&json).unwrap();
                     assert!(value.is_object());
                 }
             }
-            let (items, facts, more) = counts(&card.render(CardForm::Adaptive, BODY_LIMIT));
+            let (items, facts, more) = counts(&Channel::Teams.render(&card, BODY_LIMIT));
             assert_eq!(items + facts + more, 3_300);
         }
     }
@@ -394,7 +276,7 @@ mod tests {
     fn values_cannot_make_links_or_lines() {
         let item = Item { rank: 0, text: "[click](https://evil.example)\nnext".to_owned() };
         let card = Card { items: vec![item], ..numbered(1) };
-        let json = card.render(CardForm::Adaptive, BODY_LIMIT);
+        let json = Channel::Teams.render(&card, BODY_LIMIT);
         assert!(!json.contains("]("));
         assert!(!json.contains("\\n"));
     }

@@ -197,7 +197,9 @@ impl Courier {
                 return;
             }
             self.merge_if_pressed();
-            let Some(body) = self.lane.state().outbox.begin(self.poster.form()) else { continue };
+            let Some(body) = self.lane.state().outbox.begin(self.lane.webhook.channel()) else {
+                continue;
+            };
             let len = body.len();
             self.pace.record(Instant::now(), &self.tempo);
             let reply = self.poster.post(&self.lane.webhook, body).await;

@@ -9,9 +9,10 @@ use tokio::time::Instant;
 
 use crate::clock::{Clock, ManualClock};
 
-use super::card::{Card, CardForm, Item};
+use super::card::{Card, Item};
 use super::catcher::{Catcher, SECRET, Scripted, says};
 use super::delivery::{Delivery, DeliveryReport};
+use super::format::Channel;
 use super::pace::Tempo;
 use super::samples::{at, numbered};
 use super::webhook::{Poster, Reach, Webhook};
@@ -29,15 +30,15 @@ fn quick() -> Tempo {
     }
 }
 
-fn delivery_to(url: &SecretString, tempo: Tempo, form: CardForm) -> Delivery {
-    let webhook = Webhook::new("HOOK", url, Reach::Private).unwrap();
-    let poster = Poster::new(form, Reach::Private, tempo.timeout).unwrap();
+fn delivery_to(url: &SecretString, tempo: Tempo, channel: Channel) -> Delivery {
+    let webhook = Webhook::new("HOOK", url, channel, Reach::Private).unwrap();
+    let poster = Poster::new(Reach::Private, tempo.timeout).unwrap();
     let clock: Arc<dyn Clock> = Arc::new(ManualClock::at(at(0)));
     Delivery::start(vec![webhook], &poster, tempo, &clock, None)
 }
 
 async fn deliver(catcher: &Catcher, cards: Vec<Card>, tempo: Tempo) -> DeliveryReport {
-    let delivery = delivery_to(&catcher.url(), tempo, CardForm::Adaptive);
+    let delivery = delivery_to(&catcher.url(), tempo, Channel::Teams);
     for card in cards {
         assert!(delivery.push("HOOK", card));
     }
@@ -128,7 +129,7 @@ async fn an_error_under_200_is_tried_again_and_a_legacy_card_is_taken_by_1() {
         Scripted::Says(200, None, "1".to_owned()),
     ])
     .await;
-    let delivery = delivery_to(&catcher.url(), quick(), CardForm::MessageCard);
+    let delivery = delivery_to(&catcher.url(), quick(), Channel::MessageCard);
     delivery.push("HOOK", numbered(1));
     let report = delivery.drain(Duration::from_secs(20)).await;
     assert_eq!(report, delivered(1, 1));
@@ -140,7 +141,7 @@ async fn an_error_under_200_is_tried_again_and_a_legacy_card_is_taken_by_1() {
 async fn beyond_the_burst_what_waits_becomes_one_digest() {
     let catcher = Catcher::start([]).await;
     let tempo = Tempo { burst: 3, slow_gap: Duration::from_millis(300), ..quick() };
-    let delivery = delivery_to(&catcher.url(), tempo, CardForm::Adaptive);
+    let delivery = delivery_to(&catcher.url(), tempo, Channel::Teams);
     for number in 0..20 {
         delivery.push("HOOK", numbered(number));
     }
@@ -167,7 +168,7 @@ async fn after_ten_failed_attempts_what_waits_is_merged() {
 async fn what_is_not_delivered_at_the_deadline_is_reported() {
     let later = Scripted::Says(429, Some("60".to_owned()), String::new());
     let catcher = Catcher::start([later]).await;
-    let delivery = delivery_to(&catcher.url(), quick(), CardForm::Adaptive);
+    let delivery = delivery_to(&catcher.url(), quick(), Channel::Teams);
     delivery.push("HOOK", numbered(1));
     let started = Instant::now();
     let report = delivery.drain(Duration::from_secs(5)).await;
@@ -211,7 +212,7 @@ async fn the_address_is_in_no_log_line_whatever_goes_wrong() {
     .await;
     let report = deliver(&catcher, vec![numbered(1), numbered(2)], quick()).await;
     let gone = "http://127.0.0.1:9/workflows/sig-0f1e2d3c4b5a".into();
-    let delivery = delivery_to(&gone, quick(), CardForm::Adaptive);
+    let delivery = delivery_to(&gone, quick(), Channel::Teams);
     delivery.push("HOOK", numbered(3));
     let shown = format!("{delivery:?}");
     let unreached = delivery.drain(Duration::from_millis(300)).await;
@@ -227,4 +228,22 @@ async fn the_address_is_in_no_log_line_whatever_goes_wrong() {
         assert!(!line.contains(SECRET) && !line.contains("/workflows"), "{line}");
     }
     assert!(!shown.contains(SECRET), "{shown}");
+}
+
+#[tokio::test]
+async fn slack_and_plain_json_are_delivered_as_their_readers_want_them() {
+    for (channel, headline) in [(Channel::Slack, "/blocks/0/text/text"), (Channel::Json, "/title")]
+    {
+        let catcher = Catcher::start(vec![says(503), says(200)]).await;
+        let delivery = delivery_to(&catcher.url(), quick(), channel);
+        let card = numbered(1);
+        let title = card.title.clone();
+        assert!(delivery.push("HOOK", card));
+        let report = delivery.drain(Duration::from_secs(5)).await;
+        assert_eq!((report.delivered, report.retries), (1, 1), "{channel:?}");
+        let caught = catcher.caught();
+        assert_eq!(caught.len(), 2);
+        assert_eq!(caught[1].json.pointer(headline).unwrap(), title.as_str());
+        assert!(caught[1].json["text"].is_string());
+    }
 }

@@ -1,4 +1,4 @@
-//! Breaches into Microsoft Teams cards.
+//! Breaches into cards, on the channels that the routes name: Teams, Slack, plain JSON.
 //!
 //! ```text
 //! judged rows ─ book ─ notices ─ compose ─ cards ─ route ─ outbox ─ delivery ── webhook
@@ -14,6 +14,8 @@ pub mod answer;
 pub mod book;
 mod breach;
 pub mod card;
+mod channel;
+pub mod format;
 pub mod compose;
 pub mod delivery;
 pub mod ledger;
@@ -23,7 +25,10 @@ pub mod observation;
 pub mod outbox;
 pub mod pace;
 pub mod reading;
+mod json;
 mod recall;
+mod slack;
+mod teams;
 pub mod route;
 pub mod rule;
 pub mod webhook;
@@ -51,7 +56,7 @@ use crate::flow::{Span, Timestamp};
 use crate::lake::{Lake, LakeError};
 
 use book::AlertBook;
-use card::{Card, CardForm, Told};
+use card::{Card, Told};
 use compose::{Grouped, compose};
 use delivery::{Delivery, DeliveryReport};
 use ledger::{Kept, Ledger};
@@ -110,7 +115,7 @@ pub struct AlertSink {
     router: Router,
     zones: Zones,
     link: Option<String>,
-    form: CardForm,
+    settings: AlertSettings,
     delivery: Delivery,
     /// Where cards are written down; none while nothing is posted.
     kept_in: Option<(Lake, Ledger)>,
@@ -133,14 +138,12 @@ impl AlertSink {
         let webhooks = if settings.dry_run { BTreeMap::new() } else { webhooks };
         let checked = webhooks
             .iter()
-            .map(|(name, url)| Webhook::new(name, url, reach))
+            .map(|(name, url)| Webhook::new(name, url, settings.channel(name), reach))
             .collect::<Result<Vec<_>, _>>()?;
-        let form =
-            if settings.legacy_message_card { CardForm::MessageCard } else { CardForm::Adaptive };
         let (delivery, kept_in) = if checked.is_empty() {
             (Delivery::none(), None)
         } else {
-            let poster = Poster::new(form, reach, tempo.timeout)?;
+            let poster = Poster::new(reach, tempo.timeout)?;
             let ledger = Ledger::start(lake.clone());
             let delivery = Delivery::start(checked, &poster, tempo, &clock, Some(&ledger.pen()));
             (delivery, Some((lake, ledger)))
@@ -150,13 +153,13 @@ impl AlertSink {
             book: AlertBook::new(&settings),
             router: Router::new(&settings, set, zones.clone()),
             zones,
-            link: settings.link,
-            form,
+            link: settings.link.clone(),
             delivery,
             kept_in,
             told: HashMap::new(),
             repeat: settings.repeat,
             clock,
+            settings,
         })
     }
 
@@ -289,7 +292,9 @@ impl AlertSink {
                 count(disposition);
             }
             (Disposition::DryRun, ..) => {
-                let bytes = card.render(self.form, card::BODY_LIMIT).len();
+                let channel =
+                    decision.webhook.as_deref().map(|webhook| self.settings.channel(webhook));
+                let bytes = channel.unwrap_or_default().render(&card, card::BODY_LIMIT).len();
                 count(disposition);
                 tracing::info!(card = %card.id, bytes, "card (dry run): {}", card.summary);
             }

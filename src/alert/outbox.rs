@@ -7,8 +7,9 @@
 
 use std::collections::VecDeque;
 
-use super::card::{BODY_LIMIT, Card, CardForm};
+use super::card::{BODY_LIMIT, Card};
 use super::compose::digest;
+use super::format::Channel;
 
 /// Cards that wait for one webhook, about 2 KB each. At sixty cards an hour it is far more than a
 /// person would want to receive one by one.
@@ -50,11 +51,11 @@ impl Outbox {
     }
 
     /// Begins an attempt at the front card: its JSON.
-    pub fn begin(&mut self, form: CardForm) -> Option<String> {
+    pub fn begin(&mut self, channel: Channel) -> Option<String> {
         let front = self.waiting.front_mut()?;
         self.in_flight = true;
         front.attempts += 1;
-        Some(front.card.render(form, front.limit))
+        Some(channel.render(&front.card, front.limit))
     }
 
     /// The front card's attempts so far, the one in flight included.
@@ -120,7 +121,7 @@ mod tests {
     fn full_merges_what_has_not_begun_and_keeps_the_order() {
         let mut outbox = Outbox::default();
         outbox.push(numbered(0));
-        assert!(outbox.begin(CardForm::Adaptive).is_some());
+        assert!(outbox.begin(Channel::Teams).is_some());
         let mut merged = 0;
         for number in 1..=WAITING_LIMIT {
             merged += outbox.push(numbered(number));

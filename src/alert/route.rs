@@ -154,6 +154,7 @@ fn stale(grouped: &Grouped) -> Option<Disposition> {
 mod tests {
     use super::*;
     use crate::alert::compose::compose;
+    use crate::alert::format::Channel;
     use crate::alert::notice::NoticeKind;
     use crate::alert::rule::AlertRule;
     use crate::alert::samples::{at, notice, rule, zones};
@@ -177,6 +178,7 @@ mod tests {
             labs: labs.iter().map(|lab| (*lab).to_owned()).collect(),
             severities: severities.to_vec(),
             webhook_env: webhook_env.to_owned(),
+            format: Channel::Teams,
             quiet_hours: None,
         }
     }

@@ -2,6 +2,8 @@
 
 use crate::flow::Span;
 
+use super::format::Channel;
+
 /// How serious a breach is.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
@@ -45,6 +47,8 @@ pub struct Route {
     pub severities: Vec<Severity>,
     /// Name of the environment variable that holds the webhook's URL.
     pub webhook_env: String,
+    /// What the webhook takes.
+    pub format: Channel,
     /// Local times of day `[from, to)` in minutes after midnight, of the lab's zone, when cards
     /// below high severity are held back. May wrap past midnight.
     pub quiet_hours: Option<(u16, u16)>,
@@ -61,10 +65,21 @@ pub struct AlertSettings {
     pub max_age: Span,
     /// Render and record cards, post none. Also in force while no webhook is set.
     pub dry_run: bool,
-    /// Post the retired MessageCard form instead of an Adaptive Card.
+    /// Post the retired MessageCard form to Teams instead of an Adaptive Card.
     pub legacy_message_card: bool,
     /// Where the cards' button leads.
     pub link: Option<String>,
+}
+
+impl AlertSettings {
+    /// What the cards of a webhook are made for, by the variable that holds it.
+    pub fn channel(&self, webhook: &str) -> Channel {
+        let route = self.routes.iter().find(|route| route.webhook_env == webhook);
+        match route.map(|route| route.format).unwrap_or_default() {
+            Channel::Teams if self.legacy_message_card => Channel::MessageCard,
+            channel => channel,
+        }
+    }
 }
 
 impl Default for AlertSettings {

@@ -15,8 +15,8 @@ use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
 use secrecy::{ExposeSecret, SecretString};
 use url::{Host, Url};
 
-use super::answer::{Answer, Verdict, judge};
-use super::card::CardForm;
+use super::answer::{Answer, Verdict};
+use super::format::Channel;
 
 /// What is read of an answer; Teams says what it has to say in the first line.
 const ANSWER_LIMIT: usize = 16 * 1024;
@@ -73,11 +73,17 @@ pub enum WebhookError {
 pub struct Webhook {
     name: Arc<str>,
     url: SecretString,
+    channel: Channel,
 }
 
 impl Webhook {
-    /// Checks the address that the variable `name` holds.
-    pub fn new(name: &str, url: &SecretString, reach: Reach) -> Result<Webhook, WebhookError> {
+    /// Checks the address that the variable `name` holds, of a webhook that takes what `channel` makes.
+    pub fn new(
+        name: &str,
+        url: &SecretString,
+        channel: Channel,
+        reach: Reach,
+    ) -> Result<Webhook, WebhookError> {
         let text = url.expose_secret().trim();
         let name = || name.to_owned();
         let parsed = Url::parse(text).map_err(|_| WebhookError::NotAUrl { name: name() })?;
@@ -93,12 +99,17 @@ impl Webhook {
         if reach == Reach::Public && is_private_host(&host) {
             return Err(WebhookError::Private { name: name() });
         }
-        Ok(Webhook { name: name().into(), url: text.into() })
+        Ok(Webhook { name: name().into(), url: text.into(), channel })
     }
 
     /// The name of the variable that holds the address: all that is ever shown of a webhook.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// What its cards are made for.
+    pub fn channel(&self) -> Channel {
+        self.channel
     }
 
     /// `text` without the address and its longer parts.
@@ -123,7 +134,6 @@ impl Webhook {
 #[derive(Clone, Debug)]
 pub struct Poster {
     client: reqwest::Client,
-    form: CardForm,
 }
 
 /// What came of one POST.
@@ -137,7 +147,7 @@ pub struct Reply {
 
 impl Poster {
     /// A client that gives up an attempt after `timeout`.
-    pub fn new(form: CardForm, reach: Reach, timeout: Duration) -> Result<Poster, WebhookError> {
+    pub fn new(reach: Reach, timeout: Duration) -> Result<Poster, WebhookError> {
         // HTTP/1 alone: the HTTP/2 client traces frames with what is in them.
         let client = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
@@ -149,12 +159,7 @@ impl Poster {
             .dns_resolver(Arc::new(Resolver { reach }))
             .build()
             .map_err(|error| WebhookError::Client(error.without_url().to_string()))?;
-        Ok(Poster { client, form })
-    }
-
-    /// The form of the cards it posts.
-    pub fn form(&self) -> CardForm {
-        self.form
+        Ok(Poster { client })
     }
 
     /// Posts `body` once and judges the answer.
@@ -162,7 +167,10 @@ impl Poster {
         match self.exchange(webhook, body).await {
             Ok(answer) => {
                 let said = format!("{} {}", answer.status, answer.body.trim());
-                Reply { verdict: judge(&answer, self.form), said: webhook.scrub(said.trim_end()) }
+                Reply {
+                    verdict: webhook.channel.judge(&answer),
+                    said: webhook.scrub(said.trim_end()),
+                }
             }
             // A name that cannot be looked up, or that stands for private addresses alone, may stand
             // for others in a minute; nothing is sent to these meanwhile.
@@ -283,7 +291,7 @@ mod tests {
     use super::*;
 
     fn check(url: &str, reach: Reach) -> Result<Webhook, WebhookError> {
-        Webhook::new("HOOK", &SecretString::from(url), reach)
+        Webhook::new("HOOK", &SecretString::from(url), Channel::Teams, reach)
     }
 
     #[test]
@@ -357,8 +365,7 @@ mod tests {
     #[tokio::test]
     async fn a_name_that_for_a_moment_stands_for_private_addresses_alone_is_tried_again() {
         let webhook = check("https://localhost:9/hook", Reach::Private).unwrap();
-        let poster =
-            Poster::new(CardForm::Adaptive, Reach::Public, Duration::from_secs(5)).unwrap();
+        let poster = Poster::new(Reach::Public, Duration::from_secs(5)).unwrap();
         let reply = poster.post(&webhook, "{}".to_owned()).await;
         assert_eq!(reply.verdict, Verdict::Again { after: None });
         assert!(reply.said.contains("private"), "{}", reply.said);

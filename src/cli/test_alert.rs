@@ -8,8 +8,9 @@ use std::process::ExitCode;
 use anyhow::Context;
 
 use crate::alert::answer::Verdict;
-use crate::alert::card::{BODY_LIMIT, CardForm};
+use crate::alert::card::BODY_LIMIT;
 use crate::alert::compose::test_card;
+use crate::alert::format::{Channel, FORMATS};
 use crate::alert::pace::Tempo;
 use crate::alert::webhook::{Poster, Reach, Webhook};
 use crate::clock::{Clock, SystemClock};
@@ -27,9 +28,18 @@ pub struct Args {
     /// Print the card's JSON and post nothing.
     #[arg(long)]
     dry_run: bool,
-    /// Post the retired MessageCard form.
+    /// What the webhook takes: teams, slack or json.
+    #[arg(long, value_name = "FORMAT", default_value = "teams", value_parser = format_of)]
+    format: Channel,
+    /// Post the retired MessageCard form of Teams.
     #[arg(long)]
     legacy: bool,
+}
+
+fn format_of(name: &str) -> Result<Channel, String> {
+    let known: Vec<&str> = FORMATS.iter().map(|(format, _)| *format).collect();
+    Channel::named(name)
+        .ok_or_else(|| format!("there is no format `{name}`; write one of {}", known.join(", ")))
 }
 
 /// Runs the command.
@@ -44,16 +54,16 @@ async fn trial(
     clock: &dyn Clock,
     out: &mut impl Write,
 ) -> anyhow::Result<()> {
-    let form = if args.legacy { CardForm::MessageCard } else { CardForm::Adaptive };
+    let channel = if args.legacy { Channel::MessageCard } else { args.format };
     let card = test_card(clock.now(), None);
-    let json = card.render(form, BODY_LIMIT);
+    let json = channel.render(&card, BODY_LIMIT);
     if args.dry_run {
         return writeln!(out, "{json}").context("could not print the card");
     }
     let name = args.webhook_env.as_str();
-    let webhook = webhook(name, env)?;
+    let webhook = webhook(name, channel, env)?;
     let reach = reach(env);
-    let poster = Poster::new(form, reach, Tempo::default().timeout)?;
+    let poster = Poster::new(reach, Tempo::default().timeout)?;
     let reply = poster.post(&webhook, json).await;
     let id = &card.id;
     match reply.verdict {
@@ -70,8 +80,8 @@ async fn trial(
             reply.said
         ),
         Verdict::TooLarge | Verdict::Refused => anyhow::bail!(
-            "the webhook in `{name}` refused the card: {}; compare its URL with the one that Teams \
-             shows, and see that its flow is on",
+            "the webhook in `{name}` refused the card: {}; compare its URL with the one that the \
+             channel shows, see that its flow is on, and that the format is the channel's",
             reply.said
         ),
     }
@@ -81,7 +91,7 @@ fn reach(env: &Env) -> Reach {
     if env.webhook_allow_private { Reach::Private } else { Reach::Public }
 }
 
-fn webhook(name: &str, env: &Env) -> Result<Webhook, WrongInput> {
+fn webhook(name: &str, channel: Channel, env: &Env) -> Result<Webhook, WrongInput> {
     let url = env.webhook(name).map_err(|fault| WrongInput(fault.to_string()))?;
     let url = url.ok_or_else(|| {
         WrongInput(format!(
@@ -89,7 +99,7 @@ fn webhook(name: &str, env: &Env) -> Result<Webhook, WrongInput> {
              path into `{name}_FILE`, or see the card with --dry-run"
         ))
     })?;
-    Webhook::new(name, &url, reach(env)).map_err(|error| WrongInput(error.to_string()))
+    Webhook::new(name, &url, channel, reach(env)).map_err(|error| WrongInput(error.to_string()))
 }
 
 #[cfg(test)]
@@ -104,7 +114,7 @@ mod tests {
     use crate::flow::Timestamp;
 
     fn args(dry_run: bool, legacy: bool) -> Args {
-        Args { webhook_env: "HOOK".to_owned(), dry_run, legacy }
+        Args { webhook_env: "HOOK".to_owned(), dry_run, legacy, format: Channel::Teams }
     }
 
     fn env(url: &str, allow_private: &str) -> Env {

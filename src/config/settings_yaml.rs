@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use secrecy::SecretString;
 
+use crate::alert::format::{Channel, FORMATS};
 use crate::alert::rule::Route;
 
 use super::decode::{Fields, Named};
@@ -196,9 +197,21 @@ fn alerts(value: &Named<'_>, env: &Env, settings: &mut Settings, faults: &mut Fa
     let Some(mut fields) = value.fields(faults, "{ routes: [], dry_run: true }") else { return };
     if let Some(value) = fields.take("routes") {
         for item in value.list(faults, "a list of { match, webhook_env }").unwrap_or_default() {
-            if let Some(route) = route(&item, env, &mut settings.notes, faults) {
-                settings.alerts.routes.push(route);
+            let Some(route) = route(&item, env, &mut settings.notes, faults) else { continue };
+            let other = settings
+                .alerts
+                .routes
+                .iter()
+                .find(|one| one.webhook_env == route.webhook_env && one.format != route.format);
+            if other.is_some() {
+                faults.extend([Fault::at(
+                    faults.file(),
+                    item.at(),
+                    format!("`{}` takes another `format` in a route above", route.webhook_env),
+                    "write the same format in each route of a webhook",
+                )]);
             }
+            settings.alerts.routes.push(route);
         }
     }
     if let Some(span) = fields.take("repeat").and_then(|value| value.positive_span(faults)) {
@@ -235,6 +248,15 @@ fn route(
     if let Some(value) = fields.take("match") {
         matching(&value, &mut route, faults);
     }
+    let format = |text: &str| {
+        let known: Vec<&str> = FORMATS.iter().map(|(format, _)| *format).collect();
+        let wrong = || {
+            let what = format!("names no format of cards: {}", quoted(text));
+            (what, format!("write one of {}", known.join(", ")))
+        };
+        Channel::named(text).ok_or_else(wrong)
+    };
+    route.format = checked(fields.take("format"), format, faults).unwrap_or_default();
     let named = fields.require("webhook_env", faults, "TEAMS_WEBHOOK_URL");
     let name = named.as_ref().and_then(|value| variable_name(value, faults));
     let hours = |text: &str| {

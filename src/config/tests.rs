@@ -8,6 +8,7 @@ use std::path::Path;
 use chrono_tz::Tz;
 use secrecy::ExposeSecret;
 
+use crate::alert::format::Channel;
 use crate::alert::rule::Severity;
 use crate::flow::Span;
 use crate::window::{CalendarUnit, WindowKind, Zone};
@@ -427,7 +428,7 @@ kafka: { group: g, options: { security.protocol: SASL_SSL, sasl.password: { env:
 alerts:
   routes:
     - { match: { lab: north, severity: [high, low] }, webhook_env: NORTH, quiet_hours: "22:00-06:00" }
-    - webhook_env: UNSET
+    - { webhook_env: UNSET, format: slack }
   repeat: 1h
   max_age: 30m
   dry_run: true
@@ -449,6 +450,8 @@ listen: 0.0.0.0:80
     assert_eq!(route.severities, [Severity::High, Severity::Low]);
     assert_eq!(route.quiet_hours, Some((1320, 360)));
     assert_eq!(settings.alerts.routes.len(), 2);
+    let formats = ["NORTH", "UNSET", "OTHER"].map(|webhook| settings.alerts.channel(webhook));
+    assert_eq!(formats, [Channel::MessageCard, Channel::Slack, Channel::MessageCard]);
     assert_eq!(settings.alerts.repeat, Span::HOUR);
     assert!(settings.alerts.dry_run && settings.alerts.legacy_message_card);
     assert_eq!(settings.alerts.link.as_deref(), Some("https://dash.test/"));
@@ -459,7 +462,7 @@ listen: 0.0.0.0:80
     assert_eq!(
         notes,
         [
-            "t.yaml:8:20: the environment variable `UNSET` is not set. cards of this route are \
+            "t.yaml:8:22: the environment variable `UNSET` is not set. cards of this route are \
          rendered and recorded, not posted, until it is",
             "t.yaml:14:13: `checkpoint` has no effect yet. state lives in memory until checkpoints \
          exist",
@@ -506,6 +509,16 @@ const SETTINGS: &[(&str, &[&str])] = &[
     (
         "alerts: { routes: [{ webhook_env: W, quiet_hours: 22-6 }] }",
         &["t.yaml:1:51: `alerts.routes[0].quiet_hours` must be a range of hours, not `22-6`"],
+    ),
+    (
+        "alerts: { routes: [{ webhook_env: W, format: pager }] }",
+        &[
+            "t.yaml:1:46: `alerts.routes[0].format` names no format of cards: `pager`. write one of teams, slack, json",
+        ],
+    ),
+    (
+        "alerts: { routes: [{ webhook_env: W, format: json }, { webhook_env: W }] }",
+        &["t.yaml:1:54: `W` takes another `format` in a route above. write the same format"],
     ),
     (
         "alerts: { routes: [{ match: { labs: x } }] }",

@@ -24,7 +24,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("lake", &["flow", "clock", "cores", "metrics", "sql"]),
     ("alert", &["flow", "clock", "metrics", "lake"]),
     ("checkpoint", &["flow", "lifecycle", "window"]),
-    ("config", &["flow", "source", "window", "alert::rule"]),
+    ("config", &["flow", "source", "window", "alert::rule", "alert::format"]),
     (
         "plan",
         &["flow", "decode", "relate", "window", "sql", "config", "alert::rule", "lake::encode"],
