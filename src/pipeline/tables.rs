@@ -184,9 +184,8 @@ impl Tables {
         let (engine, place) = self.engine_of(table)?;
         match engine.family().as_ref() {
             Family::Fixed { grid, shapes } => {
-                let shape = shapes[place];
-                let behind = (shape.size - shape.slide).saturating_mul(grid.width().0);
-                Some(reached.minus(Span(behind)).date())
+                // The whole day of it is open, wherever in the day windows begin.
+                Some(grid.open_from(shapes[place], watermark).date())
             }
             Family::Calendar(zones) => {
                 let starts = zones.calendars().iter();

@@ -95,6 +95,12 @@ impl PaneGrid {
         shape.align_down(self.reached(reached))
     }
 
+    /// The start of the first window of a shape that may fire or be revised yet at `watermark`.
+    pub fn open_from(self, shape: Shape, watermark: Timestamp) -> Timestamp {
+        let last_final = self.last_due(shape, watermark, self.lateness.revisions());
+        self.start_of(last_final.saturating_add(shape.slide).saturating_sub(shape.size))
+    }
+
     /// Whether a row that is ready at `ready` counts in some window that holds its pane.
     pub fn counts(self, shape: Shape, pane: i64, ready: i64) -> bool {
         ready <= self.bound(shape.last_end(pane), self.lateness.revisions())
@@ -199,6 +205,30 @@ mod tests {
         assert!(!grid.counts(shape, 0, grid.ready(0, 110)));
         assert_eq!(grid.last_due(shape, Timestamp(74), 1), 0);
         assert_eq!(grid.last_due(shape, Timestamp(75), 1), 1);
+    }
+
+    /// At each watermark the window that starts then has not ended, or may be revised yet.
+    #[test]
+    fn the_first_window_that_is_open() {
+        let at = |text: &str| Timestamp::parse_rfc3339(text).unwrap();
+        let hours = |hours: i64| Span(hours * Span::HOUR.0);
+        let open = |size: i64, slide: i64, allowed: i64, watermark: &str| {
+            let grid = PaneGrid::over([hours(size), hours(slide)]);
+            let grid = grid.revised(Lateness::new(hours(allowed), Span::HOUR));
+            grid.open_from(grid.shape(hours(size), hours(slide)), at(watermark))
+        };
+        // 2026-03-01T00:00Z is hour 492312 since 1970, which is 70330 times 7 and 2: so windows of 7
+        // hours end at 22:00 on 28 February and at 05:00, 12:00, 19:00 and 02:00 from then on.
+        assert_eq!(open(7, 7, 2, "2026-03-01T02:00:00Z"), at("2026-02-28T22:00:00Z"));
+        assert_eq!(open(7, 7, 2, "2026-03-01T06:59:59Z"), at("2026-02-28T22:00:00Z"));
+        assert_eq!(open(7, 7, 2, "2026-03-01T07:00:00Z"), at("2026-03-01T05:00:00Z"));
+        // Day 20513 since 1970 is the second of two and the fourth of a week of seven.
+        assert_eq!(open(48, 48, 2, "2026-03-02T01:59:59Z"), at("2026-02-28T00:00:00Z"));
+        assert_eq!(open(48, 48, 2, "2026-03-02T02:00:00Z"), at("2026-03-02T00:00:00Z"));
+        assert_eq!(open(672, 168, 2, "2026-03-05T01:59:59Z"), at("2026-02-05T00:00:00Z"));
+        assert_eq!(open(672, 168, 2, "2026-03-05T02:00:00Z"), at("2026-02-12T00:00:00Z"));
+        // Where the slide divides the day it is as old as the size says.
+        assert_eq!(open(24, 1, 0, "2026-03-02T23:30:00Z"), at("2026-03-02T00:00:00Z"));
     }
 
     #[test]

@@ -31,6 +31,7 @@ mod outage;
 mod own_project;
 mod readers;
 mod sessions;
+mod settling;
 mod silence;
 mod standing;
 mod stop;
