@@ -51,3 +51,36 @@ async fn a_day_waits_for_windows_that_end_on_another() {
     // Six by 48:00, and the late one.
     assert_eq!(days, ["00:00-48:00 r1 a n=7 p50=30 p90=30"]);
 }
+
+/// On 2 March it is 14:00 in London, where lab `a` is, when it is 06:00 in Los Angeles, where `b` is:
+/// from 14:00 to 22:00 UTC both have a shift, of the same date.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_late_row_of_one_zone_takes_nothing_from_another() {
+    let lake = tempfile::tempdir().expect("a temporary folder can be made");
+    let world = begin(lake.path(), "22:55").await;
+    let mut tests = vec![
+        ("15:00", "a", "15:00"),
+        ("16:00", "b", "16:00"),
+        ("22:10", "a", "22:10"),
+        ("17:00", "b", "22:11"),
+        ("22:50", "a", "22:50"),
+    ];
+    world.deliver(&log(&tests), &BTreeMap::new(), 1).await;
+    world.caught_up(&[]).await;
+    let row = |text: &str| format!("14:00-22:00 {text} p50=30 p90=30");
+    let told = || -> Vec<String> {
+        let rows = Found(lake.path()).rows("work_shift").into_iter().map(|row| row.text);
+        rows.filter(|text| text.starts_with("14:00-22:00")).collect()
+    };
+    let expected = [row("a n=1"), row("b n=1"), row("r1 a n=1"), row("r1 b n=2")];
+    assert_eq!(told(), expected);
+    // In Los Angeles the day's last shift ends at 38:00.
+    world.clock(instant("40:05"));
+    tests.push(("40:00", "a", "40:00"));
+    world.deliver(&log(&tests), &BTreeMap::from([(0, 5)]), 1).await;
+    let summary = world.stop().await;
+    assert!(summary.stopped.is_empty(), "{:?}", summary.stopped);
+    assert!(Found(lake.path()).settled().contains(&"work_shift 2026-03-02".to_owned()));
+    std::fs::remove_dir_all(lake.path().join("live")).expect("it is there");
+    assert_eq!(told(), [row("r1 a n=1"), row("r1 b n=2")]);
+}

@@ -1,9 +1,13 @@
 //! Calendar windows: each period of each zone fires once with what was on time for it, and once
 //! more for every step of lateness in which rows came.
+//!
+//! Periods of several zones may begin and end at the same instants: they are one window of the table,
+//! fire together, and are revised together.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use chrono::NaiveTime;
 use datafusion::common::Result;
 
 use super::output::Fired;
@@ -15,6 +19,14 @@ use crate::sql::collect::partial::Chunk;
 use crate::sql::plan::query::Way;
 use crate::window::{CONNECTED, Extent, Layers, Period};
 
+/// A firing of a period.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct DuePeriod {
+    at: Timestamp,
+    period: Period,
+    revision: u32,
+}
+
 impl Engine {
     pub(crate) fn advance_calendar(
         &mut self,
@@ -24,21 +36,23 @@ impl Engine {
     ) -> Result<Vec<OutputBatch>> {
         let mut pending = Pending::of(0);
         let mut out = Vec::new();
-        for (due, period, revision) in self.due_periods(zones, watermark, extent) {
-            let mut layers = self.layers_of(due, period, revision);
-            let chunks: Vec<Arc<Chunk>> = layers.iter().map(Arc::clone).collect();
+        let due = self.due_periods(zones, watermark, extent);
+        // Periods of the same instants are one window of the table, so they are not parted.
+        let is_alike = |one: &DuePeriod, other: &DuePeriod| {
+            one.period.window == other.period.window && one.revision == other.revision
+        };
+        for alike in due.chunk_by(is_alike) {
+            let revision = alike[0].revision;
             if revision != pending.revision && !pending.windows.is_empty() {
                 out.extend(self.finish(0, pending.take())?);
             }
             pending.revision = revision;
-            self.fire_period(zones, period, &chunks, &mut pending)?;
+            let mut chunks = Vec::with_capacity(alike.len());
+            for one in alike {
+                chunks.push(self.count_period(zones, *one, &mut pending)?);
+            }
             if pending.groups.len() >= ROWS_PER_BATCH || self.tables[0].cursors.is_empty() {
                 out.extend(self.finish_with(0, pending.take(), &chunks)?);
-            }
-            if zones.lateness().revisions() > 0 {
-                let (joiner, keeper, total) = (&mut self.joiner, &mut self.keeper, self.keys.len());
-                layers.fold(|alike| joiner.join(&self.query, keeper, alike, total))?;
-                self.periods.counted.insert((period.window.end, period), layers);
             }
         }
         if !pending.windows.is_empty() {
@@ -49,30 +63,72 @@ impl Engine {
         Ok(out)
     }
 
+    /// Fires one period, and keeps what it counts for its revisions; gives what it counts.
+    fn count_period(
+        &mut self,
+        zones: &Zones,
+        one: DuePeriod,
+        pending: &mut Pending,
+    ) -> Result<Vec<Arc<Chunk>>> {
+        let mut layers = self.layers_of(one);
+        let chunks: Vec<Arc<Chunk>> = layers.iter().map(Arc::clone).collect();
+        self.fire_period(zones, one.period, &chunks, pending)?;
+        if zones.lateness().revisions() > 0 {
+            let (joiner, keeper, total) = (&mut self.joiner, &mut self.keeper, self.keys.len());
+            layers.fold(|alike| joiner.join(&self.query, keeper, alike, total))?;
+            self.periods.counted.insert((one.period.window.end, one.period), layers);
+        }
+        Ok(chunks)
+    }
+
     /// What counts in a period: what was counted before, and what has waited for this firing.
-    fn layers_of(&mut self, due: Timestamp, period: Period, revision: u32) -> Layers<Chunk> {
+    fn layers_of(&mut self, one: DuePeriod) -> Layers<Chunk> {
+        let DuePeriod { at, period, revision } = one;
         let before = self.periods.counted.remove(&(period.window.end, period));
         let mut layers = before.unwrap_or_default();
-        layers.append(self.periods.waiting.remove(&(due, period, revision)).unwrap_or_default());
+        layers.append(self.periods.waiting.remove(&(at, period, revision)).unwrap_or_default());
         layers
     }
 
-    /// The firings that are due, in order: of periods with rows, and of those in which groups are
-    /// expected.
+    /// The firings that are due, in order: of periods with rows, of those in which groups are
+    /// expected, and of those that share a window with one that is revised.
     fn due_periods(
         &mut self,
         zones: &Zones,
         watermark: Timestamp,
         extent: Extent,
-    ) -> Vec<(Timestamp, Period, u32)> {
-        let held = self.periods.waiting.keys().take_while(|(due, ..)| *due <= watermark);
-        let mut due: BTreeSet<(Timestamp, Period, u32)> = held.copied().collect();
+    ) -> Vec<DuePeriod> {
+        let held = self.periods.waiting.keys().take_while(|(at, ..)| *at <= watermark);
+        let held = held.map(|&(at, period, revision)| DuePeriod { at, period, revision });
+        let mut due: BTreeSet<DuePeriod> = held.collect();
         if self.expected.is_some() {
-            let on_time = due.iter().filter(|(.., revision)| *revision == 0);
-            let held: Vec<Period> = on_time.map(|(_, period, _)| *period).collect();
+            let on_time = due.iter().filter(|one| one.revision == 0);
+            let held: Vec<Period> = on_time.map(|one| one.period).collect();
             due.extend(self.empty_periods(zones, watermark, extent, &held));
         }
+        let revised: Vec<DuePeriod> = due.iter().filter(|one| one.revision > 0).copied().collect();
+        for one in revised {
+            let beside = self.counted_beside(one, &due);
+            due.extend(beside.into_iter().map(|period| DuePeriod { period, ..one }));
+        }
         due.into_iter().collect()
+    }
+
+    /// The other periods of a window that have been counted before it is revised. A window has one
+    /// highest revision: it must hold the rows of all its periods.
+    fn counted_beside(&self, one: DuePeriod, due: &BTreeSet<DuePeriod>) -> Vec<Period> {
+        let Period { window, local_start } = one.period;
+        let date = local_start.date();
+        let first = Period { window, local_start: date.and_time(NaiveTime::MIN) };
+        let counted = self.periods.counted.range((window.end, first)..);
+        let counted = counted
+            .map(|((_, period), _)| *period)
+            .take_while(|period| period.window == window && period.local_start.date() == date);
+        let before = due.range(DuePeriod { at: window.end, period: first, revision: 0 }..one);
+        let before = before
+            .map(|one| one.period)
+            .filter(|period| period.window == window && period.local_start.date() == date);
+        counted.chain(before).collect()
     }
 
     /// The periods in which groups are expected, among and after those that hold rows: each stretch
@@ -83,7 +139,7 @@ impl Engine {
         watermark: Timestamp,
         extent: Extent,
         held: &[Period],
-    ) -> Vec<(Timestamp, Period, u32)> {
+    ) -> Vec<DuePeriod> {
         let mut empty = Vec::new();
         let Table { last_period, next_period, .. } = &mut self.tables[0];
         // A period that holds rows and has begun by then is one for every calendar.
@@ -97,7 +153,7 @@ impl Engine {
                 let until = stretch.map_or(until, |held| held.window.start.min(until));
                 let until = last.map_or(Timestamp::MIN, |last| last.plus(CONNECTED).min(until));
                 while let Some(period) = next.filter(|period| period.window.end <= until) {
-                    empty.push((period.window.end, period, 0));
+                    empty.push(DuePeriod { at: period.window.end, period, revision: 0 });
                     *next = Some(calendar.next(&period));
                 }
                 let Some(held) = stretch else { break };

@@ -23,11 +23,12 @@ impl Engine {
         self.finish_with(index, pending, &[])
     }
 
+    /// Like [`finish`](Engine::finish); `chunks` are those of each calendar period that is pending.
     pub(super) fn finish_with(
         &mut self,
         index: usize,
         pending: Pending,
-        chunks: &[Arc<Chunk>],
+        chunks: &[Vec<Arc<Chunk>>],
     ) -> Result<Vec<OutputBatch>> {
         let query = Arc::clone(&self.query);
         match &query.way {
@@ -107,11 +108,11 @@ impl Engine {
         query: &Query,
         index: usize,
         pending: &Pending,
-        chunks: &[Arc<Chunk>],
+        chunks: &[Vec<Arc<Chunk>>],
     ) -> Result<(RecordBatch, Vec<u32>)> {
         let mut parts = Parts::default();
         for (number, fired) in pending.windows.iter().enumerate() {
-            let held = self.window_chunks(index, fired, pending.revision, chunks);
+            let held = self.window_chunks(index, fired, pending.revision, chunks.get(number))?;
             let batches = self.executor.run_over_held(&query.plan, &|leaf| {
                 let rows = held.iter().flat_map(|chunk| &chunk.kept);
                 let mine = rows.filter(|(relation, _)| relation == leaf.relation());
@@ -127,16 +128,19 @@ impl Engine {
         index: usize,
         fired: &Fired,
         revision: u32,
-        chunks: &[Arc<Chunk>],
-    ) -> Vec<Arc<Chunk>> {
-        match self.family.as_ref() {
-            Family::Calendar(_) | Family::Session(_) => chunks.to_vec(),
-            Family::Fixed { grid, shapes } => {
+        of_period: Option<&Vec<Arc<Chunk>>>,
+    ) -> Result<Vec<Arc<Chunk>>> {
+        match (self.family.as_ref(), of_period) {
+            (Family::Calendar(_) | Family::Session(_), Some(chunks)) => Ok(chunks.clone()),
+            (Family::Calendar(_) | Family::Session(_), None) => {
+                internal_err!("a period is computed without its rows")
+            }
+            (Family::Fixed { grid, shapes }, _) => {
                 let end = grid.pane_of(fired.window.end.0);
                 let panes = end - shapes[index].size..end;
                 let window = Counted { panes, bound: grid.bound(end, revision) };
                 let within = self.panes.within(&window);
-                within.map(|(_, chunk)| Arc::clone(chunk)).collect()
+                Ok(within.map(|(_, chunk)| Arc::clone(chunk)).collect())
             }
         }
     }

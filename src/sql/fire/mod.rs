@@ -326,6 +326,8 @@ mod partition_tests;
 mod session_tests;
 #[cfg(test)]
 mod soak_tests;
+#[cfg(test)]
+mod zone_tests;
 pub mod day;
 pub mod expect;
 pub mod output;

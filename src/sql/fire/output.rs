@@ -121,7 +121,13 @@ impl OutputShape {
         windows: Vec<Fired>,
         revision: u32,
     ) -> Result<Vec<OutputBatch>> {
-        let (rows, of_row) = if self.presorted { (rows, of_row) } else { self.sort(rows, of_row)? };
+        let places = places(&windows);
+        // Rows of two periods of one window stand as if they were of one.
+        let shares = places.last().is_some_and(|last| (*last as usize) + 1 < windows.len());
+        let (rows, of_row) = match self.presorted && !shares {
+            true => (rows, of_row),
+            false => self.sort(rows, of_row, &places)?,
+        };
         let whole = self.with_own_columns(rows, &of_row, &windows, revision)?;
         let mut out = Vec::new();
         let mut first = 0;
@@ -131,10 +137,13 @@ impl OutputShape {
             let run = windows[first..].iter().take_while(|fired| fired.date == date).count();
             let last = first + run;
             let length = of_row[start..].partition_point(|of| (*of as usize) < last);
+            let mut of_date: Vec<Window> =
+                windows[first..last].iter().map(|fired| fired.window).collect();
+            of_date.dedup();
             out.push(OutputBatch {
                 table: Arc::clone(&self.table),
                 date,
-                windows: windows[first..last].iter().map(|fired| fired.window).collect(),
+                windows: of_date,
                 revision,
                 rows: whole.slice(start, length),
             });
@@ -144,11 +153,20 @@ impl OutputShape {
         Ok(out)
     }
 
-    /// Brings rows into the order of window and grain; a grain that is not unique is an error.
-    fn sort(&self, rows: RecordBatch, of_row: Vec<u32>) -> Result<(RecordBatch, Vec<u32>)> {
-        let of: ArrayRef = Arc::new(UInt32Array::from(of_row));
-        let mut columns = vec![Arc::clone(&of)];
+    /// Brings rows into the order of window and grain, `places` being those of what has fired; a
+    /// grain that is not unique is an error.
+    fn sort(
+        &self,
+        rows: RecordBatch,
+        of_row: Vec<u32>,
+        places: &[u32],
+    ) -> Result<(RecordBatch, Vec<u32>)> {
+        let place_of_row = of_row.iter().map(|of| places[*of as usize]);
+        let mut columns: Vec<ArrayRef> =
+            vec![Arc::new(UInt32Array::from_iter_values(place_of_row))];
         columns.extend(self.grain.iter().map(|column| Arc::clone(rows.column(*column))));
+        let of: ArrayRef = Arc::new(UInt32Array::from(of_row));
+        columns.push(Arc::clone(&of));
         let fields = columns.iter().map(|column| SortField::new(column.data_type().clone()));
         let converter = RowConverter::new(fields.collect())?;
         let encoded = converter.convert_columns(&columns)?;
@@ -209,11 +227,13 @@ impl OutputShape {
         Ok(RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options)?)
     }
 
-    /// The columns that a day's rows are sorted by: window, then grain.
+    /// The columns that a day's rows are sorted by: window, then grain, then, where periods of two
+    /// zones may be one window, when it begins on the zone's clock.
     pub fn order(&self) -> Vec<usize> {
         let first_own = if self.calendar { 3 } else { 2 };
         let grain = self.grain.iter().map(|column| column + first_own);
-        [0, 1].into_iter().chain(grain).collect()
+        let local_start = self.calendar.then_some(2);
+        [0, 1].into_iter().chain(grain).chain(local_start).collect()
     }
 
     /// Whether a day has to be sorted row by row: windows come in any order, and there may be as
@@ -221,6 +241,21 @@ impl OutputShape {
     pub fn is_sorted_anew(&self) -> bool {
         self.interleaved && !self.calendar
     }
+}
+
+/// The place of each window that fired among those that differ: neighbours of the same instants and
+/// date share one.
+fn places(windows: &[Fired]) -> Vec<u32> {
+    let mut place = 0;
+    let mut places = Vec::with_capacity(windows.len());
+    for (number, fired) in windows.iter().enumerate() {
+        let before = number.checked_sub(1).map(|before| &windows[before]);
+        if before.is_some_and(|before| (before.window, before.date) != (fired.window, fired.date)) {
+            place += 1;
+        }
+        places.push(place);
+    }
+    places
 }
 
 /// The rows in the order of these columns, ascending, nulls first.
