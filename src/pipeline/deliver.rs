@@ -12,7 +12,7 @@ use super::filed::Complete;
 use super::journal::Journal;
 use super::leaving::Leaving;
 use super::live::{LiveName, LiveObject};
-use super::puts::{Day, For, Puts};
+use super::puts::{Day, For, Object, Puts};
 use super::standing::Standing;
 use super::tables::Settled;
 use crate::flow::lake_key::{
@@ -129,9 +129,9 @@ impl Delivery {
         }
     }
 
-    /// Puts an object of a day that is not settled; those that it covers leave after their grace. What
-    /// would cover objects that cannot be computed again is left.
-    pub async fn live(&mut self, object: LiveObject, now: Timestamp) -> Result<(), RunError> {
+    /// Puts an object of a day that is not settled; those that it covers leave after their grace, once
+    /// it stands. What would cover objects that cannot be computed again is left.
+    pub async fn live(&mut self, object: LiveObject) -> Result<(), RunError> {
         let Some(table) = self.tables.get(&*object.table).cloned() else {
             return Err(unknown(&object.table));
         };
@@ -155,13 +155,13 @@ impl Delivery {
         }
         held.retain(|held| !covered.contains(held));
         held.insert(key.clone());
-        self.leaving.add(now.plus(GRACE), covered);
         let notes = noted(&table.live_notes, revision, object.origins);
         let purpose = self.purpose(&table, date);
-        Ok(self.puts.put_rows(&self.lake, (purpose, key), rows_of(object.rows), notes).await?)
+        let put = Object { purpose, key, replaces: covered };
+        Ok(self.puts.put_rows(&self.lake, put, rows_of(object.rows), notes).await?)
     }
 
-    /// Puts a settled day; its live objects leave after their grace. A day that stands as it is, or
+    /// Puts a settled day; its live objects leave after their grace, once it stands. A day that stands as it is, or
     /// of which live objects stand that cannot be computed again, is left.
     pub async fn settled(&mut self, day: Settled, now: Timestamp) -> Result<(), RunError> {
         let Some(table) = self.tables.get(&*day.table).cloned() else {
@@ -180,15 +180,17 @@ impl Delivery {
             }
         }
         let live = self.live.remove(&place).unwrap_or_default();
-        self.leaving.add(now.plus(GRACE), live.into_iter().collect());
+        let replaces: Vec<LakeKey> = live.into_iter().collect();
         if self.standing.is_settled(&place) {
+            self.leaving.add(now.plus(GRACE), replaces);
             return Ok(());
         }
         let key = LakeKey::Settled { table: place.0, date: day.date, revision: 0 };
         let notes = noted(&table.notes, 0, day.origins);
         let purpose = self.purpose(&table, day.date);
         let rows = Box::new(day.rows.map(|rows| rows.map_err(RowsError::from)));
-        Ok(self.puts.put_rows(&self.lake, (purpose, key), rows, notes).await?)
+        let put = Object { purpose, key, replaces };
+        Ok(self.puts.put_rows(&self.lake, put, rows, notes).await?)
     }
 
     fn purpose(&self, table: &TableNotes, date: NaiveDate) -> For {
@@ -294,8 +296,10 @@ impl Delivery {
         Err(LakeError::Stopped { store, due, reason: reason.to_owned() }.into())
     }
 
-    /// Begins to delete live objects whose grace has passed.
+    /// Begins to delete live objects whose grace has passed; that of those in whose place others stand
+    /// by now begins.
     pub fn sweep(&mut self, now: Timestamp) {
+        self.leaving.add(now.plus(GRACE), self.puts.take_replaced());
         self.leaving.sweep(now);
     }
 

@@ -45,8 +45,25 @@ impl For {
     }
 }
 
+/// An object that is to be put.
+#[derive(Debug)]
+pub struct Object {
+    /// What for.
+    pub purpose: For,
+    /// Under which name.
+    pub key: LakeKey,
+    /// Objects in whose place it stands, once it does.
+    pub replaces: Vec<LakeKey>,
+}
+
+impl From<(For, LakeKey)> for Object {
+    fn from((purpose, key): (For, LakeKey)) -> Object {
+        Object { purpose, key, replaces: Vec::new() }
+    }
+}
+
 /// What was put, and whether it was.
-type Put = (For, LakeKey, Result<PutOutcome, LakeError>);
+type Put = (Object, Result<PutOutcome, LakeError>);
 
 /// Puts under way, and what became of those that have ended.
 #[derive(Default)]
@@ -62,6 +79,8 @@ pub struct Puts {
     pub standing: BTreeSet<Day>,
     /// Objects without a pipeline that were not put.
     pub refused: u64,
+    /// Objects in whose place others stand.
+    replaced: Vec<LakeKey>,
     untold: BTreeMap<&'static str, (u64, String)>,
     told: Option<Instant>,
     /// What had not been put when the run was stopped, and why.
@@ -74,31 +93,37 @@ impl Puts {
     pub async fn put(
         &mut self,
         lake: &Lake,
-        (purpose, key): (For, LakeKey),
+        object: impl Into<Object>,
         rows: Vec<RecordBatch>,
         notes: ObjectNotes,
     ) -> Result<(), LakeError> {
-        self.put_rows(lake, (purpose, key), Box::new(rows.into_iter().map(Ok)), notes).await
+        self.put_rows(lake, object, Box::new(rows.into_iter().map(Ok)), notes).await
     }
 
     /// Like [`put`](Puts::put), of rows that come as they are asked for.
     pub async fn put_rows(
         &mut self,
         lake: &Lake,
-        (purpose, key): (For, LakeKey),
+        object: impl Into<Object>,
         rows: Rows,
         notes: ObjectNotes,
     ) -> Result<(), LakeError> {
-        if purpose.pipeline().is_some_and(|name| self.stopped.contains_key(name)) {
+        let object = object.into();
+        if object.purpose.pipeline().is_some_and(|name| self.stopped.contains_key(name)) {
             return Ok(());
         }
         self.make_room(PUTS_AT_ONCE - 1).await?;
         let lake = lake.clone();
         self.under_way.spawn(async move {
-            let outcome = lake.put_rows(&key, rows, notes).await;
-            (purpose, key, outcome)
+            let outcome = lake.put_rows(&object.key, rows, notes).await;
+            (object, outcome)
         });
         Ok(())
+    }
+
+    /// Takes out the objects in whose place others stand by now.
+    pub fn take_replaced(&mut self) -> Vec<LakeKey> {
+        std::mem::take(&mut self.replaced)
     }
 
     /// Takes in the puts that have ended, and more until at most half as many as may be are under way.
@@ -147,13 +172,18 @@ impl Puts {
 
     /// What became of a put.
     fn take_in(&mut self, ended: Result<Put, JoinError>) -> Result<(), LakeError> {
-        let (purpose, key, outcome) = match ended {
+        let (object, outcome) = match ended {
             Ok(done) => done,
             Err(error) => match error.try_into_panic() {
                 Ok(panic) => std::panic::resume_unwind(panic),
                 Err(error) => return Err(LakeError::Interrupted { key: error.to_string() }),
             },
         };
+        let Object { purpose, key, replaces } = object;
+        // What an object that was not put was to replace is the only good copy.
+        if outcome.is_ok() {
+            self.replaced.extend(replaces);
+        }
         let error = match outcome {
             Ok(PutOutcome::Written { bytes }) => {
                 self.objects += 1;
@@ -289,6 +319,32 @@ mod tests {
         assert!(matches!(puts.stopped["counts"], LakeError::Conflict { .. }));
         put(&mut puts, &lake, of("counts"), settled("more"), rows(vec![3])).await;
         assert_eq!(puts.objects, 1, "nothing more is put for a pipeline that is stopped");
+    }
+
+    #[tokio::test]
+    async fn what_is_replaced_leaves_when_what_replaces_it_stands() {
+        let lake = Lake::in_memory();
+        let mut puts = Puts::default();
+        let object = |name: &str, key: &str| Object {
+            purpose: For::Pipeline(name.to_owned()),
+            key: settled(key),
+            replaces: vec![settled(&format!("{key} live"))],
+        };
+        // Written, there already, of a type that is not stored, other rows, of a stopped pipeline.
+        let turns = [
+            (object("counts", "counts"), rows(vec![1]), 1),
+            (object("counts", "counts"), rows(vec![1]), 1),
+            (object("waits", "waits"), unstorable(), 0),
+            (object("counts", "counts"), rows(vec![2]), 0),
+            (object("counts", "more"), rows(vec![3]), 0),
+        ];
+        for (object, rows, expected) in turns {
+            let said = format!("{object:?}");
+            puts.put(&lake, object, rows, ObjectNotes::default()).await.unwrap();
+            assert_eq!(puts.take_replaced(), [], "not before it has ended: {said}");
+            puts.finish().await.unwrap();
+            assert_eq!(puts.take_replaced().len(), expected, "{said}");
+        }
     }
 
     #[tokio::test]

@@ -236,7 +236,7 @@ impl Stage {
             self.delivery.journal.flush().await?;
         }
         for object in due {
-            self.delivery.live(object, now).await?;
+            self.delivery.live(object).await?;
         }
         Ok(())
     }
