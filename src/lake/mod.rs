@@ -297,22 +297,28 @@ impl Lake {
         Ok(runs)
     }
 
-    /// The rows of an object.
-    pub async fn read(&self, key: &LakeKey) -> Result<Vec<RecordBatch>, LakeError> {
+    /// The rows of an object; `None` when it is gone.
+    pub async fn read(&self, key: &LakeKey) -> Result<Option<Vec<RecordBatch>>, LakeError> {
         let path = self.path(&key.to_string())?;
         let get = || async {
-            let got = self.store.objects.get(&path).await;
-            let got = got.map_err(|error| self.failed(format!("read `{key}`"), error))?;
-            let bytes = got.bytes().await;
-            bytes.map_err(|error| self.failed(format!("read `{key}`"), error))
+            let read = match self.store.objects.get(&path).await {
+                Ok(found) => found.bytes().await,
+                Err(error) => Err(error),
+            };
+            match read {
+                Ok(bytes) => Ok(Some(bytes)),
+                // An outage it is not, so it is not waited for.
+                Err(object_store::Error::NotFound { .. }) => Ok(None),
+                Err(error) => Err(self.failed(format!("read `{key}`"), error)),
+            }
         };
-        let bytes = self.persist(&key.to_string(), get).await?;
+        let Some(bytes) = self.persist(&key.to_string(), get).await? else { return Ok(None) };
         let decode = move || -> Result<Vec<RecordBatch>, ParquetError> {
             let rows = ParquetRecordBatchReaderBuilder::try_new(bytes)?.build()?;
             Ok(rows.collect::<Result<_, _>>()?)
         };
         match tokio::task::spawn_blocking(decode).await {
-            Ok(rows) => rows.map_err(|source| self.not_ours(key, source)),
+            Ok(rows) => rows.map(Some).map_err(|source| self.not_ours(key, source)),
             Err(error) => match error.try_into_panic() {
                 Ok(panic) => std::panic::resume_unwind(panic),
                 Err(_) => Err(LakeError::Interrupted { key: key.to_string() }),

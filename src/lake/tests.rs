@@ -445,3 +445,16 @@ async fn s3_does_what_a_lake_must() {
     assert!(created.status().is_success());
     check(&open(&bucket)).await;
 }
+
+/// A bucket's rule may remove an object between the listing and the read: it would be waited for without
+/// end, were it taken for an outage.
+#[tokio::test]
+async fn an_object_that_is_gone_is_not_waited_for() {
+    let lake = Lake::in_memory().for_run(Duration::ZERO, true, CancellationToken::new());
+    let key = archived("lab", 0, day(1), 0, 9);
+    let read = || tokio::time::timeout(Duration::from_secs(20), lake.read(&key));
+    assert_eq!(read().await.expect("it answers").unwrap(), None);
+    lake.put(&key, rows(&[1.5]), notes(0)).await.unwrap();
+    let found = read().await.expect("it answers").unwrap().expect("it is there");
+    assert_eq!(found[0].columns(), rows(&[1.5])[0].columns());
+}

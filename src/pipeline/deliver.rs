@@ -245,7 +245,12 @@ impl Delivery {
         key: &LakeKey,
     ) -> Result<(), RunError> {
         let theirs = match self.lake.read(key).await {
-            Ok(theirs) => theirs,
+            Ok(Some(theirs)) => theirs,
+            Ok(None) => {
+                tracing::warn!(%key, "the object has left the archive; the source is not compared \
+                    with it");
+                return Ok(());
+            }
             Err(error) if error.is_of_object() => {
                 tracing::warn!(%key, "{}", error.with_cause());
                 return Ok(());
