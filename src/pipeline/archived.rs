@@ -71,12 +71,14 @@ pub struct Archived {
     compared: BTreeSet<Arc<Partition>>,
 }
 
-/// What of an object is still to be filed.
-pub enum Rest {
-    /// Nothing: it is there.
-    Nothing,
-    /// These rows, of which this is the first offset.
-    Rows(Pile, i64),
+/// A stretch of an object that is still to be filed.
+pub struct Rest {
+    /// Its rows.
+    pub rows: Pile,
+    /// The first offset.
+    pub first: i64,
+    /// The last.
+    pub last: i64,
 }
 
 impl Archived {
@@ -117,29 +119,38 @@ impl Archived {
         Ok(())
     }
 
-    /// What of a complete object earlier runs have not filed.
-    pub fn rest(&self, partition: &Arc<Partition>, object: Complete) -> Result<Rest> {
+    /// What of a complete object earlier runs have not filed: the stretches between what they have,
+    /// each to be an object of its own.
+    pub fn rest(&self, partition: &Arc<Partition>, object: Complete) -> Result<Vec<Rest>> {
         let folder = object.folder;
-        let reached = self
+        let filed = self
             .overlapping(partition, object.section, folder.first, folder.last)
             .filter(|run| run.date == object.date)
-            .map(|run| run.to)
-            .max();
-        match reached {
-            None => Ok(Rest::Rows(folder.rows, folder.first)),
-            Some(to) if to > folder.last => Ok(Rest::Nothing),
-            Some(to) => {
-                let rows = folder.rows.load()?;
-                let rows = from_offset(&rows, position_of(object.section), to)?;
-                if rows.iter().all(|rows| rows.num_rows() == 0) {
+            .map(|run| (run.first, run.to));
+        let gaps = gaps((folder.first, folder.last), filed.collect());
+        if gaps == [(folder.first, folder.last)] {
+            return Ok(vec![Rest { rows: folder.rows, first: folder.first, last: folder.last }]);
+        }
+        if gaps.is_empty() {
+            return Ok(Vec::new());
+        }
+        let rows = folder.rows.load()?;
+        let mut rest = Vec::new();
+        for (first, last) in gaps {
+            let rows = within(&rows, position_of(object.section), (first, last))?;
+            match rows.iter().all(|rows| rows.num_rows() == 0) {
+                // Between two objects there may be no more than records of other sections and dates.
+                true if last < folder.last => {}
+                true => {
                     return internal_err!(
-                        "no rows between offset {to} and the last, {}",
+                        "no rows between offset {first} and the last, {}",
                         folder.last
                     );
                 }
-                Ok(Rest::Rows(rows.into(), to))
+                false => rest.push(Rest { rows: rows.into(), first, last }),
             }
         }
+        Ok(rest)
     }
 
     /// The archive's object to compare a partition's records with: once for each partition, the first
@@ -191,7 +202,10 @@ fn records(batches: &[RecordBatch]) -> Result<BTreeMap<i64, String>> {
                 column.is_valid(row).then(|| column.value(row).to_owned())
             };
             let texts: Vec<Option<String>> = shown.iter().map(text).collect();
-            records.insert(offset.unwrap_or_default(), format!("{texts:?}"));
+            let Some(offset) = offset else {
+                return internal_err!("a row of the archive has no offset");
+            };
+            records.insert(offset, format!("{texts:?}"));
         }
     }
     Ok(records)
@@ -213,11 +227,34 @@ fn offsets_of<'a>(rows: &'a RecordBatch, position: &str) -> Result<&'a arrow::ar
     }
 }
 
-/// The rows whose offset is at least `from`.
-fn from_offset(batches: &[RecordBatch], position: &str, from: i64) -> Result<Vec<RecordBatch>> {
+/// What of the offsets from the first to the last no run holds, first and last of each stretch; a
+/// run is told by its first offset and the one beyond its last.
+fn gaps((first, last): (i64, i64), mut runs: Vec<(i64, i64)>) -> Vec<(i64, i64)> {
+    runs.sort_unstable();
+    let mut gaps = Vec::new();
+    let mut next = first;
+    for (from, to) in runs {
+        if from > next {
+            gaps.push((next, from - 1));
+        }
+        next = next.max(to);
+    }
+    if next <= last {
+        gaps.push((next, last));
+    }
+    gaps
+}
+
+/// The rows from one offset to another.
+fn within(
+    batches: &[RecordBatch],
+    position: &str,
+    (first, last): (i64, i64),
+) -> Result<Vec<RecordBatch>> {
     let kept = batches.iter().map(|rows| {
         let offsets = offsets_of(rows, position)?.iter();
-        let keep: BooleanArray = offsets.map(|offset| Some(offset? >= from)).collect();
+        let keep: BooleanArray =
+            offsets.map(|offset| Some((first..=last).contains(&offset?))).collect();
         Ok(filter_record_batch(rows, &keep)?)
     });
     kept.collect()
@@ -229,6 +266,7 @@ mod tests {
     use chrono::NaiveDate;
 
     use super::*;
+    use crate::pipeline::filed::Folder;
 
     fn rows(offsets: &[i64], specimens: &[&str]) -> RecordBatch {
         let offsets: ArrayRef = Arc::new(Int64Array::from(offsets.to_vec()));
@@ -240,24 +278,68 @@ mod tests {
     fn rows_without_offsets_are_an_error_and_not_nothing() {
         let column: ArrayRef = Arc::new(Int64Array::from(vec![1]));
         let other = RecordBatch::try_from_iter([("n", column)]).unwrap();
-        assert!(from_offset(&[other], "offset", 0).is_err());
-        let kept = from_offset(&[rows(&[3, 4, 7], &["a", "b", "c"])], "offset", 4).unwrap();
+        assert!(within(&[other], "offset", (0, 9)).is_err());
+        let rows_of = [rows(&[3, 4, 7, 8], &["a", "b", "c", "d"])];
+        let kept = within(&rows_of, "offset", (4, 7)).unwrap();
         assert_eq!(kept, [rows(&[4, 7], &["b", "c"])]);
     }
 
+    fn archived(runs: &[(Section, i64, i64)]) -> Archived {
+        let mut archived = Archived::default();
+        for (section, first, to) in runs {
+            let run = ArchivedRun { date: NaiveDate::default(), first: *first, to: *to };
+            archived.runs.entry((*section, partition())).or_default().push(run);
+        }
+        archived
+    }
+
+    fn partition() -> Arc<Partition> {
+        Arc::new(Partition { topic: "t".into(), index: 0 })
+    }
+
+    /// What is still to be filed of events of these offsets: first, last and the rows' offsets.
+    fn rest(filed: &[(Section, i64, i64)], offsets: &[i64]) -> Vec<(i64, i64, Vec<i64>)> {
+        let texts = vec!["s"; offsets.len()];
+        let folder = Folder {
+            rows: vec![rows(offsets, &texts)].into(),
+            first: offsets[0],
+            last: offsets[offsets.len() - 1],
+            ..Folder::default()
+        };
+        let object = Complete { section: Section::Events, date: NaiveDate::default(), folder };
+        let rest = archived(filed).rest(&partition(), object).unwrap().into_iter();
+        let of = |rest: Rest| {
+            let rows = rest.rows.load().unwrap();
+            let offsets =
+                rows.iter().flat_map(|rows| offsets_of(rows, "offset").unwrap().values().to_vec());
+            (rest.first, rest.last, offsets.collect())
+        };
+        rest.map(of).collect()
+    }
+
+    /// Two objects were under way when the process was killed, and the later one alone was put; the
+    /// next run cuts otherwise.
     #[test]
-    fn records_are_compared_where_both_hold_them() {
-        let ours = [rows(&[1, 2, 3], &["a", "b", "c"])];
-        assert_eq!(first_difference(&ours, &[rows(&[2, 9], &["b", "x"])]).unwrap(), None);
-        assert_eq!(first_difference(&ours, &[rows(&[2, 3], &["b", "x"])]).unwrap(), Some(3));
+    fn holes_between_objects_are_filed() {
+        let events = |runs: &[(i64, i64)]| -> Vec<(Section, i64, i64)> {
+            runs.iter().map(|(first, to)| (Section::Events, *first, *to)).collect()
+        };
+        let offsets = [10, 11, 12, 14, 15, 18, 19];
+        let all = vec![(10, 19, offsets.to_vec())];
+        assert_eq!(rest(&[], &offsets), all);
+        assert_eq!(rest(&events(&[(0, 10), (20, 25)]), &offsets), all, "beside it");
+        assert_eq!(rest(&events(&[(5, 20)]), &offsets), []);
+        assert_eq!(rest(&events(&[(5, 12), (12, 20)]), &offsets), []);
+        assert_eq!(rest(&events(&[(5, 12)]), &offsets), [(12, 19, vec![12, 14, 15, 18, 19])]);
+        assert_eq!(rest(&events(&[(14, 20)]), &offsets), [(10, 13, vec![10, 11, 12])]);
+        let two = [(10, 10, vec![10]), (14, 19, vec![14, 15, 18, 19])];
+        assert_eq!(rest(&events(&[(11, 13), (12, 14)]), &offsets), two);
+        assert_eq!(rest(&events(&[(10, 16), (18, 20)]), &offsets), [], "16 and 17 are no events");
     }
 
     #[test]
     fn the_lake_may_reach_no_further_than_the_source() {
-        let partition = Arc::new(Partition { topic: "t".into(), index: 0 });
-        let run = ArchivedRun { date: NaiveDate::default(), first: 5, to: 20 };
-        let runs = BTreeMap::from([((Section::Events, Arc::clone(&partition)), vec![run])]);
-        let archived = Archived { runs, compared: BTreeSet::new() };
+        let (partition, archived) = (partition(), archived(&[(Section::Events, 5, 20)]));
         let extents = |from, to| {
             let range = OffsetRange { from: Offset(from), to: Offset(to) };
             Extents::from([(Arc::clone(&partition), range)])

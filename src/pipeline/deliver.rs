@@ -7,7 +7,7 @@ use arrow::array::RecordBatch;
 use chrono::NaiveDate;
 
 use super::RunError;
-use super::archived::{Archived, OtherInput, Rest, SECTIONS, first_difference};
+use super::archived::{Archived, OtherInput, SECTIONS, first_difference};
 use super::filed::Complete;
 use super::journal::Journal;
 use super::leaving::Leaving;
@@ -225,16 +225,17 @@ impl Delivery {
         if let Some(key) = self.archived.to_compare(partition, &object) {
             self.compare(partition, &object, &key).await?;
         }
-        let (section, date, last) = (object.section, object.date, object.folder.last);
+        let (section, date) = (object.section, object.date);
         let rest = self.archived.rest(partition, object);
-        let rest = rest.map_err(|error| super::failed(section.as_str(), error))?;
-        let Rest::Rows(rows, first) = rest else { return Ok(()) };
-        let rows = rows_of(rows);
-        let input = InputKey::of(partition, Offset(first), Offset(last));
-        let key = LakeKey::Input { section, date, input };
-        let notes = ObjectNotes { table: section.as_str().to_owned(), ..ObjectNotes::default() };
         let lake = self.lake_of(section).clone();
-        Ok(self.puts.put_rows(&lake, (For::Section, key), rows, notes).await?)
+        for stretch in rest.map_err(|error| super::failed(section.as_str(), error))? {
+            let input = InputKey::of(partition, Offset(stretch.first), Offset(stretch.last));
+            let key = LakeKey::Input { section, date, input };
+            let notes =
+                ObjectNotes { table: section.as_str().to_owned(), ..ObjectNotes::default() };
+            self.puts.put_rows(&lake, (For::Section, key), rows_of(stretch.rows), notes).await?;
+        }
+        Ok(())
     }
 
     /// Errs when the archive holds other records at the same offsets.

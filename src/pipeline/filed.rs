@@ -373,7 +373,7 @@ pub struct Folder {
     /// The last offset.
     pub last: i64,
     /// Raw bytes of the rows, where they have any.
-    bytes: usize,
+    pub bytes: usize,
 }
 
 impl Folder {
