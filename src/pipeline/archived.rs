@@ -107,6 +107,20 @@ impl Archived {
         Some(OffsetRange { from: Offset(from), to: Offset(to) })
     }
 
+    /// Whether the lake was filled from a source that began where it begins now: from the first offset
+    /// of all, or from the first of which the archive has an event. The other sections do not tell:
+    /// of most records they hold nothing. Where nothing is archived, or what was has expired, it is
+    /// taken for filled from more.
+    pub fn begins_at(&self, partition: &Arc<Partition>, from: Offset) -> bool {
+        if from.0 <= 0 {
+            return true;
+        }
+        let events = self.runs.get(&(Section::Events, Arc::clone(partition)));
+        let first_event = events.and_then(|runs| runs.iter().map(|run| run.first).min());
+        let first = self.reach(partition).map(|reach| reach.from);
+        first_event == Some(from.0) && first == Some(from)
+    }
+
     /// Errs when the lake holds more of a partition than the source ever had.
     pub fn check(&self, extents: &Extents) -> std::result::Result<(), OtherInput> {
         for (partition, extent) in extents {
@@ -335,6 +349,28 @@ mod tests {
         let two = [(10, 10, vec![10]), (14, 19, vec![14, 15, 18, 19])];
         assert_eq!(rest(&events(&[(11, 13), (12, 14)]), &offsets), two);
         assert_eq!(rest(&events(&[(10, 16), (18, 20)]), &offsets), [], "16 and 17 are no events");
+    }
+
+    #[test]
+    fn the_archive_of_events_tells_where_a_lake_was_begun() {
+        let begins = |runs: &[(Section, i64, i64)], from| {
+            archived(runs).begins_at(&partition(), Offset(from))
+        };
+        let (events, letters) = (Section::Events, Section::DeadLetters);
+        assert!(begins(&[], 0) && begins(&[(events, 0, 90)], 0));
+        assert!(begins(&[(events, 50, 90), (letters, 70, 71)], 50), "it never held more");
+        assert!(!begins(&[(events, 0, 90)], 50), "what was before is gone");
+        assert!(!begins(&[(letters, 0, 1), (events, 50, 90)], 50), "the archive has expired");
+        assert!(!begins(&[(events, 60, 90)], 50), "the archive has expired further");
+        assert!(!begins(&[(letters, 70, 71)], 50), "nothing is archived");
+        assert!(!begins(&[], 50), "nothing tells");
+    }
+
+    #[test]
+    fn records_are_compared_where_both_hold_them() {
+        let ours = [rows(&[1, 2, 3], &["a", "b", "c"])];
+        assert_eq!(first_difference(&ours, &[rows(&[2, 9], &["b", "x"])]).unwrap(), None);
+        assert_eq!(first_difference(&ours, &[rows(&[2, 3], &["b", "x"])]).unwrap(), Some(3));
     }
 
     #[test]

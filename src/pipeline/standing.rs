@@ -42,9 +42,9 @@ impl Standing {
         settled: BTreeSet<Day>,
         begun: BTreeSet<Day>,
     ) -> Standing {
-        let known_from =
-            |partition| archived.reach(partition).map_or(Offset(0), |reach| reach.from);
-        let gone = extents.iter().filter(|(partition, extent)| extent.from > known_from(partition));
+        let gone = extents
+            .iter()
+            .filter(|(partition, extent)| !archived.begins_at(partition, extent.from));
         let (left, emptied): (Vec<_>, Vec<_>) =
             gone.partition(|(_, extent)| extent.from < extent.to);
         let trimmed = left

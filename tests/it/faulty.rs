@@ -66,6 +66,13 @@ impl Faulty {
         contents
     }
 
+    /// Removes every object below a folder, as a rule of the bucket would.
+    pub(crate) async fn expire(&self, folder: &str) {
+        for (name, _) in self.contents(folder).await {
+            self.objects.delete(&Path::from(name)).await.expect("memory deletes");
+        }
+    }
+
     async fn pass(&self, path: Option<&Path>, deletes: bool) -> Result<()> {
         let path = path.map(ToString::to_string).unwrap_or_default();
         let source = "as the test wants it";

@@ -58,6 +58,20 @@ async fn settled_days_stand_when_the_beginning_of_their_input_is_gone() {
     assert!(store.contents("tables").await == tables, "the settled days are left as they stand");
 }
 
+/// The archive of the first day has expired, and begins later than the source: it does not tell that the
+/// lake was filled from more than is left.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_archive_that_has_expired_hides_nothing() {
+    let (store, log) = (Faulty::new(), log(&TIMES, 0));
+    to_the_end(&store, &log, 0, &[(0, 0, 6)]).await;
+    let tables = store.contents("tables").await;
+    store.expire("events/day=2026-03-02").await;
+    assert!(!store.contents("events").await.is_empty(), "that of the second day stands");
+    let rest = to_the_end(&store, &log, 2, &[(0, 2, 6)]).await;
+    assert!(rest.stopped.is_empty(), "{:?}", rest.stopped);
+    assert!(store.contents("tables").await == tables, "the settled days are left as they stand");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_day_that_has_begun_stays_live_when_its_beginning_is_gone() {
     let (store, log) = (Faulty::new(), log(&TIMES, 0));
