@@ -1,5 +1,6 @@
 //! What a run holds in memory, and what is to be done when it becomes too much: what can be goes to
-//! disk, then there is a warning, and at last the largest pipeline stops, so that the others go on.
+//! disk, then there is a warning, and at last the largest pipeline stops, so that the others go on. What
+//! no pipeline holds is not made less by stopping one: then it is said what fills it.
 
 /// Parts of a hundred of what may be held at which rows that wait go to disk.
 const SPILL_AT: usize = 80;
@@ -14,6 +15,7 @@ pub struct MemoryBound {
     limit: Option<usize>,
     has_spilled: bool,
     has_warned: bool,
+    has_cried: bool,
 }
 
 /// What is to be done.
@@ -27,6 +29,8 @@ pub enum Measure {
     Warn,
     /// Stop the pipeline at this place.
     Stop(usize),
+    /// Say what fills it: no pipeline does.
+    Cry,
 }
 
 /// Why a pipeline was stopped.
@@ -46,7 +50,7 @@ impl MemoryBound {
     /// So many bytes may be held; any number where nothing is said.
     pub fn new(limit: Option<u64>) -> MemoryBound {
         let limit = limit.map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
-        MemoryBound { limit, has_spilled: false, has_warned: false }
+        MemoryBound { limit, has_spilled: false, has_warned: false, has_cried: false }
     }
 
     /// How many bytes may be held.
@@ -59,6 +63,13 @@ impl MemoryBound {
         let Some(limit) = self.limit else { return Measure::None };
         let used = pipelines.iter().sum::<usize>() + others;
         let is_beyond = |part: usize| used / 100 >= limit / 100 * part / 100;
+        if others >= limit && self.has_spilled {
+            return match std::mem::replace(&mut self.has_cried, true) {
+                true => Measure::None,
+                false => Measure::Cry,
+            };
+        }
+        self.has_cried &= is_beyond(CALM_BELOW);
         if used >= limit {
             let largest = pipelines.iter().enumerate().max_by_key(|(_, bytes)| **bytes);
             return match largest.filter(|(_, bytes)| **bytes > 0) {
@@ -111,7 +122,12 @@ mod tests {
         assert_eq!(judge([1_000, 1_000, 1_000]), Measure::None);
         assert_eq!(judge([3_000, 5_000, 1_000]), Measure::Warn, "again, after it was less");
         assert_eq!(judge([3_000, 6_000, 1_000]), Measure::Stop(1));
-        assert_eq!(judge([0, 0, 10_000]), Measure::None, "no pipeline holds it");
+        assert_eq!(judge([3_000, 6_000, 10_000]), Measure::Cry, "stopping would not help");
+        assert_eq!(judge([3_000, 6_000, 11_000]), Measure::None, "said once");
+        assert_eq!(judge([0, 0, 9_999]), Measure::None, "it went down, but not far");
+        assert_eq!(judge([0, 0, 10_000]), Measure::None);
+        assert_eq!(judge([0, 0, 1_000]), Measure::None);
+        assert_eq!(judge([0, 0, 10_000]), Measure::Cry, "again, after it was less");
         let full = bound.full(&[3_000_000, 6_000_000], 2_000_000, 1).to_string();
         assert!(full.starts_with("memory is full: 11 MB are held of the 0 MB"), "{full}");
         assert_eq!(MemoryBound::new(None).judge(&[usize::MAX / 2], 0), Measure::None);

@@ -36,6 +36,19 @@ impl Stage {
                     }
                 }
             }
+            Measure::Cry => {
+                let (waiting, ids) = (self.keeper.in_memory(), self.remembered);
+                tracing::error!(
+                    used,
+                    limit = self.memory.limit(),
+                    filed,
+                    waiting,
+                    ids,
+                    "memory is full of what no pipeline holds: rows that wait to be filed and ids \
+                     that are remembered; nothing is stopped, since that would not help; allow \
+                     more in `memory`"
+                );
+            }
             Measure::Stop(place) => {
                 let full = self.memory.full(&held, others, place);
                 self.fail(place, &full);
