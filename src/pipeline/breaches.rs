@@ -10,7 +10,6 @@ use std::time::Duration;
 use arrow::array::RecordBatch;
 use datafusion::common::Result;
 
-use super::live::by_window;
 use super::progress::{Progress, RuleFault};
 use crate::alert::AlertSink;
 use crate::alert::delivery::DeliveryReport;
@@ -22,6 +21,7 @@ use crate::metrics as names;
 use crate::plan::build::PipelinePlan;
 use crate::plan::rules::{Judgement, Rule};
 use crate::sql::collect::family::Family;
+use crate::sql::fire::day::by_window;
 
 /// Cards that the summary names.
 const CARDS_NAMED: usize = 50;
@@ -82,9 +82,9 @@ impl Breaches {
             }
         }
         let mut logged = Vec::new();
-        let mut start = 0;
-        for (window, rows) in by_window(fired)? {
-            let length = rows.num_rows();
+        for (window, range) in by_window(fired)? {
+            let (start, length) = (range.start, range.len());
+            let rows = fired.rows.slice(start, length);
             let alerts = match WindowRows::new(rows, &first.grain) {
                 Ok(rows) => self.judge_window(table, &judged, (window, &rows), start),
                 Err(column) => {
@@ -93,7 +93,6 @@ impl Breaches {
                     Vec::new()
                 }
             };
-            start += length;
             if !alerts.is_empty() {
                 logged.push((window, alerts));
             }

@@ -8,24 +8,30 @@
 //! to `tables/` at once, nothing unless the input rests.
 
 use std::cmp::Ordering;
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{AsArray, RecordBatch};
-use arrow::datatypes::TimestampMicrosecondType;
+use arrow::array::RecordBatch;
 use chrono::NaiveDate;
-use datafusion::common::{Result, internal_err};
+use datafusion::common::Result;
 
 use crate::flow::lake_key::InputKey;
 use crate::flow::{OutputBatch, Span, Timestamp, Window};
-use crate::keep::held::Keeper;
+use crate::keep::held::{Held as Kept, Keeper};
+use crate::keep::own::own_rows;
 use crate::keep::pile::Pile;
 use crate::plan::build::PipelinePlan;
 use crate::sql::collect::family::Family;
+use crate::sql::fire::day::by_window;
 use crate::window::OffsetsByPartition;
 
 /// A stream that is so far behind an hour's close is catching up: it puts the hour, not its parts.
 const CATCHING_UP: Span = Span(15 * Span::MINUTE.0);
+
+/// What a partition's range of offsets takes in a tree.
+const BYTES_OF_ORIGIN: usize = 64;
 
 /// An object to put into `live/`.
 #[derive(Debug)]
@@ -85,6 +91,8 @@ impl Moment {
 #[derive(Debug, Default)]
 pub struct WindowHours {
     tables: BTreeMap<Arc<str>, TableHours>,
+    /// How many firings there were.
+    firings: u64,
 }
 
 #[derive(Debug)]
@@ -99,14 +107,34 @@ struct TableHours {
     past: BTreeMap<NaiveDate, Vec<LiveObject>>,
 }
 
-/// A window that fired.
+/// A window that fired. Its rows stand in those of its firing, which the keeper has.
 #[derive(Debug)]
 struct Held {
     window: Window,
     revision: u32,
-    rows: RecordBatch,
+    fired: Fired,
+    range: Range<usize>,
     origins: OffsetsByPartition,
     put: bool,
+}
+
+/// The rows of a firing, and its number.
+#[derive(Clone, Debug)]
+struct Fired(u64, Kept);
+
+/// Firings whose rows have been read, by number: windows of one stand apart among those of others.
+#[derive(Default)]
+struct AtHand(BTreeMap<u64, RecordBatch>);
+
+impl AtHand {
+    fn rows_of(&mut self, held: &Held) -> Result<RecordBatch> {
+        let Fired(number, kept) = &held.fired;
+        let rows = match self.0.entry(*number) {
+            Entry::Occupied(read) => read.into_mut(),
+            Entry::Vacant(place) => place.insert(kept.load()?),
+        };
+        Ok(rows.slice(held.range.start, held.range.len()))
+    }
 }
 
 /// The end of the slot of time that holds an instant; the slot's end is within.
@@ -139,22 +167,47 @@ impl WindowHours {
         self.tables.insert(Arc::clone(table), hours);
     }
 
-    /// Takes in a firing, with where the rows of each of its windows came from.
-    pub fn add(&mut self, fired: &OutputBatch, origins: Vec<OffsetsByPartition>) -> Result<()> {
+    /// Takes in a firing, with where the rows of each of its windows came from; the rows go to the
+    /// keeper.
+    ///
+    /// # Errors
+    /// Where rows go to disk and it cannot be written, or belong to no window.
+    pub fn add(
+        &mut self,
+        fired: &OutputBatch,
+        origins: Vec<OffsetsByPartition>,
+        keeper: &mut Keeper,
+    ) -> Result<()> {
         let Some(table) = self.tables.get_mut(&fired.table) else { return Ok(()) };
+        // A revision without rows takes back those of the revisions before it.
+        if fired.rows.num_rows() == 0 && fired.revision == 0 {
+            return Ok(());
+        }
+        let ranges = by_window(fired)?;
+        self.firings += 1;
+        let rows = Fired(self.firings, keeper.keep(own_rows(&fired.rows)?)?);
         let mut origins = origins.into_iter();
-        for (window, rows) in by_window(fired)? {
+        for (window, range) in ranges {
             let origins = origins.next().unwrap_or_default();
-            // A revision without rows takes back those of the revisions before it.
-            if rows.num_rows() == 0 && fired.revision == 0 {
+            if range.is_empty() && fired.revision == 0 {
                 continue;
             }
             let hour = (slot_end(window.end, Span::HOUR), fired.date);
-            let revision = fired.revision;
-            let held = Held { window, revision, rows, origins, put: false };
+            let (revision, fired) = (fired.revision, rows.clone());
+            let held = Held { window, revision, fired, range, origins, put: false };
             table.hours.entry(hour).or_default().push(held);
         }
         Ok(())
+    }
+
+    /// Bytes of memory, but for what the keeper has.
+    pub fn size(&self) -> usize {
+        let of = |held: &Held| size_of::<Held>() + held.origins.len() * BYTES_OF_ORIGIN;
+        let tables = self.tables.values();
+        let hours = tables.clone().flat_map(|table| table.hours.values().flatten()).map(of);
+        let past = tables.flat_map(|table| table.past.values().flatten());
+        let past = past.map(|object| object.rows.size() + size_of::<LiveObject>());
+        hours.sum::<usize>() + past.sum::<usize>()
     }
 
     /// Forgets a day that has settled.
@@ -169,7 +222,7 @@ impl WindowHours {
     /// of days that are goes to the keeper.
     ///
     /// # Errors
-    /// Where rows go to disk and it cannot be written.
+    /// Where rows go to disk and it cannot be written or read.
     pub fn due(
         &mut self,
         moment: Moment,
@@ -203,7 +256,7 @@ impl TableHours {
             let closes = end.plus(self.closes_after);
             if closes <= moment.watermark {
                 let Some(held) = self.hours.remove(&(end, date)) else { continue };
-                let mut objects = self.hour(name, (end, date), held);
+                let mut objects = self.hour(name, (end, date), held)?;
                 if date >= present {
                     due.append(&mut objects);
                     continue;
@@ -211,7 +264,7 @@ impl TableHours {
                 objects.iter_mut().try_for_each(|object| object.rows.settle(keeper))?;
                 self.past.entry(date).or_default().append(&mut objects);
             } else if date >= present && !moment.is_behind(closes) {
-                due.extend(self.parts(name, (end, date), moment.watermark));
+                due.extend(self.parts(name, (end, date), moment.watermark)?);
             }
         }
         Ok(())
@@ -223,7 +276,7 @@ impl TableHours {
         table: &Arc<str>,
         (end, date): (Timestamp, NaiveDate),
         mut held: Vec<Held>,
-    ) -> Vec<LiveObject> {
+    ) -> Result<Vec<LiveObject>> {
         let minute = |held: &Held| slot_end(held.window.end, Span::MINUTE);
         let several = match self.by_minute {
             true => held.iter().map(minute).collect::<BTreeSet<_>>().len() > 1,
@@ -232,7 +285,8 @@ impl TableHours {
         if !several {
             return self.unput(table, date, &mut held, Timestamp::MAX);
         }
-        vec![ending_in(table, date, Window { start: end.minus(Span::HOUR), end }, &held)]
+        let range = Window { start: end.minus(Span::HOUR), end };
+        Ok(vec![ending_in((table, date), range, &held, &mut AtHand::default())?])
     }
 
     /// The parts of an hour that have fired and are not put.
@@ -241,8 +295,8 @@ impl TableHours {
         table: &Arc<str>,
         hour: (Timestamp, NaiveDate),
         watermark: Timestamp,
-    ) -> Vec<LiveObject> {
-        let Some(mut held) = self.hours.remove(&hour) else { return Vec::new() };
+    ) -> Result<Vec<LiveObject>> {
+        let Some(mut held) = self.hours.remove(&hour) else { return Ok(Vec::new()) };
         let until = watermark.minus(self.closes_after);
         let parts = self.unput(table, hour.1, &mut held, until);
         self.hours.insert(hour, held);
@@ -255,7 +309,8 @@ impl TableHours {
         date: NaiveDate,
         held: &mut [Held],
         until: Timestamp,
-    ) -> Vec<LiveObject> {
+    ) -> Result<Vec<LiveObject>> {
+        let mut at_hand = AtHand::default();
         let mut minutes: BTreeMap<Timestamp, Vec<&mut Held>> = BTreeMap::new();
         let mut parts = Vec::new();
         for one in held.iter_mut().filter(|one| !one.put) {
@@ -263,12 +318,13 @@ impl TableHours {
                 minutes.entry(slot_end(one.window.end, Span::MINUTE)).or_default().push(one);
                 continue;
             }
+            let rows = vec![at_hand.rows_of(one)?];
             one.put = true;
             parts.push(LiveObject {
                 table: Arc::clone(table),
                 date,
                 name: LiveName::Firing(one.window, one.revision),
-                rows: vec![one.rows.clone()].into(),
+                rows: rows.into(),
                 origins: one.origins.clone(),
             });
         }
@@ -276,19 +332,19 @@ impl TableHours {
             held.iter_mut().for_each(|one| one.put = true);
             let held: Vec<&Held> = held.into_iter().map(|one| &*one).collect();
             let range = Window { start: end.minus(Span::MINUTE), end };
-            parts.push(ending_in(table, date, range, held));
+            parts.push(ending_in((table, date), range, held, &mut at_hand)?);
         }
-        parts
+        Ok(parts)
     }
 }
 
 /// The windows that end in a range, in order, each in its last revision.
 fn ending_in<'a>(
-    table: &Arc<str>,
-    date: NaiveDate,
+    (table, date): (&Arc<str>, NaiveDate),
     range: Window,
     held: impl IntoIterator<Item = &'a Held>,
-) -> LiveObject {
+    at_hand: &mut AtHand,
+) -> Result<LiveObject> {
     let mut last: BTreeMap<Window, Vec<&Held>> = BTreeMap::new();
     let mut origins = OffsetsByPartition::new();
     for one in held {
@@ -304,51 +360,20 @@ fn ending_in<'a>(
         covered.from = covered.from.min(range.from);
         covered.to = covered.to.max(range.to);
     }
-    LiveObject {
+    let rows = last.values().flatten().map(|held| at_hand.rows_of(held));
+    Ok(LiveObject {
         table: Arc::clone(table),
         date,
         name: LiveName::Ends(range),
-        rows: last.values().flatten().map(|held| held.rows.clone()).collect::<Vec<_>>().into(),
+        rows: rows.collect::<Result<Vec<_>>>()?.into(),
         origins,
-    }
-}
-
-/// A firing's rows by window, in order; windows without rows have none. Every row belongs to one.
-pub fn by_window(fired: &OutputBatch) -> Result<Vec<(Window, RecordBatch)>> {
-    if let [only] = fired.windows.as_slice() {
-        return Ok(vec![(*only, fired.rows.clone())]);
-    }
-    let time = |name: &str| {
-        let column = fired.rows.column_by_name(name)?;
-        column.as_primitive_opt::<TimestampMicrosecondType>()
-    };
-    let (Some(starts), Some(ends)) = (time("window_start"), time("window_end")) else {
-        return internal_err!("rows of `{}` do not tell their windows", fired.table);
-    };
-    let mut start = 0;
-    let mut out = Vec::with_capacity(fired.windows.len());
-    for window in &fired.windows {
-        let mut end = start;
-        while end < fired.rows.num_rows()
-            && starts.value(end) == window.start.0
-            && ends.value(end) == window.end.0
-        {
-            end += 1;
-        }
-        out.push((*window, fired.rows.slice(start, end - start)));
-        start = end;
-    }
-    if start < fired.rows.num_rows() {
-        let left = fired.rows.num_rows() - start;
-        return internal_err!("{left} rows of `{}` belong to no window that fired", fired.table);
-    }
-    Ok(out)
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arrow::array::{ArrayRef, Int64Array, TimestampMicrosecondArray};
+    use arrow::array::{ArrayRef, AsArray, Int64Array, TimestampMicrosecondArray};
     use arrow::datatypes::Int64Type;
 
     /// 2026-03-01T00:00:00Z, by `date -u -d 2026-03-01 +%s`.
@@ -374,13 +399,18 @@ mod tests {
 
     /// The hour before `end`, with one row.
     fn fired(end: Timestamp, revision: u32, n: i64) -> OutputBatch {
-        let column: ArrayRef = Arc::new(Int64Array::from(vec![n]));
+        let start = end.minus(Span::HOUR);
+        let instant = |of: Timestamp| -> ArrayRef {
+            Arc::new(TimestampMicrosecondArray::from(vec![of.0]).with_timezone("UTC"))
+        };
+        let n: ArrayRef = Arc::new(Int64Array::from(vec![n]));
+        let columns = [("n", n), ("window_start", instant(start)), ("window_end", instant(end))];
         OutputBatch {
             table: table(),
             date: day(),
-            windows: vec![Window { start: end.minus(Span::HOUR), end }],
+            windows: vec![Window { start, end }],
             revision,
-            rows: RecordBatch::try_from_iter([("n", column)]).unwrap(),
+            rows: RecordBatch::try_from_iter(columns).unwrap(),
         }
     }
 
@@ -413,13 +443,13 @@ mod tests {
     #[test]
     fn windows_stand_alone_until_their_hour_can_change_no_more() {
         let mut hours = hours(Span(2 * Span::HOUR.0), false);
-        hours.add(&fired(at(12, 5, 0), 0, 1), Vec::new()).unwrap();
-        hours.add(&fired(at(13, 0, 0), 0, 2), Vec::new()).unwrap();
-        hours.add(&fired(at(13, 5, 0), 0, 3), Vec::new()).unwrap();
+        hours.add(&fired(at(12, 5, 0), 0, 1), Vec::new(), &mut Keeper::new(0)).unwrap();
+        hours.add(&fired(at(13, 0, 0), 0, 2), Vec::new(), &mut Keeper::new(0)).unwrap();
+        hours.add(&fired(at(13, 5, 0), 0, 3), Vec::new(), &mut Keeper::new(0)).unwrap();
         let parts = told(due(&mut hours, live(at(13, 5, 0))));
         let expected = [(at(12, 5, 0), 1), (at(13, 0, 0), 2), (at(13, 5, 0), 3)];
         assert_eq!(parts, expected.map(|(end, n)| (firing(end, 0), vec![n])));
-        hours.add(&fired(at(12, 5, 0), 2, 10), Vec::new()).unwrap();
+        hours.add(&fired(at(12, 5, 0), 2, 10), Vec::new(), &mut Keeper::new(0)).unwrap();
         let revised = told(due(&mut hours, live(at(13, 10, 0))));
         assert_eq!(revised, [(firing(at(12, 5, 0), 2), vec![10])]);
         assert_eq!(told(due(&mut hours, live(at(14, 59, 59)))), []);
@@ -438,8 +468,8 @@ mod tests {
         };
         let filled = || {
             let mut hours = hours(Span(2 * Span::HOUR.0), false);
-            hours.add(&fired(at(12, 5, 0), 0, 1), Vec::new()).unwrap();
-            hours.add(&fired(at(13, 0, 0), 0, 2), Vec::new()).unwrap();
+            hours.add(&fired(at(12, 5, 0), 0, 1), Vec::new(), &mut Keeper::new(0)).unwrap();
+            hours.add(&fired(at(13, 0, 0), 0, 2), Vec::new(), &mut Keeper::new(0)).unwrap();
             hours
         };
         let mut read = filled();
@@ -464,52 +494,42 @@ mod tests {
         assert_eq!(told(settled.due(resting, tomorrow, &mut keeper).unwrap()), []);
     }
 
+    /// 10,000 rows are 240 kB; what is known of their window is not, before it is put and after.
+    #[test]
+    fn rows_wait_with_the_keeper_until_their_hour_closes() {
+        let mut hours = hours(Span::HOUR, false);
+        let one = fired(at(13, 0, 0), 0, 7);
+        let rows =
+            arrow::compute::concat_batches(&one.rows.schema(), &vec![one.rows.clone(); 10_000]);
+        let many = OutputBatch { rows: rows.unwrap(), ..one };
+        let mut keeper = Keeper::new(1 << 20);
+        hours.add(&many, Vec::new(), &mut keeper).unwrap();
+        let holds = |hours: &WindowHours, keeper: &Keeper| {
+            assert!((240_000..300_000).contains(&keeper.in_memory()), "{}", keeper.in_memory());
+            assert!(hours.size() < 1_000, "{}", hours.size());
+        };
+        holds(&hours, &keeper);
+        let put = hours.due(live(at(13, 0, 0)), |_| NaiveDate::MIN, &mut keeper).unwrap();
+        assert_eq!(told(put)[0].1, vec![7; 10_000]);
+        holds(&hours, &keeper);
+        hours.due(live(at(14, 0, 0)), |_| NaiveDate::MIN, &mut keeper).unwrap();
+        assert_eq!((hours.size(), keeper.in_memory()), (0, 0));
+        hours.add(&many, Vec::new(), &mut keeper).unwrap();
+        drop(hours);
+        assert_eq!(keeper.in_memory(), 0, "nothing stays of a pipeline that is stopped");
+    }
+
     #[test]
     fn sessions_share_an_object_for_each_minute_in_which_they_end() {
         let mut hours = hours(Span::MINUTE, true);
         for (second, n) in [(10, 1), (50, 2)] {
-            hours.add(&fired(at(12, 1, second), 0, n), Vec::new()).unwrap();
+            hours.add(&fired(at(12, 1, second), 0, n), Vec::new(), &mut Keeper::new(0)).unwrap();
         }
         assert_eq!(told(due(&mut hours, live(at(12, 2, 59)))), []);
         let minute = told(due(&mut hours, live(at(12, 3, 0))));
         assert_eq!(minute, [(ends(at(12, 1, 0), at(12, 2, 0)), vec![1, 2])]);
-        hours.add(&fired(at(12, 30, 0), 0, 3), Vec::new()).unwrap();
+        hours.add(&fired(at(12, 30, 0), 0, 3), Vec::new(), &mut Keeper::new(0)).unwrap();
         let hour = told(due(&mut hours, live(at(13, 1, 0))));
         assert_eq!(hour, [(ends(at(12, 0, 0), at(13, 0, 0)), vec![1, 2, 3])]);
-    }
-
-    fn firing_of(starts: &[i64], windows: &[i64]) -> OutputBatch {
-        let column = |add: i64| -> ArrayRef {
-            let times = starts.iter().map(|start| start + add);
-            let times = TimestampMicrosecondArray::from_iter_values(times);
-            Arc::new(times.with_timezone("UTC"))
-        };
-        let columns = [("window_start", column(0)), ("window_end", column(10))];
-        let window = |start: &i64| Window { start: Timestamp(*start), end: Timestamp(start + 10) };
-        OutputBatch {
-            table: "t".into(),
-            date: NaiveDate::default(),
-            windows: windows.iter().map(window).collect(),
-            revision: 0,
-            rows: RecordBatch::try_from_iter(columns).unwrap(),
-        }
-    }
-
-    fn counts(fired: &OutputBatch) -> Vec<usize> {
-        by_window(fired).unwrap().iter().map(|(_, rows)| rows.num_rows()).collect()
-    }
-
-    #[test]
-    fn every_row_belongs_to_a_window_that_fired() {
-        assert_eq!(counts(&firing_of(&[0, 0, 20], &[0, 10, 20])), [2, 0, 1]);
-        let error = by_window(&firing_of(&[0, 30, 40], &[0, 10])).unwrap_err().to_string();
-        assert!(error.contains("2 rows of `t` belong to no window"), "{error}");
-    }
-
-    #[test]
-    fn rows_that_do_not_tell_their_windows_are_an_error() {
-        let mut fired = firing_of(&[0, 10], &[0, 10]);
-        fired.rows = fired.rows.project(&[0]).unwrap();
-        assert!(by_window(&fired).unwrap_err().to_string().contains("do not tell their windows"));
     }
 }

@@ -44,7 +44,7 @@ pub struct Stage {
     /// By pipeline: the windows that `live/` is filled from.
     hours: Vec<WindowHours>,
     cabinets: BTreeMap<Arc<Partition>, Cabinet>,
-    /// Keeps what waits in the cabinets.
+    /// Keeps what waits in the cabinets and in the hours.
     keeper: Keeper,
     watermark: JobWatermark,
     advanced_to: Timestamp,
@@ -278,6 +278,7 @@ impl Stage {
         pipeline.stopped.store(true, Ordering::Relaxed);
         self.breaches.forget(pipeline);
         self.tables[place] = None;
+        self.hours[place] = WindowHours::default();
     }
 
     /// A pipeline whose objects cannot be put computes nothing more and makes no cards.
@@ -349,7 +350,7 @@ impl Stage {
         for batch in fired {
             let tables = self.tables[place].as_ref();
             let origins = tables.map_or_else(Vec::new, |tables| tables.origins_of(batch));
-            self.hours[place].add(batch, origins)?;
+            self.hours[place].add(batch, origins, &mut self.keeper)?;
         }
         for day in settled {
             if !self.delivery.stays_live(&day.table, day.date) {

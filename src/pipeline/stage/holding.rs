@@ -3,14 +3,17 @@
 use super::Stage;
 use crate::metrics as names;
 use crate::pipeline::filed::Cabinet;
+use crate::pipeline::live::WindowHours;
 use crate::pipeline::memory::Measure;
 use crate::pipeline::tables::Tables;
 
 impl Stage {
     /// Looks at what is held: first what can be goes to disk, at last the largest pipeline stops.
     pub(super) fn mind_memory(&mut self) {
-        let of = |tables: &Option<Tables>| tables.as_ref().map_or(0, Tables::size);
-        let held: Vec<usize> = self.tables.iter().map(of).collect();
+        let of = |(tables, hours): (&Option<Tables>, &WindowHours)| {
+            tables.as_ref().map_or(0, Tables::size) + hours.size()
+        };
+        let held: Vec<usize> = self.tables.iter().zip(&self.hours).map(of).collect();
         let filed: usize = self.cabinets.values().map(Cabinet::size).sum();
         let others = filed + self.keeper.in_memory() + self.remembered;
         let used = held.iter().sum::<usize>() + others;

@@ -6,16 +6,17 @@
 //! not told apart by window but sorted.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{AsArray, RecordBatch};
 use arrow::compute::concat_batches;
 use arrow::datatypes::{SchemaRef, TimestampMicrosecondType as Micros};
 use chrono::NaiveDate;
-use datafusion::common::Result;
+use datafusion::common::{Result, internal_err};
 
 use super::output::{OutputShape, sort_by};
-use crate::flow::{OutputBatch, Timestamp, Window};
+use crate::flow::{OutputBatch, Window};
 use crate::keep::held::{Held, Keeper};
 use crate::keep::own::own_rows;
 use crate::keep::runs;
@@ -121,14 +122,15 @@ impl WindowDays {
     }
 
     fn add(&mut self, fired: &OutputBatch) -> Result<()> {
+        let spans = by_window(fired)?;
         let rows = own_rows(&fired.rows)?;
-        let spans = spans(&rows, &fired.windows);
         let rows = match rows.num_rows() {
             0 => None,
             _ => Some(self.keeper.keep(rows)?),
         };
         let day = self.days.entry(fired.date).or_default();
-        for (window, from, length) in spans {
+        for (window, range) in spans {
+            let (from, length) = (range.start, range.len());
             if length == 0 && fired.revision == 0 {
                 continue;
             }
@@ -163,21 +165,30 @@ impl WindowDays {
     }
 }
 
-/// Where the rows of each window stand in a batch that holds them in order: from which row on, and
-/// how many.
-fn spans(rows: &RecordBatch, windows: &[Window]) -> Vec<(Window, usize, usize)> {
-    let instants = |column: usize| rows.column(column).as_primitive::<Micros>().values();
-    let (starts, ends) = (instants(0), instants(1));
+/// Where the rows of each window of a firing stand, which holds them in the order of its windows;
+/// windows without rows have none.
+///
+/// # Errors
+/// Where a row belongs to none of the windows, or does not tell its own: it would be lost.
+pub fn by_window(fired: &OutputBatch) -> Result<Vec<(Window, Range<usize>)>> {
+    let rows = &fired.rows;
+    let time = |name: &str| rows.column_by_name(name)?.as_primitive_opt::<Micros>();
+    let (Some(starts), Some(ends)) = (time("window_start"), time("window_end")) else {
+        return internal_err!("rows of `{}` do not tell their windows", fired.table);
+    };
     let mut from = 0;
     let of_window = |window: &Window| {
-        let is_of = |row: usize| {
-            Window { start: Timestamp(starts[row]), end: Timestamp(ends[row]) } == *window
-        };
-        let length = (from..rows.num_rows()).take_while(|row| is_of(*row)).count();
-        from += length;
-        (*window, from - length, length)
+        let is_of =
+            |row: &usize| starts.value(*row) == window.start.0 && ends.value(*row) == window.end.0;
+        let range = from..from + (from..rows.num_rows()).take_while(is_of).count();
+        from = range.end;
+        (*window, range)
     };
-    windows.iter().map(of_window).collect()
+    let ranges = fired.windows.iter().map(of_window).collect();
+    match rows.num_rows() - from {
+        0 => Ok(ranges),
+        left => internal_err!("{left} rows of `{}` belong to no window that fired", fired.table),
+    }
 }
 
 /// The rows of a day's windows in their order, read as they are asked for.
@@ -247,6 +258,7 @@ mod tests {
     use arrow::datatypes::{DataType, Field, Int64Type, Schema};
 
     use super::*;
+    use crate::flow::Timestamp;
     use crate::flow::event::timestamp_type;
 
     fn schema() -> SchemaRef {
@@ -308,6 +320,29 @@ mod tests {
     fn a_window_that_fires_in_parts_is_sorted() {
         let batches = [fired(0, &[(0, &[2, 4])]), fired(0, &[(0, &[1, 3])])];
         assert_eq!(settled(&batches, 0), [(0, 1), (0, 2), (0, 3), (0, 4)]);
+    }
+
+    #[test]
+    fn every_row_belongs_to_a_window_that_fired() {
+        let counts = |fired: &OutputBatch| -> Vec<usize> {
+            by_window(fired).unwrap().iter().map(|(_, range)| range.len()).collect()
+        };
+        assert_eq!(counts(&fired(0, &[(0, &[1, 2]), (10, &[]), (20, &[3])])), [2, 0, 1]);
+        let mut other = fired(0, &[(0, &[1]), (10, &[2]), (30, &[3])]);
+        other.windows.remove(1);
+        let error = by_window(&other).unwrap_err().to_string();
+        assert!(error.contains("2 rows of `t` belong to no window"), "{error}");
+        other.windows.truncate(1);
+        let mut days = WindowDays::new(&schema(), vec![0, 1, 2], 0);
+        let error = days.add(&other).unwrap_err().to_string();
+        assert!(error.contains("2 rows of `t` belong to no window"), "{error}");
+    }
+
+    #[test]
+    fn rows_that_do_not_tell_their_windows_are_an_error() {
+        let mut fired = fired(0, &[(0, &[1])]);
+        fired.rows = fired.rows.project(&[0, 2]).unwrap();
+        assert!(by_window(&fired).unwrap_err().to_string().contains("do not tell their windows"));
     }
 
     #[test]
