@@ -2,8 +2,9 @@
 
 use std::sync::{Arc, LazyLock};
 
-use arrow::array::RecordBatch;
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use arrow::array::{AsArray, RecordBatch};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType};
+use arrow::error::ArrowError;
 
 use super::coded::coded_type;
 use super::{Partition, Timestamp};
@@ -120,4 +121,26 @@ pub struct EventBatch {
     pub record_times: Vec<Timestamp>,
     /// Whether that is when the broker took the record in, of each row; empty where of none.
     pub appended: Vec<bool>,
+}
+
+impl EventBatch {
+    /// The event time of each row, in microseconds.
+    ///
+    /// # Errors
+    /// Where the rows do not tell it, which is a fault of ours: without times they would be judged by
+    /// none, or lost.
+    pub fn times(&self) -> Result<&[i64], ArrowError> {
+        let column = self.rows.column_by_name("event_time");
+        match column.and_then(|column| column.as_primitive_opt::<TimestampMicrosecondType>()) {
+            Some(times) => Ok(times.values()),
+            None if self.rows.num_rows() == 0 => Ok(&[]),
+            None => {
+                let text = format!(
+                    "events of partition {} have no column `event_time` of instants",
+                    self.partition
+                );
+                Err(ArrowError::SchemaError(text))
+            }
+        }
+    }
 }

@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use arrow::array::{AsArray, BooleanArray, Int64Array, RecordBatch};
 use arrow::compute::{filter, filter_record_batch};
-use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
+use arrow::datatypes::Int64Type;
 use arrow::error::ArrowError;
 
 use crate::decode::{Decoded, Forgotten, Repeats};
@@ -183,14 +183,15 @@ impl Judge {
     /// Judges a batch that has arrived at `now`.
     ///
     /// # Errors
-    /// When the batch's columns cannot be divided into events and repeats.
+    /// When the batch does not tell its event times, or its columns cannot be divided into events and
+    /// repeats.
     pub fn judge(&mut self, decoded: Decoded, now: Timestamp) -> Result<Judged, ArrowError> {
+        let times = decoded.events.times()?.to_vec();
         let partition = Arc::clone(&decoded.events.partition);
         let fresh = || Shard::new(self.pace, now);
         let shard = self.shards.entry(partition).or_insert_with(fresh);
         shard.last_record_at = now;
         self.last_record_at = Some(now);
-        let times = event_times(&decoded.events);
         let witnesses = Witnesses::of(&decoded.events);
         let records = Records {
             times: &times,
@@ -367,12 +368,6 @@ impl Witnesses<'_> {
             appended_at: is_appended.then(|| self.events.record_times[row]),
         }
     }
-}
-
-fn event_times(events: &EventBatch) -> Vec<i64> {
-    let column = events.rows.column_by_name("event_time");
-    let times = column.and_then(|column| column.as_primitive_opt::<TimestampMicrosecondType>());
-    times.map_or_else(Vec::new, |times| times.values().to_vec())
 }
 
 fn select(events: &EventBatch, keep: &BooleanArray) -> Result<EventBatch, ArrowError> {
@@ -623,6 +618,17 @@ mod tests {
         )
         .unwrap();
         decoded
+    }
+
+    #[test]
+    fn events_that_do_not_tell_their_times_are_an_error_and_not_nothing() {
+        let a = partition(0);
+        let mut judge = judge_of(std::slice::from_ref(&a));
+        let mut some = decoded(&a, &[(0, 100)], &[]);
+        let times = Arc::clone(some.events.rows.column(0));
+        some.events.rows = RecordBatch::try_from_iter([("other", times)]).unwrap();
+        let Err(error) = judge.judge(some, Timestamp(0)) else { panic!("they are judged by none") };
+        assert!(error.to_string().contains("no column `event_time`"), "{error}");
     }
 
     #[test]

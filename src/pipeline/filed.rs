@@ -15,9 +15,9 @@ use arrow::array::{
 use arrow::compute::{concat_batches, filter_record_batch, sort_to_indices, take_record_batch};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema};
 use chrono::NaiveDate;
-use datafusion::common::Result;
+use datafusion::common::{Result, internal_err};
 
-use super::work::{LateRows, event_times};
+use super::work::LateRows;
 use crate::flow::coded::plain_rows;
 use crate::flow::event::timestamp_type;
 use crate::flow::lake_key::Section;
@@ -162,23 +162,19 @@ fn archive(judged: &Judged, filing: Filing) -> Result<Vec<FiledPart>> {
     let mut rows = of(&judged.events, "accepted")?;
     let mut offsets = judged.events.offsets.clone();
     let mut watermarks = judged.watermark_before.values().to_vec();
-    let mut times = times_of(&judged.events);
+    let mut times = judged.events.times()?.to_vec();
     if judged.repeated.rows.num_rows() > 0 {
         let repeated = of(&judged.repeated, "repeated")?;
         rows = concat_batches(&rows.schema(), [&rows, &repeated])?;
         offsets.extend(&judged.repeated.offsets);
         watermarks.extend(judged.repeated_watermark.values());
-        times.extend(times_of(&judged.repeated));
+        times.extend(judged.repeated.times()?);
         let order = sort_to_indices(&Int64Array::from(offsets.clone()), None, None)?;
         rows = take_record_batch(&rows, &order)?;
         let pick = |values: &[i64]| order.values().iter().map(|i| values[*i as usize]).collect();
         (offsets, watermarks, times) = (pick(&offsets), pick(&watermarks), pick(&times));
     }
     divide((Section::Events, filing), rows, &offsets, &watermarks, &times)
-}
-
-fn times_of(events: &EventBatch) -> Vec<i64> {
-    event_times(&events.rows).map_or_else(Vec::new, |times| times.values().to_vec())
 }
 
 /// Rows that missed a table, by offset and table: an order that does not depend on where batches
@@ -201,7 +197,7 @@ fn late_rows(
     };
     let offsets = pick(&events.offsets);
     let watermarks = pick(watermark_before);
-    let times = pick(&times_of(events));
+    let times = pick(events.times()?);
     let record = missing
         .iter()
         .map(|(late, _)| filing.record_times.then(|| events.record_times[late.event as usize].0));
@@ -346,21 +342,23 @@ fn fits(held: usize, letter: usize) -> bool {
     held == 0 || held + letter <= RAW_BYTES_PER_OBJECT
 }
 
-/// The length of each row's raw bytes.
-fn raw_lengths(rows: &RecordBatch) -> Vec<usize> {
+/// The length of each letter's raw bytes.
+fn raw_lengths(rows: &RecordBatch) -> Result<Vec<usize>> {
     let column = rows.column_by_name("bytes").and_then(|column| column.as_binary_opt::<i32>());
     let length = |value: Option<&[u8]>| value.map_or(0, <[u8]>::len);
     match column {
-        Some(letters) => letters.iter().map(length).collect(),
-        None => vec![0; rows.num_rows()],
+        Some(letters) => Ok(letters.iter().map(length).collect()),
+        None => internal_err!("dead letters that are to be filed have no column `bytes`"),
     }
 }
 
-/// Each row's offset.
-fn offsets_of(rows: &RecordBatch) -> Vec<i64> {
+/// Each letter's offset.
+fn offsets_of(rows: &RecordBatch) -> Result<Vec<i64>> {
     let column = rows.column_by_name("offset");
-    let column = column.and_then(|column| column.as_primitive_opt::<Int64Type>());
-    column.map_or_else(|| vec![0; rows.num_rows()], |offsets| offsets.values().to_vec())
+    match column.and_then(|column| column.as_primitive_opt::<Int64Type>()) {
+        Some(offsets) => Ok(offsets.values().to_vec()),
+        None => internal_err!("dead letters that are to be filed have no column `offset`"),
+    }
 }
 
 /// What waits for one object.
@@ -406,7 +404,7 @@ impl Cabinet {
     /// Takes in what a batch files; gives the objects that are complete.
     ///
     /// # Errors
-    /// Where rows go to disk and it cannot be written.
+    /// Where rows go to disk and it cannot be written, or dead letters do not tell their offsets.
     pub fn add(&mut self, filed: Filed, keeper: &mut Keeper) -> Result<Vec<Complete>> {
         let mut complete = Vec::new();
         for part in filed.parts {
@@ -427,8 +425,8 @@ impl Cabinet {
     /// letter that would make it too large. So where it is cut follows from the letters alone.
     fn add_letters(&mut self, part: &FiledPart, keeper: &mut Keeper) -> Result<Vec<Complete>> {
         let key = (part.section, part.cut, part.date);
-        let lengths = raw_lengths(&part.rows);
-        let offsets = offsets_of(&part.rows);
+        let lengths = raw_lengths(&part.rows)?;
+        let offsets = offsets_of(&part.rows)?;
         let mut complete = Vec::new();
         let mut from = 0;
         while from < lengths.len() {
@@ -557,6 +555,38 @@ mod tests {
             let rows: usize = whole.iter().map(|(.., rows)| rows.num_rows()).sum();
             let missed = events.iter().flat_map(|(_, missed)| missed).filter(|missed| **missed);
             prop_assert_eq!(rows, missed.count());
+        }
+    }
+
+    /// Rows that bear another name for what is asked of them.
+    fn without(rows: &RecordBatch, name: &str) -> RecordBatch {
+        let schema = rows.schema();
+        let fields = schema.fields().iter().map(|field| match field.name() == name {
+            true => Arc::new(Field::new("other", field.data_type().clone(), true)),
+            false => Arc::clone(field),
+        });
+        let schema = Schema::new(fields.collect::<Vec<_>>());
+        RecordBatch::try_new(Arc::new(schema), rows.columns().to_vec()).unwrap()
+    }
+
+    #[test]
+    fn what_does_not_tell_its_times_or_offsets_is_an_error_and_not_nothing() {
+        let filing = Filing { archive: true, record_times: true, once: false };
+        let (mut events, watermarks) = batch_of(&[(1, [true; 3])], 0..1);
+        events.rows = without(&events.rows, "event_time");
+        let missed = vec![LateEvent { event: 0, missed: None }];
+        let late = [LateRows { table: "t".into(), events: missed }];
+        let Err(error) = late_rows(&events, &watermarks, &late, filing) else {
+            panic!("late rows without times are filed")
+        };
+        assert!(error.to_string().contains("no column `event_time`"), "{error}");
+        for name in ["offset", "bytes"] {
+            let mut filed = letters(7, &[3]);
+            filed.parts[0].rows = without(&filed.parts[0].rows, name);
+            let Err(error) = Cabinet::default().add(filed, &mut Keeper::new(0)) else {
+                panic!("letters without `{name}` are filed")
+            };
+            assert!(error.to_string().contains(&format!("no column `{name}`")), "{error}");
         }
     }
 

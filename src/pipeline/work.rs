@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions, UInt32Array};
 use arrow::compute::{concat, take};
-use arrow::datatypes::{Int64Type, Schema, TimestampMicrosecondType};
+use arrow::datatypes::{Int64Type, Schema};
 use datafusion::common::Result;
 
 use super::filed::{self, Filed, Filing};
@@ -378,9 +378,4 @@ fn joined_rows(
         beside(|input| &input.source_row)?,
     ];
     Ok(vec![(rows, beside)])
-}
-
-/// The event times of a batch.
-pub fn event_times(rows: &RecordBatch) -> Option<&arrow::array::TimestampMicrosecondArray> {
-    rows.column_by_name("event_time")?.as_primitive_opt::<TimestampMicrosecondType>()
 }
