@@ -43,7 +43,7 @@ use super::section::section_schema;
 use crate::flow::Window;
 use crate::flow::lake_key::{FiringKey, InputKey, LIVE, LakeKey, SafeName, Section, TABLES};
 use crate::flow::layout::{self, FORMAT, OtherLayout, REMEDY};
-use crate::sql::aggregate::functions;
+use crate::sql::aggregate::registry;
 use crate::sql::plan::planner::ReferenceRows;
 
 /// Under what the session knows the store. Nothing outside of the view sees it.
@@ -124,7 +124,7 @@ impl LakeView {
         let (planned, planning) = (Mutex::default(), planning.state());
         let lake = Arc::new(LakeSchema { tables, planned, objects, store_url, planning });
         let session = SessionContext::new_with_config_rt(config, runtime);
-        functions::register(&session);
+        registry::register(&session);
         let catalog = MemoryCatalogProvider::new();
         let schema: Arc<dyn SchemaProvider> = Arc::<LakeSchema>::clone(&lake);
         catalog.register_schema(SCHEMA, schema)?;

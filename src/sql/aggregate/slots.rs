@@ -1,8 +1,8 @@
 //! The aggregates of a query as slots of shared state.
 //!
 //! Several results can be read from one state: every percentile of an expression from its multiset
-//! of values, sum and mean from one exact sum, whatever is read of a sketch from the sketch. A slot is such a state; each aggregate of the query
-//! is an output of one slot.
+//! of values, sum and mean from one exact sum, whatever is read of a sketch from the sketch. A slot
+//! is such a state; each aggregate of the query is an output of one slot.
 
 use std::sync::Arc;
 
@@ -19,6 +19,7 @@ use super::functions::exact_sum::Reading;
 use super::functions::extreme::{GroupedExtreme, Side};
 use super::functions::percentile;
 use super::functions::sketch::{SketchAggregate, readings};
+use super::registry::{self, Slides};
 use super::running::Running;
 use super::running::count::RunningCount;
 use super::running::exact_sum::RunningSum;
@@ -237,8 +238,8 @@ impl Slot {
 }
 
 fn kind_of(expr: &AggregateFunctionExpr, args: &[Arc<dyn PhysicalExpr>]) -> Result<SlotKind> {
-    let name = expr.fun().name();
-    if name == percentile::NAME {
+    let slides = registry::known(expr.fun()).slides;
+    if slides == Slides::Percentile {
         let descending = expr.order_bys().first().is_some_and(|sort| sort.options.descending);
         return Ok(SlotKind::Percentile(vec![percentile::fraction_of(args, descending)?]));
     }
@@ -250,21 +251,25 @@ fn kind_of(expr: &AggregateFunctionExpr, args: &[Arc<dyn PhysicalExpr>]) -> Resu
     }
     let states = expr.state_fields()?;
     let exact = states.len() == 3 && states[0].data_type() == &DataType::Decimal128(38, 0);
+    let counts = states.len() == 1 && states[0].data_type() == &DataType::Int64;
     let result = expr.field().data_type().clone();
-    Ok(match name {
-        "count" if states.len() == 1 && states[0].data_type() == &DataType::Int64 => {
-            SlotKind::Count
-        }
-        "sum" if states.len() == 1 && result == DataType::Int64 => SlotKind::IntSum,
-        "sum" if exact => SlotKind::Sum(vec![Reading::Sum]),
-        "avg" if exact => SlotKind::Sum(vec![Reading::Avg]),
-        "min" if running_extreme(Side::Min, &result).is_some() => {
-            SlotKind::Extreme(Side::Min, result)
-        }
-        "max" if running_extreme(Side::Max, &result).is_some() => {
-            SlotKind::Extreme(Side::Max, result)
-        }
-        _ => SlotKind::Merged,
+    let extreme = |side| match running_extreme(side, &result) {
+        Some(_) => SlotKind::Extreme(side, result.clone()),
+        None => SlotKind::Merged,
+    };
+    Ok(match slides {
+        Slides::Count if counts => SlotKind::Count,
+        Slides::Sum if states.len() == 1 && result == DataType::Int64 => SlotKind::IntSum,
+        Slides::Sum if exact => SlotKind::Sum(vec![Reading::Sum]),
+        Slides::Avg if exact => SlotKind::Sum(vec![Reading::Avg]),
+        Slides::Min => extreme(Side::Min),
+        Slides::Max => extreme(Side::Max),
+        Slides::Count
+        | Slides::Sum
+        | Slides::Avg
+        | Slides::Percentile
+        | Slides::Sketch
+        | Slides::Merged => SlotKind::Merged,
     })
 }
 

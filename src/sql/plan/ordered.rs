@@ -14,31 +14,11 @@ use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
 use datafusion::physical_plan::sorts::sort::SortExec;
 
 use super::relation::RelationExec;
-use crate::sql::aggregate::functions::percentile;
-use crate::sql::aggregate::functions::sketch::SketchAggregate;
+use crate::sql::aggregate::registry::{self, Order};
 
-/// Aggregates that give the same bits in whatever order rows come. Those that are missing add
-/// numbers up as floats, as variances do, or pick one row among several.
-const WITHOUT_ORDER: &[&str] = &[
-    percentile::NAME,
-    "count",
-    "sum",
-    "avg",
-    "min",
-    "max",
-    "bool_and",
-    "bool_or",
-    "bit_and",
-    "bit_or",
-    "bit_xor",
-    "approx_distinct",
-    "grouping",
-];
-
-/// Whether an aggregate sees the order of rows. Sketches have a name for each way of reading them.
+/// Whether an aggregate sees the order of rows.
 pub fn aggregate_sees_order(aggregate: &AggregateUDF) -> bool {
-    let is_sketch = aggregate.inner().downcast_ref::<SketchAggregate>().is_some();
-    !is_sketch && !WITHOUT_ORDER.contains(&aggregate.name())
+    registry::known(aggregate).order != Order::Free
 }
 
 /// Whether any part of a query sees the order of rows.

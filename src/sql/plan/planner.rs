@@ -12,8 +12,8 @@ use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::prelude::{SessionConfig, SessionContext};
 
 use super::relation::{RelationDef, RelationTable};
-use crate::sql::aggregate::functions;
 use crate::sql::aggregate::functions::sketch::rewrite::ReadInAggregate;
+use crate::sql::aggregate::registry;
 
 /// Physical rules that fuse or shortcut aggregates, so that it could no longer be split into
 /// partial states and final results.
@@ -77,7 +77,7 @@ pub fn bare() -> SessionContext {
         .with_physical_optimizer_rules(physical)
         .build();
     let context = SessionContext::new_with_state(state);
-    functions::register(&context);
+    registry::register(&context);
     context
 }
 

@@ -13,32 +13,7 @@ use datafusion::sql::sqlparser::ast::{self, TableFactor, Visit, Visitor};
 
 use super::query::Way;
 use crate::flow::Span;
-use crate::sql::aggregate::functions::percentile;
-
-/// Aggregates whose result depends on the order of rows or is not bounded in error, with why and with
-/// what to write instead.
-const REFUSED_AGGREGATES: &[(&str, &str, &str)] = &[
-    ("approx_percentile_cont", APPROXIMATE, EXACT),
-    ("approx_percentile_cont_with_weight", APPROXIMATE, EXACT),
-    ("approx_median", APPROXIMATE, EXACT),
-    (
-        "median",
-        "of whole numbers it gives a whole one, cut",
-        "write percentile_cont(0.5) WITHIN GROUP (ORDER BY x), which is exact",
-    ),
-];
-
-const APPROXIMATE: &str = "its error is unbounded and it depends on the order of rows";
-
-const EXACT: &str = "write percentile_cont(p) WITHIN GROUP (ORDER BY x), which is exact, or \
-     sketch_quantile(quantile_sketch(x), p), which is so up to 1024 distinct values and within 0.5 % \
-     beyond";
-
-/// Aggregates of ours that cannot tell repeated values apart from states.
-const WITHOUT_DISTINCT: &[&str] = &[percentile::NAME, "quantile_sketch", "sketch_merge"];
-
-/// Aggregates whose result is a matter of which row comes first, unless they say which that is.
-const IN_ORDER: &[&str] = &["first_value", "last_value", "nth_value", "array_agg", "string_agg"];
+use crate::sql::aggregate::registry::{self, Order};
 
 /// Functions that read the clock.
 const CLOCK: &[&str] = &["now", "current_timestamp", "current_date", "current_time", "today"];
@@ -170,18 +145,19 @@ fn refuse_aggregate(call: &AggregateFunction) -> Result<()> {
     let (name, aliases) = (call.func.name(), call.func.aliases());
     let refused =
         |what: String, remedy: String| Err(Refusal::of_call(name, aliases, what, remedy).into());
-    if call.params.distinct && WITHOUT_DISTINCT.contains(&name) {
+    let known = registry::named(name);
+    if call.params.distinct && !known.takes_distinct {
         return refused(format!("{name} does not take DISTINCT"), "take DISTINCT out".to_owned());
     }
-    if IN_ORDER.contains(&name) && call.params.order_by.is_empty() {
+    if known.order == Order::Stated && call.params.order_by.is_empty() {
         return refused(
             format!("{name} without an order gives another answer when rows come in another order"),
             format!("write ORDER BY within it, as {name}(x ORDER BY x)"),
         );
     }
-    match REFUSED_AGGREGATES.iter().find(|(refused, ..)| *refused == name) {
-        Some((_, why, instead)) => {
-            refused(format!("{name} is not offered: {why}"), (*instead).to_owned())
+    match known.refused {
+        Some((why, instead)) => {
+            refused(format!("{name} is not offered: {why}"), instead.to_owned())
         }
         None => Ok(()),
     }

@@ -12,16 +12,9 @@ pub mod percentile;
 pub mod sketch;
 pub mod sum;
 
-use std::sync::Arc;
-
 use arrow::array::{Array, ArrayRef, BooleanArray};
 use datafusion::common::Result;
-use datafusion::logical_expr::{AggregateUDF, EmitTo, GroupsAccumulator, ScalarUDF};
-use datafusion::prelude::SessionContext;
-
-use sketch::readings::Kind;
-use sketch::scalars::SketchScalar;
-use sketch::{Input, SketchAggregate};
+use datafusion::logical_expr::{EmitTo, GroupsAccumulator};
 
 /// Whether an aggregate's filter lets a row pass.
 #[inline(always)]
@@ -39,25 +32,4 @@ fn state_of_each(
     let each: Vec<usize> = (0..rows).collect();
     empty.update_batch(values, &each, filter, rows)?;
     empty.state(EmitTo::All)
-}
-
-/// Makes our functions known to a session, in place of those of the same name.
-pub fn register(context: &SessionContext) {
-    for function in aggregates() {
-        context.register_udaf(function.as_ref().clone());
-    }
-    for function in SketchScalar::all() {
-        context.register_udf(ScalarUDF::from(function));
-    }
-}
-
-/// Every aggregate.
-fn aggregates() -> Vec<Arc<AggregateUDF>> {
-    vec![
-        Arc::new(AggregateUDF::from(percentile::PercentileCont::default())),
-        Arc::new(AggregateUDF::from(sum::SumOrAvg::sum())),
-        Arc::new(AggregateUDF::from(sum::SumOrAvg::avg())),
-        Arc::new(AggregateUDF::from(SketchAggregate::new(Input::Numbers, Kind::Sketch))),
-        Arc::new(AggregateUDF::from(SketchAggregate::new(Input::Sketches, Kind::Sketch))),
-    ]
 }

@@ -18,7 +18,7 @@ use super::layout::{self, Malformed};
 use super::lists;
 use super::readings::Reading;
 use super::state::{EXACT_LIMIT, Edge, Entries, Sketch};
-use crate::sql::aggregate::functions::register;
+use crate::sql::aggregate::registry::register;
 use crate::sql::plan::planner;
 
 /// The bytes of the sketch of some values, taken in at once.
