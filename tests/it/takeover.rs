@@ -66,11 +66,14 @@ fn take_over(brokers: &str, name: &str) {
     let part = lines.len() / (TAKEOVERS + 1);
     let mut running = start(0);
     for round in 0..TAKEOVERS {
-        send(round * part, (round + 1) * part);
-        running.reads((round + 1) * part);
-        // The next one stands by until the group is left.
+        let half = round * part + part / 2;
+        send(round * part, half);
+        running.reads(half);
+        // The next one stands by until the group is left; meanwhile more comes, is read and filed.
         let next = start(round + 1);
-        std::thread::park_timeout(Duration::from_secs(2));
+        std::thread::park_timeout(Duration::from_secs(4));
+        send(half, (round + 1) * part);
+        running.reads((round + 1) * part);
         running.terminate();
         let said = format!("log-{round}");
         assert_eq!(running.code(), Some(0), "{}", place.read(&said));

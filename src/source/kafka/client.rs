@@ -44,7 +44,7 @@ pub(super) struct FoundTopic {
 /// The topics of the settings with their partitions.
 pub(super) fn find_topics(settings: &KafkaSettings) -> Result<Vec<FoundTopic>, SourceError> {
     check_names(settings)?;
-    let deadline = Instant::now() + settings.start_timeout;
+    let mut deadline = Instant::now() + settings.start_timeout;
     let mut found = Vec::new();
     for name in &settings.topics {
         let few = Share::of(1);
@@ -56,11 +56,16 @@ pub(super) fn find_topics(settings: &KafkaSettings) -> Result<Vec<FoundTopic>, S
             // How much is held ready is said when a consumer is made.
             consumer = super::consumer::consumer(settings, name, share)?;
         }
-        let start = Start { settings, consumer: &consumer, topic: name, deadline };
+        let mut start = Start { settings, consumer: &consumer, topic: name, deadline };
         consumer.context().expect_partitions(partitions.len());
-        let bounds = start.bounds(&partitions)?;
+        let mut bounds = start.bounds(&partitions)?;
         if !(settings.once && bounds.iter().all(Bounds::is_empty)) {
             start.wait_for_empty_group()?;
+            // Whoever was waited for has read on meanwhile, and filed what came: an end of before
+            // would lie short of what the lake holds. The wait was not for a broker.
+            deadline = Instant::now() + settings.start_timeout;
+            start.deadline = deadline;
+            bounds = start.bounds(&partitions)?;
         }
         found.push(FoundTopic { name: name.clone(), consumer: Arc::new(consumer), bounds });
     }
