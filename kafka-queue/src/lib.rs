@@ -14,7 +14,7 @@
 //! which holds the consumer for as long.
 
 use std::ffi::CString;
-use std::ptr::{self, NonNull};
+use std::ptr::{self, NonNull, addr_of};
 use std::sync::Arc;
 
 use rdkafka::bindings as native;
@@ -84,6 +84,14 @@ impl<C: ConsumerContext + 'static> PartitionQueue<C> {
         Some(PartitionQueue { queue, partition, hand, given: 0, returned: 0, _consumer: consumer })
     }
 
+    /// Forgets what has been taken from librdkafka and not handed out. To be done when the partition
+    /// is assigned anew: what was fetched before comes again, and an end that was reached before says
+    /// nothing.
+    pub fn forget(&mut self) {
+        self.given = self.hand.len();
+        self.give_back();
+    }
+
     /// How many messages and events wait.
     pub fn waiting(&self) -> usize {
         // SAFETY: the queue is ours until we are dropped.
@@ -144,14 +152,19 @@ impl<C: ConsumerContext + 'static> Drop for PartitionQueue<C> {
 /// # Safety
 /// `message` must be one that librdkafka has given and not had back, for as long as `'a`.
 unsafe fn read<'a>(message: *mut native::rd_kafka_message_t, partition: i32) -> Taken<'a> {
-    // SAFETY: see above.
-    let fields = unsafe { &*message };
-    if fields.err != RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR {
-        return Taken::Event(match RDKafkaErrorCode::from(fields.err) {
+    // As a number: a broker may know codes that the bindings do not, and their enum, even behind a
+    // reference to the whole message, must hold none of those.
+    // SAFETY: see above; an enum of C is as large as an `i32`.
+    let code = unsafe { addr_of!((*message).err).cast::<i32>().read() };
+    if code != RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR as i32 {
+        let known = RDKafkaRespErr::try_from(code).map(RDKafkaErrorCode::from);
+        return Taken::Event(match known.unwrap_or(RDKafkaErrorCode::Unknown) {
             RDKafkaErrorCode::PartitionEOF => KafkaError::PartitionEOF(partition),
             code => KafkaError::MessageConsumption(code),
         });
     }
+    // SAFETY: see above; its code is one that the bindings know.
+    let fields = unsafe { &*message };
     let payload = (!fields.payload.is_null()).then(|| {
         // SAFETY: the payload is `len` bytes, and lives as long as the message.
         unsafe { std::slice::from_raw_parts(fields.payload.cast::<u8>(), fields.len) }
@@ -164,13 +177,65 @@ unsafe fn read<'a>(message: *mut native::rd_kafka_message_t, partition: i32) -> 
 /// As [`read`].
 unsafe fn time(message: *mut native::rd_kafka_message_t) -> Timestamp {
     use native::rd_kafka_timestamp_type_t as Kind;
-    let mut kind = Kind::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
-    // SAFETY: see above; it writes what kind of time it is.
-    let millis = unsafe { native::rd_kafka_message_timestamp(message, &mut kind) };
+    // A number for the same reason as a message's code.
+    let mut kind = Kind::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE as u32;
+    let place = (&raw mut kind).cast::<Kind>();
+    // SAFETY: see above; it writes what kind of time it is, an enum of C, which is as large.
+    let millis = unsafe { native::rd_kafka_message_timestamp(message, place) };
+    stamp(kind, millis)
+}
+
+/// A message's time, of the kind that librdkafka has given.
+fn stamp(kind: u32, millis: i64) -> Timestamp {
+    use native::rd_kafka_timestamp_type_t as Kind;
+    const CREATED: u32 = Kind::RD_KAFKA_TIMESTAMP_CREATE_TIME as u32;
+    const APPENDED: u32 = Kind::RD_KAFKA_TIMESTAMP_LOG_APPEND_TIME as u32;
     match kind {
         _ if millis == -1 => Timestamp::NotAvailable,
-        Kind::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE => Timestamp::NotAvailable,
-        Kind::RD_KAFKA_TIMESTAMP_CREATE_TIME => Timestamp::CreateTime(millis),
-        Kind::RD_KAFKA_TIMESTAMP_LOG_APPEND_TIME => Timestamp::LogAppendTime(millis),
+        CREATED => Timestamp::CreateTime(millis),
+        APPENDED => Timestamp::LogAppendTime(millis),
+        _ => Timestamp::NotAvailable,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::mem::MaybeUninit;
+
+    use super::*;
+
+    /// What is read of a message that bears a code. It has nothing else, so it must not be NO_ERROR.
+    fn event(code: i32) -> KafkaError {
+        let mut message = MaybeUninit::<native::rd_kafka_message_t>::zeroed();
+        let message = message.as_mut_ptr();
+        // SAFETY: the message is ours, and of one with a code nothing but that is looked at.
+        let taken = unsafe {
+            (&raw mut (*message).err).cast::<i32>().write(code);
+            read(message, 7)
+        };
+        match taken {
+            Taken::Event(error) => error,
+            Taken::Message(message) => panic!("{message:?} has a code"),
+        }
+    }
+
+    #[test]
+    fn a_code_that_the_bindings_do_not_know_is_an_error_like_any_other() {
+        let of = KafkaError::MessageConsumption;
+        // librdkafka's rdkafka.h: _PARTITION_EOF -191, OFFSET_OUT_OF_RANGE 1.
+        assert_eq!(event(-191), KafkaError::PartitionEOF(7));
+        assert_eq!(event(1), of(RDKafkaErrorCode::OffsetOutOfRange));
+        for unknown in [9_999, -9_999, i32::MAX, i32::MIN] {
+            assert_eq!(event(unknown), of(RDKafkaErrorCode::Unknown));
+        }
+    }
+
+    #[test]
+    fn a_time_of_a_kind_that_is_not_known_is_none() {
+        assert_eq!(stamp(0, 5), Timestamp::NotAvailable);
+        assert_eq!(stamp(1, 5), Timestamp::CreateTime(5));
+        assert_eq!(stamp(1, -1), Timestamp::NotAvailable);
+        assert_eq!(stamp(2, 5), Timestamp::LogAppendTime(5));
+        assert_eq!(stamp(3, 5), Timestamp::NotAvailable);
     }
 }
