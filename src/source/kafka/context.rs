@@ -29,6 +29,8 @@ pub(super) struct Context {
 struct Notes {
     closing: bool,
     assigned: BTreeSet<i32>,
+    /// Partitions that have been given to this member, and nobody has looked at it yet.
+    given: BTreeSet<i32>,
     problem: Option<Problem>,
     /// librdkafka's own words on the last thing that failed.
     failure: Option<String>,
@@ -89,6 +91,11 @@ impl Context {
         self.notes().assigned.contains(&partition)
     }
 
+    /// The partitions that this member was given since the last call.
+    pub(super) fn take_given(&self) -> BTreeSet<i32> {
+        std::mem::take(&mut self.notes().given)
+    }
+
     pub(super) fn take_problem(&self) -> Option<Problem> {
         self.notes().problem.take()
     }
@@ -123,6 +130,13 @@ impl Context {
         self.notes().losses
     }
 
+    /// Notes that this member was given partitions.
+    pub(super) fn note_given(&self, partitions: &[i32]) {
+        let mut notes = self.notes();
+        notes.assigned.extend(partitions);
+        notes.given.extend(partitions);
+    }
+
     fn position(&self, partition: i32) -> Option<&AtomicI64> {
         self.positions.get()?.get(usize::try_from(partition).ok()?)
     }
@@ -151,7 +165,7 @@ impl Context {
         }
         consumer.incremental_assign(partitions)?;
         tracing::debug!(topic = self.topic, partitions = ?indices, "took partitions");
-        self.notes().assigned.extend(indices);
+        self.note_given(&indices);
         Ok(())
     }
 

@@ -9,6 +9,7 @@ use rdkafka::consumer::Consumer;
 
 use super::context::Problem;
 use super::faults;
+use super::lane::Lane;
 use super::reader::{Reader, Stop};
 use super::sight::{PartitionSight, Sight};
 use crate::source::SourceError;
@@ -57,6 +58,10 @@ impl Reader {
                 }));
             }
         }
+        for index in context.take_given() {
+            let given = self.lanes.iter_mut().find(|lane| lane.partition.index == index);
+            given.into_iter().for_each(Lane::assigned_anew);
+        }
         let sight = context.take_sight();
         self.watch_membership(context.assigned())?;
         match sight {
@@ -99,7 +104,7 @@ impl Reader {
             let index = lane.partition.index;
             let Some(seen) = sight.partitions.get(&index) else { continue };
             let end = if committed { seen.stable } else { seen.high };
-            let holds = lane.at_end && seen.fresh && context.holds(index) && lane.is_drained();
+            let holds = lane.still_at_end(seen.fresh && context.holds(index));
             if lane.read {
                 lane.meters.lag.set(0.0);
             } else if holds {
@@ -161,5 +166,73 @@ impl Reader {
 
     fn reads_committed(&self) -> bool {
         self.settings.options.get("isolation.level").is_none_or(|level| level == "read_committed")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::atomic::AtomicBool;
+
+    use super::super::KafkaSettings;
+    use super::super::consumer::{Share, consumer};
+    use super::super::lane::Bounds;
+    use super::super::reader::Reins;
+    use super::*;
+    use crate::flow::{Partition, Timestamp};
+
+    /// A reader of one partition of a topic that no broker serves; it was given the partition.
+    fn reader() -> Reader {
+        let settings = KafkaSettings::new("127.0.0.1:1", vec!["t".to_owned()], Timestamp(0));
+        let consumer = Arc::new(consumer(&settings, "t", Share::of(1)).expect("a consumer"));
+        consumer.context().expect_partitions(1);
+        let partition = Arc::new(Partition { topic: "t".into(), index: 0 });
+        let bounds = [Bounds { partition, low: 0, high: 0 }];
+        let (sender, _) = tokio::sync::mpsc::channel(1);
+        let stop = Arc::new(AtomicBool::new(false));
+        let reins = Reins { sender, alignment: Arc::default(), stop };
+        let mut reader = Reader::new(consumer, "t", &bounds, &settings, reins).expect("a reader");
+        reader.consumer.context().note_given(&[0]);
+        assert!(reader.watch().is_ok());
+        reader
+    }
+
+    /// Whether a partition that once was at its end is told to be so after these statistics.
+    fn tells(reader: &mut Reader, fresh: bool) -> bool {
+        let seen = PartitionSight { reachable: true, fresh, high: Some(0), stable: Some(0) };
+        let sight = Sight { partitions: BTreeMap::from([(0, seen)]) };
+        assert!(reader.look(&sight).is_ok());
+        std::mem::take(&mut reader.lanes[0].to_tell)
+    }
+
+    #[test]
+    fn an_end_that_was_told_before_an_outage_is_believed_when_two_statistics_bear_it_out() {
+        let mut reader = reader();
+        reader.lanes[0].at_end = true;
+        let told: Vec<bool> = [true, true, true, false, false, true, true, true]
+            .map(|fresh| tells(&mut reader, fresh))
+            .into();
+        assert_eq!(told, [false, true, true, false, false, false, true, true]);
+    }
+
+    #[test]
+    fn an_end_that_was_told_before_the_group_was_joined_again_is_not_believed() {
+        let mut reader = reader();
+        (reader.lanes[0].at_end, reader.lanes[0].to_tell) = (true, true);
+        reader.consumer.context().note_given(&[0]);
+        assert!(reader.watch().is_ok());
+        assert!(!reader.lanes[0].at_end && !reader.lanes[0].to_tell);
+        assert!([true; 5].iter().all(|fresh| !tells(&mut reader, *fresh)));
+        // librdkafka tells it again.
+        reader.lanes[0].at_end = true;
+        assert_eq!([tells(&mut reader, true), tells(&mut reader, true)], [false, true]);
+    }
+
+    #[test]
+    fn what_is_read_to_where_it_was_to_be_read_stays_so_when_the_group_is_joined_again() {
+        let mut reader = reader();
+        (reader.lanes[0].read, reader.lanes[0].to_tell) = (true, true);
+        reader.lanes[0].assigned_anew();
+        assert!(reader.lanes[0].to_tell && reader.lanes[0].read);
     }
 }

@@ -23,6 +23,10 @@ const LIVE_WAIT_EACH: Duration = Duration::from_millis(40);
 /// The most that messages wait at the end of a partition: an alert comes within a second.
 const LIVE_WAIT_MOST: Duration = Duration::from_millis(500);
 
+/// So many statistics, a second apart, must bear out an end that was told before them: an answer to a
+/// fetch at the end takes 200 ms (`fetch.wait.max.ms`).
+const BORNE_OUT: u32 = 2;
+
 /// What a message is taken to have before there was one.
 const BYTES_EXPECTED: usize = 256;
 
@@ -53,6 +57,8 @@ pub(super) struct Lane {
     live_wait: Duration,
     /// librdkafka has told that it reached the end, and nothing came since.
     pub(super) at_end: bool,
+    /// In so many statistics, one after the other, nothing spoke against that.
+    borne_out: u32,
     /// The loop is to be told that the partition is read to its end.
     pub(super) to_tell: bool,
     /// Only for `once`: read to `stop_at`.
@@ -115,11 +121,30 @@ impl Lane {
             enough: BATCH_BYTES / BYTES_EXPECTED,
             live_wait: LIVE_WAIT_EACH.saturating_mul(partitions).min(LIVE_WAIT_MOST),
             at_end: false,
+            borne_out: 0,
             to_tell: read,
             read,
             held: false,
             meters,
         }
+    }
+
+    /// Notes that the group has given it to this member anew: fetching begins again at `next`, and
+    /// where the end lies by now will be told again.
+    pub(super) fn assigned_anew(&mut self) {
+        self.queue.forget();
+        self.waiting_since = None;
+        (self.at_end, self.borne_out) = (false, 0);
+        self.to_tell &= self.read;
+    }
+
+    /// Whether the end that was reached still holds by the statistics, given whether these speak for
+    /// it: its broker has answered just now, and the partition is held. Once is not enough: after an
+    /// outage the connection stands before the first fetch has come back.
+    pub(super) fn still_at_end(&mut self, vouched: bool) -> bool {
+        let holds = self.at_end && vouched && self.is_drained();
+        self.borne_out = if holds { self.borne_out.saturating_add(1) } else { 0 };
+        self.borne_out >= BORNE_OUT
     }
 
     /// Whether everything that has been fetched has been taken.
