@@ -42,6 +42,8 @@ struct Course {
     place: Place,
     /// What may lie beyond the slowest: the watermark after each batch, and its bytes.
     ahead: VecDeque<(Timestamp, u64)>,
+    /// The bytes of all of these.
+    ahead_bytes: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -57,8 +59,12 @@ enum Place {
 impl Alignment {
     /// Partitions of which nothing has been read.
     pub fn new(partitions: &[Arc<Partition>]) -> Alignment {
-        let course =
-            || Course { watermark: Timestamp::MIN, place: Place::Lagging, ahead: VecDeque::new() };
+        let course = || Course {
+            watermark: Timestamp::MIN,
+            place: Place::Lagging,
+            ahead: VecDeque::new(),
+            ahead_bytes: 0,
+        };
         let partitions = partitions.iter().map(|held| (Arc::clone(held), course())).collect();
         Alignment { partitions: Mutex::new(partitions) }
     }
@@ -68,6 +74,7 @@ impl Alignment {
         let mut partitions = self.lock();
         let Some(course) = partitions.get_mut(partition) else { return };
         course.watermark = course.watermark.max(watermark);
+        course.ahead_bytes += bytes;
         match course.ahead.back_mut().filter(|(_, held)| *held < GRAIN_BYTES) {
             Some((until, held)) => (*until, *held) = (course.watermark, *held + bytes),
             None => course.ahead.push_back((course.watermark, bytes)),
@@ -101,16 +108,23 @@ impl Alignment {
         self.put(partition, Place::Ended);
     }
 
+    /// Where the slowest of the partitions stands that are waited for. It looks at all of them, so
+    /// whoever asks about many of them asks for it once.
+    pub fn slowest(&self, now: Instant) -> Timestamp {
+        let partitions = self.lock();
+        let waited_for = partitions.values().filter(|course| course.is_waited_for(now));
+        waited_for.map(|course| course.watermark).min().unwrap_or(Timestamp::MAX)
+    }
+
     /// Whether a partition may be read on: not too much of it lies beyond the slowest.
-    pub fn may_read(&self, partition: &Partition, now: Instant) -> bool {
+    pub fn may_read(&self, partition: &Partition, slowest: Timestamp) -> bool {
         let mut partitions = self.lock();
-        let slowest = partitions.values().filter(|course| course.is_waited_for(now));
-        let slowest = slowest.map(|course| course.watermark).min().unwrap_or(Timestamp::MAX);
         let count = partitions.len().max(1) as u64;
         let Some(course) = partitions.get_mut(partition) else { return true };
-        while course.ahead.pop_front_if(|(until, _)| *until <= slowest).is_some() {}
-        let ahead: u64 = course.ahead.iter().map(|(_, bytes)| bytes).sum();
-        ahead <= (MOST_AHEAD_BYTES / count).max(LEAST_AHEAD_BYTES)
+        while let Some((_, bytes)) = course.ahead.pop_front_if(|(until, _)| *until <= slowest) {
+            course.ahead_bytes -= bytes;
+        }
+        course.ahead_bytes <= (MOST_AHEAD_BYTES / count).max(LEAST_AHEAD_BYTES)
     }
 
     fn put(&self, partition: &Partition, place: Place) {
@@ -147,7 +161,7 @@ mod tests {
 
     /// Reads as a source would: whoever may be read gives a batch of a MiB and an hour.
     fn read(alignment: &Alignment, partition: &Partition, hours: &mut i64, now: Instant) -> bool {
-        let may = alignment.may_read(partition, now);
+        let may = alignment.may_read(partition, alignment.slowest(now));
         if may {
             *hours += 1;
             alignment.judged(partition, MIB, Timestamp(*hours * 3_600_000_000));
@@ -192,7 +206,7 @@ mod tests {
         // Said again, it is still the same end; more than a batch to read begins another.
         let later = now + WAIT_AT_END;
         held[1..].iter().for_each(|partition| alignment.reached_end(partition, later));
-        assert!(alignment.may_read(&held[0], later));
+        assert!(alignment.may_read(&held[0], alignment.slowest(later)));
         alignment.lags(&held[1]);
         let before = hours;
         while read(&alignment, &held[0], &mut hours, later) {}
@@ -208,12 +222,16 @@ mod tests {
         }
         let counted = alignment.lock()[&held[0]].ahead.len();
         assert!(counted < 200, "{counted}");
-        assert!(alignment.may_read(&held[0], Instant::now()));
+        assert_eq!(alignment.lock()[&held[0]].ahead_bytes, 10_000_000);
+        assert!(alignment.may_read(&held[0], Timestamp::MIN));
+        // By the time that the last has, all lies behind the slowest.
+        assert!(alignment.may_read(&held[0], Timestamp(99_999)));
+        assert_eq!(alignment.lock()[&held[0]].ahead_bytes, 0);
     }
 
     #[test]
     fn a_partition_that_is_not_known_is_never_held_back() {
         let other = Partition { topic: "other".into(), index: 0 };
-        assert!(Alignment::default().may_read(&other, Instant::now()));
+        assert!(Alignment::default().may_read(&other, Timestamp::MIN));
     }
 }

@@ -190,12 +190,13 @@ impl Reader {
 
     /// Gives the lanes their turns, until one has brought something. True when one has.
     fn gather(&mut self, now: Instant) -> Result<bool, Stop> {
+        let slowest = self.reins.alignment.slowest(now);
         for _ in 0..self.lanes.len() {
             let at = self.turn % self.lanes.len();
             self.turn = at + 1;
             let lane = &mut self.lanes[at];
             let due = lane.is_due(now);
-            let ahead = due && !self.reins.alignment.may_read(&lane.partition, now);
+            let ahead = due && !self.reins.alignment.may_read(&lane.partition, slowest);
             lane.hold(ahead);
             if due && !ahead {
                 self.take(at, now)?;
