@@ -18,7 +18,7 @@ mod sight;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -113,6 +113,8 @@ pub struct KafkaSource {
     stop: Arc<AtomicBool>,
     /// Topics that have not been read to their end.
     open_topics: usize,
+    /// Partitions of topics without anything to read, whose end is still to be told.
+    ended: VecDeque<Arc<Partition>>,
     /// Offsets that have not been committed.
     to_commit: BTreeMap<Partition, Offset>,
     committed_at: Instant,
@@ -166,12 +168,16 @@ impl KafkaSource {
             events,
             stop: Arc::new(AtomicBool::new(false)),
             open_topics: 0,
+            ended: VecDeque::new(),
             to_commit: BTreeMap::new(),
             committed_at: Instant::now(),
         };
         for topic in found {
             let thread = if settings.once && topic.bounds.iter().all(Bounds::is_empty) {
-                topic.bounds.iter().for_each(|bounds| source.alignment.ended(&bounds.partition));
+                for Bounds { partition, .. } in &topic.bounds {
+                    source.alignment.ended(partition);
+                    source.ended.push_back(Arc::clone(partition));
+                }
                 None
             } else {
                 let reins = Reins {
@@ -237,6 +243,9 @@ impl Source for KafkaSource {
     async fn next(&mut self) -> Result<SourceEvent, SourceError> {
         loop {
             self.commit_now_and_then();
+            if let Some(partition) = self.ended.pop_front() {
+                return Ok(SourceEvent::Ended(partition));
+            }
             if self.open_topics == 0 {
                 return Ok(SourceEvent::End);
             }

@@ -13,6 +13,7 @@ use rdkafka::mocking::MockCluster;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
 use super::*;
+use crate::window::JobWatermark;
 
 const AS_OF: Timestamp = Timestamp(1_772_366_400_000_000);
 
@@ -174,6 +175,10 @@ async fn an_empty_topic_ends_at_once_or_waits() {
     let began = Instant::now();
     let mut source =
         KafkaSource::connect(settings(&brokers, "empty", true)).await.expect("connects");
+    for index in [0, 1] {
+        let said = source.next().await;
+        assert!(matches!(&said, Ok(SourceEvent::Ended(p)) if p.index == index), "{said:?}");
+    }
     assert!(matches!(source.next().await, Ok(SourceEvent::End)));
     assert!(began.elapsed() < Duration::from_secs(5), "took {:?}", began.elapsed());
     drop(source);
@@ -262,6 +267,47 @@ async fn two_topics_are_read_to_their_ends() {
     }
     assert_eq!(received.remove("left"), Some(expected(&left)));
     assert_eq!(received.remove("right"), Some(expected(&right)));
+}
+
+/// Else windows would wait for the empty one until the end, and all of the other be held for it.
+async fn an_empty_topic_beside_another_is_told_to_have_ended(both: KafkaSettings) {
+    let [left, empty] = [both.topics[0].clone(), both.topics[1].clone()];
+    let mut source = KafkaSource::connect(both).await.expect("connects");
+    let mut job = JobWatermark::new(source.partitions());
+    let mut ended: Vec<(String, i32)> = Vec::new();
+    loop {
+        match source.next().await.expect("reads") {
+            SourceEvent::Batch(batch) => job.observe(&batch.partition, Timestamp(50)),
+            SourceEvent::Ended(partition) => {
+                ended.push((partition.topic.to_string(), partition.index));
+                job.end(&partition);
+            }
+            SourceEvent::End => break,
+            SourceEvent::CaughtUp(_) | SourceEvent::Quiet => {}
+        }
+    }
+    assert_eq!(ended, [(empty.clone(), 0), (empty, 1), (left, 0)]);
+    assert_eq!(job.current(), Timestamp(50));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_waits_for_an_empty_topic_beside_another() {
+    let (cluster, brokers) = mock("left", 1);
+    cluster.create_topic("empty", 2, 1).expect("a topic");
+    send(&producer(&brokers, &[]), "left", &[text(0, "a")]);
+    let mut both = settings(&brokers, "left", true);
+    both.topics.push("empty".to_owned());
+    an_empty_topic_beside_another_is_told_to_have_ended(both).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_waits_for_an_empty_topic_beside_another_on_a_real_broker() {
+    let Some(brokers) = real_brokers("an empty topic beside another") else { return };
+    let left = real_topic(&brokers, "left", 1).await;
+    send(&producer(&brokers, &[]), &left, &[text(0, "a")]);
+    let mut both = real_settings(&brokers, &left, true);
+    both.topics.push(real_topic(&brokers, "empty", 2).await);
+    an_empty_topic_beside_another_is_told_to_have_ended(both).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
