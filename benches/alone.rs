@@ -61,7 +61,7 @@ async fn decoded(file: &str, options: Arc<DecodeOptions>) -> anyhow::Result<usiz
                     let options = Arc::clone(&options);
                     running.push_back(tokio::task::spawn_blocking(move || decode(&raw, &options)));
                 }
-                SourceEvent::CaughtUp(_) | SourceEvent::Ended(_) | SourceEvent::Quiet => {}
+                SourceEvent::CaughtUp(..) | SourceEvent::Ended(_) | SourceEvent::Quiet => {}
                 SourceEvent::End => ended = true,
             }
         }

@@ -245,17 +245,18 @@ impl Judge {
         })
     }
 
-    /// Notes that everything a partition holds has been delivered. Gives the advance that an earlier
-    /// run made at this place, if it did, or that of a leap that agrees with the clock: here, at the
-    /// live edge, the clock is a witness.
-    pub fn caught_up(&mut self, partition: &Arc<Partition>, now: Timestamp) -> Option<IdleAdvance> {
+    /// Notes that everything a partition held at `at` has been delivered. Gives the advance that an
+    /// earlier run made at this place, if it did, or that of a leap that agrees with the clock: here,
+    /// at the live edge, the clock is a witness. What was so long ago says nothing about now, so `at`
+    /// is when the source said it, not when it is heard.
+    pub fn caught_up(&mut self, partition: &Arc<Partition>, at: Timestamp) -> Option<IdleAdvance> {
         let pace = self.pace;
         let shard = self.shards.get_mut(partition)?;
-        shard.caught_up_at = Some(now);
+        shard.caught_up_at = Some(at);
         let stood = shard.line.watermark();
         shard.apply_journal(shard.next);
         let near =
-            |time: Timestamp| now.minus(pace.max_leap) <= time && time <= now.plus(pace.max_leap);
+            |time: Timestamp| at.minus(pace.max_leap) <= time && time <= at.plus(pace.max_leap);
         shard.count_lone(near, pace, Timestamp::MAX);
         let watermark = shard.line.watermark();
         let (partition, next) = (Arc::clone(partition), Offset(shard.next));
@@ -424,6 +425,19 @@ mod tests {
         deliver(&mut judge, &a, 1_100, 1_200);
         judge.caught_up(&b, Timestamp(1_200));
         assert_eq!(judge.advance_idle(Timestamp(1_200)), [advance(&b, 0, 1_090)]);
+    }
+
+    /// The loop was held up for longer than what a source says can be believed.
+    #[test]
+    fn what_was_said_before_a_stall_makes_nobody_idle_after_it() {
+        let (a, b) = (partition(0), partition(1));
+        let mut judge = judge_of(&[Arc::clone(&a), Arc::clone(&b)]);
+        let now = 60_000_000;
+        deliver(&mut judge, &a, 1_000, now);
+        judge.caught_up(&b, Timestamp(now - 5_000_001));
+        assert_eq!(judge.advance_idle(Timestamp(now)), []);
+        judge.caught_up(&b, Timestamp(now - 5_000_000));
+        assert_eq!(judge.advance_idle(Timestamp(now)), [advance(&b, 0, 990)]);
     }
 
     #[test]

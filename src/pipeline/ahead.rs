@@ -8,7 +8,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use futures::future::BoxFuture;
@@ -23,7 +23,7 @@ use super::work::{Worked, work};
 use crate::clock::Clock;
 use crate::cores;
 use crate::decode::decode;
-use crate::flow::{IdleAdvance, Partition, RawBatch, Timestamp};
+use crate::flow::{IdleAdvance, Partition, RawBatch, Span, Timestamp};
 use crate::judge::Judge;
 use crate::plan::build::Plan;
 use crate::source::SourceEvent;
@@ -141,11 +141,11 @@ impl Ahead {
                         batches += 1;
                         running.push_back(self.working(raw));
                     }
-                    Ok(SourceEvent::CaughtUp(partition)) => {
-                        running.push_back(self.caught_up(partition));
+                    Ok(SourceEvent::CaughtUp(partition, said)) => {
+                        running.push_back(self.caught_up(partition, said));
                     }
                     Ok(SourceEvent::Ended(partition)) => {
-                        running.push_back(self.caught_up(Arc::clone(&partition)));
+                        running.push_back(self.caught_up(Arc::clone(&partition), Instant::now()));
                         running.push_back(Box::pin(async { Ok(Step::Ended(partition)) }));
                     }
                     Ok(SourceEvent::Quiet) => {}
@@ -189,10 +189,12 @@ impl Ahead {
         Box::pin(async { working.await? })
     }
 
-    /// Notes that everything a partition holds has been delivered.
-    fn caught_up(&mut self, partition: Arc<Partition>) -> Promise {
+    /// Notes that everything a partition held when it was `said` has been delivered.
+    fn caught_up(&mut self, partition: Arc<Partition>, said: Instant) -> Promise {
         let clock = Arc::clone(&self.clock);
-        let judging = self.judging(move |judge| judge.caught_up(&partition, clock.now()));
+        let judging = self.judging(move |judge| {
+            judge.caught_up(&partition, before(clock.now(), said.elapsed()))
+        });
         Box::pin(async { Ok(Step::CaughtUp(judging.await?.into_iter().collect())) })
     }
 
@@ -233,6 +235,11 @@ impl Ahead {
     }
 }
 
+/// The time of the clock so long ago.
+fn before(now: Timestamp, ago: Duration) -> Timestamp {
+    now.minus(Span(i64::try_from(ago.as_micros()).unwrap_or(i64::MAX)))
+}
+
 /// Hands the judge to whoever is next.
 fn hand_on(next: oneshot::Sender<Box<Judge>>, judge: Box<Judge>) {
     // Nobody is next when the run has been stopped.
@@ -251,14 +258,15 @@ mod tests {
     use super::*;
     use crate::clock::SystemClock;
     use crate::decode::DecodeOptions;
-    use crate::flow::{Framing, Span};
+    use crate::flow::{Framing, Offset};
     use crate::judge::Pace;
     use crate::pipeline::pump::Pump;
     use crate::relate::Targets;
-    use crate::source::{Source, SourceError};
+    use crate::source::{CAUGHT_UP_HOLDS, Source, SourceError};
     use crate::sql::plan::execute::Executor;
 
-    struct Told(VecDeque<SourceEvent>, Vec<Arc<Partition>>);
+    /// What the source says, its partitions, and how long it is quiet before its end.
+    struct Told(VecDeque<SourceEvent>, Vec<Arc<Partition>>, Duration);
 
     #[async_trait::async_trait]
     impl Source for Told {
@@ -267,7 +275,11 @@ mod tests {
         }
 
         async fn next(&mut self) -> Result<SourceEvent, SourceError> {
-            Ok(self.0.pop_front().unwrap_or(SourceEvent::End))
+            if let Some(event) = self.0.pop_front() {
+                return Ok(event);
+            }
+            tokio::time::sleep(self.2).await;
+            Ok(SourceEvent::End)
         }
     }
 
@@ -309,10 +321,12 @@ mod tests {
                     framing: Framing::Lines { first_offset: number, record_time: Timestamp(0) },
                 })
             };
-            let told = (0..20)
-                .flat_map(|number| [batch(number), SourceEvent::CaughtUp(Arc::clone(&partition))]);
+            let said = Instant::now();
+            let told = (0..20).flat_map(|number| {
+                [batch(number), SourceEvent::CaughtUp(Arc::clone(&partition), said)]
+            });
             let partitions = vec![Arc::clone(&partition)];
-            let source = Told(told.collect(), partitions.clone());
+            let source = Told(told.collect(), partitions.clone(), Duration::ZERO);
             let (events, _pump) = Pump::start(Box::new(source), Arc::default());
             let minute = Span::MINUTE;
             let pace = Pace { max_disorder: minute, max_leap: minute, idle_after: minute };
@@ -344,5 +358,57 @@ mod tests {
             assert_eq!((batches, ended), (20, true));
             running.await.unwrap();
         });
+    }
+
+    /// Two partitions; the first has a record, and an earlier run's advance after it. The second has
+    /// none, and its end was said so long ago. Gives what moved, and where the alignment then has the
+    /// slowest.
+    async fn moved_when_said(ago: Duration) -> (Vec<IdleAdvance>, Timestamp) {
+        let partitions: Vec<Arc<Partition>> =
+            (0..2).map(|index| Arc::new(Partition { topic: "t".into(), index })).collect();
+        let alignment = Arc::new(Alignment::new(&partitions));
+        let first = RawBatch {
+            partition: Arc::clone(&partitions[0]),
+            bytes: Bytes::from_static(b"{}\n"),
+            framing: Framing::Lines { first_offset: 0, record_time: Timestamp(0) },
+        };
+        let said = Instant::now().checked_sub(ago).expect("the machine runs for longer");
+        let told = [
+            SourceEvent::Batch(first),
+            SourceEvent::CaughtUp(Arc::clone(&partitions[0]), Instant::now()),
+            SourceEvent::CaughtUp(Arc::clone(&partitions[1]), said),
+        ];
+        let source = Told(told.into(), partitions.clone(), Duration::from_millis(300));
+        let (events, _pump) = Pump::start(Box::new(source), Arc::default());
+        let minute = Span::MINUTE;
+        let pace = Pace { max_disorder: minute, max_leap: minute, idle_after: minute };
+        let journal = vec![advance_of(&partitions[0], 1)];
+        let judge = Judge::new(&partitions, pace, Timestamp(0)).with_journal(journal);
+        let filing = Filing { archive: false, record_times: false, once: false };
+        let (plan, clock) = (Arc::new(idle_plan()), Arc::new(SystemClock));
+        let tick = Duration::from_millis(1);
+        let ahead = Ahead::new(plan, judge, Arc::clone(&alignment), clock, tick, filing);
+        let (to, mut done) = mpsc::channel(100);
+        ahead.run(events, to).await;
+        let mut moved = Vec::new();
+        while let Some(some) = done.recv().await {
+            if let Done::Idle(some) = some.unwrap() {
+                moved.extend(some);
+            }
+        }
+        (moved, alignment.slowest(Instant::now()))
+    }
+
+    /// 2026-03-01T12:00:00Z, by `date -u -d 2026-03-01T12:00:00Z +%s`.
+    fn advance_of(partition: &Arc<Partition>, next: i64) -> IdleAdvance {
+        let (next, watermark) = (Offset(next), Timestamp(1_772_366_400_000_000));
+        IdleAdvance { partition: Arc::clone(partition), next, watermark }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn an_end_that_was_said_before_a_stall_lets_nothing_move_after_it() {
+        let (moved, slowest) = moved_when_said(CAUGHT_UP_HOLDS + Duration::from_secs(1)).await;
+        assert_eq!(moved.iter().map(|advance| advance.partition.index).collect::<Vec<_>>(), [0]);
+        assert_eq!(slowest, Timestamp::MIN);
     }
 }

@@ -13,7 +13,7 @@ mod pool;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 
@@ -39,8 +39,9 @@ pub enum SourceEvent {
     /// Records arrived.
     Batch(RawBatch),
     /// Everything that the partition holds by now has been delivered (lag 0). Said after each
-    /// batch that reaches the end, and again while it stays so (see [`CAUGHT_UP_HOLDS`]).
-    CaughtUp(Arc<Partition>),
+    /// batch that reaches the end, and again while it stays so (see [`CAUGHT_UP_HOLDS`]). With the
+    /// moment at which it was so: where the loop is held up it may be heard much later.
+    CaughtUp(Arc<Partition>, Instant),
     /// A partition has been read to where it was to be read (`--once`): nothing follows of it.
     Ended(Arc<Partition>),
     /// Nothing to deliver for the length of a poll; the loop may do its timed work.

@@ -12,6 +12,7 @@ use std::io::{Read, stdin};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use async_trait::async_trait;
 use tokio::sync::mpsc;
@@ -112,7 +113,7 @@ impl FileSource {
         self.said_caught_up =
             self.waiting.load(Ordering::SeqCst) && self.blocks.is_empty() && !self.said_caught_up;
         if self.said_caught_up {
-            SourceEvent::CaughtUp(Arc::clone(&self.partitions[0]))
+            SourceEvent::CaughtUp(Arc::clone(&self.partitions[0]), Instant::now())
         } else {
             SourceEvent::Quiet
         }
@@ -270,7 +271,7 @@ mod tests {
                 }
                 SourceEvent::End => return lines,
                 SourceEvent::Quiet => {}
-                SourceEvent::CaughtUp(_) | SourceEvent::Ended(_) => panic!("a file ends"),
+                SourceEvent::CaughtUp(..) | SourceEvent::Ended(_) => panic!("a file ends"),
             }
         }
     }

@@ -514,7 +514,7 @@ async fn the_source_delivers_every_record_once_and_ends() {
                 }
             }
             SourceEvent::End => break,
-            SourceEvent::CaughtUp(_) | SourceEvent::Ended(_) | SourceEvent::Quiet => {}
+            SourceEvent::CaughtUp(..) | SourceEvent::Ended(_) | SourceEvent::Quiet => {}
         }
     }
     assert!(batches > 1);

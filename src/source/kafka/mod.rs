@@ -265,7 +265,7 @@ impl Source for KafkaSource {
                     self.note(&batch);
                     return Ok(SourceEvent::Batch(batch));
                 }
-                SourceEvent::CaughtUp(_) | SourceEvent::Ended(_) | SourceEvent::Quiet => {
+                SourceEvent::CaughtUp(..) | SourceEvent::Ended(_) | SourceEvent::Quiet => {
                     return Ok(event);
                 }
             }

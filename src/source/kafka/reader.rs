@@ -238,7 +238,7 @@ impl Reader {
             SourceEvent::Ended(partition)
         } else {
             self.reins.alignment.reached_end(&partition, now);
-            SourceEvent::CaughtUp(partition)
+            SourceEvent::CaughtUp(partition, now)
         });
     }
 

@@ -85,7 +85,7 @@ async fn read_to_end(source: &mut KafkaSource) -> Received {
         match source.next().await.expect("reads") {
             SourceEvent::Batch(batch) => gather(&mut received, &batch),
             SourceEvent::End => return received,
-            SourceEvent::CaughtUp(_) | SourceEvent::Ended(_) | SourceEvent::Quiet => {}
+            SourceEvent::CaughtUp(..) | SourceEvent::Ended(_) | SourceEvent::Quiet => {}
         }
     }
 }
@@ -97,7 +97,7 @@ async fn read_until_caught_up(source: &mut KafkaSource, received: &mut Received)
         assert!(began.elapsed() < PATIENCE, "never caught up; so far {:?}", counts(received));
         match source.next().await.expect("reads") {
             SourceEvent::Batch(batch) => gather(received, &batch),
-            SourceEvent::CaughtUp(_) => return,
+            SourceEvent::CaughtUp(..) => return,
             SourceEvent::Ended(_) | SourceEvent::Quiet => {}
             SourceEvent::End => panic!("a stream has no end"),
         }
@@ -262,7 +262,7 @@ async fn two_topics_are_read_to_their_ends() {
                 gather(received.entry(batch.partition.topic.to_string()).or_default(), &batch);
             }
             SourceEvent::End => break,
-            SourceEvent::CaughtUp(_) | SourceEvent::Ended(_) | SourceEvent::Quiet => {}
+            SourceEvent::CaughtUp(..) | SourceEvent::Ended(_) | SourceEvent::Quiet => {}
         }
     }
     assert_eq!(received.remove("left"), Some(expected(&left)));
@@ -283,7 +283,7 @@ async fn an_empty_topic_beside_another_is_told_to_have_ended(both: KafkaSettings
                 job.end(&partition);
             }
             SourceEvent::End => break,
-            SourceEvent::CaughtUp(_) | SourceEvent::Quiet => {}
+            SourceEvent::CaughtUp(..) | SourceEvent::Quiet => {}
         }
     }
     assert_eq!(ended, [(empty.clone(), 0), (empty, 1), (left, 0)]);
@@ -346,7 +346,7 @@ async fn an_outage_is_borne_for_a_while_and_nobody_is_called_caught_up_in_it() {
     let down = Instant::now();
     while down.elapsed() < Duration::from_secs(7) {
         match source.next().await.expect("the outage is borne") {
-            SourceEvent::CaughtUp(_) => last_caught_up = Some(down.elapsed()),
+            SourceEvent::CaughtUp(..) => last_caught_up = Some(down.elapsed()),
             SourceEvent::Quiet => {}
             other => panic!("{other:?} during an outage"),
         }
@@ -538,7 +538,7 @@ async fn most_held(source: &mut KafkaSource) -> (usize, usize) {
             }
             SourceEvent::Ended(partition) => assert!(open.remove(&partition).is_some(), "once"),
             SourceEvent::End => return (most, records),
-            SourceEvent::CaughtUp(_) | SourceEvent::Quiet => {}
+            SourceEvent::CaughtUp(..) | SourceEvent::Quiet => {}
         }
         let slowest = open.values().min().copied().unwrap_or(i64::MAX);
         held.retain(|(time, _)| *time > slowest);

@@ -210,7 +210,7 @@ impl World {
     /// Says of partitions that they are read to their end, and waits for what follows from it.
     pub(crate) async fn caught_up(&self, behind: &[i32]) {
         for index in (0..self.partitions).filter(|index| !behind.contains(index)) {
-            self.say(SourceEvent::CaughtUp(partition(index)));
+            self.say(SourceEvent::CaughtUp(partition(index), Instant::now()));
         }
         self.settle().await;
         let asked = self.script.questions.load(Ordering::SeqCst);
