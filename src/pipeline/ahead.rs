@@ -191,9 +191,13 @@ impl Ahead {
 
     /// Notes that everything a partition held when it was `said` has been delivered.
     fn caught_up(&mut self, partition: Arc<Partition>, said: Instant) -> Promise {
-        let clock = Arc::clone(&self.clock);
+        let (clock, alignment) = (Arc::clone(&self.clock), Arc::clone(&self.alignment));
         let judging = self.judging(move |judge| {
-            judge.caught_up(&partition, before(clock.now(), said.elapsed()))
+            let advance = judge.caught_up(&partition, before(clock.now(), said.elapsed()));
+            if let Some(IdleAdvance { partition, watermark, .. }) = &advance {
+                alignment.moved(partition, *watermark);
+            }
+            advance
         });
         Box::pin(async { Ok(Step::CaughtUp(judging.await?.into_iter().collect())) })
     }
@@ -403,6 +407,15 @@ mod tests {
     fn advance_of(partition: &Arc<Partition>, next: i64) -> IdleAdvance {
         let (next, watermark) = (Offset(next), Timestamp(1_772_366_400_000_000));
         IdleAdvance { partition: Arc::clone(partition), next, watermark }
+    }
+
+    /// Else whoever reads holds back all the others for a partition that is empty.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_moves_without_a_record_is_told_to_the_alignment() {
+        let (moved, slowest) = moved_when_said(Duration::ZERO).await;
+        let of = |advance: &IdleAdvance| (advance.partition.index, advance.next.0);
+        assert_eq!(moved.iter().map(of).collect::<Vec<_>>(), [(0, 1), (1, 0)]);
+        assert_eq!(slowest, Timestamp(1_772_366_400_000_000));
     }
 
     #[tokio::test(flavor = "multi_thread")]
