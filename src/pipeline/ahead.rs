@@ -14,7 +14,6 @@ use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::FuturesOrdered;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::MissedTickBehavior;
 
 use super::RunError;
 use super::filed::Filing;
@@ -102,8 +101,7 @@ impl Ahead {
         let at_once = (cores::count() + 1).min(MOST_AT_ONCE);
         let mut running: FuturesOrdered<Promise> = FuturesOrdered::new();
         let mut batches = 0;
-        let mut tick = tokio::time::interval(self.tick);
-        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut tick = super::ticks(self.tick);
         // Where the input is read to its end, no silence moves time on.
         let mut ticks = !self.filing.once;
         let mut ended = false;

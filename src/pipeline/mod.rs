@@ -36,6 +36,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
+use tokio::time::{Interval, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use crate::alert::AlertSink;
@@ -217,7 +218,7 @@ async fn drive(
     tick: Duration,
     progress: &Progress,
 ) -> Result<Ended, RunError> {
-    let mut tick = tokio::time::interval(tick);
+    let mut tick = ticks(tick);
     loop {
         tokio::select! {
             biased;
@@ -244,6 +245,31 @@ async fn drive(
     }
 }
 
+/// Ticks of which those that were missed do not come in a burst: after the loop was held up, by a lake
+/// that was away, say, they would find nothing read between them and take the input to rest.
+fn ticks(every: Duration) -> Interval {
+    let mut ticks = tokio::time::interval(every);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
+}
+
 fn failed(pipeline: &str, source: datafusion::error::DataFusionError) -> RunError {
     RunError::Compute { pipeline: pipeline.to_owned(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn ticks_that_were_missed_do_not_come_in_a_burst() {
+        let mut ticks = ticks(Duration::from_millis(20));
+        ticks.tick().await;
+        // As long as five ticks.
+        tokio::time::sleep(Duration::from_millis(110)).await;
+        ticks.tick().await;
+        assert!(ticks.tick().now_or_never().is_none(), "the next one comes in its time");
+    }
 }
