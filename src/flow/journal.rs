@@ -54,10 +54,20 @@ impl JournalKey {
         }
     }
 
+    /// Whose advance it is: the topic's name as it is written, and the partition's number.
+    pub fn place(&self) -> (&SafeName, u32) {
+        (&self.topic, self.index)
+    }
+
+    /// Where a partition's advances are found; a negative number has none.
+    pub fn place_of(partition: &Partition) -> Option<(SafeName, u32)> {
+        Some((SafeName::of(&partition.topic), u32::try_from(partition.index).ok()?))
+    }
+
     /// The advance, when it is one of this partition.
     pub fn advance_of(&self, partition: &Arc<Partition>) -> Option<IdleAdvance> {
-        let same = u32::try_from(partition.index) == Ok(self.index)
-            && self.topic == SafeName::of(&partition.topic);
+        let same = JournalKey::place_of(partition)
+            .is_some_and(|(topic, index)| self.place() == (&topic, index));
         same.then(|| IdleAdvance {
             partition: Arc::clone(partition),
             next: Offset(i64::try_from(self.next).unwrap_or(i64::MAX)),

@@ -119,7 +119,7 @@ impl Delivery {
         let begun = self.live.keys().cloned().collect();
         self.earlier = self.live.values().flatten().cloned().collect();
         self.standing = Standing::new(&self.archived, extents, settled, begun);
-        Ok(self.journal.read(partitions).await?)
+        Ok(self.journal.read(partitions, extents).await?)
     }
 
     fn lake_of(&self, section: Section) -> &Lake {

@@ -11,8 +11,10 @@ use std::sync::Arc;
 use futures::future::try_join_all;
 
 use crate::flow::journal::JournalKey;
-use crate::flow::{IdleAdvance, Partition};
+use crate::flow::lake_key::SafeName;
+use crate::flow::{IdleAdvance, Offset, Partition};
 use crate::lake::{Lake, LakeError};
+use crate::source::Extents;
 
 /// Entries that are contained in others and wait to be deleted at one stroke.
 const SUPERSEDED_AT_MOST: usize = 64;
@@ -43,15 +45,29 @@ impl Journal {
         }
     }
 
-    /// What earlier runs wrote down of these partitions, in order.
+    /// What earlier runs wrote down of these partitions, in order. Of what precedes a partition's first
+    /// record that is left only the furthest matters; the rest is deleted when there is enough of it.
     pub async fn read(
         &mut self,
         partitions: &[Arc<Partition>],
+        extents: &Extents,
     ) -> Result<Vec<IdleAdvance>, LakeError> {
-        let keys = self.lake.journal().await?;
+        let mut keys: BTreeMap<(SafeName, u32), Vec<JournalKey>> = BTreeMap::new();
+        for key in self.lake.journal().await? {
+            let (topic, index) = key.place();
+            keys.entry((topic.clone(), index)).or_default().push(key);
+        }
         let mut read = Vec::new();
         for partition in partitions {
-            for advance in keys.iter().filter_map(|key| key.advance_of(partition)) {
+            let keys = JournalKey::place_of(partition).and_then(|place| keys.remove(&place));
+            let advances = keys.into_iter().flatten().filter_map(|key| key.advance_of(partition));
+            let first = extents.get(partition).map_or(Offset(0), |extent| extent.from);
+            let (mut before, after): (Vec<_>, Vec<_>) =
+                advances.partition(|advance| advance.next <= first);
+            let furthest = (0..before.len()).max_by_key(|place| before[*place].watermark);
+            let furthest = furthest.map(|place| before.remove(place));
+            self.superseded.extend(before.iter().map(JournalKey::of));
+            for advance in furthest.into_iter().chain(after) {
                 self.written(advance.clone());
                 read.push(advance);
             }
@@ -68,8 +84,21 @@ impl Journal {
     }
 
     /// Whether an advance of this partition is still to be written down.
-    pub fn awaits(&self, partition: &Arc<Partition>) -> bool {
+    #[cfg(test)]
+    fn awaits(&self, partition: &Arc<Partition>) -> bool {
         self.pending.contains_key(partition)
+    }
+
+    /// Writes down what was noted of one partition: its next record depends on it, and on no other's.
+    pub async fn flush_of(&mut self, partition: &Arc<Partition>) -> Result<(), LakeError> {
+        if let Some(advance) = self.pending.get(partition) {
+            self.lake.put_journal(advance).await?;
+        }
+        if let Some(advance) = self.pending.remove(partition) {
+            self.written(advance);
+        }
+        self.tidy_now_and_then().await;
+        Ok(())
     }
 
     /// Writes down what was noted. What depends on it may be put when this returns.
@@ -81,10 +110,14 @@ impl Journal {
         for (_, advance) in std::mem::take(&mut self.pending) {
             self.written(advance);
         }
+        self.tidy_now_and_then().await;
+        Ok(())
+    }
+
+    async fn tidy_now_and_then(&mut self) {
         if self.superseded.len() >= self.tidy_at {
             self.tidy().await;
         }
-        Ok(())
     }
 
     /// Deletes the entries that are contained in others. Nothing depends on it: what cannot be
@@ -132,7 +165,7 @@ fn contains(one: &IdleAdvance, other: &IdleAdvance) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::flow::{Offset, Timestamp};
+    use crate::flow::{OffsetRange, Timestamp};
 
     fn partition(index: i32) -> Arc<Partition> {
         Arc::new(Partition { topic: "t".into(), index })
@@ -183,13 +216,51 @@ mod tests {
             lake.put_journal(&advance).await.unwrap();
         }
         let mut journal = Journal::new(lake.clone());
-        let read = journal.read(&[partition(0)]).await.unwrap();
+        let read = journal.read(&[partition(0)], &Extents::new()).await.unwrap();
         assert_eq!(read, [advance(0, 5, 100), advance(0, 5, 200)]);
         journal.note(advance(0, 5, 200));
         assert!(!journal.awaits(&partition(0)));
         journal.tidy().await;
         assert_eq!(on(&lake, 0).await, [advance(0, 5, 200)]);
         assert_eq!(on(&lake, 1).await, [advance(1, 2, 50)]);
+    }
+
+    #[tokio::test]
+    async fn a_record_after_a_silence_has_its_own_partitions_advance_written_down_alone() {
+        let lake = Lake::in_memory();
+        let mut journal = Journal::new(lake.clone());
+        (0..3).for_each(|index| journal.note(advance(index, 5, 100)));
+        journal.flush_of(&partition(1)).await.unwrap();
+        assert_eq!(lake.journal().await.unwrap().len(), 1);
+        assert_eq!(on(&lake, 1).await, [advance(1, 5, 100)]);
+        assert!(!journal.awaits(&partition(1)) && journal.awaits(&partition(0)));
+        journal.flush_of(&partition(1)).await.unwrap();
+        journal.flush().await.unwrap();
+        assert_eq!(lake.journal().await.unwrap().len(), 3);
+    }
+
+    /// Offsets up to 40 are gone: before the first record that is left, the furthest advance holds,
+    /// though it is not the last.
+    #[tokio::test]
+    async fn of_what_precedes_the_first_record_that_is_left_the_furthest_stays() {
+        let lake = Lake::in_memory();
+        let all = [(5, 100), (20, 300), (40, 250), (41, 260), (60, 400)];
+        for (next, watermark) in all {
+            lake.put_journal(&advance(0, next, watermark)).await.unwrap();
+            lake.put_journal(&advance(1, next, watermark)).await.unwrap();
+        }
+        let range = OffsetRange { from: Offset(40), to: Offset(99) };
+        let mut journal = Journal::new(lake.clone());
+        let extents = Extents::from([(partition(0), range)]);
+        let read = journal.read(&[partition(1), partition(0)], &extents).await.unwrap();
+        let of = |index, some: &[(i64, i64)]| -> Vec<IdleAdvance> {
+            some.iter().map(|(next, watermark)| advance(index, *next, *watermark)).collect()
+        };
+        let left = [(20, 300), (41, 260), (60, 400)];
+        assert_eq!(read, [of(1, &all), of(0, &left)].concat());
+        journal.tidy().await;
+        assert_eq!(on(&lake, 0).await, of(0, &left));
+        assert_eq!(on(&lake, 1).await, of(1, &all));
     }
 
     #[tokio::test]

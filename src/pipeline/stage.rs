@@ -122,9 +122,7 @@ impl Stage {
 
     /// Takes in one batch's results and does what its watermark makes due.
     pub async fn collect(&mut self, worked: Worked, progress: &Progress) -> Result<(), RunError> {
-        if self.delivery.journal.awaits(&worked.partition) {
-            self.delivery.journal.flush().await?;
-        }
+        self.delivery.journal.flush_of(&worked.partition).await?;
         self.read = true;
         self.heed_stopped();
         if let Some(record_time) = worked.first_record {
