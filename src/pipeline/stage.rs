@@ -362,16 +362,16 @@ impl Stage {
     /// is in thousands of windows, which would otherwise all be held at once. Where windows without
     /// rows fire, no further than these do.
     async fn advance_to_the_end(&mut self, empty_until: Timestamp) -> Result<(), RunError> {
-        let limit = match self.tables.iter().flatten().any(Tables::expects) {
-            true => empty_until,
-            false => Timestamp::MAX,
-        };
+        let expects = self.tables.iter().flatten().any(Tables::expects);
+        let limit = if expects { empty_until } else { Timestamp::MAX };
         let earliest = |one: (Timestamp, Span), other: (Timestamp, Span)| {
             (one.0.min(other.0), one.1.max(other.1))
         };
-        while let Some((first, longest)) =
-            self.tables.iter().flatten().flat_map(Tables::open_from).reduce(earliest)
-        {
+        loop {
+            // Days in which nothing is due are passed over: there may be millions before the next row.
+            let done = if expects { Timestamp::MIN } else { self.advanced_to };
+            let open = self.tables.iter().flatten().flat_map(|tables| tables.open_from(done));
+            let Some((first, longest)) = open.reduce(earliest) else { break };
             let reached = self.advanced_to.max(first);
             let Some(tomorrow) = reached.date().succ_opt() else { break };
             let next = Timestamp::midnight(tomorrow);

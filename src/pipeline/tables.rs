@@ -213,11 +213,12 @@ impl Tables {
         self.engines.iter().any(Engine::expects)
     }
 
-    /// For each kind of window that holds rows: the earliest event time of these, and how long after
-    /// a row its last window ends at most.
-    pub fn open_from(&self) -> impl Iterator<Item = (Timestamp, Span)> {
-        self.engines.iter().filter_map(|engine| {
-            engine.first_held().map(|first| (first, engine.family().longest()))
+    /// For each kind of window that holds rows which are still to be counted once everything up to
+    /// `reached` has fired: the earliest event time of these, and how long after a row its last window
+    /// ends at most.
+    pub fn open_from(&self, reached: Timestamp) -> impl Iterator<Item = (Timestamp, Span)> {
+        self.engines.iter().filter_map(move |engine| {
+            engine.first_held(reached).map(|first| (first, engine.family().longest()))
         })
     }
 

@@ -253,11 +253,17 @@ impl Engine {
         self.expected.is_some()
     }
 
-    /// The start of the earliest pane, period or session that is held for a window.
-    pub fn first_held(&self) -> Option<Timestamp> {
+    /// The start of the earliest pane, period or session that is held for a window or a revision that
+    /// is not due by `reached`. The panes of the last window that has fired stay beyond that, however
+    /// long ago it was: they have yet to leave it.
+    pub fn first_held(&self, reached: Timestamp) -> Option<Timestamp> {
         match self.family.as_ref() {
             Family::Fixed { grid, .. } => {
-                self.panes.from(i64::MIN).next().map(|(pane, _)| grid.start_of(pane))
+                let lateness = grid.lateness();
+                let last_due = lateness.due_after(lateness.revisions());
+                let done = reached.minus(self.family.longest()).minus(last_due);
+                let held = self.panes.from(grid.pane_of(done.0)).next();
+                held.map(|(pane, _)| grid.start_of(pane))
             }
             Family::Calendar(_) => {
                 self.periods.waiting.keys().map(|(_, period, _)| period.window.start).min()

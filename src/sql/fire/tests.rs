@@ -168,33 +168,8 @@ pub(crate) fn run_steps(
     expected: Option<RecordBatch>,
 ) -> (Vec<OutputBatch>, OriginsTold) {
     let mut told = OriginsTold::new();
-    let runtime = Runtime::new().unwrap();
-    let def = RelationDef { name: "t", schema: schema(), event_time: "at" };
-    let none: [ReferenceRows; 0] = [];
-    let context = runtime.block_on(planner::over(&[def], &none, &[])).unwrap();
-    let planned = Arc::new(runtime.block_on(query::plan(&context, sql, false)).unwrap());
-    let family = Arc::new(family);
-    let calendar = matches!(family.as_ref(), Family::Calendar(_));
-    let grain = ["lab".to_owned()];
-    let mut shape = OutputShape::new("w", &planned.schema, &grain, is_tile, calendar).unwrap();
-    let executor = Executor::new(context.task_ctx(), runtime.handle().clone());
-    let mut groups = None;
-    if let Way::Incremental(incremental) = &planned.way {
-        shape.presorted = incremental.keeps_order(&shape.grain);
-        groups =
-            expected.map(|rows| Expected::new(&rows, &incremental.aggregate_schema, 1).unwrap());
-    }
-    let mut engine = Engine::new(
-        Arc::clone(&planned),
-        Arc::clone(&family),
-        vec![shape],
-        groups,
-        executor.clone(),
-    );
-    // Groups that are gone are looked for at once, and most rows that wait for recompute do so on
-    // disk.
-    engine.reclaim_at = 1;
-    engine.keeper = Keeper::new(4_000);
+    let (mut engine, executor, _runtime) = engine_of(sql, (family, is_tile), expected);
+    let (planned, family) = (Arc::clone(engine.query()), Arc::clone(engine.family()));
     let mut out = Vec::new();
     for step in steps {
         let partition = Arc::new(Partition { topic: "t".into(), index: step.partition });
@@ -211,6 +186,36 @@ pub(crate) fn run_steps(
     out.extend(engine.advance(Timestamp::MAX, expecting(Timestamp(largest))).unwrap());
     told.extend(origins(&engine, &out));
     (out, told)
+}
+
+/// An engine of one table, what runs its plans, and the runtime that these need.
+fn engine_of(
+    sql: &str,
+    (family, is_tile): (Family, bool),
+    expected: Option<RecordBatch>,
+) -> (Engine, Executor, Runtime) {
+    let runtime = Runtime::new().unwrap();
+    let def = RelationDef { name: "t", schema: schema(), event_time: "at" };
+    let none: [ReferenceRows; 0] = [];
+    let context = runtime.block_on(planner::over(&[def], &none, &[])).unwrap();
+    let planned = Arc::new(runtime.block_on(query::plan(&context, sql, false)).unwrap());
+    let family = Arc::new(family);
+    let calendar = matches!(family.as_ref(), Family::Calendar(_));
+    let grain = ["lab".to_owned()];
+    let mut shape = OutputShape::new("w", &planned.schema, &grain, is_tile, calendar).unwrap();
+    let executor = Executor::new(context.task_ctx(), runtime.handle().clone());
+    let mut groups = None;
+    if let Way::Incremental(incremental) = &planned.way {
+        shape.presorted = incremental.keeps_order(&shape.grain);
+        groups =
+            expected.map(|rows| Expected::new(&rows, &incremental.aggregate_schema, 1).unwrap());
+    }
+    let mut engine = Engine::new(planned, family, vec![shape], groups, executor.clone());
+    // Groups that are gone are looked for at once, and most rows that wait for recompute do so on
+    // disk.
+    engine.reclaim_at = 1;
+    engine.keeper = Keeper::new(4_000);
+    (engine, executor, runtime)
 }
 
 pub(crate) fn expecting(until: Timestamp) -> Extent {
@@ -326,6 +331,30 @@ pub(crate) fn by_definition(rows: &[Row], windows: Windows, step: i64, allowed: 
 
 pub(crate) fn row(time: i64, watermark: i64, lab: &'static str, x: f64) -> Row {
     Row { time, watermark, lab, x: Some(x), v: Some(x as i64) }
+}
+
+/// Windows of a day, every hour, revised for two days; two rows, 2.9 million days apart. Of each, the
+/// day that follows and the three after it matter, up to when the last revision would be due.
+#[test]
+fn an_end_far_away_is_reached_without_a_step_for_every_day_before_it() {
+    let lateness = Lateness::new(Span(2 * Span::DAY.0), Span::DAY);
+    let windows = Windows { size: Span::DAY.0, slide: Span::HOUR.0, lateness };
+    let (mut engine, executor, _runtime) = engine_of(SQL, (windows.fixed(), false), None);
+    // 9999-01-01T00:00:00Z, by `date -u -d 9999-01-01 +%s`.
+    let far = 253_370_764_800_000_000;
+    let rows = [row(Span::HOUR.0, i64::MIN, "a", 1.0), row(far, i64::MIN, "a", 2.0)];
+    let (query, family) = (Arc::clone(engine.query()), Arc::clone(engine.family()));
+    let part = partial(&query, &family, &[relation_rows(&rows)], &[0, 1], &executor).unwrap();
+    engine.collect(part, &Arc::new(Partition { topic: "t".into(), index: 0 })).unwrap();
+    let (mut reached, mut days, mut out) = (Timestamp(0), 0, Vec::new());
+    while let Some(first) = engine.first_held(reached) {
+        reached = Timestamp::midnight(reached.max(first).date().succ_opt().unwrap());
+        out.extend(engine.advance(reached, expecting(Timestamp::MIN)).unwrap());
+        days += 1;
+        assert!(days < 100, "it goes on at {reached}");
+    }
+    assert_eq!((days, reached), (8, Timestamp(far + 4 * Span::DAY.0)));
+    assert_eq!(results(&out).len(), 48, "each row is in 24 windows");
 }
 
 #[test]
