@@ -121,7 +121,7 @@ pub struct AlertSink {
     kept_in: Option<(Lake, Ledger)>,
     /// What earlier runs have told, by the notice's id.
     told: HashMap<Id, Told>,
-    repeat: Span,
+    look_back: Span,
     clock: Arc<dyn Clock>,
 }
 
@@ -153,30 +153,33 @@ impl AlertSink {
             book: AlertBook::new(&settings),
             router: Router::new(&settings, set, zones.clone()),
             zones,
+            look_back: recall::look_back(&settings),
             link: settings.link.clone(),
             delivery,
             kept_in,
             told: HashMap::new(),
-            repeat: settings.repeat,
             clock,
             settings,
         })
     }
 
-    /// Takes up what earlier runs have left: their cards that wait, and what they have told.
-    pub async fn resume(&mut self) -> Result<(), LakeError> {
-        let Some((lake, _)) = &self.kept_in else { return Ok(()) };
+    /// Takes up what earlier runs have left: their cards that wait, and what they have told. `lake` is
+    /// the run's, which waits for its store as the run does, and stops waiting when that is to stop.
+    ///
+    /// # Errors
+    /// When it cannot be read, or the run was asked to stop before it could.
+    pub async fn resume(&mut self, lake: &Lake) -> Result<(), LakeError> {
+        if self.kept_in.is_none() {
+            return Ok(());
+        }
         let now = self.clock.now();
-        let recall = Recall::of(lake, now, self.repeat).await?;
+        let knows = |webhook: &str| self.router.knows(webhook);
+        let recall = Recall::of(lake, now, self.look_back, knows).await?;
         self.book.recall(recall.breaches());
         self.told = recall.told;
-        let (mut posted, mut held, mut without) = (0_usize, 0_usize, 0_usize);
+        let (mut posted, mut held) = (0_usize, 0_usize);
         for kept in recall.waiting {
             let Kept { webhook, lab, until, card } = kept;
-            if !self.router.knows(&webhook) {
-                without += 1;
-                continue;
-            }
             match until.filter(|until| *until > now) {
                 Some(until) => {
                     held += 1;
@@ -191,8 +194,12 @@ impl AlertSink {
         if posted + held > 0 {
             tracing::info!(posted, held, "cards that an earlier run has left are taken up");
         }
-        if without > 0 {
-            tracing::warn!(cards = without, "cards wait for webhooks that are not set any more");
+        if recall.without > 0 {
+            let cards = recall.without;
+            tracing::warn!(
+                cards,
+                "cards wait for webhooks that are not set any more; what they tell counts as not told"
+            );
         }
         Ok(())
     }

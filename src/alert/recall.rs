@@ -14,6 +14,7 @@ use crate::lake::{Lake, LakeError};
 use super::card::Told;
 use super::ledger::{Kept, Taken};
 use super::notice::Id;
+use super::rule::AlertSettings;
 
 /// Cards that are taken up again, and taken ones that are looked at. A webhook takes 1,440 a day.
 const READ_LIMIT: usize = 10_000;
@@ -21,9 +22,20 @@ const READ_LIMIT: usize = 10_000;
 const READS_AT_ONCE: usize = 16;
 /// Entries of cards that were taken stay so long.
 const TAKEN_STAYS: Span = Span(31 * Span::DAY.0);
-/// The least that is looked back. What is over is not posted when it is older than `max_age`, and of
-/// what goes on there has been a reminder since.
+/// The least that is looked back.
 const LEAST_LOOK_BACK: Span = Span(2 * Span::DAY.0);
+
+/// How long ago what was told may matter. Of what goes on there has been a reminder since then, unless
+/// there are none: then it may have been told of any time ago. What is over is posted when it is not
+/// older than `max_age`, so what was told of it must be known for longer.
+pub(super) fn look_back(settings: &AlertSettings) -> Span {
+    let reminded = match settings.repeat {
+        Span(0) => TAKEN_STAYS,
+        repeat => Span(repeat.0.saturating_mul(2)),
+    };
+    let posted = Span(settings.max_age.0.saturating_add(Span::DAY.0));
+    LEAST_LOOK_BACK.max(reminded).max(posted)
+}
 
 /// What is known of earlier runs' cards.
 #[derive(Debug, Default)]
@@ -32,17 +44,20 @@ pub(super) struct Recall {
     pub(super) waiting: Vec<Kept>,
     /// What was told of each notice, by the notice's id.
     pub(super) told: HashMap<Id, Told>,
+    /// How many cards wait for webhooks that are not set any more. Nobody is told by these, so what
+    /// they would tell is not among what was told.
+    pub(super) without: usize,
 }
 
 impl Recall {
-    /// Reads what is on the lake, and deletes what is too old to matter. `repeat` is the time between
-    /// reminders.
-    pub(super) async fn of(lake: &Lake, now: Timestamp, repeat: Span) -> Result<Recall, LakeError> {
-        // Without reminders, what goes on may have been told of any time ago.
-        let look_back = match repeat {
-            Span(0) => TAKEN_STAYS,
-            repeat => LEAST_LOOK_BACK.max(Span(repeat.0.saturating_mul(2))),
-        };
+    /// Reads what is on the lake, and deletes what is too old to matter: what is more than `look_back`
+    /// old. `knows` says of a webhook whether it is set.
+    pub(super) async fn of(
+        lake: &Lake,
+        now: Timestamp,
+        look_back: Span,
+        knows: impl Fn(&str) -> bool,
+    ) -> Result<Recall, LakeError> {
         let stays = now.minus(TAKEN_STAYS.max(look_back)).date();
         let (mut waiting, mut taken, mut leaving) = (Vec::new(), Vec::new(), Vec::new());
         for key in lake.card_keys().await? {
@@ -72,6 +87,9 @@ impl Recall {
         let (over, mut waiting): (Vec<Kept>, Vec<Kept>) =
             waiting.into_iter().partition(|kept| posted.contains(&kept.card.id));
         delete(lake, &over.iter().map(key_of).collect::<Vec<_>>()).await;
+        let all = waiting.len();
+        waiting.retain(|kept| knows(&kept.webhook));
+        recall.without = all - waiting.len();
         waiting.sort_by(|a, b| (a.card.at, &a.card.id).cmp(&(b.card.at, &b.card.id)));
         recall.remember(waiting.iter().flat_map(|kept| kept.card.tells.clone()));
         recall.waiting = waiting;

@@ -11,7 +11,7 @@ use secrecy::SecretString;
 
 use crate::clock::{Clock, ManualClock};
 use crate::flow::card_key::CardKey;
-use crate::flow::{Timestamp, Window};
+use crate::flow::{Span, Timestamp, Window};
 use crate::lake::Lake;
 
 use super::catcher::{Catcher, Scripted};
@@ -46,11 +46,21 @@ impl Case {
         webhook: Option<SecretString>,
         severity: Severity,
     ) -> Case {
+        let webhooks = webhook.map(|url| (DEFAULT_WEBHOOK_ENV.to_owned(), url));
+        Case::with(lake, now, settings, webhooks.into_iter().collect(), severity)
+    }
+
+    fn with(
+        lake: Lake,
+        now: Timestamp,
+        settings: AlertSettings,
+        webhooks: BTreeMap<String, SecretString>,
+        severity: Severity,
+    ) -> Case {
         let clock = Arc::new(ManualClock::at(now));
-        let name = || DEFAULT_WEBHOOK_ENV.to_owned();
         let setup = AlertSetup {
             settings,
-            webhooks: webhook.map(|url| (name(), url)).into_iter().collect(),
+            webhooks,
             zones: zones(),
             reach: Reach::Private,
             tempo: Tempo { gap: Duration::from_millis(5), ..Tempo::default() },
@@ -71,7 +81,7 @@ impl Case {
     ) -> Case {
         let settings = settings.clone();
         let mut case = Case::over(lake.clone(), now, settings, Some(webhook), severity);
-        case.sink.resume().await.unwrap();
+        case.sink.resume(lake).await.unwrap();
         case
     }
 
@@ -333,4 +343,46 @@ async fn what_waits_at_the_end_is_said_and_goes_out_at_the_next_start() {
     let third = Case::again(&lake, at(121), &settings, catcher.url(), Severity::High).await;
     let (_, report) = third.end().await;
     assert_eq!(report.delivered, 0);
+}
+
+/// What is over is posted up to a week later, so that it was is known for longer.
+#[tokio::test]
+async fn a_restart_days_later_does_not_post_again_what_is_not_too_old_yet() {
+    let catcher = Catcher::start([]).await;
+    let max_age = Span(7 * Span::DAY.0);
+    let settings = AlertSettings { max_age, ..AlertSettings::default() };
+    let mut first = Case::new(settings.clone(), Some(catcher.url()), Severity::High);
+    first.observe(at(0), &[("S", 92.5)]);
+    first.observe(at(30), &[("S", 40.0)]);
+    let (lake, report) = first.end().await;
+    assert_eq!(report.delivered, 2);
+    for days in [4, 6] {
+        let now = at(days * 24 * 60);
+        let mut next = Case::again(&lake, now, &settings, catcher.url(), Severity::High).await;
+        assert!(next.observe(at(0), &[("S", 92.5)]).cards.is_empty());
+        assert!(next.observe(at(30), &[("S", 40.0)]).cards.is_empty());
+        next.end().await;
+    }
+    assert_eq!(catcher.titles().len(), 2);
+}
+
+/// The webhook's variable was taken away, and the routes lead to another now.
+#[tokio::test]
+async fn what_waits_for_a_webhook_that_is_gone_is_told_where_the_routes_lead() {
+    let busy = Scripted::Says(429, Some("300".to_owned()), String::new());
+    let (gone, there) = (Catcher::start([busy]).await, Catcher::start([]).await);
+    let mut first = Case::new(AlertSettings::default(), Some(gone.url()), Severity::High);
+    first.observe(at(0), &[("S", 92.5)]);
+    let (lake, report) = first.end().await;
+    assert_eq!((report.undelivered.len(), report.kept), (1, true));
+    let route = Route { webhook_env: "OTHER".to_owned(), ..Route::default() };
+    let settings = AlertSettings { routes: vec![route], ..AlertSettings::default() };
+    let webhooks = BTreeMap::from([("OTHER".to_owned(), there.url())]);
+    let mut second = Case::with(lake, at(30), settings, webhooks, Severity::High);
+    second.sink.resume(&second.lake.clone()).await.unwrap();
+    let again = second.observe(at(0), &[("S", 92.5)]);
+    assert_eq!(again.cards.len(), 1);
+    let (_, report) = second.end().await;
+    assert_eq!(report.delivered, 1);
+    assert_eq!(there.titles(), ["Breach (high): tat p90 over target · LAB-1 · K · S"]);
 }

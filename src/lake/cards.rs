@@ -32,15 +32,18 @@ impl Lake {
     /// Reads an entry; `None` when it is gone.
     pub async fn read_card(&self, key: &CardKey) -> Result<Option<Bytes>, LakeError> {
         let path = self.path(&key.to_string())?;
-        let read = match self.store.objects.get(&path).await {
-            Ok(found) => found.bytes().await,
-            Err(error) => Err(error),
+        let read = || async {
+            let read = match self.store.objects.get(&path).await {
+                Ok(found) => found.bytes().await,
+                Err(error) => Err(error),
+            };
+            match read {
+                Ok(bytes) => Ok(Some(bytes)),
+                Err(object_store::Error::NotFound { .. }) => Ok(None),
+                Err(error) => Err(self.failed(format!("read `{key}`"), error)),
+            }
         };
-        match read {
-            Ok(bytes) => Ok(Some(bytes)),
-            Err(object_store::Error::NotFound { .. }) => Ok(None),
-            Err(error) => Err(self.failed(format!("read `{key}`"), error)),
-        }
+        self.persist(&key.to_string(), read).await
     }
 
     /// Deletes entries; one that is gone already is no error.

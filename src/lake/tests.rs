@@ -17,6 +17,7 @@ use object_store::{
 };
 
 use super::*;
+use crate::flow::card_key::CardKey;
 use crate::flow::lake_key::{Fingerprint, FiringKey};
 use crate::flow::{Offset, Window};
 
@@ -218,6 +219,8 @@ enum Failure {
     Unavailable,
     /// "Conflict" while no object is there.
     FalseConflict,
+    /// What is there is not given.
+    Unread,
 }
 
 /// A store in memory whose first puts fail.
@@ -226,6 +229,14 @@ struct Flaky {
     inner: InMemory,
     failure: Failure,
     left: AtomicUsize,
+}
+
+impl Flaky {
+    /// Whether it fails this time.
+    fn fails(&self) -> bool {
+        let less = |left: usize| left.checked_sub(1);
+        self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less).is_ok()
+    }
 }
 
 impl std::fmt::Display for Flaky {
@@ -242,8 +253,7 @@ impl ObjectStore for Flaky {
         payload: PutPayload,
         options: PutOptions,
     ) -> object_store::Result<PutResult> {
-        let less = |left: usize| left.checked_sub(1);
-        if self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less).is_err() {
+        if matches!(self.failure, Failure::Unread) || !self.fails() {
             return self.inner.put_opts(location, payload, options).await;
         }
         match self.failure {
@@ -251,7 +261,7 @@ impl ObjectStore for Flaky {
                 self.inner.put_opts(location, payload, options).await?;
                 Err(object_store::Error::Generic { store: "flaky", source: "time-out".into() })
             }
-            Failure::Unavailable => {
+            Failure::Unavailable | Failure::Unread => {
                 Err(object_store::Error::Generic { store: "flaky", source: "503".into() })
             }
             Failure::FalseConflict => Err(object_store::Error::AlreadyExists {
@@ -270,6 +280,9 @@ impl ObjectStore for Flaky {
     }
 
     async fn get_opts(&self, path: &Path, options: GetOptions) -> object_store::Result<GetResult> {
+        if matches!(self.failure, Failure::Unread) && self.fails() {
+            return Err(object_store::Error::Generic { store: "flaky", source: "503".into() });
+        }
         self.inner.get_opts(path, options).await
     }
 
@@ -321,6 +334,26 @@ async fn a_failing_put_is_tried_again() {
         assert!(format!("{outcome:?}").starts_with(expected), "{failure:?} {outcome:?}");
         assert_eq!(lake.settled_days("throughput_1h").await.unwrap().len(), 1);
     }
+}
+
+#[tokio::test]
+async fn what_is_kept_of_a_card_is_read_again_when_the_store_did_not_answer() {
+    let lake = flaky(Failure::Unread, 2);
+    let key = CardKey::Waiting { id: "a".repeat(32) };
+    lake.put_card(&key, Bytes::from_static(b"1")).await.unwrap();
+    assert_eq!(lake.read_card(&key).await.unwrap().as_deref(), Some(&b"1"[..]));
+}
+
+/// As when the run is asked to stop while its lake is away, before anything was read.
+#[tokio::test]
+async fn a_stop_ends_the_reading_of_cards() {
+    let stop = CancellationToken::new();
+    let lake =
+        flaky(Failure::Unread, usize::MAX).for_run(Duration::from_secs(60), true, stop.clone());
+    let key = CardKey::Waiting { id: "a".repeat(32) };
+    stop.cancel();
+    let error = lake.read_card(&key).await.unwrap_err();
+    assert!(matches!(error, LakeError::Stopped { .. }), "{error}");
 }
 
 #[tokio::test]

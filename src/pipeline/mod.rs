@@ -157,7 +157,7 @@ async fn run_until(
     };
     let (lake, dead_letters) = (for_run(job.lake), job.dead_letters.map(for_run));
     let judge = Judge::new(&partitions, job.pace, clock.now());
-    let mut delivery = Delivery::new(lake, dead_letters, &job.plan.pipelines);
+    let mut delivery = Delivery::new(lake.clone(), dead_letters, &job.plan.pipelines);
     let judge = match delivery.learn(&partitions, &source.extents(), clock.now()).await {
         Ok(journal) => judge.with_journal(journal),
         // Nothing has been read yet, so nothing is due.
@@ -168,7 +168,13 @@ async fn run_until(
     };
     let plan = Arc::new(job.plan);
     let mut alerts = job.alerts;
-    alerts.resume().await?;
+    match alerts.resume(&lake).await {
+        Ok(()) => {}
+        Err(LakeError::Stopped { .. }) => {
+            return Ok(Summary { interrupted: true, ..Summary::default() });
+        }
+        Err(error) => return Err(error.into()),
+    }
     let mut stage = Stage::new(&plan, &partitions, delivery, alerts, &clock, job.filing)?
         .with_memory(MemoryBound::new(job.memory));
     let alignment = source.alignment();
