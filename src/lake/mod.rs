@@ -125,8 +125,10 @@ impl Lake {
 
     /// A lake in main memory, for tests.
     pub fn in_memory() -> Lake {
+        let objects: Arc<dyn ObjectStore> = Arc::new(object_store::memory::InMemory::new());
         Lake::new(Store {
-            objects: Arc::new(object_store::memory::InMemory::new()),
+            uploads: Arc::clone(&objects),
+            objects,
             prefix: Path::default(),
             name: "memory".to_owned(),
             kind: StoreKind::Memory,
@@ -176,7 +178,9 @@ impl Lake {
         key: &LakeKey,
         encoded: &Encoded,
     ) -> Result<PutOutcome, LakeError> {
-        self.persist(&key.to_string(), || self.try_put(key, encoded)).await
+        let (name, size) = (key.to_string(), encoded.size());
+        let put = || self.try_put(key, encoded);
+        self.waiting.persist_upload(&self.store.name, &name, size, put).await
     }
 
     /// Tries again what the store did not do; see [`Patience`].
@@ -191,7 +195,13 @@ impl Lake {
         let path = self.path(&key.to_string())?;
         let payload = PutPayload::from_iter(encoded.pieces.iter().cloned());
         let options = PutOptions::from(PutMode::Create);
-        match self.store.objects.put_opts(&path, payload, options).await {
+        let longest = patience::longest_upload(encoded.size());
+        let put = self.store.uploads.put_opts(&path, payload, options);
+        let put = tokio::time::timeout(longest, put).await.unwrap_or_else(|_elapsed| {
+            let source = format!("not done within {} s", longest.as_secs()).into();
+            Err(object_store::Error::Generic { store: "upload", source })
+        });
+        match put {
             Ok(_) => Ok(PutOutcome::Written { bytes: encoded.size() }),
             Err(object_store::Error::AlreadyExists { .. }) => {
                 let there = self.row_hash(key, &path).await?;

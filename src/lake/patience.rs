@@ -23,6 +23,11 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// A store that has not answered for so long is away, though nothing has failed yet.
 const SILENCE: Duration = Duration::from_secs(15);
+/// What a request may take that brings little.
+const REQUEST: Duration = Duration::from_secs(30);
+/// The slowest that an object goes up a line that counts as one, bytes a second: 2 Mbit/s. Nothing is
+/// answered before all of it is there.
+const SLOWEST_UPLOAD: f64 = 250_000.0;
 /// How often an outage is told.
 const TOLD_EVERY: Duration = Duration::from_secs(60);
 /// How long a stop waits for an answer of a store that is not known to be away.
@@ -126,17 +131,32 @@ impl Waiting {
         &self,
         store: &str,
         what: &str,
+        attempt: impl FnMut() -> A,
+    ) -> Result<T, LakeError>
+    where
+        A: Future<Output = Result<T, LakeError>>,
+    {
+        self.persist_upload(store, what, 0, attempt).await
+    }
+
+    /// Like [`persist`](Waiting::persist), of something that brings so many bytes.
+    pub(super) async fn persist_upload<T, A>(
+        &self,
+        store: &str,
+        what: &str,
+        bytes: usize,
         mut attempt: impl FnMut() -> A,
     ) -> Result<T, LakeError>
     where
         A: Future<Output = Result<T, LakeError>>,
     {
+        let silence = SILENCE.saturating_add(upload(bytes));
         let begun = Instant::now();
         let mut pause = FIRST_PAUSE;
         let mut attempts = 0_u64;
         loop {
             let back = self.reach.back.notified();
-            let error = match self.unless_stopped(store, what, attempt()).await {
+            let error = match self.attend(store, what, silence, attempt()).await {
                 Ok(done) => return Ok(done),
                 Err(error) => error,
             };
@@ -163,6 +183,17 @@ impl Waiting {
         what: &str,
         attempt: impl Future<Output = Result<T, LakeError>>,
     ) -> Result<T, LakeError> {
+        self.attend(store, what, SILENCE, attempt).await
+    }
+
+    /// Waits for one attempt, of which nothing may be heard for as long as `silence`.
+    async fn attend<T>(
+        &self,
+        store: &str,
+        what: &str,
+        silence: Duration,
+        attempt: impl Future<Output = Result<T, LakeError>>,
+    ) -> Result<T, LakeError> {
         let begun = Instant::now();
         let mut attempt = pin!(attempt);
         let mut silent = false;
@@ -174,9 +205,9 @@ impl Waiting {
                     }
                     return outcome;
                 }
-                () = sleep_until(begun + SILENCE), if !silent => {
+                () = sleep_until(begun + silence), if !silent => {
                     silent = true;
-                    let seconds = SILENCE.as_secs();
+                    let seconds = silence.as_secs();
                     let reason = format!("no answer about `{what}` within {seconds} s");
                     self.reach.fails(begun, reason);
                 }
@@ -207,6 +238,17 @@ impl Waiting {
     }
 }
 
+/// How long an upload of so many bytes may take: an object that is large, or a line that is slow, is no
+/// outage, and to begin again would not help.
+pub(super) fn longest_upload(bytes: usize) -> Duration {
+    REQUEST.saturating_add(upload(bytes))
+}
+
+/// How long so many bytes take on the slowest line.
+fn upload(bytes: usize) -> Duration {
+    Duration::from_secs_f64(bytes as f64 / SLOWEST_UPLOAD)
+}
+
 fn stopped(store: &str, what: &str, reason: String) -> LakeError {
     LakeError::Stopped { store: store.to_owned(), due: format!("`{what}` was done"), reason }
 }
@@ -230,5 +272,30 @@ mod tests {
         assert!(pauses.iter().all(|pause| (LONGEST_PAUSE / 2..=LONGEST_PAUSE).contains(pause)));
         let distinct: std::collections::BTreeSet<_> = pauses.iter().collect();
         assert!(distinct.len() > 90);
+    }
+
+    #[test]
+    fn an_upload_may_take_what_its_line_needs() {
+        assert_eq!(longest_upload(0), REQUEST);
+        // 240 MB at 2 Mbit/s are 960 s; at 50 Mbit/s 38.4 s, which the client's 30 s would cut.
+        assert_eq!(longest_upload(240_000_000), Duration::from_secs(30 + 960));
+    }
+
+    /// Whether the store counts as away 20 s after something was begun that brings so many bytes.
+    async fn is_away(bytes: usize) -> bool {
+        let waiting = Waiting::new(Patience::For(Duration::ZERO));
+        let reach = Arc::clone(&waiting.reach);
+        let slow = || async {
+            sleep(Duration::from_secs(20)).await;
+            Ok(reach.away().is_some())
+        };
+        waiting.persist_upload("store", "object", bytes, slow).await.unwrap()
+    }
+
+    /// In real time: 20 s. At 2 Mbit/s 2.5 MB take 10 s, so that 25 s may pass in silence.
+    #[tokio::test]
+    async fn a_long_upload_is_no_silence() {
+        let (small, large) = tokio::join!(is_away(0), is_away(2_500_000));
+        assert_eq!((small, large), (true, false));
     }
 }

@@ -13,7 +13,7 @@ use object_store::azure::MicrosoftAzureBuilder;
 use object_store::gcp::GoogleCloudStorageBuilder;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
-use object_store::{BackoffConfig, ObjectStore, RetryConfig};
+use object_store::{BackoffConfig, ClientOptions, ObjectStore, RetryConfig};
 use url::Url;
 
 use super::error::{LakeError, StoreKind, classify};
@@ -51,6 +51,8 @@ impl Purpose {
 pub struct Store {
     /// The store.
     pub objects: Arc<dyn ObjectStore>,
+    /// The same store for what is large: a request may take as long as whoever makes it allows.
+    pub uploads: Arc<dyn ObjectStore>,
     /// Where in the store the lake begins.
     pub prefix: Path,
     /// The location, fit for messages: without user or password.
@@ -90,9 +92,16 @@ pub fn open(
                 return Err(bad(format!("the bucket's name is missing; {FORMS}")));
             }
             let prefix = Path::from_url_path(url.path()).map_err(|error| bad(error.to_string()))?;
-            let (kind, objects) = build(scheme, &url, &environment, purpose.patience())
-                .map_err(|error| bad(error.to_string()))?;
-            Ok(Store { objects, prefix, name: redact(location), kind })
+            let built = |limit| {
+                let built = build(scheme, &url, &environment, (purpose.patience(), limit));
+                built.map_err(|error| bad(error.to_string()))
+            };
+            let (kind, objects) = built(Limit::Request)?;
+            let uploads = match purpose {
+                Purpose::Read => Arc::clone(&objects),
+                Purpose::Write => built(Limit::None)?.1,
+            };
+            Ok(Store { objects, uploads, prefix, name: redact(location), kind })
         }
         other => Err(bad(format!("the scheme `{other}` is unknown; {FORMS}"))),
     }
@@ -137,7 +146,9 @@ fn open_folder(location: &str, path: PathBuf, purpose: Purpose) -> Result<Store,
     let folder = LocalFileSystem::new_with_prefix(&path)
         .map_err(|error| bad(error.to_string()))?
         .with_automatic_cleanup(true);
-    Ok(Store { objects: Arc::new(folder), prefix: Path::default(), name, kind })
+    let objects: Arc<dyn ObjectStore> = Arc::new(folder);
+    let uploads = Arc::clone(&objects);
+    Ok(Store { objects, uploads, prefix: Path::default(), name, kind })
 }
 
 fn create_folder(path: &FilePath) -> Result<(), String> {
@@ -146,41 +157,70 @@ fn create_folder(path: &FilePath) -> Result<(), String> {
     })
 }
 
+/// How long one request may take where the environment says nothing else (`AWS_TIMEOUT` and the like).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Limit {
+    /// As the client has it: 30 s, of which 5 s to connect.
+    Request,
+    /// Only connecting has a limit: how long an upload takes follows from its size.
+    None,
+}
+
+impl Limit {
+    fn options(self) -> ClientOptions {
+        match self {
+            Limit::Request => ClientOptions::new(),
+            Limit::None => ClientOptions::new().with_timeout_disabled(),
+        }
+    }
+}
+
 type Built = (StoreKind, Arc<dyn ObjectStore>);
 
 fn build(
     scheme: &str,
     url: &Url,
     environment: &[(String, String)],
-    patience: Duration,
+    (patience, limit): (Duration, Limit),
 ) -> object_store::Result<Built> {
     let retry = retry(patience);
     match scheme {
         "s3" | "s3a" => {
-            let builder = AmazonS3Builder::new()
-                .with_url(url.as_str())
-                .with_retry(retry)
-                .with_conditional_put(S3ConditionalPut::ETagMatch);
-            let mut builder = options("aws_", environment)
-                .fold(builder, |builder, (key, value)| builder.with_config(key, value));
-            let endpoint = builder.get_config_value(&AmazonS3ConfigKey::Endpoint);
-            if endpoint.is_some_and(|endpoint| endpoint.starts_with("http://")) {
-                builder = builder.with_allow_http(true);
-            }
+            let builder = s3(url, environment, limit).with_retry(retry);
             Ok((StoreKind::S3, Arc::new(builder.build()?)))
         }
         "gs" => {
-            let builder = GoogleCloudStorageBuilder::new().with_url(url.as_str()).with_retry(retry);
+            let builder = GoogleCloudStorageBuilder::new()
+                .with_url(url.as_str())
+                .with_client_options(limit.options())
+                .with_retry(retry);
             let builder = options("google_", environment)
                 .fold(builder, |builder, (key, value)| builder.with_config(key, value));
             Ok((StoreKind::Google, Arc::new(builder.build()?)))
         }
         _ => {
-            let builder = MicrosoftAzureBuilder::new().with_url(url.as_str()).with_retry(retry);
+            let builder = MicrosoftAzureBuilder::new()
+                .with_url(url.as_str())
+                .with_client_options(limit.options())
+                .with_retry(retry);
             let builder = options("azure_", environment)
                 .fold(builder, |builder, (key, value)| builder.with_config(key, value));
             Ok((StoreKind::Azure, Arc::new(builder.build()?)))
         }
+    }
+}
+
+fn s3(url: &Url, environment: &[(String, String)], limit: Limit) -> AmazonS3Builder {
+    let builder = AmazonS3Builder::new()
+        .with_url(url.as_str())
+        .with_client_options(limit.options())
+        .with_conditional_put(S3ConditionalPut::ETagMatch);
+    let builder = options("aws_", environment)
+        .fold(builder, |builder, (key, value)| builder.with_config(key, value));
+    let endpoint = builder.get_config_value(&AmazonS3ConfigKey::Endpoint);
+    match endpoint.is_some_and(|endpoint| endpoint.starts_with("http://")) {
+        true => builder.with_allow_http(true),
+        false => builder,
     }
 }
 
@@ -212,5 +252,31 @@ fn retry(patience: Duration) -> RetryConfig {
         },
         max_retries: usize::MAX,
         retry_timeout: patience,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use object_store::ClientConfigKey;
+
+    use super::*;
+
+    #[test]
+    fn a_request_has_a_limit_an_upload_only_the_users() {
+        let url = Url::parse("s3://bucket/lake").unwrap();
+        let timeout = |environment: &[(&str, &str)], limit, key| {
+            let pair = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+            let environment: Vec<_> = environment.iter().map(pair).collect();
+            s3(&url, &environment, limit).get_config_value(&AmazonS3ConfigKey::Client(key))
+        };
+        let (whole, connect) = (ClientConfigKey::Timeout, ClientConfigKey::ConnectTimeout);
+        assert_eq!(timeout(&[], Limit::Request, whole).as_deref(), Some("30s"));
+        assert_eq!(timeout(&[], Limit::None, whole), None);
+        assert_eq!(timeout(&[], Limit::None, connect).as_deref(), Some("5s"));
+        let set = [("AWS_TIMEOUT", "90s"), ("AWS_CONNECT_TIMEOUT", "9s")];
+        for limit in [Limit::Request, Limit::None] {
+            assert_eq!(timeout(&set, limit, whole).as_deref(), Some("90s"));
+            assert_eq!(timeout(&set, limit, connect).as_deref(), Some("9s"));
+        }
     }
 }

@@ -313,8 +313,10 @@ impl ObjectStore for Flaky {
 
 fn flaky(failure: Failure, failures: usize) -> Lake {
     let left = AtomicUsize::new(failures);
+    let objects: Arc<dyn ObjectStore> = Arc::new(Flaky { inner: InMemory::new(), failure, left });
     Lake::new(Store {
-        objects: Arc::new(Flaky { inner: InMemory::new(), failure, left }),
+        uploads: Arc::clone(&objects),
+        objects,
         prefix: Path::from("some/prefix"),
         name: "s3://bucket/some/prefix".to_owned(),
         kind: StoreKind::S3,

@@ -47,6 +47,7 @@ impl Faulty {
     pub(crate) fn lake(&self) -> Lake {
         Lake::new(Store {
             objects: Arc::new(self.clone()),
+            uploads: Arc::new(self.clone()),
             prefix: Path::default(),
             name: "s3://bucket".to_owned(),
             kind: StoreKind::S3,
