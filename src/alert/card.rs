@@ -179,7 +179,7 @@ mod tests {
     use crate::alert::samples::{at, notice, numbered, zones};
 
     fn parsed(card: &Card, form: Channel) -> Value {
-        serde_json::from_str(&form.render(&card, BODY_LIMIT)).unwrap()
+        serde_json::from_str(&form.render(card, BODY_LIMIT)).unwrap()
     }
 
     fn one_breach() -> Card {

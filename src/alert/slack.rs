@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     fn parsed(card: &Card) -> Value {
-        serde_json::from_str(&Channel::Slack.render(&card, BODY_LIMIT)).unwrap()
+        serde_json::from_str(&Channel::Slack.render(card, BODY_LIMIT)).unwrap()
     }
 
     #[test]

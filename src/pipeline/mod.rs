@@ -29,6 +29,7 @@ pub mod stage;
 pub mod standing;
 pub mod tables;
 pub mod work;
+pub mod parting;
 
 use std::future::Future;
 use std::sync::Arc;

@@ -8,7 +8,8 @@ use chrono::NaiveDate;
 use datafusion::common::Result;
 
 use super::live::{LiveObject, Moment};
-use super::rows::{RowLevel, with_date};
+use super::parting::with_date;
+use super::rows::RowLevel;
 use super::work::PipelineWork;
 use crate::flow::{OutputBatch, Partition, Span, Timestamp};
 use crate::keep::runs::RowStream;

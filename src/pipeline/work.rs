@@ -11,7 +11,8 @@ use arrow::datatypes::{Int64Type, Schema};
 use datafusion::common::Result;
 
 use super::filed::{self, Filed, Filing};
-use super::rows::{Parting, RowPart, settles_at};
+use super::parting::{Parting, RowPart};
+use super::rows::settles_at;
 use crate::decode::Forgotten;
 use crate::flow::coded::plain;
 use crate::flow::{Partition, Timestamp, Window};

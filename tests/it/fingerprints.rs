@@ -11,7 +11,7 @@ use crate::binary::repository;
 async fn of_each_shipped_pipeline() {
     let as_of = Timestamp::parse_rfc3339("2026-03-02T00:00:00Z");
     let request = Request { once: true, as_of, dry_run: true, ..Request::default() };
-    let loaded = launch::load(Some(&repository()), None, &request.flags).expect("it loads");
+    let loaded = launch::load(Some(repository()), None, &request.flags).expect("it loads");
     let plan = launch::plan(&loaded, &request).await.expect("it is planned");
     assert!(plan.pipelines.len() > 5);
     for pipeline in &plan.pipelines {

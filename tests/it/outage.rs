@@ -6,6 +6,7 @@ use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use turnaround::clock::{Clock, SystemClock};
 use turnaround::flow::{Span, Timestamp};
 use turnaround::lake::LakeError;
 use turnaround::pipeline::RunError;
@@ -219,7 +220,8 @@ async fn a_bucket_that_is_away_for_half_a_minute_costs_nothing() {
     told.await.expect("nothing is lost");
 }
 
-fn away(place: &Place, moto: &Moto, brokers: &str, name: &str) {
+/// A project with a window a minute.
+fn project_of_minutes(place: &Place) {
     place.write("project/turnaround.yaml", "time: { max_disorder: 1s }\n");
     place.write(
         "project/pipelines/verified.yaml",
@@ -229,12 +231,14 @@ fn away(place: &Place, moto: &Moto, brokers: &str, name: &str) {
         "project/sql/marts/verified.sql",
         "-- One row per lab and minute.\nSELECT lab_id, count(*) AS n FROM completions GROUP BY lab_id\n",
     );
+}
+
+fn away(place: &Place, moto: &Moto, brokers: &str, name: &str) {
+    project_of_minutes(place);
     let producer: BaseProducer = client(brokers).create().expect("a producer");
     // One test a second of event time: a minute's window closes with every sixty. They are of today,
     // since windows of days that are past are not written to `live/`.
-    let start = Timestamp(
-        chrono::Utc::now().timestamp_micros().div_euclid(Span::MINUTE.0) * Span::MINUTE.0,
-    );
+    let start = Timestamp(SystemClock.now().0.div_euclid(Span::MINUTE.0) * Span::MINUTE.0);
     let start = start.minus(Span(14 * Span::MINUTE.0));
     let send = |from: i64, to: i64| {
         for number in from..to {

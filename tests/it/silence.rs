@@ -9,6 +9,7 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use tokio::runtime::Handle;
+use turnaround::clock::{Clock, SystemClock};
 use turnaround::flow::journal::JournalKey;
 use turnaround::flow::{Span, Timestamp};
 use turnaround::lake::Lake;
@@ -56,8 +57,7 @@ fn two_restarts(place: &Place, brokers: &str, s3: &str, name: &str) {
     let producer: BaseProducer = client(brokers).create().expect("a producer");
     // A window of today: those of days that are past are not written to `live/`.
     let ten = Span(10 * Span::MINUTE.0);
-    let start =
-        Timestamp(chrono::Utc::now().timestamp_micros().div_euclid(ten.0) * ten.0).minus(ten);
+    let start = Timestamp(SystemClock.now().0.div_euclid(ten.0) * ten.0).minus(ten);
     let after = |seconds: i64| start.plus(Span(seconds * Span::SECOND.0));
     let send = |minutes: i64, at: Timestamp| {
         let record = serde_json::json!({
