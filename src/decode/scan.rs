@@ -10,7 +10,7 @@
 //! compares those first. The bytes must be valid UTF-8 wherever a record is taken.
 
 use super::block::{Block, COLUMNS, Read};
-use super::fields::{FIELDS, IDS, KINDS, Kind, bit, field_named, is_blank, word_code};
+use super::fields::{FIELDS, IDS, KINDS, Kind, bit, field_named, word_code};
 use super::instant::{Days, read_any};
 use super::stops::plain_length;
 
@@ -41,6 +41,11 @@ enum Next {
     End,
 }
 
+/// Every byte, see [`Step::begins`].
+const ANY: (u8, u8) = (0, u8::MAX);
+/// From `#` to `~`: neither a space of any alphabet nor a quote.
+const NOT_BLANK: (u8, u8) = (b'#', b'~' - b'#');
+
 /// What led from one value to the next, the last time.
 #[derive(Clone, Copy, Debug)]
 #[repr(align(64))]
@@ -51,6 +56,9 @@ struct Step {
     field: usize,
     /// The longest text that the field takes.
     limit: usize,
+    /// The bytes with which a text may begin: the first, and how many more there are. Of an id those
+    /// that say something for sure; `careful` looks into the others, which may be blank.
+    begins: (u8, u8),
     next: Next,
     /// The words that the field takes.
     words: &'static [&'static str],
@@ -64,6 +72,7 @@ impl Step {
         length: 0,
         field: UNKNOWN,
         limit: 0,
+        begins: ANY,
         next: Next::Unknown,
         words: &[],
     };
@@ -92,7 +101,8 @@ impl Step {
             Kind::Int | Kind::Float | Kind::Bool => (Next::Other, usize::MAX, &[]),
         };
         let fits = quoted == matches!(next, Next::Text | Next::Word | Next::Time);
-        fits.then_some(Step { limit, words, ..Step::new(text, field, next) })
+        let begins = if bit(field) & IDS == 0 { ANY } else { NOT_BLANK };
+        fits.then_some(Step { limit, begins, words, ..Step::new(text, field, next) })
     }
 
     #[inline(always)]
@@ -146,8 +156,11 @@ impl Scanner {
             previous = field;
             let consumed = if step.next == Next::Text {
                 let length = plain_length(rest)?;
-                let an_id = bit(field) & IDS != 0;
-                if length > step.limit || (an_id && is_blank(&rest[..length])) {
+                // Where there is no text its quote is the first.
+                let begins = rest
+                    .first()
+                    .is_some_and(|byte| byte.wrapping_sub(step.begins.0) <= step.begins.1);
+                if length > step.limit || !begins {
                     return None;
                 }
                 row.set_text(field, bytes.len() - rest.len(), length);

@@ -141,3 +141,56 @@ fn copy(from: &Path, to: &Path) {
         }
     }
 }
+
+/// What others of the group do is none of this one's business: whenever one comes or goes, Kafka gives
+/// out all partitions anew.
+#[tokio::test]
+async fn a_run_over_another_topic_of_the_same_group_costs_nothing() {
+    let test = "takeover::a_run_over_another_topic_of_the_same_group_costs_nothing";
+    let Some(brokers) = servers::kafka(test) else { return };
+    let [one, other] = ["one", "other"].map(unique);
+    create_topic(&brokers, &one, 1).await;
+    create_topic(&brokers, &other, 1).await;
+    let told = tokio::task::spawn_blocking(move || others_come_and_go(&brokers, &one, &other));
+    told.await.expect("nothing is lost, and nothing read twice");
+}
+
+fn others_come_and_go(brokers: &str, one: &str, other: &str) {
+    let mut place = Place::new();
+    place.set("KAFKA_BROKERS", brokers);
+    let producer: BaseProducer = client(brokers).create().expect("a producer");
+    let send = |topic: &str, numbers: std::ops::Range<usize>| {
+        for number in numbers {
+            let record = serde_json::json!({
+                "lab_id": "a", "specimen_id": format!("s-{number}"), "assay": "K",
+                "status": "RECEIVED", "received_at": "2026-03-01T09:00:00Z",
+            });
+            let record = record.to_string();
+            let record = BaseRecord::<(), str>::to(topic).payload(&record);
+            producer.send(record).map_err(|(error, _)| error).expect("the record is taken");
+        }
+        producer.flush(Duration::from_secs(60)).expect("the records are there");
+    };
+    let start = |topic: &str, lake: &str| {
+        let source = format!("kafka:{topic}");
+        let arguments = ["--pipelines", "throughput", "--source", &source, "--lake", lake];
+        Stream::start(&place, &arguments, &format!("{lake}.log"))
+    };
+    send(other, 0..1);
+    send(one, 0..50);
+    let stream = start(one, "one");
+    stream.reads(50);
+    for round in 0..4 {
+        let sent = 50 + 20 * round;
+        let another = start(other, &format!("other-{round}"));
+        another.reads(1);
+        send(one, sent..sent + 10);
+        stream.reads(sent + 10);
+        another.terminate();
+        assert_eq!(another.code(), Some(0), "{}", place.read(&format!("other-{round}.log")));
+        send(one, sent + 10..sent + 20);
+        stream.reads(sent + 20);
+    }
+    stream.terminate();
+    assert_eq!(stream.code(), Some(0), "{}", place.read("one.log"));
+}

@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
@@ -153,20 +154,46 @@ impl Context {
     ) -> KafkaResult<()> {
         let indices: Vec<i32> = partitions.elements().iter().map(|e| e.partition()).collect();
         for index in &indices {
-            let Some(position) = self.position(*index) else {
+            if self.position(*index).is_none() {
                 self.notes().problem.get_or_insert(Problem::NewPartition(*index));
                 continue;
-            };
-            let offset = match position.load(Ordering::Relaxed) {
-                next if next >= 0 => Offset::Offset(next),
-                _ => Offset::Beginning,
-            };
-            partitions.set_partition_offset(&self.topic, *index, offset)?;
+            }
+            partitions.set_partition_offset(&self.topic, *index, self.place(*index))?;
         }
         consumer.incremental_assign(partitions)?;
         tracing::debug!(topic = self.topic, partitions = ?indices, "took partitions");
+        let kept = self.keep_place(consumer, &indices)?;
         self.note_given(&indices);
+        self.note_given(&kept);
         Ok(())
+    }
+
+    /// Tells librdkafka where those partitions are to be read on that this member keeps. It pauses them
+    /// for a rebalance, and goes on from its own idea of what was taken; where the last thing that was
+    /// taken is a partition's end, that idea is one beyond it: the next record would be passed over, or
+    /// the partition be said to end before where it is read. (`rd_kafka_consume_batch_queue` counts the
+    /// end as a record.) What it had fetched is fetched anew.
+    fn keep_place(&self, consumer: &BaseConsumer<Self>, given: &[i32]) -> KafkaResult<Vec<i32>> {
+        let held = self.notes().assigned.clone();
+        let kept: Vec<i32> = held.into_iter().filter(|index| !given.contains(index)).collect();
+        if kept.is_empty() {
+            return Ok(kept);
+        }
+        let mut places = TopicPartitionList::with_capacity(kept.len());
+        for index in &kept {
+            places.add_partition_offset(&self.topic, *index, self.place(*index))?;
+        }
+        // Not waited for: it is done before anything that is fetched later can be taken.
+        consumer.seek_partitions(places, Duration::ZERO)?;
+        Ok(kept)
+    }
+
+    /// Where a partition is to be read on.
+    fn place(&self, index: i32) -> Offset {
+        match self.position(index).map(|position| position.load(Ordering::Relaxed)) {
+            Some(next) if next >= 0 => Offset::Offset(next),
+            Some(_) | None => Offset::Beginning,
+        }
     }
 
     fn revoke(
