@@ -2,7 +2,7 @@
 //! are written and deleted, is the caller's business.
 
 use bytes::Bytes;
-use object_store::{ObjectStoreExt, PutMode, PutOptions, PutPayload};
+use object_store::{PutMode, PutOptions, PutPayload};
 
 use super::{Lake, LakeError};
 use crate::flow::card_key::{CARDS, CardKey};
@@ -31,19 +31,7 @@ impl Lake {
 
     /// Reads an entry; `None` when it is gone.
     pub async fn read_card(&self, key: &CardKey) -> Result<Option<Bytes>, LakeError> {
-        let path = self.path(&key.to_string())?;
-        let read = || async {
-            let read = match self.store.objects.get(&path).await {
-                Ok(found) => found.bytes().await,
-                Err(error) => Err(error),
-            };
-            match read {
-                Ok(bytes) => Ok(Some(bytes)),
-                Err(object_store::Error::NotFound { .. }) => Ok(None),
-                Err(error) => Err(self.failed(format!("read `{key}`"), error)),
-            }
-        };
-        self.persist(&key.to_string(), read).await
+        self.get(&key.to_string()).await
     }
 
     /// Deletes entries; one that is gone already is no error.

@@ -133,56 +133,49 @@ pub enum LakeError {
     },
 }
 
+/// What an error is about.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Concern {
+    /// The store, and it passes by itself.
+    Passing,
+    /// The store, and somebody has to see to it.
+    Store,
+    /// One object.
+    Object,
+    /// The run.
+    Run,
+}
+
 impl LakeError {
     /// Whether the same call may succeed later without anybody doing anything.
     pub fn is_retryable(&self) -> bool {
-        match self {
-            LakeError::Unreachable { .. } => true,
-            LakeError::BadLocation { .. }
-            | LakeError::Denied { .. }
-            | LakeError::Missing { .. }
-            | LakeError::NoSpace { .. }
-            | LakeError::OtherLayout { .. }
-            | LakeError::Conflict { .. }
-            | LakeError::Unreadable { .. }
-            | LakeError::Encode { .. }
-            | LakeError::Stopped { .. }
-            | LakeError::Interrupted { .. } => false,
-        }
+        self.concern() == Concern::Passing
     }
 
     /// Whether the store, not what was to be put, is the reason: it may pass when somebody sees to
     /// it.
     pub fn is_outage(&self) -> bool {
-        match self {
-            LakeError::Unreachable { .. }
-            | LakeError::Denied { .. }
-            | LakeError::Missing { .. }
-            | LakeError::NoSpace { .. } => true,
-            LakeError::BadLocation { .. }
-            | LakeError::OtherLayout { .. }
-            | LakeError::Conflict { .. }
-            | LakeError::Unreadable { .. }
-            | LakeError::Encode { .. }
-            | LakeError::Stopped { .. }
-            | LakeError::Interrupted { .. } => false,
-        }
+        matches!(self.concern(), Concern::Passing | Concern::Store)
     }
 
     /// Whether it concerns one object alone: the others can be put.
     pub fn is_of_object(&self) -> bool {
+        self.concern() == Concern::Object
+    }
+
+    fn concern(&self) -> Concern {
         match self {
+            LakeError::Unreachable { .. } => Concern::Passing,
+            LakeError::Denied { .. } | LakeError::Missing { .. } | LakeError::NoSpace { .. } => {
+                Concern::Store
+            }
             LakeError::Conflict { .. }
             | LakeError::Unreadable { .. }
-            | LakeError::Encode { .. } => true,
+            | LakeError::Encode { .. } => Concern::Object,
             LakeError::BadLocation { .. }
             | LakeError::OtherLayout { .. }
-            | LakeError::Unreachable { .. }
-            | LakeError::Denied { .. }
-            | LakeError::Missing { .. }
-            | LakeError::NoSpace { .. }
             | LakeError::Stopped { .. }
-            | LakeError::Interrupted { .. } => false,
+            | LakeError::Interrupted { .. } => Concern::Run,
         }
     }
 

@@ -307,22 +307,26 @@ impl Lake {
         Ok(runs)
     }
 
-    /// The rows of an object; `None` when it is gone.
-    pub async fn read(&self, key: &LakeKey) -> Result<Option<Vec<RecordBatch>>, LakeError> {
-        let path = self.path(&key.to_string())?;
-        let get = || async {
+    /// An object's bytes; `None` when it is gone, which is no outage and is not waited for.
+    async fn get(&self, name: &str) -> Result<Option<Bytes>, LakeError> {
+        let path = self.path(name)?;
+        let read = || async {
             let read = match self.store.objects.get(&path).await {
                 Ok(found) => found.bytes().await,
                 Err(error) => Err(error),
             };
             match read {
                 Ok(bytes) => Ok(Some(bytes)),
-                // An outage it is not, so it is not waited for.
                 Err(object_store::Error::NotFound { .. }) => Ok(None),
-                Err(error) => Err(self.failed(format!("read `{key}`"), error)),
+                Err(error) => Err(self.failed(format!("read `{name}`"), error)),
             }
         };
-        let Some(bytes) = self.persist(&key.to_string(), get).await? else { return Ok(None) };
+        self.persist(name, read).await
+    }
+
+    /// The rows of an object; `None` when it is gone.
+    pub async fn read(&self, key: &LakeKey) -> Result<Option<Vec<RecordBatch>>, LakeError> {
+        let Some(bytes) = self.get(&key.to_string()).await? else { return Ok(None) };
         let decode = move || -> Result<Vec<RecordBatch>, ParquetError> {
             let rows = ParquetRecordBatchReaderBuilder::try_new(bytes)?.build()?;
             Ok(rows.collect::<Result<_, _>>()?)
