@@ -14,7 +14,7 @@ use super::WrongInput;
 use crate::config::{Env, Fault, Flags, Project, Reading, Settings};
 use crate::flow::Span;
 use crate::plan::build;
-use crate::plan::build::Unplanned;
+use crate::plan::planned::Unplanned;
 use crate::window::WindowKind;
 
 /// The command's arguments.

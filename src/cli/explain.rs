@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use super::launch::{self, Request};
 use crate::config::{Flags, PipelineSpec};
 use crate::flow::Span;
-use crate::plan::build::PipelinePlan;
+use crate::plan::planned::PipelinePlan;
 use crate::sql::collect::family::Family;
 use crate::sql::plan::query::{Above, Below, Way};
 use crate::window::{CalendarUnit, WindowKind, Zone};

@@ -24,7 +24,7 @@ use crate::pipeline::filed::Filing;
 use crate::pipeline::progress::Progress;
 use crate::pipeline::{Job, RunError};
 use crate::plan::build;
-use crate::plan::build::Plan;
+use crate::plan::planned::Plan;
 use crate::source::file::{CHUNK_BYTES, FileSource};
 use crate::source::generator::{GeneratorOptions, GeneratorSource, Profile};
 use crate::source::kafka::{KafkaSettings, KafkaSource};

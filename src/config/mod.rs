@@ -19,6 +19,7 @@ pub mod project;
 pub mod env;
 pub mod settings;
 mod settings_yaml;
+mod resolve;
 
 pub use env::Env;
 pub(crate) use fault::nearest;

@@ -5,7 +5,7 @@
 //! that the SQL can be checked in the same run. What concerns several pipelines is `project`'s
 //! part, what the SQL says `sql`'s.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crate::alert::rule::{AlertRule, Severity};
 use crate::flow::Span;
@@ -14,7 +14,7 @@ use super::decode::{Fields, Named, is_name, is_suffix, name_like};
 use super::fault::{Faults, Position, nearest, quoted};
 use super::files::{self, Files};
 use super::pipeline::{ColumnDoc, PipelineSpec, Positions, WindowSpec};
-use super::values::severity;
+use super::values::{names, severity};
 use super::window_yaml;
 use super::yaml::{Document, Node, Value};
 
@@ -24,9 +24,6 @@ pub(crate) const ALLOWED_LATENESS: Span = Span(2 * Span::HOUR.0);
 pub(crate) const LATE_STEP: Span = Span(15 * Span::MINUTE.0);
 /// The most revisions that a window can have: each is a file to write and to keep apart.
 pub(crate) const MAX_REVISIONS: i64 = 10_000;
-
-/// Columns that stand in every output and so cannot be declared.
-const GIVEN: &[&str] = &["window_start", "window_end", "revision", "is_tile", "incomplete", "date"];
 
 /// Reads the pipeline `name` of a project. `None` when too little of it could be read to check its
 /// SQL; the reasons are in `faults` then.
@@ -151,28 +148,6 @@ fn lateness(fields: &mut Fields<'_>, faults: &mut Faults) -> (Span, Span) {
         );
     }
     (allowed, step)
-}
-
-/// A list of column names, each once.
-pub(crate) fn names(value: &Named<'_>, faults: &mut Faults, example: &str) -> Option<Vec<String>> {
-    let before = faults.count();
-    let mut seen = BTreeSet::new();
-    let mut names = Vec::new();
-    for item in value.list(faults, &format!("it as {example}"))? {
-        let Some(name) = item.text(faults, "a column's name") else { continue };
-        if !is_name(name) {
-            let what = format!("names no column: {}", quoted(name));
-            item.wrong(faults, &what, "use the name of an output column, in lower case");
-        } else if GIVEN.contains(&name) {
-            let what = format!("names `{name}`, which every table has");
-            item.wrong(faults, &what, "remove it from the list");
-        } else if !seen.insert(name) {
-            item.wrong(faults, &format!("names `{name}` again"), "keep it once");
-        } else {
-            names.push(name.to_owned());
-        }
-    }
-    (faults.count() == before).then_some(names)
 }
 
 fn expect(value: &Named<'_>, faults: &mut Faults) -> Option<String> {

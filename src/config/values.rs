@@ -1,12 +1,17 @@
 //! Small values that several files of the configuration write alike: times of day, zones,
 //! severities, sizes.
 
+use std::collections::BTreeSet;
+
 use chrono_tz::Tz;
 
 use crate::alert::rule::Severity;
 
-use super::decode::Named;
+use super::decode::{Named, is_name};
 use super::fault::{Faults, quoted};
+
+/// Columns that stand in every output and so cannot be declared.
+const GIVEN: &[&str] = &["window_start", "window_end", "revision", "is_tile", "incomplete", "date"];
 
 /// `HH:MM` from 00:00 to 23:59 as minutes after midnight.
 pub(crate) fn minute_of_day(text: &str) -> Option<u16> {
@@ -70,6 +75,28 @@ pub(crate) fn severity(value: &Named<'_>, faults: &mut Faults) -> Option<Severit
             None
         }
     }
+}
+
+/// A list of column names, each once.
+pub(crate) fn names(value: &Named<'_>, faults: &mut Faults, example: &str) -> Option<Vec<String>> {
+    let before = faults.count();
+    let mut seen = BTreeSet::new();
+    let mut names = Vec::new();
+    for item in value.list(faults, &format!("it as {example}"))? {
+        let Some(name) = item.text(faults, "a column's name") else { continue };
+        if !is_name(name) {
+            let what = format!("names no column: {}", quoted(name));
+            item.wrong(faults, &what, "use the name of an output column, in lower case");
+        } else if GIVEN.contains(&name) {
+            let what = format!("names `{name}`, which every table has");
+            item.wrong(faults, &what, "remove it from the list");
+        } else if !seen.insert(name) {
+            item.wrong(faults, &format!("names `{name}` again"), "keep it once");
+        } else {
+            names.push(name.to_owned());
+        }
+    }
+    (faults.count() == before).then_some(names)
 }
 
 #[cfg(test)]

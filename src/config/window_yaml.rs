@@ -5,7 +5,7 @@ use crate::window::{CalendarUnit, WindowKind, Zone};
 
 use super::decode::Named;
 use super::fault::{Faults, nearest, quoted};
-use super::pipeline_yaml::names;
+use super::values::names;
 use super::values::{minute_of_day, zone};
 use super::yaml::{Entry, Value};
 

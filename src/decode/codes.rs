@@ -8,7 +8,7 @@ use arrow::buffer::{Buffer, OffsetBuffer, ScalarBuffer};
 use hashbrown::{DefaultHashBuilder, HashTable};
 
 use super::block::{Text, Texts};
-use super::columns::Run;
+use super::field_run::FieldRun;
 
 /// A column under construction: by row the code of its text.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ impl Default for CodeColumn {
 
 impl CodeColumn {
     /// Appends a field's words of a block; rows without one have the default, if there is any.
-    pub(super) fn append(&mut self, run: Run<'_>, texts: Texts<'_>, default: Option<&str>) {
+    pub(super) fn append(&mut self, run: FieldRun<'_>, texts: Texts<'_>, default: Option<&str>) {
         let distinct = &mut self.distinct;
         if !run.full && default.is_none() {
             for (row, word) in run.values() {

@@ -17,6 +17,7 @@ use crate::flow::event::{DECODED_SCHEMA, EVENT_FIELDS, FieldKind};
 
 use super::block::{Block, Text, Texts};
 use super::codes::CodeColumn;
+use super::field_run::FieldRun;
 use super::fields::{EVENT_TYPE, EVENT_TYPES, FIELDS, LAB_ID, PRIORITY, SNAPSHOT, bit};
 
 /// What absent fields are taken as.
@@ -33,29 +34,6 @@ pub(super) struct Columns {
     wanted: u64,
     defaults: Defaults,
     rows: usize,
-}
-
-/// One field of a block's rows.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Run<'a> {
-    /// The number of the first row.
-    pub(super) first: usize,
-    pub(super) words: &'a [u64],
-    present: &'a [u64],
-    bit: u64,
-    /// Every row has a value.
-    pub(super) full: bool,
-}
-
-impl<'a> Run<'a> {
-    /// The rows' numbers and words, `None` where a row has no value.
-    #[inline(always)]
-    pub(super) fn values(self) -> impl Iterator<Item = (usize, Option<u64>)> + 'a {
-        let words = self.words.iter().zip(self.present).enumerate();
-        words.map(move |(i, (word, present))| {
-            (self.first + i, (present & self.bit != 0).then_some(*word))
-        })
-    }
 }
 
 #[derive(Debug)]
@@ -99,7 +77,7 @@ impl Columns {
         while fields != 0 {
             let field = fields.trailing_zeros() as usize;
             fields &= fields - 1;
-            let run = Run {
+            let run = FieldRun {
                 first: self.rows,
                 words: block.words(field),
                 present: block.present(),
@@ -227,7 +205,7 @@ impl Default for TextColumn {
 }
 
 impl TextColumn {
-    fn append(&mut self, run: Run<'_>, texts: Texts<'_>) {
+    fn append(&mut self, run: FieldRun<'_>, texts: Texts<'_>) {
         if run.full {
             self.pad(run.first);
             self.append_full(run.words, texts);
@@ -309,7 +287,7 @@ impl<T> Default for WordColumn<T> {
 
 impl<T: Copy + Default + arrow::datatypes::ArrowNativeType> WordColumn<T> {
     #[inline(always)]
-    fn append(&mut self, run: Run<'_>, of_word: impl Fn(u64) -> T) {
+    fn append(&mut self, run: FieldRun<'_>, of_word: impl Fn(u64) -> T) {
         if run.full {
             self.pad(run.first);
             self.values.extend(run.words.iter().map(|word| of_word(*word)));
@@ -360,7 +338,7 @@ impl Default for BoolColumn {
 }
 
 impl BoolColumn {
-    fn append(&mut self, run: Run<'_>) {
+    fn append(&mut self, run: FieldRun<'_>) {
         for (row, value) in run.values() {
             if let Some(word) = value {
                 self.pad(row);

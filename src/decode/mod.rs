@@ -28,6 +28,7 @@ mod block;
 mod careful;
 mod codes;
 mod columns;
+mod field_run;
 mod fields;
 mod instant;
 mod repeats;

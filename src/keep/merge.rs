@@ -9,7 +9,7 @@ use arrow::compute::interleave_record_batch;
 use arrow::row::Rows;
 use datafusion::common::Result;
 
-use super::runs::{RowOrder, RowStream};
+use super::order::{RowOrder, RowStream};
 
 /// Rows that are given out at once.
 const BATCH_ROWS: usize = 8192;

@@ -5,22 +5,21 @@
 //! rows, one at a time. A run's file has no name, so that nothing is left behind however the process
 //! ends.
 
-use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufWriter, Seek};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use arrow::array::{RecordBatch, make_comparator};
-use arrow::compute::{SortOptions, interleave_record_batch};
-use arrow::datatypes::SchemaRef;
+use arrow::array::RecordBatch;
+use arrow::compute::interleave_record_batch;
 use arrow::ipc::writer::StreamWriter;
-use arrow::row::{RowConverter, Rows, SortField};
+use arrow::row::Rows;
 use chrono::NaiveDate;
 use datafusion::common::{DataFusionError, Result, exec_datafusion_err};
 
 use super::merge::Merge;
+use super::order::{RowOrder, RowStream};
 use super::pile::{BYTES_BESIDE, bytes_of_values, join_newest};
 
 /// Bytes of rows that a table keeps in memory, over all of its days: the most, and what it begins
@@ -31,20 +30,6 @@ const AT_FIRST: usize = 2 << 20;
 const SHARE: usize = 16;
 /// Rows of a run that are read at once.
 const BATCH_ROWS: usize = 1024;
-
-/// Rows as they are asked for.
-pub type RowStream = Box<dyn Iterator<Item = Result<RecordBatch>> + Send>;
-
-/// By which columns rows are sorted.
-#[derive(Clone, Debug)]
-pub struct RowOrder {
-    schema: SchemaRef,
-    /// The columns whose values nearly always decide, compared as bytes.
-    first: Vec<usize>,
-    converter: Arc<RowConverter>,
-    /// Those that decide where the first are alike.
-    rest: Vec<usize>,
-}
 
 /// The rows of a table's days, each day in one order.
 #[derive(Debug)]
@@ -64,48 +49,6 @@ pub struct SortedRows {
     on_disk: usize,
     sorting: Option<JoinHandle<Result<File>>>,
     runs: Vec<File>,
-}
-
-impl RowOrder {
-    /// Rows of these columns, by those of `columns` in turn. The first `deciding` of them are those
-    /// that tell rows apart but for a few.
-    pub fn new(schema: &SchemaRef, columns: &[usize], deciding: usize) -> Result<RowOrder> {
-        let (first, rest) = columns.split_at(deciding.max(1).min(columns.len()));
-        let fields = |columns: &[usize]| -> Vec<SortField> {
-            let types = columns.iter().map(|place| schema.field(*place).data_type().clone());
-            types.map(SortField::new).collect()
-        };
-        // Whether the rest can be compared is found out here.
-        RowConverter::new(fields(rest))?;
-        Ok(RowOrder {
-            converter: Arc::new(RowConverter::new(fields(first))?),
-            schema: Arc::clone(schema),
-            first: first.to_vec(),
-            rest: rest.to_vec(),
-        })
-    }
-
-    /// What the first columns say, as bytes that compare as they do.
-    pub(crate) fn keys(&self, rows: &RecordBatch) -> Result<Rows> {
-        let columns: Vec<_> =
-            self.first.iter().map(|place| Arc::clone(rows.column(*place))).collect();
-        Ok(self.converter.convert_columns(&columns)?)
-    }
-
-    /// Compares rows by the columns beyond the first.
-    pub(crate) fn compare_rest(
-        &self,
-        (one, row): (&RecordBatch, usize),
-        (other, other_row): (&RecordBatch, usize),
-    ) -> Ordering {
-        let of_column = |place: &usize| {
-            let (one, other) = (one.column(*place), other.column(*place));
-            let compare = make_comparator(one, other, SortOptions::default());
-            // The types were looked at when the order was made.
-            compare.map_or(Ordering::Equal, |compare| compare(row, other_row))
-        };
-        self.rest.iter().map(of_column).find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
-    }
 }
 
 impl SortedDays {
@@ -314,7 +257,7 @@ fn failed(attempt: &str, error: &str) -> DataFusionError {
 mod tests {
     use arrow::array::{ArrayRef, AsArray, Int64Array, StringArray};
     use arrow::compute::concat_batches;
-    use arrow::datatypes::{DataType, Field, Int64Type, Schema};
+    use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
     use proptest::prelude::*;
 
     use super::*;

@@ -24,7 +24,7 @@ use crate::cores;
 use crate::decode::decode;
 use crate::flow::{IdleAdvance, Partition, RawBatch, Span, Timestamp};
 use crate::judge::Judge;
-use crate::plan::build::Plan;
+use crate::plan::planned::Plan;
 use crate::source::SourceEvent;
 use crate::source::align::Alignment;
 

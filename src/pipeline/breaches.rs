@@ -18,7 +18,7 @@ use crate::alert::reading::WindowRows;
 use crate::clock::Clock;
 use crate::flow::{OutputBatch, Span, Timestamp, Window};
 use crate::metrics as names;
-use crate::plan::build::PipelinePlan;
+use crate::plan::planned::PipelinePlan;
 use crate::plan::rules::{Judgement, Rule};
 use crate::sql::collect::family::Family;
 use crate::sql::fire::day::by_window;

@@ -21,7 +21,7 @@ use crate::flow::lake_key::{
 use crate::flow::{IdleAdvance, Offset, OutputBatch, Partition, Span, Timestamp, Window};
 use crate::keep::pile::Pile;
 use crate::lake::{ColumnNote, Lake, LakeError, ObjectNotes, Rows, RowsError};
-use crate::plan::build::PipelinePlan;
+use crate::plan::planned::PipelinePlan;
 use crate::source::Extents;
 use crate::window::OffsetsByPartition;
 

@@ -26,7 +26,7 @@ use crate::judge::Judged;
 use crate::keep::held::Keeper;
 use crate::keep::pile::Pile;
 use crate::lake::section::section_schema;
-use crate::sql::collect::partial::LateEvent;
+use crate::sql::collect::collected::LateEvent;
 use crate::sql::fire::output::epoch_day;
 use crate::window::HeldBack;
 

@@ -22,7 +22,7 @@ use crate::flow::{OutputBatch, Span, Timestamp, Window};
 use crate::keep::held::{Held as Kept, Keeper};
 use crate::keep::own::own_rows;
 use crate::keep::pile::Pile;
-use crate::plan::build::PipelinePlan;
+use crate::plan::planned::PipelinePlan;
 use crate::sql::collect::family::Family;
 use crate::sql::fire::day::by_window;
 use crate::window::OffsetsByPartition;

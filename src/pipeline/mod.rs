@@ -45,7 +45,7 @@ use crate::clock::Clock;
 use crate::flow::Timestamp;
 use crate::judge::{Judge, Pace};
 use crate::lake::{Lake, LakeError};
-use crate::plan::build::Plan;
+use crate::plan::planned::Plan;
 use crate::source::{Source, SourceError};
 use ahead::{Ahead, Done, WORKED_AHEAD};
 use archived::OtherInput;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::work::Counts;
 use crate::flow::Timestamp;
 use crate::lake::{Lake, Reach};
-use crate::sql::collect::partial::Tally;
+use crate::sql::collect::collected::Tally;
 
 /// Shared between the loop and those who watch it.
 #[derive(Debug, Default)]

@@ -17,11 +17,12 @@ use super::tables::Settled;
 use crate::flow::lake_key::InputKey;
 use crate::flow::{Offset, OffsetRange, Partition, Span, Timestamp};
 use crate::keep::held::Keeper;
+use crate::keep::order::RowOrder;
 use crate::keep::pile::Pile;
 use crate::keep::runs;
-use crate::keep::runs::{RowOrder, SortedDays};
-use crate::plan::build::PipelinePlan;
-use crate::sql::collect::partial::Tally;
+use crate::keep::runs::SortedDays;
+use crate::plan::planned::PipelinePlan;
+use crate::sql::collect::collected::Tally;
 use crate::sql::fire::output::epoch_day;
 use crate::window::OffsetsByPartition;
 

@@ -26,7 +26,7 @@ use crate::judge::forgetting::Forgetting;
 use crate::judge::leaps::Leaps;
 use crate::keep::held::Keeper;
 use crate::metrics as names;
-use crate::plan::build::Plan;
+use crate::plan::planned::Plan;
 use crate::window::JobWatermark;
 
 mod holding;

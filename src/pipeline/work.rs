@@ -17,12 +17,14 @@ use crate::decode::Forgotten;
 use crate::flow::coded::plain;
 use crate::flow::{Partition, Timestamp, Window};
 use crate::judge::Judged;
-use crate::plan::build::{PipelinePlan, Plan};
+use crate::plan::planned::{PipelinePlan, Plan};
 use crate::relate::relate;
-use crate::sql::collect::partial::{LateEvent, Partial, RelationRows, Tally, branch_rows, partial};
+use crate::sql::collect::collected::{LateEvent, Partial, Tally};
+use crate::sql::collect::partial::{branch_rows, partial};
 use crate::sql::plan::numbered::Numbered;
 use crate::sql::plan::places::PLACES;
 use crate::sql::plan::query::{RowWise, Way};
+use crate::sql::plan::relation_rows::RelationRows;
 use crate::window::HeldBack;
 
 /// What one batch gives.

@@ -11,21 +11,22 @@ use datafusion::common::{DataFusionError, Result};
 use datafusion::prelude::SessionContext;
 use tokio::runtime::Handle;
 
+use super::faults::{PlanFault, SpecPart, sql_faults, yaml_fault};
 use super::fingerprint::fingerprint_of;
 use super::needs::{decoded_columns, relations_of};
+use super::planned::{FamilyPlan, PipelinePlan, Plan, Unplanned};
 use super::reference::{labs_of, targets_of};
 use super::refusals::{
     refuse_narrow_panes, refuse_row_level_beside_windows, refuse_unstorable, refuse_wrong_grain,
     with_groups_to_expect,
 };
-use super::rules::{Rule, rules_of};
+use super::rules::rules_of;
 use super::sessions;
 use crate::config::{Fault, PipelineSpec, Project, Settings};
 use crate::decode::DecodeOptions;
 use crate::flow::Span;
 use crate::relate::{Relation, Targets, relation_schema};
 use crate::sql::collect::family::{Family, Zones};
-use crate::sql::fire::Engine;
 use crate::sql::fire::expect::Expected;
 use crate::sql::fire::output::OutputShape;
 use crate::sql::plan::execute::Executor;
@@ -33,83 +34,9 @@ use crate::sql::plan::planner;
 use crate::sql::plan::planner::{ReferenceRows, StagingView};
 use crate::sql::plan::query;
 use crate::sql::plan::query::{Query, Way};
-use crate::sql::plan::refuse::refuse_long_recompute;
+use crate::sql::plan::refuse_recompute::refuse_long_recompute;
 use crate::sql::plan::relation::RelationDef;
 use crate::window::{Calendar, CalendarUnit, Lateness, PaneGrid, Shape, WindowKind, Zone};
-
-/// Everything that is planned before the first record.
-pub struct Plan {
-    /// The pipelines.
-    pub pipelines: Vec<PipelinePlan>,
-    /// How records are decoded: only the columns that something reads, unless all are archived.
-    pub decode: DecodeOptions,
-    /// The relations that some query reads, with the columns to make.
-    pub relations: Vec<(Relation, Vec<usize>)>,
-    /// Targets by lab, assay, priority and class.
-    pub targets: Arc<Targets>,
-    /// Whether a calendar asks for each row's lab.
-    pub by_lab: bool,
-    /// Runs the parts of plans that are not row-wise.
-    pub executor: Executor,
-    /// The zones of the labs that are listed.
-    pub labs: BTreeMap<String, Tz>,
-    /// What can go wrong although nothing is wrong with the project itself.
-    pub warnings: Vec<Fault>,
-}
-
-/// Why a project cannot be planned.
-#[derive(Debug, Default)]
-pub struct Unplanned {
-    /// Every fault of every pipeline.
-    pub faults: Vec<Fault>,
-    /// As [`Plan::warnings`].
-    pub warnings: Vec<Fault>,
-}
-
-/// One pipeline, planned.
-pub struct PipelinePlan {
-    /// As declared.
-    pub spec: PipelineSpec,
-    /// The planned query.
-    pub query: Arc<Query>,
-    /// Its windows by family; empty for a row-level table.
-    pub families: Vec<FamilyPlan>,
-    /// Rules, by table.
-    pub rules: BTreeMap<String, Vec<Rule>>,
-    /// What the tables' rows were computed with.
-    pub fingerprint: String,
-    /// Whether it has been stopped, so that nothing is computed for it any more.
-    pub stopped: AtomicBool,
-    /// The groups to expect, for engines.
-    expected: Option<RecordBatch>,
-}
-
-/// Windows that share panes.
-#[derive(Clone)]
-pub struct FamilyPlan {
-    /// Where rows go in time.
-    pub family: Arc<Family>,
-    /// The tables' rows.
-    pub outputs: Vec<OutputShape>,
-}
-
-/// Which part of a pipeline's files a planning error is about.
-#[derive(Debug)]
-pub enum Place {
-    /// The SQL text.
-    Sql,
-    /// A key of the YAML.
-    Yaml(String),
-}
-
-/// Why a pipeline cannot be planned, or what it should be warned of.
-#[derive(Debug)]
-pub struct PlanFault {
-    /// Where.
-    pub place: Place,
-    /// What.
-    pub error: DataFusionError,
-}
 
 /// Plans a project. Every fault of every pipeline at once.
 pub async fn plan(
@@ -175,7 +102,7 @@ pub async fn planner(project: &Project) -> std::result::Result<SessionContext, V
         let fault = |(name, error): (String, DataFusionError)| {
             let view = project.staging.iter().find(|view| view.name == name);
             let path = view.map_or_else(|| name.clone().into(), |view| view.path.clone());
-            super::faults::sql_faults(&path, view.map_or("", |view| &view.sql), &error)
+            sql_faults(&path, view.map_or("", |view| &view.sql), &error)
         };
         failed.into_iter().flat_map(fault).collect()
     })
@@ -208,8 +135,8 @@ fn unknown_pipelines(project: &Project, chosen: Option<&BTreeSet<String>>) -> Ve
 
 fn located(spec: &PipelineSpec, fault: PlanFault) -> Vec<Fault> {
     match fault.place {
-        Place::Sql => super::faults::sql_faults(&spec.sql_path, &spec.sql, &fault.error),
-        Place::Yaml(key) => vec![super::faults::yaml_fault(spec, &key, &fault.error)],
+        SpecPart::Sql => sql_faults(&spec.sql_path, &spec.sql, &fault.error),
+        SpecPart::Yaml(key) => vec![yaml_fault(spec, &key, &fault.error)],
     }
 }
 
@@ -220,7 +147,7 @@ async fn plan_pipeline(
     labs: &BTreeMap<String, Tz>,
     warnings: &mut Vec<PlanFault>,
 ) -> std::result::Result<PipelinePlan, Vec<PlanFault>> {
-    let in_sql = |error| vec![PlanFault { place: Place::Sql, error }];
+    let in_sql = |error| vec![PlanFault { place: SpecPart::Sql, error }];
     let row_level = spec.windows.iter().all(|window| window.kind == WindowKind::RowLevel);
     refuse_row_level_beside_windows(spec).map_err(|error| in_yaml("windows", error))?;
     let mut query = query::plan(context, &spec.sql, row_level).await.map_err(in_sql)?;
@@ -241,7 +168,7 @@ async fn plan_pipeline(
 }
 
 fn in_yaml(key: &str, error: DataFusionError) -> Vec<PlanFault> {
-    vec![PlanFault { place: Place::Yaml(key.to_owned()), error }]
+    vec![PlanFault { place: SpecPart::Yaml(key.to_owned()), error }]
 }
 
 /// The rows of the reference table that `expect` names, checked against the query.
@@ -353,24 +280,5 @@ fn zones_of(unit: &CalendarUnit, zone: &Zone, labs: &BTreeMap<String, Tz>) -> Zo
             let calendars = zones.into_iter().map(|zone| Calendar::new(unit.clone(), zone));
             Zones::by_lab(calendars.collect(), by_lab)
         }
-    }
-}
-
-impl PipelinePlan {
-    /// Engines that hold nothing yet, one per family.
-    pub fn engines(&self, executor: &Executor) -> Result<Vec<Engine>> {
-        let engines = self.families.iter().map(|plan| {
-            let expected = match (&self.expected, &self.query.way) {
-                (Some(rows), Way::Incremental(incremental)) => Some(Expected::new(
-                    rows,
-                    &incremental.aggregate_schema,
-                    incremental.group_exprs.len(),
-                )?),
-                (Some(_) | None, _) => None,
-            };
-            let (query, family) = (Arc::clone(&self.query), Arc::clone(&plan.family));
-            Ok(Engine::new(query, family, plan.outputs.clone(), expected, executor.clone()))
-        });
-        engines.collect()
     }
 }

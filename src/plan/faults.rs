@@ -103,5 +103,23 @@ fn span_of(error: &DataFusionError) -> Option<Position> {
     (line > 0).then_some(Position { line, column })
 }
 
+/// Which part of a pipeline's files a planning error is about.
+#[derive(Debug)]
+pub enum SpecPart {
+    /// The SQL text.
+    Sql,
+    /// A key of the YAML.
+    Yaml(String),
+}
+
+/// Why a pipeline cannot be planned, or what it should be warned of.
+#[derive(Debug)]
+pub struct PlanFault {
+    /// Where.
+    pub place: SpecPart,
+    /// What.
+    pub error: DataFusionError,
+}
+
 #[cfg(test)]
 mod tests;

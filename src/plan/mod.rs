@@ -1,16 +1,17 @@
 //! A project and its settings → a plan: everything that is decided before the first record. Pure, but for
 //! DataFusion's planner.
 //!
-//! `build` makes it of the YAML and SQL of the project; read it first. `needs` tells which columns of
-//! events are read at all, `refusals` what cannot be planned, `faults` says DataFusion's errors as
-//! faults of the project's files, `rules` plans the conditions of alerts, `sessions` the keys of
-//! session windows, `reference` reads labs and targets, `fingerprint` names what objects were
-//! computed with. It knows the stages; the stages do not know it.
+//! `planned` is the plan, `build` makes it of the YAML and SQL of the project; read them first.
+//! `needs` tells which columns of events are read at all, `refusals` what cannot be planned, `faults`
+//! says DataFusion's errors as faults of the project's files, `rules` plans the conditions of alerts,
+//! `sessions` the keys of session windows, `reference` reads labs and targets, `fingerprint` names
+//! what objects were computed with. It knows the stages; the stages do not know it.
 
 pub mod build;
 pub mod faults;
 pub mod fingerprint;
 pub mod needs;
+pub mod planned;
 pub mod reference;
 pub mod refusals;
 pub mod rules;

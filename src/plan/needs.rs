@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::build::PipelinePlan;
+use super::planned::PipelinePlan;
 use crate::relate::{Relation, event_columns};
 
 /// The relations that some query reads, with the columns to make.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use datafusion::common::{DataFusionError, Result, plan_err};
 
-use super::build::{Place, PlanFault};
+use super::faults::{PlanFault, SpecPart};
 use crate::config::PipelineSpec;
 use crate::lake::encode::stored_type;
 use crate::sql::plan::query::{Incremental, Query, Way};
@@ -38,7 +38,7 @@ pub(crate) fn refuse_wrong_grain(
 
 fn wrong_grain(spec: &PipelineSpec, query: &Query) -> Vec<PlanFault> {
     let fault = |key: String, text: String| PlanFault {
-        place: Place::Yaml(key),
+        place: SpecPart::Yaml(key),
         error: DataFusionError::Plan(text),
     };
     let names: Vec<&str> =

@@ -7,7 +7,7 @@ use arrow::array::{BooleanArray, RecordBatch};
 use datafusion::common::{DFSchema, DataFusionError};
 use datafusion::prelude::SessionContext;
 
-use super::build::{Place, PlanFault};
+use super::faults::{PlanFault, SpecPart};
 use crate::alert::rule::AlertRule;
 use crate::config::PipelineSpec;
 use crate::sql::fire::output::OutputShape;
@@ -65,7 +65,7 @@ pub fn rules_of(
     warnings: &mut Vec<PlanFault>,
 ) -> Result<Vec<Rule>, Vec<PlanFault>> {
     let schema = DFSchema::try_from(output.schema.as_ref().clone())
-        .map_err(|error| vec![PlanFault { place: Place::Sql, error }])?;
+        .map_err(|error| vec![PlanFault { place: SpecPart::Sql, error }])?;
     let units: BTreeMap<String, String> = spec
         .columns
         .iter()
@@ -85,7 +85,7 @@ pub fn rules_of(
                     Some(compiled)
                 }
                 Err(error) => {
-                    faults.push(PlanFault { place: Place::Yaml(key), error });
+                    faults.push(PlanFault { place: SpecPart::Yaml(key), error });
                     None
                 }
             }
@@ -110,7 +110,7 @@ fn divides(key: &str, divisor: &str) -> PlanFault {
         "it divides by `{divisor}`: where that is 0 the quotient is null and the condition does not \
          hold; write `nullif({divisor}, 0)` if that is meant, or multiply instead"
     ));
-    PlanFault { place: Place::Yaml(key.to_owned()), error }
+    PlanFault { place: SpecPart::Yaml(key.to_owned()), error }
 }
 
 fn applies(spec: &PipelineSpec, rule: &AlertRule, table: &str) -> bool {

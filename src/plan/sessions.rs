@@ -4,11 +4,11 @@
 use arrow::datatypes::DataType;
 use datafusion::common::{DataFusionError, Result, plan_err};
 
-use super::build::{Place, PlanFault};
+use super::faults::{PlanFault, SpecPart};
 use crate::config::PipelineSpec;
 use crate::flow::Span;
 use crate::relate::{Relation, relation_schema};
-use crate::sql::collect::proto_session::SessionFamily;
+use crate::sql::collect::session_family::SessionFamily;
 use crate::sql::plan::query::Query;
 use crate::window::WindowKind;
 
@@ -35,7 +35,7 @@ pub(crate) fn prepare(
             let checked = query.reads.iter_mut().try_for_each(|read| note(read, column));
             let checked = checked.and_then(|()| grain_tells_apart(spec, query, column));
             if let Err(error) = checked {
-                let place = Place::Yaml(format!("windows.{window}.session.by[{number}]"));
+                let place = SpecPart::Yaml(format!("windows.{window}.session.by[{number}]"));
                 faults.push(PlanFault { place, error });
             }
         }
@@ -45,7 +45,7 @@ pub(crate) fn prepare(
                  window `{window}`; take `expect` out, or count what is silent in a tumbling \
                  window of another pipeline"
             ));
-            faults.push(PlanFault { place: Place::Yaml("expect".to_owned()), error });
+            faults.push(PlanFault { place: SpecPart::Yaml("expect".to_owned()), error });
         }
     }
     if faults.is_empty() { Ok(()) } else { Err(faults) }

@@ -7,12 +7,18 @@
 //! states ─ fire ─ result rows          (as the watermark passes)
 //! ```
 //!
+//! `keys` numbers group keys for all three, `mask` says where a condition holds.
+//!
 //! Between them everything is an Arrow batch, partial states included. Nothing in here does input or
 //! output, but for rows that wait beyond what memory is given (`keep`).
 
-pub mod plan;
+pub mod mask;
 
 pub mod aggregate;
+
+pub mod keys;
+
+pub mod plan;
 
 pub mod collect;
 

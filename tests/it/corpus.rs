@@ -9,7 +9,7 @@ use parquet::file::reader::{FileReader, SerializedFileReader};
 use turnaround::cli::launch::{self, Request};
 use turnaround::config::Flags;
 use turnaround::flow::Timestamp;
-use turnaround::plan::build::Plan;
+use turnaround::plan::planned::Plan;
 use turnaround::source::file::{CHUNK_BYTES, FileSource};
 use turnaround::sql::plan::query::{Query, Way};
 

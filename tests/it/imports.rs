@@ -1,9 +1,15 @@
-//! Imports point one way: each module of the crate names only those that [`ARROWS`] allows it.
+//! Imports point one way: each module of the crate names only those that [`ARROWS`] allows it, and
+//! no modules of one room, at whatever depth, name one another in a circle.
 //!
-//! Looked at are all paths in production code that start at the crate's root, in `use` lines and
-//! elsewhere (`crate::…`, and `super::…` that climbs to the root). Test code is free.
+//! Looked at are all paths in production code that start with `crate::`, `super::` or `self::`, in
+//! `use` lines and elsewhere; what a room gives on (`pub use`) is looked for where it stands. Test
+//! code is free, and so is what a module and its own children name of each other.
 
-use crate::rust_source::{SourceFile, module_of, production_code, source_files};
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::rust_source::{
+    Cursor, Path, SourceFile, module_of, named_paths, production_code, source_files,
+};
 
 /// Each top-level module and what it may name beside itself, as path prefixes. The modules stand
 /// in the order of the data. `ANY` allows everything.
@@ -70,13 +76,116 @@ fn imports_point_one_way() {
     );
 }
 
+#[test]
+fn no_modules_of_a_room_name_one_another_in_a_circle() {
+    let circles = circles(&source_files());
+    assert!(
+        circles.is_empty(),
+        "move what several of them name into a file that names none of them:\n{}",
+        circles.join("\n")
+    );
+}
+
+#[test]
+fn the_arrows_between_rooms_make_no_circle() {
+    let mut arrows = Names::new();
+    for (room, allowed) in ARROWS {
+        let rooms = allowed.iter().filter_map(|prefix| prefix.split("::").next());
+        let others = rooms.filter(|named| named != room && *named != ANY).map(str::to_owned);
+        arrows.insert((*room).to_owned(), others.collect());
+    }
+    assert_eq!(circles_of(&arrows), Vec::<Vec<String>>::new());
+}
+
+/// By module of a room, the others that it names.
+type Names = BTreeMap<String, BTreeSet<String>>;
+
+/// Each circle as `room: modules`.
+fn circles(files: &[SourceFile]) -> Vec<String> {
+    let modules: BTreeSet<&[String]> = files.iter().map(|file| file.module.as_slice()).collect();
+    let given_on = given_on(files);
+    let mut rooms: BTreeMap<&[String], Names> = BTreeMap::new();
+    for file in files {
+        for (_, path) in named_paths(&production_code(&file.text), &file.module) {
+            let path = home_of(path, &given_on, &modules);
+            let named = (0..=path.len()).rev().map(|end| &path[..end]);
+            let named = named.into_iter().find(|named| modules.contains(named)).unwrap_or(&[]);
+            let shared = file.module.iter().zip(named).take_while(|(one, other)| one == other);
+            let shared = shared.count();
+            if let (Some(mine), Some(other)) = (file.module.get(shared), named.get(shared)) {
+                let room = rooms.entry(&file.module[..shared]).or_default();
+                room.entry(mine.clone()).or_default().insert(other.clone());
+            }
+        }
+    }
+    let told = |(room, names): (&&[String], &Names)| -> Vec<String> {
+        let circles = circles_of(names).into_iter();
+        circles.map(|circle| format!("{}: {}", room.join("::"), circle.join(", "))).collect()
+    };
+    rooms.iter().flat_map(told).collect()
+}
+
+/// By the path at which it is given on with `pub use`, the path at which a thing stands.
+fn given_on(files: &[SourceFile]) -> BTreeMap<Path, Path> {
+    let mut given_on = BTreeMap::new();
+    for file in files {
+        let code = production_code(&file.text);
+        for (at, word) in code.match_indices("use ") {
+            let line = code[..at].rsplit('\n').next().unwrap_or("");
+            if !line.trim_start().starts_with("pub") {
+                continue;
+            }
+            for path in (Cursor { rest: &code[at + word.len()..] }).paths(&file.module) {
+                let name = path.last().cloned().into_iter();
+                given_on.insert(file.module.iter().cloned().chain(name).collect(), path);
+            }
+        }
+    }
+    given_on
+}
+
+/// A path without the detours of `pub use`.
+fn home_of(mut path: Path, given_on: &BTreeMap<Path, Path>, modules: &BTreeSet<&[String]>) -> Path {
+    // A thing is given on through a few rooms at most.
+    for _ in 0..4 {
+        let given = (1..=path.len())
+            .find(|end| !modules.contains(&path[..*end]) && given_on.contains_key(&path[..*end]));
+        let Some(end) = given else { break };
+        path = given_on[&path[..end]].iter().chain(&path[end..]).cloned().collect();
+    }
+    path
+}
+
+/// The modules that lead back to themselves, those of one circle together.
+fn circles_of(names: &Names) -> Vec<Vec<String>> {
+    let reached: BTreeMap<&String, BTreeSet<&String>> =
+        names.keys().map(|module| (module, reached_from(module, names))).collect();
+    let mut circles = BTreeSet::new();
+    for (module, others) in reached.iter().filter(|(module, others)| others.contains(*module)) {
+        let leads_back =
+            |other: &&&String| reached.get(**other).is_some_and(|r| r.contains(module));
+        circles.insert(others.iter().filter(leads_back).map(|name| (*name).clone()).collect());
+    }
+    circles.into_iter().collect()
+}
+
+fn reached_from<'a>(module: &'a String, names: &'a Names) -> BTreeSet<&'a String> {
+    let mut reached = BTreeSet::new();
+    let mut waiting = vec![module];
+    while let Some(next) = waiting.pop() {
+        let fresh = names.get(next).into_iter().flatten().filter(|named| reached.insert(*named));
+        waiting.extend(fresh.collect::<Vec<_>>());
+    }
+    reached
+}
+
 /// Each path of a file that points where its module may not point, as `file:line: what`.
 fn wrong_arrows(file: &SourceFile) -> Vec<String> {
     let top = file.module.first().map_or("", String::as_str);
     let Some((_, allowed)) = ARROWS.iter().find(|(module, _)| *module == top) else {
         return vec![format!("{}: `{top}` has no line in ARROWS", file.name)];
     };
-    paths_from_root(&production_code(&file.text), &file.module)
+    named_paths(&production_code(&file.text), &file.module)
         .into_iter()
         .filter(|(_, path)| !may_name(top, allowed, path))
         .map(|(line, path)| {
@@ -91,117 +200,6 @@ fn may_name(top: &str, allowed: &[&str], path: &[String]) -> bool {
         prefix.len() <= path.len() && prefix.iter().zip(path).all(|(want, have)| want == have)
     };
     begins(top) || allowed.iter().any(|prefix| *prefix == ANY || begins(prefix))
-}
-
-/// Every path of the code that starts at the crate's root, with its line.
-fn paths_from_root(code: &str, module: &[String]) -> Vec<(usize, Vec<String>)> {
-    let mut found = Vec::new();
-    for (at, line) in starts(code) {
-        let mut cursor = Cursor { rest: &code[at..] };
-        let mut depth = module.len();
-        while let Some(climb) = cursor.climb() {
-            depth = match climb {
-                Climb::Root => 0,
-                Climb::Up => depth.saturating_sub(1),
-            };
-        }
-        if depth == 0 {
-            let mut paths = Vec::new();
-            cursor.tree(&mut Vec::new(), &mut paths);
-            found.extend(paths.into_iter().map(|path| (line, path)));
-        }
-    }
-    found
-}
-
-/// Where `crate::` or a first `super::` stands as a word of its own, with its line.
-fn starts(code: &str) -> Vec<(usize, usize)> {
-    let mut found = Vec::new();
-    for (index, line) in code.lines().enumerate() {
-        let offset = line.as_ptr() as usize - code.as_ptr() as usize;
-        for word in ["crate::", "super::"] {
-            found.extend(
-                line.match_indices(word)
-                    .filter(|(at, _)| starts_path(&line[..*at]))
-                    .map(|(at, _)| (offset + at, index + 1)),
-            );
-        }
-    }
-    found
-}
-
-fn starts_path(before: &str) -> bool {
-    let last = before.chars().next_back().unwrap_or(' ');
-    !(last.is_alphanumeric() || last == '_' || before.ends_with("super::"))
-}
-
-enum Climb {
-    Root,
-    Up,
-}
-
-struct Cursor<'a> {
-    rest: &'a str,
-}
-
-impl Cursor<'_> {
-    fn climb(&mut self) -> Option<Climb> {
-        if self.eat("crate::") {
-            Some(Climb::Root)
-        } else if self.eat("super::") {
-            Some(Climb::Up)
-        } else {
-            None
-        }
-    }
-
-    fn eat(&mut self, word: &str) -> bool {
-        let rest = self.rest.trim_start();
-        let stripped = rest.strip_prefix(word);
-        self.rest = stripped.unwrap_or(rest);
-        stripped.is_some()
-    }
-
-    /// Reads `a::b::{c, d::*}` and adds one path per leaf.
-    fn tree(&mut self, stem: &mut Vec<String>, leaves: &mut Vec<Vec<String>>) {
-        let depth = stem.len();
-        loop {
-            if self.eat("{") {
-                while !self.eat("}") && !self.rest.is_empty() {
-                    self.tree(stem, leaves);
-                    self.eat(",");
-                }
-                break;
-            }
-            let word = self.word();
-            let empty = word.is_empty();
-            stem.push(word);
-            // An identifier that nothing follows, `*`, or something that is no path at all.
-            if empty || !self.eat("::") || self.rest.trim_start().starts_with('<') {
-                leaves.push(stem.clone());
-                if empty {
-                    self.rest = self.rest.get(1..).unwrap_or("");
-                }
-                self.skip_alias();
-                break;
-            }
-        }
-        stem.truncate(depth);
-    }
-
-    fn word(&mut self) -> String {
-        let rest = self.rest.trim_start();
-        let end = rest.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(rest.len());
-        let end = if rest.starts_with('*') { 1 } else { end };
-        self.rest = &rest[end..];
-        rest[..end].to_owned()
-    }
-
-    fn skip_alias(&mut self) {
-        if self.eat("as ") {
-            self.word();
-        }
-    }
 }
 
 fn file(name: &str, text: &str) -> SourceFile {
@@ -251,4 +249,39 @@ fn a_right_arrow_is_let_through() {
     for (name, text) in cases {
         assert_eq!(wrong_arrows(&file(name, text)), Vec::<String>::new(), "{name}: {text}");
     }
+}
+
+#[test]
+fn a_circle_is_caught_at_every_depth() {
+    let room = [
+        file("src/a/mod.rs", "pub use one::One; use two::Two; mod one; mod two; struct A;"),
+        file("src/a/one.rs", "use super::A;"),
+        file("src/a/two/mod.rs", "mod deep; mod deeper;"),
+        file("src/a/two/deep.rs", "use super::super::one::One; use super::deeper::Deeper;"),
+        file("src/a/two/deeper.rs", "#[cfg(test)]\nmod tests { use super::super::deep::Deep; }"),
+        file("src/b/mod.rs", "use crate::a::One;"),
+    ];
+    let with = |name: &str, text: &str| -> Vec<String> {
+        let mut files: Vec<SourceFile> =
+            room.iter().map(|held| file(&held.name, &held.text)).collect();
+        let changed = files.iter_mut().find(|held| held.name == name).expect("it is there");
+        changed.text.push_str(text);
+        circles(&files)
+    };
+    let none: [&str; 0] = [];
+    assert_eq!(with("src/a/one.rs", ""), none);
+    assert_eq!(with("src/a/one.rs", "use super::two::Two;"), ["a: one, two"]);
+    assert_eq!(with("src/a/one.rs", "fn f() { crate::a::two::deep::go() }"), ["a: one, two"]);
+    assert_eq!(with("src/a/one.rs", "use self::super::{two, A};"), ["a: one, two"]);
+    assert_eq!(with("src/a/two/deeper.rs", "use super::{deep::*, X};"), ["a::two: deep, deeper"]);
+    assert_eq!(with("src/a/two/deeper.rs", "use crate::a::One;"), none);
+    assert_eq!(with("src/a/one.rs", "use crate::b::B;"), [": a, b"]);
+    // What the room gives on stands in one of its modules.
+    let given_on = "use super::two::deep::Deep; type D = super::super::a::One;";
+    assert_eq!(with("src/a/one.rs", given_on), ["a: one, two"]);
+    assert_eq!(with("src/b/mod.rs", "pub use crate::a::two::deep::Deep;"), none);
+    let arrows: Names = [("x", "y"), ("y", "z"), ("z", "x"), ("w", "x")]
+        .map(|(from, to)| (from.to_owned(), BTreeSet::from([to.to_owned()])))
+        .into();
+    assert_eq!(circles_of(&arrows), [["x", "y", "z"]]);
 }

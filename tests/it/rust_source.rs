@@ -1,7 +1,7 @@
 //! Reads Rust source as far as the house rules need it: no comments, no literals, no tests.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::{Path as FilePath, PathBuf};
 
 /// A file below `src/`.
 pub(crate) struct SourceFile {
@@ -15,7 +15,7 @@ pub(crate) struct SourceFile {
 
 /// Every `.rs` file below `src/` but those that only tests use, in the order of their names.
 pub(crate) fn source_files() -> Vec<SourceFile> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let root = FilePath::new(env!("CARGO_MANIFEST_DIR"));
     let mut paths = Vec::new();
     collect(&root.join("src"), &mut paths);
     paths.sort();
@@ -34,7 +34,7 @@ fn test_files(file: &SourceFile) -> Vec<Vec<String>> {
     declared.map(|name| file.module.iter().cloned().chain([name]).collect()).collect()
 }
 
-fn collect(folder: &Path, paths: &mut Vec<PathBuf>) {
+fn collect(folder: &FilePath, paths: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).expect("src/ is readable") {
         let path = entry.expect("src/ is readable").path();
         if path.is_dir() {
@@ -45,7 +45,7 @@ fn collect(folder: &Path, paths: &mut Vec<PathBuf>) {
     }
 }
 
-fn read(root: &Path, path: &Path) -> SourceFile {
+fn read(root: &FilePath, path: &FilePath) -> SourceFile {
     let relative = path.strip_prefix(root).expect("it was found below the root");
     let name = relative.to_string_lossy().replace('\\', "/");
     let text = fs::read_to_string(path).expect("source files are UTF-8");
@@ -188,6 +188,128 @@ fn item_end(item: &str) -> usize {
         }
     }
     item.len()
+}
+
+/// Every path of the code, from the crate's root, with its line.
+pub(crate) fn named_paths(code: &str, module: &[String]) -> Vec<(usize, Path)> {
+    let mut found = Vec::new();
+    for (at, line) in starts(code) {
+        let paths = Cursor { rest: &code[at..] }.paths(module);
+        found.extend(paths.into_iter().map(|path| (line, path)));
+    }
+    found
+}
+
+/// Where `crate::`, `self::` or a first `super::` stands as a word of its own, with its line.
+fn starts(code: &str) -> Vec<(usize, usize)> {
+    let mut found = Vec::new();
+    for (index, line) in code.lines().enumerate() {
+        let offset = line.as_ptr() as usize - code.as_ptr() as usize;
+        for word in ["crate::", "self::", "super::"] {
+            found.extend(
+                line.match_indices(word)
+                    .filter(|(at, _)| starts_path(&line[..*at]))
+                    .map(|(at, _)| (offset + at, index + 1)),
+            );
+        }
+    }
+    found
+}
+
+fn starts_path(before: &str) -> bool {
+    let last = before.chars().next_back().unwrap_or(' ');
+    !(last.is_alphanumeric() || last == '_' || before.ends_with("::"))
+}
+
+enum Climb {
+    Root,
+    Up,
+    Stay,
+}
+
+/// The words of a path.
+pub(crate) type Path = Vec<String>;
+
+/// A place in code from which paths are read.
+pub(crate) struct Cursor<'a> {
+    pub(crate) rest: &'a str,
+}
+
+impl Cursor<'_> {
+    /// The paths that begin here, from the crate's root, as they are meant in a module.
+    pub(crate) fn paths(&mut self, module: &[String]) -> Vec<Path> {
+        let mut stem = module.to_vec();
+        while let Some(climb) = self.climb() {
+            match climb {
+                Climb::Root => stem.clear(),
+                Climb::Up => drop(stem.pop()),
+                Climb::Stay => {}
+            }
+        }
+        let mut paths = Vec::new();
+        self.tree(&mut stem, &mut paths);
+        paths
+    }
+
+    fn climb(&mut self) -> Option<Climb> {
+        if self.eat("crate::") {
+            Some(Climb::Root)
+        } else if self.eat("self::") {
+            Some(Climb::Stay)
+        } else if self.eat("super::") {
+            Some(Climb::Up)
+        } else {
+            None
+        }
+    }
+
+    fn eat(&mut self, word: &str) -> bool {
+        let rest = self.rest.trim_start();
+        let stripped = rest.strip_prefix(word);
+        self.rest = stripped.unwrap_or(rest);
+        stripped.is_some()
+    }
+
+    /// Reads `a::b::{c, d::*}` and adds one path per leaf.
+    fn tree(&mut self, stem: &mut Path, leaves: &mut Vec<Path>) {
+        let depth = stem.len();
+        loop {
+            if self.eat("{") {
+                while !self.eat("}") && !self.rest.is_empty() {
+                    self.tree(stem, leaves);
+                    self.eat(",");
+                }
+                break;
+            }
+            let word = self.word();
+            let empty = word.is_empty();
+            stem.push(word);
+            // An identifier that nothing follows, `*`, or something that is no path at all.
+            if empty || !self.eat("::") || self.rest.trim_start().starts_with('<') {
+                leaves.push(stem.clone());
+                if empty {
+                    self.rest = self.rest.get(1..).unwrap_or("");
+                }
+                self.skip_alias();
+                break;
+            }
+        }
+        stem.truncate(depth);
+    }
+
+    fn word(&mut self) -> String {
+        let rest = self.rest.trim_start();
+        let end = rest.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(rest.len());
+        let end = if rest.starts_with('*') { 1 } else { end };
+        self.rest = &rest[end..];
+        rest[..end].to_owned()
+    }
+
+    fn skip_alias(&mut self) {
+        if self.eat("as ") {
+            self.word();
+        }
+    }
 }
 
 #[test]

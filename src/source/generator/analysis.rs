@@ -8,7 +8,6 @@ use super::figures::{
     TAIL_SHARE,
 };
 use super::lab::Lab;
-use super::plan::LEAD_S;
 use super::tube::{Priority, StepKind, Test, Tube};
 
 /// In-lab turnaround is never shorter.
@@ -205,3 +204,6 @@ fn operator_on_shift(lab: &mut Lab, at: i64) -> u8 {
     };
     first + lab.dice.below(count) as u8
 }
+
+/// No order is made longer before collection than this.
+pub(super) const LEAD_S: i64 = 2 * 3600;

@@ -12,7 +12,7 @@ use super::figures::{
     FAILURE_SCALE_H, FAILURE_SHAPE, MAINTENANCE_AT_S, MAINTENANCE_S, PAUSE_EVERY_H,
     REPAIR_MEDIAN_MIN, REPAIR_SIGMA, Section,
 };
-use super::lab::offset_s;
+use super::zone::offset_s;
 
 /// Why an instrument stands still.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

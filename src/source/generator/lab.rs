@@ -1,6 +1,5 @@
 //! A laboratory: how much it does, how fast, on what, when; and the three of the demo's story.
 
-use chrono::{DateTime, Offset as _, TimeZone as _};
 use chrono_tz::Tz;
 
 use super::dice::{Dice, normal_quantile};
@@ -10,6 +9,7 @@ use super::figures::{
 };
 use super::instrument::Instrument;
 use super::options::{GeneratorOptions, Profile};
+use super::zone::ZoneOffset;
 
 /// What a feed says of orders: feeds differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +47,7 @@ pub(super) struct Lab {
     pub(super) id: String,
     /// Stands in front of the numbers of its specimens and orders.
     pub(super) prefix: String,
-    pub(super) zone: Zone,
+    pub(super) zone: ZoneOffset,
     pub(super) dice: Dice,
     /// Mean tubes a day.
     pub(super) per_day: f64,
@@ -96,7 +96,7 @@ fn laboratory(options: &GeneratorOptions, index: u32) -> Lab {
     let mut lab = Lab {
         id: traits.id,
         prefix: traits.prefix,
-        zone: Zone::new(traits.tz),
+        zone: ZoneOffset::new(traits.tz),
         per_day: traits.per_day,
         slowness: traits.slowness,
         sigma: dice.between(SIGMA_WITHIN_LAB.0, SIGMA_WITHIN_LAB.1),
@@ -303,37 +303,6 @@ impl Lab {
     }
 }
 
-/// A time zone that remembers its offset of the last hour asked for.
-#[derive(Clone, Debug)]
-pub(super) struct Zone {
-    pub(super) tz: Tz,
-    hour: i64,
-    offset: i64,
-}
-
-impl Zone {
-    fn new(tz: Tz) -> Zone {
-        Zone { tz, hour: i64::MIN, offset: 0 }
-    }
-
-    /// Seconds that local time is ahead of UTC at `at`.
-    pub(super) fn offset_s(&mut self, at: i64) -> i64 {
-        let hour = at.div_euclid(3600);
-        if hour != self.hour {
-            self.hour = hour;
-            self.offset = offset_s(self.tz, hour * 3600);
-        }
-        self.offset
-    }
-}
-
-/// Seconds that local time is ahead of UTC at `at`.
-pub(super) fn offset_s(tz: Tz, at: i64) -> i64 {
-    DateTime::from_timestamp(at, 0).map_or(0, |instant| {
-        i64::from(tz.offset_from_utc_datetime(&instant.naive_utc()).fix().local_minus_utc())
-    })
-}
-
 /// PCR runs: one starts at fixed intervals and holds 94 tests.
 #[derive(Clone, Debug)]
 pub(super) struct Runs {
@@ -382,12 +351,5 @@ mod tests {
         assert_eq!(start, 5 * 3600);
         assert!((3 * 3600..=4 * 3600).contains(&(end - start)));
         assert_eq!(runs.join(0, 5 * 3600 + 1, &mut dice).0, 9 * 3600);
-    }
-
-    #[test]
-    fn a_zone_knows_summer() {
-        let mut zone = Zone::new(chrono_tz::America::New_York);
-        assert_eq!(zone.offset_s(1_772_323_200), -5 * 3600);
-        assert_eq!(zone.offset_s(1_772_323_200 + 8 * 86_400), -4 * 3600);
     }
 }

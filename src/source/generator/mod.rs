@@ -26,6 +26,7 @@ mod queue;
 mod render;
 mod source;
 mod tube;
+mod zone;
 
 pub use faults::Counters;
 pub use options::{DEFAULT_FROM, FaultRates, GeneratorOptions, OptionsError, Profile};
@@ -33,10 +34,11 @@ pub use source::GeneratorSource;
 
 use crate::flow::Timestamp;
 
+use analysis::LEAD_S;
 use arrivals::{Stream, next_collection};
 use faults::{Faults, Verdict};
 use lab::{Lab, laboratories};
-use plan::{LEAD_S, plan_burst};
+use plan::plan_burst;
 use queue::{Held, Item, Queue};
 use render::{Twist, instrument_event, machine_key, tube_event, tube_key};
 use tube::{StepKind, Tube};

@@ -3,7 +3,7 @@
 //! A plan is made once, when the tube's first step is at most [`LEAD_S`] away, and then only
 //! told. It may look ahead at instruments' outages and PCR runs, since both are known ahead.
 
-use super::analysis::{plan_test, unplanned};
+use super::analysis::{LEAD_S, plan_test, unplanned};
 use super::arrivals::Stream;
 use super::dice::{Dice, normal_quantile};
 use super::figures::{
@@ -14,9 +14,6 @@ use super::figures::{
 use super::lab::{Lab, OrderForm, transport_delay_us};
 use super::options::GeneratorOptions;
 use super::tube::{PatientClass, Priority, StepKind, Tube, Visit};
-
-/// No order is made longer before collection than this.
-pub(super) const LEAD_S: i64 = 2 * 3600;
 
 /// Plans the tubes of one burst, collected at `collected_at` (seconds), and adds them to `out`.
 pub(super) fn plan_burst(

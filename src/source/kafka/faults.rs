@@ -93,3 +93,17 @@ pub(super) fn new_partition(topic: &str, index: i32) -> SourceError {
          now stand on two partitions; start again over a new topic with the new count"
     ))
 }
+
+/// Why the reading ends.
+pub(super) enum ReadEnd {
+    /// Nobody waits for it any more.
+    Unwanted,
+    /// It cannot go on.
+    Failed(SourceError),
+}
+
+impl From<SourceError> for ReadEnd {
+    fn from(error: SourceError) -> ReadEnd {
+        ReadEnd::Failed(error)
+    }
+}

@@ -2,15 +2,15 @@
 //!
 //! The callbacks have noted it, or librdkafka's statistics tell; here it is judged.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rdkafka::consumer::Consumer;
+use rdkafka::consumer::{BaseConsumer, Consumer};
 
-use super::context::Problem;
+use super::KafkaSettings;
+use super::context::{Context, Problem};
 use super::faults;
+use super::faults::ReadEnd;
 use super::lane::Lane;
-use super::reader::{Reader, Stop};
 use super::sight::{PartitionSight, Sight};
 use crate::source::SourceError;
 
@@ -30,12 +30,19 @@ pub(super) struct Health {
     outage_told: Option<Instant>,
 }
 
-impl Reader {
+/// What is watched: a topic's consumer and its partitions.
+pub(super) struct Watched<'a> {
+    pub(super) consumer: &'a BaseConsumer<Context>,
+    pub(super) lanes: &'a mut [Lane],
+    pub(super) settings: &'a KafkaSettings,
+    pub(super) topic: &'a str,
+}
+
+impl Health {
     /// Looks at what the callbacks have noted.
-    pub(super) fn watch(&mut self) -> Result<(), Stop> {
-        let consumer = Arc::clone(&self.consumer);
-        let context = consumer.context();
-        let (group, topic) = (&self.settings.group, &self.topic);
+    pub(super) fn watch(&mut self, of: &mut Watched<'_>) -> Result<(), ReadEnd> {
+        let context = of.consumer.context();
+        let (group, topic) = (&of.settings.group, of.topic);
         match context.take_problem() {
             None => {}
             Some(Problem::TakenAway) => {
@@ -46,45 +53,45 @@ impl Reader {
                 return Err(faults::new_partition(topic, index).into());
             }
             Some(Problem::Refused(reason)) => {
-                return Err(faults::refused(&self.settings.brokers, &reason).into());
+                return Err(faults::refused(&of.settings.brokers, &reason).into());
             }
             Some(Problem::Tls(reason)) => {
                 tracing::warn!(topic, reason, "TLS with a broker failed; trying again");
             }
             Some(Problem::Rebalance(reason)) => {
-                return Err(Stop::Failed(SourceError::Failed {
+                return Err(ReadEnd::Failed(SourceError::Failed {
                     attempted: format!("take the partitions of topic `{topic}`; start again"),
                     source: anyhow::anyhow!(reason),
                 }));
             }
         }
         for index in context.take_given() {
-            let given = self.lanes.iter_mut().find(|lane| lane.partition.index == index);
+            let given = of.lanes.iter_mut().find(|lane| lane.partition.index == index);
             given.into_iter().for_each(Lane::assigned_anew);
         }
         let sight = context.take_sight();
-        self.watch_membership(context.assigned())?;
+        self.watch_membership(of, context.assigned())?;
         match sight {
-            Some(sight) => self.look(&sight),
+            Some(sight) => self.look(of, &sight),
             None => Ok(()),
         }
     }
 
     /// Errs when the group leaves this member without every partition for too long.
-    fn watch_membership(&mut self, assigned: usize) -> Result<(), Stop> {
+    fn watch_membership(&mut self, of: &Watched<'_>, assigned: usize) -> Result<(), ReadEnd> {
         // During an outage nobody is given anything; the outage has its own limit.
-        if assigned == self.lanes.len() || self.health.outage_since.is_some() {
-            self.health.incomplete_since = None;
+        if assigned == of.lanes.len() || self.outage_since.is_some() {
+            self.incomplete_since = None;
             return Ok(());
         }
-        let since = *self.health.incomplete_since.get_or_insert_with(Instant::now);
+        let since = *self.incomplete_since.get_or_insert_with(Instant::now);
         if since.elapsed() < JOIN_TIMEOUT {
             return Ok(());
         }
-        let (all, group) = (self.lanes.len(), &self.settings.group);
+        let (all, group) = (of.lanes.len(), &of.settings.group);
         if assigned == 0 {
-            let reason = self.consumer.context().last_failure();
-            return Err(Stop::Failed(SourceError::Failed {
+            let reason = of.consumer.context().last_failure();
+            return Err(ReadEnd::Failed(SourceError::Failed {
                 attempted: format!(
                     "join group `{group}` within {} s; look at the group's coordinator",
                     JOIN_TIMEOUT.as_secs()
@@ -93,14 +100,14 @@ impl Reader {
             }));
         }
         let found = format!("this one was given {assigned} of {all} partitions");
-        Err(faults::several_instances(group, &self.topic, &found).into())
+        Err(faults::several_instances(group, of.topic, &found).into())
     }
 
     /// Judges the statistics: lag, ends that still hold, outage.
-    fn look(&mut self, sight: &Sight) -> Result<(), Stop> {
-        let committed = self.reads_committed();
-        let context = self.consumer.context();
-        for lane in &mut self.lanes {
+    fn look(&mut self, of: &mut Watched<'_>, sight: &Sight) -> Result<(), ReadEnd> {
+        let committed = of.reads_committed();
+        let context = of.consumer.context();
+        for lane in of.lanes.iter_mut() {
             let index = lane.partition.index;
             let Some(seen) = sight.partitions.get(&index) else { continue };
             let end = if committed { seen.stable } else { seen.high };
@@ -115,30 +122,29 @@ impl Reader {
             }
         }
         let reachable = |seen: &PartitionSight| seen.reachable;
-        let wanted =
-            |index: &i32| self.lanes.iter().any(|l| l.partition.index == *index && !l.read);
+        let wanted = |index: &i32| of.lanes.iter().any(|l| l.partition.index == *index && !l.read);
         let mut seen = sight.partitions.iter().filter(|(index, _)| wanted(index));
         if seen.any(|(_, seen)| reachable(seen)) {
-            if self.health.outage_since.take().is_some() {
-                tracing::info!(topic = self.topic, "Kafka can be reached again");
+            if self.outage_since.take().is_some() {
+                tracing::info!(topic = of.topic, "Kafka can be reached again");
             }
-            self.health.outage_told = None;
+            self.outage_told = None;
             return Ok(());
         }
-        self.bear_outage()
+        self.bear_outage(of)
     }
 
     /// Tells of an outage now and then, and errs when it has lasted too long.
-    fn bear_outage(&mut self) -> Result<(), Stop> {
+    fn bear_outage(&mut self, of: &Watched<'_>) -> Result<(), ReadEnd> {
         let now = Instant::now();
-        let since = *self.health.outage_since.get_or_insert(now);
-        let (brokers, topic) = (&self.settings.brokers, &self.topic);
+        let since = *self.outage_since.get_or_insert(now);
+        let (brokers, topic) = (&of.settings.brokers, of.topic);
         let lasted = now.duration_since(since);
-        let reason = self.consumer.context().last_failure();
+        let reason = of.consumer.context().last_failure();
         let reason = reason.unwrap_or_else(|| "no connection to a broker stands".to_owned());
-        if lasted >= self.settings.outage_timeout {
+        if lasted >= of.settings.outage_timeout {
             let seconds = lasted.as_secs();
-            return Err(Stop::Failed(SourceError::Failed {
+            return Err(ReadEnd::Failed(SourceError::Failed {
                 attempted: format!(
                     "reach Kafka at `{brokers}` for {seconds} s while reading topic `{topic}`; \
                      look at the brokers and the network, and start again"
@@ -147,12 +153,10 @@ impl Reader {
             }));
         }
         // The first moments after a start look like an outage.
-        let due = self
-            .health
-            .outage_told
-            .map_or(since + Duration::from_secs(5), |told| told + OUTAGE_NOTICE);
+        let due =
+            self.outage_told.map_or(since + Duration::from_secs(5), |told| told + OUTAGE_NOTICE);
         if now >= due {
-            self.health.outage_told = Some(now);
+            self.outage_told = Some(now);
             tracing::warn!(
                 brokers,
                 topic,
@@ -163,7 +167,9 @@ impl Reader {
         }
         Ok(())
     }
+}
 
+impl Watched<'_> {
     fn reads_committed(&self) -> bool {
         self.settings.options.get("isolation.level").is_none_or(|level| level == "read_committed")
     }
@@ -172,12 +178,12 @@ impl Reader {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+    use std::sync::Arc;
     use std::sync::atomic::AtomicBool;
 
-    use super::super::KafkaSettings;
     use super::super::consumer::{Share, consumer};
     use super::super::lane::Bounds;
-    use super::super::reader::Reins;
+    use super::super::reader::{Reader, Reins};
     use super::*;
     use crate::flow::{Partition, Timestamp};
 
@@ -201,7 +207,13 @@ mod tests {
     fn tells(reader: &mut Reader, fresh: bool) -> bool {
         let seen = PartitionSight { reachable: true, fresh, high: Some(0), stable: Some(0) };
         let sight = Sight { partitions: BTreeMap::from([(0, seen)]) };
-        assert!(reader.look(&sight).is_ok());
+        let mut of = Watched {
+            consumer: &reader.consumer,
+            lanes: &mut reader.lanes,
+            settings: &reader.settings,
+            topic: &reader.topic,
+        };
+        assert!(reader.health.look(&mut of, &sight).is_ok());
         std::mem::take(&mut reader.lanes[0].to_tell)
     }
 

@@ -22,7 +22,8 @@ use turnaround_kafka_queue::PartitionQueue;
 
 use super::context::Context;
 use super::faults;
-use super::health::Health;
+use super::faults::ReadEnd;
+use super::health::{Health, Watched};
 use super::lane::{Bounds, Lane};
 use super::{KafkaSettings, SourceError, SourceEvent};
 use crate::source::align::Alignment;
@@ -36,20 +37,6 @@ const SHORT_REST: Duration = Duration::from_millis(5);
 
 /// The rest at the end of the topic: how soon a message or a stop is noticed.
 const LIVE_REST: Duration = Duration::from_millis(50);
-
-/// Why the reading ends.
-pub(super) enum Stop {
-    /// Nobody waits for it any more.
-    Unwanted,
-    /// It cannot go on.
-    Failed(SourceError),
-}
-
-impl From<SourceError> for Stop {
-    fn from(error: SourceError) -> Stop {
-        Stop::Failed(error)
-    }
-}
 
 /// Where a reader hands its events, and what tells it to go on or to stop.
 pub(super) struct Reins {
@@ -126,8 +113,8 @@ impl Reader {
 
     fn run(&mut self) {
         match self.read() {
-            Ok(()) | Err(Stop::Unwanted) => {}
-            Err(Stop::Failed(error)) => {
+            Ok(()) | Err(ReadEnd::Unwanted) => {}
+            Err(ReadEnd::Failed(error)) => {
                 if self.reins.sender.blocking_send(Err(error)).is_err() {
                     tracing::debug!(topic = self.topic, "failed after nobody waited any more");
                 }
@@ -138,11 +125,11 @@ impl Reader {
         }
     }
 
-    fn read(&mut self) -> Result<(), Stop> {
+    fn read(&mut self) -> Result<(), ReadEnd> {
         let mut rest = Duration::ZERO;
         loop {
             if self.reins.stop.load(Ordering::SeqCst) {
-                return Err(Stop::Unwanted);
+                return Err(ReadEnd::Unwanted);
             }
             self.serve_group(rest)?;
             self.watch()?;
@@ -163,8 +150,18 @@ impl Reader {
         }
     }
 
+    /// Looks at what the callbacks have noted.
+    pub(super) fn watch(&mut self) -> Result<(), ReadEnd> {
+        self.health.watch(&mut Watched {
+            consumer: &self.consumer,
+            lanes: &mut self.lanes,
+            settings: &self.settings,
+            topic: &self.topic,
+        })
+    }
+
     /// Serves the group: rebalances, statistics, answers to commits, errors of the client.
-    fn serve_group(&mut self, rest: Duration) -> Result<(), Stop> {
+    fn serve_group(&mut self, rest: Duration) -> Result<(), ReadEnd> {
         let consumer = Arc::clone(&self.consumer);
         match consumer.poll(rest) {
             None => Ok(()),
@@ -177,7 +174,7 @@ impl Reader {
     }
 
     /// What went wrong, if it cannot be borne.
-    fn judge(&self, error: &KafkaError) -> Result<(), Stop> {
+    fn judge(&self, error: &KafkaError) -> Result<(), ReadEnd> {
         let reason = self.consumer.context().last_failure();
         match faults::verdict(error, reason, &self.settings, &self.topic) {
             Some(fault) => Err(fault.into()),
@@ -189,7 +186,7 @@ impl Reader {
     }
 
     /// Gives the lanes their turns, until one has brought something. True when one has.
-    fn gather(&mut self, now: Instant) -> Result<bool, Stop> {
+    fn gather(&mut self, now: Instant) -> Result<bool, ReadEnd> {
         let slowest = self.reins.alignment.slowest(now);
         for _ in 0..self.lanes.len() {
             let at = self.turn % self.lanes.len();
@@ -211,7 +208,7 @@ impl Reader {
     }
 
     /// Takes what waits of a partition.
-    fn take(&mut self, at: usize, now: Instant) -> Result<(), Stop> {
+    fn take(&mut self, at: usize, now: Instant) -> Result<(), ReadEnd> {
         let lane = &mut self.lanes[at];
         let turn = lane.take(self.settings.as_of);
         self.consumer.context().set_position(lane.partition.index, lane.next);
@@ -243,11 +240,11 @@ impl Reader {
     }
 
     /// Hands events to the loop while it has room. True when none is left.
-    fn hand_over(&mut self, now: Instant) -> Result<bool, Stop> {
+    fn hand_over(&mut self, now: Instant) -> Result<bool, ReadEnd> {
         while let Some(event) = self.outbox.pop_front() {
             match self.reins.sender.try_send(Ok(event)) {
                 Ok(()) => {}
-                Err(TrySendError::Closed(_)) => return Err(Stop::Unwanted),
+                Err(TrySendError::Closed(_)) => return Err(ReadEnd::Unwanted),
                 Err(TrySendError::Full(back)) => {
                     if let Ok(event) = back {
                         self.outbox.push_front(event);
@@ -268,10 +265,10 @@ impl Reader {
     }
 
     /// Waits until the last events are taken.
-    fn hand_over_at_last(&mut self) -> Result<(), Stop> {
+    fn hand_over_at_last(&mut self) -> Result<(), ReadEnd> {
         while !self.hand_over(Instant::now())? {
             if self.reins.stop.load(Ordering::SeqCst) {
-                return Err(Stop::Unwanted);
+                return Err(ReadEnd::Unwanted);
             }
             self.serve_group(SHORT_REST)?;
         }

@@ -27,7 +27,7 @@ use super::running::extreme::RunningExtreme;
 use super::running::int_sum::RunningIntSum;
 use super::running::percentile::RunningPercentile;
 use super::running::sketch::RunningSketch;
-use crate::sql::plan::chain::mask;
+use crate::sql::mask::mask;
 
 /// How a slot's states become results as a window slides.
 #[derive(Clone, Debug)]

@@ -4,8 +4,9 @@
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 
-use super::partial::{LateEvent, Partial, Tally};
-use super::proto_session::SessionFamily;
+use super::collected::{LateEvent, Partial, Tally};
+use super::session_family::SessionFamily;
+use super::slice_key::SliceKey;
 use crate::flow::{Span, Timestamp, Window};
 use crate::window::{Calendar, Lateness, PaneGrid, Period, Shape};
 
@@ -63,28 +64,6 @@ impl Zones {
     pub fn of_lab(&self, lab: &str) -> usize {
         self.by_lab.get(lab).copied().unwrap_or(0)
     }
-}
-
-/// What a row is collected under: a pane with the first tick at which a window may count it, a
-/// period with the revision that the row is new in, or a proto-session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum SliceKey {
-    /// A pane.
-    Pane {
-        /// The pane.
-        pane: i64,
-        /// The first tick at which a window may count it.
-        ready: i64,
-    },
-    /// A calendar period.
-    Period {
-        /// The period.
-        period: Period,
-        /// 0, or the revision that a late row is new in.
-        revision: u32,
-    },
-    /// A proto-session of the batch, by its number.
-    Session(u32),
 }
 
 /// A month of 31 days and the longest shift of a zone.

@@ -12,7 +12,7 @@ use arrow::compute::{concat, concat_batches, take};
 use datafusion::common::Result;
 use datafusion::logical_expr::{EmitTo, GroupsAccumulator};
 
-use super::partial::Chunk;
+use super::collected::Chunk;
 use crate::keep::held::{Held, Keeper};
 use crate::sql::aggregate::slots::{Slot, SlotKind};
 use crate::sql::plan::query::{Query, Way};

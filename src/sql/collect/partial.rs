@@ -5,115 +5,26 @@
 //! collected from them is merged by key.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, StringArray, UInt32Array,
-};
-use arrow::compute::{filter, filter_record_batch};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, StringArray};
+use arrow::compute::filter_record_batch;
 use arrow::datatypes::{Int64Type, UInt32Type};
 use datafusion::common::Result;
 
-use super::cells::{Slices, number_cells};
-use super::family::{Family, Fates, Placer, SliceKey};
-use super::groups::Keys;
+use super::cell_states::{Placed, cells};
+use super::cells::Slices;
+use super::collected::{Cells, Partial};
+use super::family::{Family, Fates, Placer};
 use super::proto_session;
-use crate::flow::Window;
+use super::slice_key::SliceKey;
 use crate::flow::coded::plain_rows;
-use crate::keep::held::Held;
+use crate::sql::keys::Keys;
 use crate::sql::plan::chain::Branch;
 use crate::sql::plan::execute::Executor;
-use crate::sql::plan::places::{project_by_place, project_coded};
+use crate::sql::plan::places::project_coded;
 use crate::sql::plan::query::{Below, Incremental, Query, Way};
-use crate::window::ProtoSession;
-
-/// Rows of one relation out of one batch of events.
-#[derive(Clone, Debug)]
-pub struct RelationRows {
-    /// The relation.
-    pub relation: Arc<str>,
-    /// At least the columns that queries read, by name; texts may be coded.
-    pub rows: RecordBatch,
-    /// Event time of each row, microseconds.
-    pub time: Int64Array,
-    /// The partition's watermark before the event that each row came from.
-    pub watermark_before: Int64Array,
-    /// The event that each row came from, by its place in the batch.
-    pub source_row: UInt32Array,
-    /// The lab of each row, where a calendar asks for it.
-    pub lab: Option<StringArray>,
-}
-
-/// What has been collected under one slice.
-#[derive(Clone, Debug, Default)]
-pub struct Chunk {
-    /// The group of each cell.
-    pub groups: Vec<u32>,
-    /// The number of rows of each cell.
-    pub rows: Vec<u32>,
-    /// For each slot its state columns, one row per cell.
-    pub states: Vec<Vec<ArrayRef>>,
-    /// Recompute only: the rows themselves.
-    pub kept: Vec<(Arc<str>, Held)>,
-}
-
-/// The cells of one branch of one family.
-#[derive(Debug, Default)]
-pub struct Cells {
-    /// The groups' keys; a cell's group is a number in here.
-    pub keys: Keys,
-    /// The slices with the range of their cells.
-    pub slices: Vec<(SliceKey, Range<usize>)>,
-    /// The group of each cell.
-    pub groups: Vec<u32>,
-    /// The number of rows of each cell.
-    pub rows: Vec<u32>,
-    /// For each slot its state columns, one row per cell.
-    pub states: Vec<Vec<ArrayRef>>,
-}
-
-/// What became of a batch's events in one table.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
-    /// Events that at least one window counts.
-    pub counted: u64,
-    /// Events that were of the table's kind and missed every window.
-    pub late: u64,
-    /// Events that were not of the table's kind.
-    pub other: u64,
-}
-
-/// An event that came too late for a table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LateEvent {
-    /// Its place in the batch.
-    pub event: u32,
-    /// From the start of the first window that it missed to the end of the last; none for sessions,
-    /// whose bounds depend on what else comes.
-    pub missed: Option<Window>,
-}
-
-/// What one batch of events gives to one family.
-#[derive(Debug, Default)]
-pub struct Partial {
-    /// Partial states.
-    pub cells: Vec<Cells>,
-    /// Recompute only: rows by slice.
-    pub kept: Vec<(SliceKey, Arc<str>, RecordBatch)>,
-    /// The slices with the first and the last offset that each was collected from.
-    pub origins: Vec<(SliceKey, (i64, i64))>,
-    /// Sessions only: the proto-sessions that slices name.
-    pub sessions: Vec<ProtoSession>,
-    /// Sessions only: the keys that proto-sessions name.
-    pub session_keys: Keys,
-    /// One tally per table of the family.
-    pub tallies: Vec<Tally>,
-    /// Per table: the events that came too late for it.
-    pub late_events: Vec<Vec<LateEvent>>,
-    /// By event: whether at least one table counts it.
-    pub counted_events: Vec<bool>,
-}
+use crate::sql::plan::relation_rows::RelationRows;
 
 /// Runs one batch of events, which stood at these ascending offsets, through a windowed query.
 pub fn partial(
@@ -167,12 +78,6 @@ pub fn partial(
     Ok(out)
 }
 
-/// Rows with the slice of each.
-pub(crate) struct Placed {
-    pub(crate) rows: RecordBatch,
-    pub(crate) slices: Slices,
-}
-
 /// A branch's rows out of the batch, with time, watermark, source row and lab beside them.
 pub fn branch_rows(
     branch: &Branch,
@@ -194,42 +99,6 @@ pub fn branch_rows(
         beside.push(Arc::new(lab.clone()));
     }
     Ok(Some(branch.chain.evaluate(rows, beside)?))
-}
-
-impl RelationRows {
-    /// The columns that a leaf reads, given by their places in the relation's whole schema.
-    pub fn project(&self, columns: &[usize]) -> Result<RecordBatch> {
-        project_by_place(&self.rows, columns)
-    }
-
-    /// Some of the rows.
-    fn filtered(&self, keep: &BooleanArray) -> Result<RelationRows> {
-        Ok(RelationRows {
-            relation: Arc::clone(&self.relation),
-            rows: filter_record_batch(&self.rows, keep)?,
-            time: filter(&self.time, keep)?.as_primitive::<Int64Type>().clone(),
-            watermark_before: filter(&self.watermark_before, keep)?
-                .as_primitive::<Int64Type>()
-                .clone(),
-            source_row: filter(&self.source_row, keep)?.as_primitive::<UInt32Type>().clone(),
-            lab: match &self.lab {
-                Some(lab) => Some(filter(lab, keep)?.as_string::<i32>().clone()),
-                None => None,
-            },
-        })
-    }
-
-    /// A run of the rows.
-    pub fn slice(&self, start: usize, length: usize) -> RelationRows {
-        RelationRows {
-            relation: Arc::clone(&self.relation),
-            rows: self.rows.slice(start, length),
-            time: self.time.slice(start, length),
-            watermark_before: self.watermark_before.slice(start, length),
-            source_row: self.source_row.slice(start, length),
-            lab: self.lab.as_ref().map(|lab| lab.slice(start, length)),
-        }
-    }
 }
 
 /// A row's lab; empty when there is none.
@@ -350,30 +219,4 @@ fn empty_cells(
         query.slots.iter().map(|slot| slot.states_of_nothing(groups.len())).collect();
     let slices = counts.keys().enumerate().map(|(cell, slice)| (*slice, cell..cell + 1)).collect();
     Ok(Some(Cells { keys, slices, groups, rows: counts.into_values().collect(), states: states? }))
-}
-
-/// The states of placed rows by cell; none when there are no rows.
-pub(crate) fn cells(query: &Incremental, placed: Placed) -> Result<Option<Cells>> {
-    let Placed { rows, slices } = placed;
-    let count = rows.num_rows();
-    if count == 0 {
-        return Ok(None);
-    }
-    let columns: Result<Vec<ArrayRef>> =
-        query.group_exprs.iter().map(|expr| expr.evaluate(&rows)?.into_array(count)).collect();
-    let mut keys = Keys::default();
-    let groups = query.codec.intern(&columns?, count, &mut keys)?;
-    let numbering = number_cells(&slices, &groups);
-    let states: Result<Vec<Vec<ArrayRef>>> = query
-        .slots
-        .iter()
-        .map(|slot| slot.states(&rows, &numbering.of_row, numbering.groups.len()))
-        .collect();
-    Ok(Some(Cells {
-        keys,
-        slices: numbering.slices,
-        groups: numbering.groups,
-        rows: numbering.rows,
-        states: states?,
-    }))
 }

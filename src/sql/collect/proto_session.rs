@@ -9,53 +9,25 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, UInt32Array};
 use arrow::compute::{filter_record_batch, take, take_record_batch};
-use arrow::datatypes::{DataType, Int64Type, UInt32Type};
-use datafusion::common::{Result, exec_datafusion_err};
+use arrow::datatypes::{Int64Type, UInt32Type};
+use datafusion::common::Result;
 
+use super::cell_states::{Placed, cells};
 use super::cells::Slices;
-use super::family::{Fates, SliceKey};
-use super::groups::{KeyCodec, Keys};
-use super::partial::{Partial, Placed, RelationRows, cells};
-use crate::flow::Span;
+use super::collected::Partial;
+use super::family::Fates;
+use super::session_family::SessionFamily;
+use super::slice_key::SliceKey;
 use crate::flow::coded::plain_rows;
 use crate::sql::plan::chain::Branch;
 use crate::sql::plan::execute::Executor;
 use crate::sql::plan::places::project_coded;
 use crate::sql::plan::query::{Below, Incremental, Query, Way};
+use crate::sql::plan::relation_rows::RelationRows;
 use crate::window::session::cut;
 
 /// The place of a row that is late.
 const LATE: u32 = u32::MAX;
-
-/// Sessions by the values of columns.
-#[derive(Clone, Debug)]
-pub struct SessionFamily {
-    /// The silence that ends a session.
-    pub gap: Span,
-    /// How far behind its partition's watermark a row may be and still count.
-    pub wait: Span,
-    by: Vec<String>,
-    codec: KeyCodec,
-}
-
-impl SessionFamily {
-    /// Sessions of each value of these columns of the relation, given with their types.
-    pub fn new(gap: Span, wait: Span, by: &[(String, DataType)]) -> Result<SessionFamily> {
-        let types: Vec<DataType> = by.iter().map(|(_, data_type)| data_type.clone()).collect();
-        let names = by.iter().map(|(name, _)| name.clone());
-        Ok(SessionFamily { gap, wait, by: names.collect(), codec: KeyCodec::new(&types)? })
-    }
-
-    /// The number of each row's key.
-    fn keys_of(&self, input: &RelationRows, keys: &mut Keys) -> Result<Vec<u32>> {
-        let column = |name: &String| {
-            let column = input.rows.column_by_name(name).cloned();
-            column.ok_or_else(|| exec_datafusion_err!("column {name} of a relation was not made"))
-        };
-        let columns: Result<Vec<ArrayRef>> = self.by.iter().map(column).collect();
-        self.codec.intern(&columns?, input.rows.num_rows(), keys)
-    }
-}
 
 /// The proto-sessions of one relation's rows.
 struct Cutting {
@@ -225,7 +197,7 @@ fn cells_of(
     query: &Incremental,
     slice: SliceKey,
     batches: Vec<arrow::array::RecordBatch>,
-) -> Result<Vec<super::partial::Cells>> {
+) -> Result<Vec<super::collected::Cells>> {
     let mut found = Vec::new();
     for rows in batches {
         let slices = Slices::of(slice, rows.num_rows());

@@ -14,8 +14,8 @@ use super::output::Fired;
 use super::sliding::Sliding;
 use super::{Engine, Pending, ROWS_PER_BATCH, Table};
 use crate::flow::{OutputBatch, Timestamp};
+use crate::sql::collect::collected::Chunk;
 use crate::sql::collect::family::Zones;
-use crate::sql::collect::partial::Chunk;
 use crate::sql::plan::query::Way;
 use crate::window::{CONNECTED, Extent, Layers, Period};
 

@@ -18,9 +18,10 @@ use datafusion::common::{Result, internal_err};
 use super::output::{OutputShape, sort_by};
 use crate::flow::{OutputBatch, Window};
 use crate::keep::held::{Held, Keeper};
+use crate::keep::order::{RowOrder, RowStream};
 use crate::keep::own::own_rows;
 use crate::keep::runs;
-use crate::keep::runs::{RowOrder, RowStream, SortedDays};
+use crate::keep::runs::SortedDays;
 
 /// Bytes of rows that wait in memory, of one table.
 const IN_MEMORY: usize = 4 << 20;

@@ -9,7 +9,7 @@ use arrow::compute::cast;
 use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::common::{Result, plan_err};
 
-use crate::sql::collect::groups::{KeyCodec, Keys, leading_types};
+use crate::sql::keys::{KeyCodec, Keys, leading_types};
 
 /// The groups to expect.
 pub struct Expected {

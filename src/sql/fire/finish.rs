@@ -12,8 +12,8 @@ use datafusion::common::{Result, internal_err};
 use super::output::Fired;
 use super::{Engine, Pending};
 use crate::flow::OutputBatch;
+use crate::sql::collect::collected::Chunk;
 use crate::sql::collect::family::Family;
-use crate::sql::collect::partial::Chunk;
 use crate::sql::plan::query::{Above, Incremental, Query, Way};
 use crate::window::Counted;
 

@@ -13,7 +13,7 @@ use super::output::Fired;
 use super::sliding::Sliding;
 use super::{Cursor, Engine, Pending, ROWS_PER_BATCH, Table};
 use crate::flow::{OutputBatch, Timestamp, Window};
-use crate::sql::collect::partial::Chunk;
+use crate::sql::collect::collected::Chunk;
 use crate::sql::plan::query::Way;
 use crate::window::{CONNECTED, Counted, Extent, Layers, PaneGrid, Shape};
 

@@ -19,10 +19,11 @@ use std::sync::Arc;
 use arrow::array::ArrayRef;
 use datafusion::common::Result;
 
-use super::collect::family::{Family, SliceKey};
-use super::collect::groups::Keys;
+use super::collect::collected::{Chunk, Partial, Tally};
+use super::collect::family::Family;
 use super::collect::join::Joiner;
-use super::collect::partial::{Chunk, Partial, Tally};
+use super::collect::slice_key::SliceKey;
+use super::keys::Keys;
 use super::plan::execute::Executor;
 use super::plan::query::{Query, Way};
 use crate::flow::{OutputBatch, Partition, Timestamp, Window};

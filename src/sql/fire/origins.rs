@@ -6,7 +6,8 @@ use chrono::NaiveDate;
 
 use super::Engine;
 use crate::flow::{Partition, Timestamp, Window};
-use crate::sql::collect::family::{Family, SliceKey};
+use crate::sql::collect::family::Family;
+use crate::sql::collect::slice_key::SliceKey;
 use crate::window::OffsetsByPartition;
 
 impl Engine {

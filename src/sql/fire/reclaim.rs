@@ -10,9 +10,9 @@ use datafusion::common::Result;
 
 use super::Engine;
 use super::sliding::Sliding;
+use crate::sql::collect::collected::Chunk;
 use crate::sql::collect::family::Family;
-use crate::sql::collect::groups::Keys;
-use crate::sql::collect::partial::Chunk;
+use crate::sql::keys::Keys;
 use crate::sql::plan::query::Way;
 use crate::window::Layers;
 

@@ -14,9 +14,9 @@ use super::session_parts::{Gathered, PARTS_TO_MERGE, Part, What, bytes_of_one, m
 use super::sliding::Sliding;
 use super::{Engine, Pending, ROWS_PER_BATCH};
 use crate::flow::{OutputBatch, Partition, Timestamp};
-use crate::sql::collect::family::SliceKey;
-use crate::sql::collect::partial::{Chunk, Partial};
-use crate::sql::collect::proto_session::SessionFamily;
+use crate::sql::collect::collected::{Chunk, Partial};
+use crate::sql::collect::session_family::SessionFamily;
+use crate::sql::collect::slice_key::SliceKey;
 use crate::sql::plan::places::project_by_place;
 use crate::sql::plan::query::{Incremental, Query, Way};
 use crate::window::{Session, SessionBook};

@@ -16,8 +16,8 @@ use datafusion::logical_expr::EmitTo;
 use crate::flow::{OffsetRange, Partition};
 use crate::keep::own::bytes_of;
 use crate::sql::aggregate::slots::Slot;
-use crate::sql::collect::groups::Keys;
-use crate::sql::collect::partial::Cells;
+use crate::sql::collect::collected::Cells;
+use crate::sql::keys::Keys;
 use crate::sql::plan::query::{Query, Way};
 use crate::window::Origins;
 

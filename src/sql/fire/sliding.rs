@@ -8,9 +8,9 @@ use datafusion::common::Result;
 
 use crate::sql::aggregate::running::Running;
 use crate::sql::aggregate::slots::Slot;
-use crate::sql::collect::groups::Keys;
+use crate::sql::collect::collected::Chunk;
 use crate::sql::collect::join::Merged;
-use crate::sql::collect::partial::Chunk;
+use crate::sql::keys::Keys;
 use crate::sql::plan::query::Incremental;
 
 /// The aggregates of one window as it slides.
@@ -192,7 +192,7 @@ mod tests {
 
     use crate::flow::{Partition, Span, Timestamp};
     use crate::sql::collect::family::Family;
-    use crate::sql::collect::partial::{RelationRows, partial};
+    use crate::sql::collect::partial::partial;
     use crate::sql::fire::Engine;
     use crate::sql::fire::output::OutputShape;
     use crate::sql::plan::execute::Executor;
@@ -201,6 +201,7 @@ mod tests {
     use crate::sql::plan::query;
     use crate::sql::plan::query::Way;
     use crate::sql::plan::relation::RelationDef;
+    use crate::sql::plan::relation_rows::RelationRows;
     use crate::window::{Extent, PaneGrid};
 
     /// Rows of time, lab and value, in one batch.

@@ -23,7 +23,7 @@ use crate::flow::{OutputBatch, Partition, Span, Timestamp};
 use crate::keep::held::Keeper;
 use crate::sql::aggregate::running::percentile::tests::ALWAYS_CUT;
 use crate::sql::collect::family::{Family, Zones};
-use crate::sql::collect::partial::{RelationRows, partial};
+use crate::sql::collect::partial::partial;
 use crate::sql::plan::execute::Executor;
 use crate::sql::plan::places::PLACES;
 use crate::sql::plan::planner;
@@ -31,6 +31,7 @@ use crate::sql::plan::planner::ReferenceRows;
 use crate::sql::plan::query;
 use crate::sql::plan::query::Way;
 use crate::sql::plan::relation::RelationDef;
+use crate::sql::plan::relation_rows::RelationRows;
 use crate::window::{Calendar, CalendarUnit, Extent, Lateness, PaneGrid};
 
 pub(crate) const SQL: &str = "SELECT lab, count(*) AS n, sum(v) AS s, avg(x) AS a, min(x) AS low, \

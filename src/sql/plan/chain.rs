@@ -6,8 +6,8 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch};
-use arrow::compute::{filter, filter_record_batch, prep_null_mask_filter};
+use arrow::array::{ArrayRef, RecordBatch};
+use arrow::compute::{filter, filter_record_batch};
 use arrow::datatypes::SchemaRef;
 use datafusion::common::Result;
 use datafusion::physical_expr::PhysicalExpr;
@@ -23,6 +23,7 @@ use datafusion::physical_plan::union::UnionExec;
 
 use super::relation::RelationExec;
 use crate::flow::coded::with_columns;
+use crate::sql::mask::mask;
 
 /// One row-wise step.
 #[derive(Clone, Debug)]
@@ -134,13 +135,6 @@ impl Chain {
         }
         Some(column)
     }
-}
-
-/// Where a predicate is true; null counts as false.
-pub fn mask(predicate: &Arc<dyn PhysicalExpr>, rows: &RecordBatch) -> Result<BooleanArray> {
-    let value = predicate.evaluate(rows)?.into_array(rows.num_rows())?;
-    let mask = value.as_boolean();
-    Ok(if mask.nulls().is_some() { prep_null_mask_filter(mask) } else { mask.clone() })
 }
 
 fn project(

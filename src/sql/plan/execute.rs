@@ -13,8 +13,8 @@ use tokio::runtime::Handle;
 use super::held_rows::HeldRows;
 use super::places::project_by_place;
 use super::relation::{RelationExec, fill};
+use super::relation_rows::RelationRows;
 use crate::keep::held::Held;
-use crate::sql::collect::partial::RelationRows;
 
 /// Runs plans with rows in the place of their relations.
 #[derive(Clone, Debug)]

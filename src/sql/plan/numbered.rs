@@ -20,9 +20,9 @@ use datafusion::physical_plan::projection::{ProjectionExec, ProjectionExpr};
 use datafusion::physical_plan::union::UnionExec;
 
 use super::execute::Executor;
-use super::query::reads_of;
 use super::relation::RelationExec;
-use crate::sql::collect::partial::RelationRows;
+use super::relation::reads_of;
+use super::relation_rows::RelationRows;
 
 /// The name of the number's column; no SQL can read it, since it is added behind the plan's back.
 const NUMBER: &str = "row number";

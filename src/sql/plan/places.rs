@@ -8,7 +8,7 @@ use datafusion::common::{Result, exec_datafusion_err};
 
 use crate::flow::coded::{plain, with_columns};
 
-/// The key of schema metadata that lists, for each column of [`RelationRows::rows`](crate::sql::collect::partial::RelationRows::rows), its place in
+/// The key of schema metadata that lists, for each column of [`RelationRows::rows`](crate::sql::plan::relation_rows::RelationRows::rows), its place in
 /// the relation's whole schema.
 pub const PLACES: &str = "places";
 

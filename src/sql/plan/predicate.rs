@@ -18,7 +18,7 @@ use datafusion::physical_expr::PhysicalExpr;
 use datafusion::prelude::SessionContext;
 use datafusion::sql::unparser::expr_to_sql;
 
-use super::chain::mask;
+use crate::sql::mask::mask;
 
 /// Evaluations that look for the rows on which a condition fails, per batch of rows. Beyond it the
 /// rows not looked at count as failed: a condition that fails everywhere must not cost a plan's

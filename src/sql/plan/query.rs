@@ -25,10 +25,10 @@ use super::chain::{Branch, Chain, branches, chain_down_to, is_passage};
 use super::grouped::Grouped;
 use super::numbered::Numbered;
 use super::ordered;
-use super::relation::RelationExec;
+use super::relation::{RelationExec, reads_of};
 use crate::sql::aggregate::functions::percentile;
 use crate::sql::aggregate::slots::{Output, Slot, slots_of};
-use crate::sql::collect::groups::{KeyCodec, leading_types};
+use crate::sql::keys::{KeyCodec, leading_types};
 
 /// The name under which the aggregate's rows stand in the plan above it.
 const AGGREGATE: &str = "aggregate";
@@ -124,19 +124,6 @@ pub async fn plan(context: &SessionContext, sql: &str, row_level: bool) -> Resul
     };
     let grouped = Grouped::of(&logical);
     Ok(Query { way, reads, schema, grouped, plan })
-}
-
-/// The relations and columns that a plan reads.
-pub(crate) fn reads_of(plan: &Arc<dyn ExecutionPlan>) -> Vec<(Arc<str>, Vec<usize>)> {
-    let mut reads: std::collections::BTreeMap<Arc<str>, BTreeSet<usize>> = Default::default();
-    let mut waiting = vec![Arc::clone(plan)];
-    while let Some(node) = waiting.pop() {
-        if let Some(leaf) = node.downcast_ref::<RelationExec>() {
-            reads.entry(Arc::clone(leaf.relation())).or_default().extend(leaf.columns());
-        }
-        waiting.extend(node.children().into_iter().map(Arc::clone));
-    }
-    reads.into_iter().map(|(name, columns)| (name, columns.into_iter().collect())).collect()
 }
 
 fn row_level_way(plan: &Arc<dyn ExecutionPlan>) -> Result<Way> {

@@ -3,6 +3,7 @@
 //! A plan's leaves over relations are [`RelationExec`]s. They never run: before execution each is
 //! replaced by the rows in hand.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -177,4 +178,17 @@ pub fn fill(
         Ok(Transformed::yes(rows(leaf)?))
     })?;
     Ok(filled.data)
+}
+
+/// The relations and columns that a plan reads.
+pub(crate) fn reads_of(plan: &Arc<dyn ExecutionPlan>) -> Vec<(Arc<str>, Vec<usize>)> {
+    let mut reads: BTreeMap<Arc<str>, BTreeSet<usize>> = Default::default();
+    let mut waiting = vec![Arc::clone(plan)];
+    while let Some(node) = waiting.pop() {
+        if let Some(leaf) = node.downcast_ref::<RelationExec>() {
+            reads.entry(Arc::clone(leaf.relation())).or_default().extend(leaf.columns());
+        }
+        waiting.extend(node.children().into_iter().map(Arc::clone));
+    }
+    reads.into_iter().map(|(name, columns)| (name, columns.into_iter().collect())).collect()
 }

@@ -15,9 +15,8 @@ use datafusion::common::Result;
 use datafusion::common::hash_utils::create_hashes_with_hasher;
 use hashbrown::{DefaultHashBuilder, HashTable};
 
-use super::cells::number_pairs;
+use super::aggregate::functions::percentile::canonical;
 use crate::flow::coded::{Codes, is_coded, plain};
-use crate::sql::aggregate::functions::percentile::canonical;
 
 /// Distinct keys, numbered from 0.
 #[derive(Debug, Default)]
@@ -257,6 +256,45 @@ fn same_text(column: &StringArray, one: usize, other: usize) -> bool {
 pub fn leading_types(schema: &SchemaRef, count: usize) -> Vec<DataType> {
     schema.fields().iter().take(count).map(|field| field.data_type().clone()).collect()
 }
+
+/// The distinct pairs of two numbers that rows have, in the order of first sight, and each row's
+/// place there. The numbers lie below their widths.
+pub(crate) fn number_pairs(
+    width: usize,
+    one: &[u32],
+    other_width: usize,
+    other: &[u32],
+) -> (Vec<(u32, u32)>, Vec<u32>) {
+    let mut seen: Vec<(u32, u32)> = Vec::new();
+    let pairs = one.iter().zip(other);
+    if width.saturating_mul(other_width) <= (4 * one.len()).max(SMALL_TABLE) {
+        // By pair one plus its place, or 0.
+        let mut table = vec![0u32; width * other_width];
+        let places = pairs.map(|(one, other)| {
+            let held = &mut table[*one as usize * other_width + *other as usize];
+            if *held == 0 {
+                seen.push((*one, *other));
+                *held = seen.len() as u32;
+            }
+            *held - 1
+        });
+        let places = places.collect();
+        return (seen, places);
+    }
+    let mut first_seen: hashbrown::HashMap<u64, u32> = hashbrown::HashMap::new();
+    let places = pairs.map(|(one, other)| {
+        let key = (u64::from(*one) << 32) | u64::from(*other);
+        *first_seen.entry(key).or_insert_with(|| {
+            seen.push((*one, *other));
+            seen.len() as u32 - 1
+        })
+    });
+    let places = places.collect();
+    (seen, places)
+}
+
+/// A table of so many pairs is made however few the rows are.
+const SMALL_TABLE: usize = 64;
 
 #[cfg(test)]
 mod tests {

@@ -1,0 +1,96 @@
+//! What planning makes: a run's plan, its pipelines, their windows by family. What is decided is
+//! `build`'s part.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use arrow::array::RecordBatch;
+use chrono_tz::Tz;
+use datafusion::common::Result;
+
+use super::rules::Rule;
+use crate::config::{Fault, PipelineSpec};
+use crate::decode::DecodeOptions;
+use crate::relate::{Relation, Targets};
+use crate::sql::collect::family::Family;
+use crate::sql::fire::Engine;
+use crate::sql::fire::expect::Expected;
+use crate::sql::fire::output::OutputShape;
+use crate::sql::plan::execute::Executor;
+use crate::sql::plan::query::{Query, Way};
+
+/// Everything that is planned before the first record.
+pub struct Plan {
+    /// The pipelines.
+    pub pipelines: Vec<PipelinePlan>,
+    /// How records are decoded: only the columns that something reads, unless all are archived.
+    pub decode: DecodeOptions,
+    /// The relations that some query reads, with the columns to make.
+    pub relations: Vec<(Relation, Vec<usize>)>,
+    /// Targets by lab, assay, priority and class.
+    pub targets: Arc<Targets>,
+    /// Whether a calendar asks for each row's lab.
+    pub by_lab: bool,
+    /// Runs the parts of plans that are not row-wise.
+    pub executor: Executor,
+    /// The zones of the labs that are listed.
+    pub labs: BTreeMap<String, Tz>,
+    /// What can go wrong although nothing is wrong with the project itself.
+    pub warnings: Vec<Fault>,
+}
+
+/// Why a project cannot be planned.
+#[derive(Debug, Default)]
+pub struct Unplanned {
+    /// Every fault of every pipeline.
+    pub faults: Vec<Fault>,
+    /// As [`Plan::warnings`].
+    pub warnings: Vec<Fault>,
+}
+
+/// One pipeline, planned.
+pub struct PipelinePlan {
+    /// As declared.
+    pub spec: PipelineSpec,
+    /// The planned query.
+    pub query: Arc<Query>,
+    /// Its windows by family; empty for a row-level table.
+    pub families: Vec<FamilyPlan>,
+    /// Rules, by table.
+    pub rules: BTreeMap<String, Vec<Rule>>,
+    /// What the tables' rows were computed with.
+    pub fingerprint: String,
+    /// Whether it has been stopped, so that nothing is computed for it any more.
+    pub stopped: AtomicBool,
+    /// The groups to expect, for engines.
+    pub(super) expected: Option<RecordBatch>,
+}
+
+/// Windows that share panes.
+#[derive(Clone)]
+pub struct FamilyPlan {
+    /// Where rows go in time.
+    pub family: Arc<Family>,
+    /// The tables' rows.
+    pub outputs: Vec<OutputShape>,
+}
+
+impl PipelinePlan {
+    /// Engines that hold nothing yet, one per family.
+    pub fn engines(&self, executor: &Executor) -> Result<Vec<Engine>> {
+        let engines = self.families.iter().map(|plan| {
+            let expected = match (&self.expected, &self.query.way) {
+                (Some(rows), Way::Incremental(incremental)) => Some(Expected::new(
+                    rows,
+                    &incremental.aggregate_schema,
+                    incremental.group_exprs.len(),
+                )?),
+                (Some(_) | None, _) => None,
+            };
+            let (query, family) = (Arc::clone(&self.query), Arc::clone(&plan.family));
+            Ok(Engine::new(query, family, plan.outputs.clone(), expected, executor.clone()))
+        });
+        engines.collect()
+    }
+}
