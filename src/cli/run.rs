@@ -180,10 +180,9 @@ pub fn watch(progress: Arc<Progress>) -> (ProgressBar, tokio::task::JoinHandle<(
             } else {
                 format!(", event time {}", Timestamp(watermark))
             };
-            let faulty = progress.rule_faults.lock().map_or(0, |faults| faults.len());
-            let faults = match faulty {
+            let faults = match progress.faulty_rule_count() {
                 0 => String::new(),
-                _ => format!(", {} with faults", counted(faulty, "alert rule")),
+                faulty => format!(", {} with faults", counted(faulty, "alert rule")),
             };
             shown.set_message(format!("{records} records{reached}{faults}"));
             shown.tick();
@@ -240,7 +239,7 @@ fn report(summary: &Summary, as_json: bool) -> std::io::Result<()> {
 }
 
 /// The counters as one JSON object: `events_in` is the sum of `counted`, `late_only`, `repeated`,
-/// `dead_letters`, `refused` and `other`; `late` counts the events that some table missed.
+/// `dead_letters` and `other`; `late` counts the events that some table missed.
 pub fn to_json(summary: &Summary) -> Value {
     let counts = &summary.counts;
     let tables: Map<String, Value> = summary
@@ -264,7 +263,6 @@ pub fn to_json(summary: &Summary) -> Value {
         "late_only": counts.late_only,
         "repeated": counts.repeated,
         "dead_letters": counts.dead_letters,
-        "refused": counts.refused,
         "other": counts.other,
         "late": counts.late,
         "unknown_fields": counts.unknown_fields,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::work::Counts;
@@ -24,9 +24,9 @@ pub struct Progress {
     /// Whether the loop runs and no pipeline is stopped.
     pub ready: AtomicBool,
     /// Why it is not ready.
-    pub trouble: Mutex<Option<String>>,
+    trouble: Mutex<Option<String>>,
     /// Alert rules that could not be evaluated on some rows, with the number of these.
-    pub rule_faults: Mutex<BTreeMap<String, u64>>,
+    rule_faults: Mutex<BTreeMap<String, u64>>,
     /// The lakes that are written: whether they answer.
     lakes: Mutex<Vec<(String, Arc<Reach>)>>,
 }
@@ -46,34 +46,44 @@ impl Progress {
     /// Notes trouble: the run is not ready any more.
     pub fn trouble(&self, what: &str) {
         self.ready.store(false, Ordering::Relaxed);
-        if let Ok(mut trouble) = self.trouble.lock() {
-            *trouble = Some(what.to_owned());
-        }
+        *held(&self.trouble) = Some(what.to_owned());
     }
 
     /// Notes which rules have faults. The run stays ready: everything else goes on.
     pub fn faulty_rules(&self, faults: &BTreeMap<String, RuleFault>) {
-        if let Ok(mut told) = self.rule_faults.lock() {
-            *told = faults.iter().map(|(rule, fault)| (rule.clone(), fault.rows)).collect();
-        }
+        let told = faults.iter().map(|(rule, fault)| (rule.clone(), fault.rows));
+        *held(&self.rule_faults) = told.collect();
+    }
+
+    /// Why it is not ready, as far as it has been told.
+    pub fn told_trouble(&self) -> Option<String> {
+        held(&self.trouble).clone()
+    }
+
+    /// How many alert rules have faults.
+    pub fn faulty_rule_count(&self) -> usize {
+        held(&self.rule_faults).len()
     }
 
     /// Watches a lake.
     pub fn watch(&self, lake: &Lake) {
-        if let Ok(mut lakes) = self.lakes.lock() {
-            lakes.push((lake.store().name.clone(), lake.reach()));
-        }
+        held(&self.lakes).push((lake.store().name.clone(), lake.reach()));
     }
 
     /// The lake that has been away for longest; none while all answer.
     pub fn away(&self) -> Option<Absence> {
-        let lakes = self.lakes.lock().ok()?;
+        let lakes = held(&self.lakes);
         let away = lakes.iter().filter_map(|(lake, reach)| {
             let (lasted, reason) = reach.away()?;
             Some(Absence { lake: lake.clone(), lasted, reason })
         });
         away.max_by_key(|absence| absence.lasted)
     }
+}
+
+/// What is held is whole after every line, so one who panicked has spoilt nothing.
+fn held<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// An alert rule that could not be evaluated on some rows.
@@ -118,4 +128,25 @@ pub struct Summary {
     pub rule_faults: BTreeMap<String, RuleFault>,
     /// The last cards made: title and what became of each.
     pub last_cards: Vec<(String, String)>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trouble_is_told_though_one_who_held_it_has_panicked() {
+        let progress = Arc::new(Progress::default());
+        let holder = Arc::clone(&progress);
+        let holds = std::thread::spawn(move || {
+            let _held = (holder.trouble.lock().unwrap(), holder.rule_faults.lock().unwrap());
+            panic!("as a bug would");
+        });
+        assert!(holds.join().is_err());
+        progress.trouble("the disk is full");
+        assert_eq!(progress.told_trouble().as_deref(), Some("the disk is full"));
+        let fault = RuleFault { rows: 2, reason: "a division by zero".to_owned() };
+        progress.faulty_rules(&BTreeMap::from([("slow".to_owned(), fault)]));
+        assert_eq!(progress.faulty_rule_count(), 1);
+    }
 }

@@ -252,7 +252,6 @@ impl Stage {
             ("late_only", counts.late_only),
             ("repeated", counts.repeated),
             ("dead_letter", counts.dead_letters),
-            ("refused", counts.refused),
             ("other", counts.other),
         ];
         for (fate, count) in fates {

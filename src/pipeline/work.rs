@@ -68,8 +68,7 @@ pub struct PipelineWork {
     pub late_events: Vec<LateEvent>,
 }
 
-/// What became of a batch's records: each is counted, late only, repeated, a dead letter, refused or
-/// other.
+/// What became of a batch's records: each is counted, late only, repeated, a dead letter or other.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Counts {
     /// Records, whatever became of them.
@@ -82,8 +81,6 @@ pub struct Counts {
     pub repeated: u64,
     /// Records that could not become events.
     pub dead_letters: u64,
-    /// Events that a state machine refused. Nothing refuses an event yet.
-    pub refused: u64,
     /// Events of kinds that no table counts.
     pub other: u64,
     /// Events that some table missed, whether or not another one counts them.
@@ -100,7 +97,6 @@ impl std::ops::AddAssign for Counts {
             late_only,
             repeated,
             dead_letters,
-            refused,
             other,
             late,
             unknown_fields,
@@ -110,7 +106,6 @@ impl std::ops::AddAssign for Counts {
         self.late_only += late_only;
         self.repeated += repeated;
         self.dead_letters += dead_letters;
-        self.refused += refused;
         self.other += other;
         self.late += late;
         self.unknown_fields += unknown_fields;

@@ -86,8 +86,7 @@ async fn readyz(State(shared): State<Shared>) -> (StatusCode, String) {
     if progress.ready.load(Ordering::Relaxed) {
         return (StatusCode::OK, "ready\n".to_owned());
     }
-    let trouble = progress.trouble.lock().ok().and_then(|trouble| trouble.clone());
-    let reason = trouble.unwrap_or_else(|| "starting".to_owned());
+    let reason = progress.told_trouble().unwrap_or_else(|| "starting".to_owned());
     (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n"))
 }
 
