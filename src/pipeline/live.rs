@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use chrono::NaiveDate;
-use datafusion::common::Result;
+use datafusion::common::{Result, internal_err};
 
 use crate::flow::lake_key::InputKey;
 use crate::flow::{OutputBatch, Span, Timestamp, Window};
@@ -171,14 +171,17 @@ impl WindowHours {
     /// keeper.
     ///
     /// # Errors
-    /// Where rows go to disk and it cannot be written, or belong to no window.
+    /// Where rows go to disk and it cannot be written, or belong to no window, or to no table of
+    /// the pipeline.
     pub fn add(
         &mut self,
         fired: &OutputBatch,
         origins: Vec<OffsetsByPartition>,
         keeper: &mut Keeper,
     ) -> Result<()> {
-        let Some(table) = self.tables.get_mut(&fired.table) else { return Ok(()) };
+        let Some(table) = self.tables.get_mut(&fired.table) else {
+            return internal_err!("the table `{}` fired, which no pipeline has", fired.table);
+        };
         // A revision without rows takes back those of the revisions before it.
         if fired.rows.num_rows() == 0 && fired.revision == 0 {
             return Ok(());

@@ -156,13 +156,7 @@ impl Start<'_> {
     fn bounds(&self, partitions: &[i32]) -> Result<Vec<Bounds>, SourceError> {
         let low = self.offsets(partitions, Offset::Beginning)?;
         let high = self.offsets(partitions, Offset::End)?;
-        let topic: Arc<str> = self.topic.into();
-        let bounds = partitions.iter().map(|index| Bounds {
-            partition: Arc::new(Partition { topic: Arc::clone(&topic), index: *index }),
-            low: low.get(index).copied().unwrap_or(0),
-            high: high.get(index).copied().unwrap_or(0),
-        });
-        Ok(bounds.collect())
+        bounds_of(self.topic, partitions, &low, &high)
     }
 
     /// The first or last offset of each partition, asked for all at once.
@@ -278,6 +272,27 @@ impl Start<'_> {
     }
 }
 
+/// The bounds of each partition. One of which nothing was told must not be taken for empty.
+fn bounds_of(
+    topic: &str,
+    partitions: &[i32],
+    low: &BTreeMap<i32, i64>,
+    high: &BTreeMap<i32, i64>,
+) -> Result<Vec<Bounds>, SourceError> {
+    let topic: Arc<str> = topic.into();
+    let bounds = partitions.iter().map(|index| {
+        let partition = Arc::new(Partition { topic: Arc::clone(&topic), index: *index });
+        match (low.get(index), high.get(index)) {
+            (Some(low), Some(high)) => Ok(Bounds { partition, low: *low, high: *high }),
+            (_, _) => Err(SourceError::Failed {
+                attempted: format!("find the first and last offsets of `{partition}`"),
+                source: anyhow::anyhow!("Kafka told of other partitions only; start again"),
+            }),
+        }
+    });
+    bounds.collect()
+}
+
 fn partitions_of(topic: &MetadataTopic) -> Result<Vec<i32>, RDKafkaErrorCode> {
     match topic.error() {
         Some(error) => Err(error.into()),
@@ -324,6 +339,18 @@ mod tests {
         assert!(refusal(&[]).contains("no Kafka topic is named"));
         assert!(refusal(&["^lab.*"]).contains("`^lab.*` is not the name"));
         assert!(refusal(&["a", "a"]).contains("named twice"));
+    }
+
+    #[test]
+    fn a_partition_of_which_nothing_is_told_is_not_empty_but_an_error() {
+        let (low, high) = (BTreeMap::from([(0, 2), (1, 0)]), BTreeMap::from([(0, 7), (1, 3)]));
+        let found = bounds_of("t", &[0, 1], &low, &high).expect("both are told");
+        assert_eq!(found.iter().map(|b| (b.low, b.high)).collect::<Vec<_>>(), [(2, 7), (0, 3)]);
+        let Err(SourceError::Failed { attempted, .. }) = bounds_of("t", &[0, 2], &low, &high)
+        else {
+            panic!("of partition 2 nothing is told")
+        };
+        assert!(attempted.contains("offsets of `t"), "{attempted}");
     }
 
     #[test]

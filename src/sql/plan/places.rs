@@ -18,11 +18,22 @@ pub fn project_by_place(rows: &RecordBatch, columns: &[usize]) -> Result<RecordB
     project_coded(rows, columns, &vec![false; columns.len()])
 }
 
+/// The places that are listed; a batch without columns lists none.
+fn places_of(listed: &str) -> Result<Vec<usize>> {
+    let listed = listed.split(',').filter(|place| !place.is_empty());
+    let place = |place: &str| {
+        place.parse().map_err(|_| exec_datafusion_err!("`{place}` is no place of a column"))
+    };
+    listed.map(place).collect()
+}
+
 /// The columns of rows of a relation, plain but for those that may stay coded.
 pub fn project_coded(rows: &RecordBatch, columns: &[usize], coded: &[bool]) -> Result<RecordBatch> {
     let metadata = rows.schema_ref().metadata();
-    let listed = metadata.get(PLACES).map_or("", String::as_str);
-    let places: Vec<usize> = listed.split(',').filter_map(|place| place.parse().ok()).collect();
+    let places = match metadata.get(PLACES) {
+        Some(listed) => places_of(listed)?,
+        None => Vec::new(),
+    };
     let picked: Result<Vec<usize>> = columns
         .iter()
         .map(|column| {
@@ -41,4 +52,18 @@ pub fn project_coded(rows: &RecordBatch, columns: &[usize], coded: &[bool]) -> R
     let made: std::result::Result<Vec<_>, _> =
         picked.columns().iter().zip(coded).map(made).collect();
     Ok(with_columns(&Arc::new(schema), made?, picked.num_rows())?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Passed over, it would shift those after it to the wrong columns.
+    #[test]
+    fn a_place_that_cannot_be_read_is_an_error() {
+        assert_eq!(places_of("").unwrap(), Vec::<usize>::new());
+        assert_eq!(places_of("3,0,12").unwrap(), [3, 0, 12]);
+        let told = places_of("3,x,12").unwrap_err().strip_backtrace();
+        assert_eq!(told, "Execution error: `x` is no place of a column");
+    }
 }
