@@ -4,7 +4,8 @@
 //! (`webhook_env`, `{ env: NAME }`). An empty variable is an unset one. Contents of secrets never
 //! reach `Debug`, a fault or a log.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::fmt;
 use std::path::Path;
 
@@ -20,10 +21,23 @@ const STORE_PREFIXES: &[&str] = &["AWS_", "AZURE_", "GOOGLE_"];
 /// The variable that holds the webhook of the cards that no route takes.
 pub const WEBHOOK: &str = "TEAMS_WEBHOOK_URL";
 
+/// The variables that are known by name.
+const KNOWN: &[&str] = &[
+    "KAFKA_BROKERS",
+    "LAKE_URL",
+    "RUST_LOG",
+    "SLA_HOURS",
+    WEBHOOK,
+    "TEAMS_WEBHOOK_URL_FILE",
+    "TURNAROUND_WEBHOOK_ALLOW_PRIVATE",
+];
+
 /// What the environment says.
 #[derive(Default)]
 pub struct Env {
     variables: BTreeMap<String, SecretString>,
+    /// Names of variables whose values are not valid UTF-8.
+    unreadable: BTreeSet<String>,
     faults: Vec<Fault>,
     /// `KAFKA_BROKERS`: host and port pairs with commas between.
     pub kafka_brokers: Option<String>,
@@ -55,10 +69,29 @@ impl fmt::Debug for Env {
 impl Env {
     /// The environment of this process.
     pub fn from_process() -> Env {
-        let variables = std::env::vars_os().filter_map(|(name, value)| {
-            Some((name.into_string().ok()?, value.into_string().ok()?))
-        });
-        Env::from_pairs(variables)
+        Env::from_os_pairs(std::env::vars_os())
+    }
+
+    /// A value that is not valid UTF-8 is a fault where somebody asks for it, and not an unset one.
+    fn from_os_pairs(pairs: impl IntoIterator<Item = (OsString, OsString)>) -> Env {
+        let (mut readable, mut unreadable) = (Vec::new(), BTreeSet::new());
+        for (name, value) in pairs {
+            // Nobody asks for a name that is no text.
+            let Ok(name) = name.into_string() else { continue };
+            match value.into_string() {
+                Ok(value) => readable.push((name, value)),
+                Err(_) => {
+                    unreadable.insert(name);
+                }
+            }
+        }
+        let mut env = Env::from_pairs(readable);
+        let known = |name: &&String| {
+            KNOWN.contains(&name.as_str()) || STORE_PREFIXES.iter().any(|of| name.starts_with(of))
+        };
+        env.faults.extend(unreadable.iter().filter(known).map(|name| not_text(name)));
+        env.unreadable = unreadable;
+        env
     }
 
     /// An environment of these variables.
@@ -96,6 +129,9 @@ impl Env {
     /// `None` when neither is set; an error when both are, or the file cannot be read.
     pub fn secret(&self, name: &str) -> Result<Option<SecretString>, Fault> {
         let from_file = format!("{name}_FILE");
+        if let Some(name) = self.unreadable.get(name).or(self.unreadable.get(&from_file)) {
+            return Err(not_text(name));
+        }
         let Some(path) = self.plain(&from_file) else {
             return Ok(self.plain(name).map(SecretString::from));
         };
@@ -170,9 +206,31 @@ fn fault(name: &str, what: impl Into<String>, remedy: impl Into<String>) -> Faul
     Fault::of(&format!("environment variable {name}"), what, remedy)
 }
 
+fn not_text(name: &str) -> Fault {
+    fault(name, "its value is not valid UTF-8", "write it as text, or unset it")
+}
+
 #[cfg(test)]
 mod tests {
+    use std::os::unix::ffi::OsStringExt;
+
     use super::*;
+
+    #[test]
+    fn a_value_that_is_no_text_is_not_taken_for_an_unset_one() {
+        let names = ["KAFKA_BROKERS", "NIGHT_WEBHOOK", "LS_COLORS", "AWS_REGION"];
+        let pairs = names.map(|name| (name.into(), OsString::from_vec(vec![b'a', 0xff])));
+        let env = Env::from_os_pairs(pairs);
+        let told: Vec<String> = env.faults().iter().map(ToString::to_string).collect();
+        let said = "its value is not valid UTF-8. write it as text, or unset it";
+        assert_eq!(
+            told,
+            ["AWS_REGION", "KAFKA_BROKERS"].map(|n| format!("environment variable {n}: {said}"))
+        );
+        let night = env.webhook("NIGHT_WEBHOOK").expect_err("it is set");
+        assert_eq!(night.to_string(), format!("environment variable NIGHT_WEBHOOK: {said}"));
+        assert!(env.webhook("OTHER_WEBHOOK").is_ok_and(|url| url.is_none()));
+    }
 
     fn env(pairs: &[(&str, &str)]) -> Env {
         Env::from_pairs(pairs.iter().map(|(name, value)| ((*name).into(), (*value).into())))
