@@ -24,7 +24,7 @@ use secrecy::ExposeSecret;
 
 use super::WrongInput;
 use super::check::wrong_project;
-use crate::config::{Env, Flags, Project, Settings};
+use crate::config::{Env, Fault, Flags, Project, Settings};
 use crate::flow::layout;
 use crate::lake::encode::to_stored;
 use crate::lake::store;
@@ -123,17 +123,21 @@ async fn planned(view: &LakeView, sql: &str, inputs: &Inputs) -> anyhow::Result<
     }
 }
 
-/// The columns of a table of the project; none when no pipeline writes it, or it has faults.
+/// The columns of a table of the project; none when no pipeline writes it. A fault of the pipeline
+/// that would is told: without it the table would seem to be unknown.
 async fn columns_of(table: &str, inputs: &Inputs) -> anyhow::Result<Option<SchemaRef>> {
     let mut pipelines = inputs.project.pipelines.iter();
     let Some(spec) = pipelines.find(|spec| spec.tables().any(|name| name == table)) else {
-        return Ok(None);
+        let of_pipeline = |fault: &&Fault| {
+            let pipeline = fault.file.file_stem().and_then(|stem| stem.to_str());
+            pipeline.is_some_and(|pipeline| table.starts_with(pipeline))
+        };
+        let faults: Vec<Fault> = inputs.faults.iter().filter(of_pipeline).cloned().collect();
+        return if faults.is_empty() { Ok(None) } else { Err(wrong_project(&faults).into()) };
     };
     let chosen = BTreeSet::from([spec.name.clone()]);
-    let Ok(plan) = build::plan(&inputs.project, &inputs.settings, Some(&chosen), false).await
-    else {
-        return Ok(None);
-    };
+    let plan = build::plan(&inputs.project, &inputs.settings, Some(&chosen), false).await;
+    let plan = plan.map_err(|unplanned| wrong_project(&unplanned.faults))?;
     let mut pipelines = plan.pipelines.iter();
     let schema = pipelines.find_map(|pipeline| pipeline.table_schema(table));
     let stored = schema.map(|schema| to_stored(&[RecordBatch::new_empty(schema)])).transpose()?;
@@ -145,6 +149,8 @@ struct Inputs {
     lake: String,
     environment: Vec<(String, String)>,
     project: Project,
+    /// What is wrong with the project.
+    faults: Vec<Fault>,
     settings: Settings,
 }
 
@@ -165,7 +171,13 @@ impl Inputs {
             .store_options()
             .map(|(name, value)| (name.to_owned(), value.expose_secret().to_owned()))
             .collect();
-        Ok(Inputs { lake: settings.lake.clone(), environment, project: reading.project, settings })
+        Ok(Inputs {
+            lake: settings.lake.clone(),
+            environment,
+            project: reading.project,
+            faults: reading.faults,
+            settings,
+        })
     }
 }
 
@@ -375,7 +387,8 @@ impl RowWriter {
 mod tests {
     use super::*;
 
-    use arrow::array::{ArrayRef, Int64Array, StringArray, TimestampMicrosecondArray};
+    use arrow::array::{ArrayRef, AsArray, Int64Array, StringArray, TimestampMicrosecondArray};
+    use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
     use chrono::NaiveDate;
 
     use crate::flow::lake_key::{LakeKey, SafeName};
@@ -446,14 +459,31 @@ mod tests {
                 { "window_start": "2026-03-01T12:00:00Z", "lab_id": "so,uth", "n": null },
             ])
         );
-        let table = text(lake, sql, Format::Table).await;
-        assert!(table.contains("| 2026-03-01T12:00:00Z | north  | 12 |"), "{table}");
+        assert_eq!(
+            text(lake, sql, Format::Table).await,
+            "+----------------------+--------+----+\n\
+             | window_start         | lab_id | n  |\n\
+             +----------------------+--------+----+\n\
+             | 2026-03-01T12:00:00Z | north  | 12 |\n\
+             | 2026-03-01T12:00:00Z | so,uth |    |\n\
+             +----------------------+--------+----+\n"
+        );
         let parquet = asked(lake, sql, Format::Parquet).await.unwrap();
         let parquet = bytes::Bytes::from(parquet);
         let reader =
             parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(parquet);
-        let rows: usize = reader.unwrap().build().unwrap().map(|b| b.unwrap().num_rows()).sum();
-        assert_eq!(rows, 2);
+        let rows: Vec<RecordBatch> = reader.unwrap().build().unwrap().map(Result::unwrap).collect();
+        let [rows] = rows.as_slice() else { panic!("two rows are one batch") };
+        let start = TimestampMicrosecondArray::from(vec![1_772_366_400_000_000; 2]);
+        assert_eq!(
+            *rows.column(0).as_primitive::<TimestampMicrosecondType>(),
+            start.with_timezone("UTC")
+        );
+        assert_eq!(*rows.column(1).as_string::<i32>(), StringArray::from(vec!["north", "so,uth"]));
+        assert_eq!(
+            *rows.column(2).as_primitive::<Int64Type>(),
+            Int64Array::from(vec![Some(12), None])
+        );
     }
 
     #[tokio::test]
@@ -464,7 +494,8 @@ mod tests {
         let sql = "SELECT lab_id, n FROM throughput_1h WHERE n > 100";
         assert_eq!(text(lake, sql, Format::Csv).await, "lab_id,n\n");
         assert_eq!(text(lake, sql, Format::Json).await, "[]\n");
-        assert!(text(lake, sql, Format::Table).await.contains("| lab_id | n |"));
+        let header = "+--------+---+\n| lab_id | n |\n+--------+---+\n+--------+---+\n";
+        assert_eq!(text(lake, sql, Format::Table).await, header);
         let late = "SELECT count(*) AS n FROM late";
         assert_eq!(text(lake, late, Format::Csv).await, "n\n0\n");
     }

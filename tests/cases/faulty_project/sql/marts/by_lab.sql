@@ -1,0 +1,1 @@
+SELECT lab_id, count(*) AS n FROM completions GROUP BY lab_id

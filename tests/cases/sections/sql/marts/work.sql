@@ -1,0 +1,2 @@
+-- One row per laboratory and hour: the tests verified.
+SELECT c.lab_id, count(*) AS n FROM completions AS c GROUP BY c.lab_id
