@@ -229,7 +229,7 @@ pub(crate) fn location(text: &str) -> Result<(), Wrong> {
     Ok(())
 }
 
-/// Whether a text can be the id of a lab (EVENTS.md: at most 64 bytes).
+/// Whether a text can be the id of a lab (`docs/events.md#fields`: at most 64 bytes).
 pub(crate) fn lab_id(text: &str) -> Result<(), Wrong> {
     if text.trim().is_empty() || text.len() > 64 {
         let what = format!("is no lab's id: {}", quoted(text));

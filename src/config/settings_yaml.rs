@@ -1,4 +1,4 @@
-//! `turnaround.yaml` into [`Settings`]: every key of INTERFACE.md, each optional.
+//! `turnaround.yaml` into [`Settings`]: every key of `docs/operations.md`, each optional.
 
 use std::net::SocketAddr;
 

@@ -1,7 +1,7 @@
 //! Stage 2: JSON records into [`EventBatch`]es, and what cannot become an event into
 //! [`DeadLetter`]s.
 //!
-//! Each record is one JSON object (EVENTS.md section 1). A record is judged by itself: what is
+//! Each record is one JSON object (`docs/events.md`). A record is judged by itself: what is
 //! wrong with one never touches another of its batch, and the order of the records is kept. Every
 //! record becomes either one row or one dead letter. The judgement does not depend on the columns
 //! that are wanted.

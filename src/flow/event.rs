@@ -26,7 +26,7 @@ pub enum FieldKind {
     Bool,
 }
 
-/// The event's fields in the order of the columns (EVENTS.md section 1), all nullable.
+/// The event's fields in the order of the columns (`docs/events.md`), all nullable.
 pub const EVENT_FIELDS: &[(&str, FieldKind)] = {
     use FieldKind::{Bool, Code, Float, Int, Text, Time};
     &[

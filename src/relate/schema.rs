@@ -1,4 +1,4 @@
-//! The relations' names, columns and meanings (EVENTS.md section 2).
+//! The relations' names, columns and meanings (`docs/pipelines.md#what-sql-reads`).
 
 use std::sync::{Arc, LazyLock};
 

@@ -1,5 +1,6 @@
 //! The documents are right: every link leads somewhere, `check` finds no fault in the settings that
-//! they tell people to write, and every shell block that is marked ` ```sh run ` runs.
+//! they tell people to write, every shell block that is marked ` ```sh run ` runs, and every document
+//! that a comment, a message or a script speaks of is there.
 //!
 //! A document is played in a folder of its own, from top to bottom. A block that follows a line which
 //! names a file, as `` `sql/marts/x.sql`: ``, is written to that file, so that the shell blocks after it
@@ -25,8 +26,8 @@ fn root() -> &'static Path {
 /// Every Markdown file that people read, from the repository's root.
 fn documents() -> Vec<PathBuf> {
     let mut found = Vec::new();
-    let mut folders = vec![root().to_owned(), root().join("data/samples")];
-    folders.extend(below(&root().join("docs")));
+    let mut folders = vec![root().to_owned()];
+    folders.extend(["data", "docs", "tests"].iter().flat_map(|name| below(&root().join(name))));
     for folder in folders {
         let entries = fs::read_dir(&folder).expect("a folder of documents");
         let files = entries.map(|entry| entry.expect("an entry").path());
@@ -163,8 +164,68 @@ fn play(document: &Path) -> usize {
 
 #[test]
 fn every_block_that_says_so_runs() {
-    let ran: usize = documents().iter().map(|document| play(document)).sum();
-    assert!(ran >= 5, "only {ran} blocks are marked as runnable");
+    let mut all = 0;
+    for document in documents() {
+        let ran = play(&document);
+        let marked = read(&document).matches("\n```sh run\n").count();
+        assert_eq!(ran, marked, "{}", document.display());
+        all += ran;
+    }
+    assert!(all >= 5, "only {all} blocks are marked as runnable");
+}
+
+/// Texts that speak of documents: sources, scripts, queries, settings.
+fn texts() -> Vec<PathBuf> {
+    const ENDINGS: &[&str] = &["rs", "py", "sh", "sql", "yaml", "toml", "j2"];
+    let folders =
+        ["src", "tests", "benches", "planner", "kafka-queue", "pipelines", "sql", "docker"];
+    let folders = folders.iter().flat_map(|name| below(&root().join(name)));
+    let files = folders.chain([root().to_owned()]).flat_map(|folder| {
+        let entries = fs::read_dir(folder).expect("a folder");
+        entries.map(|entry| entry.expect("an entry").path()).collect::<Vec<_>>()
+    });
+    let has_text = |path: &PathBuf| {
+        let ending = path.extension().and_then(|ending| ending.to_str());
+        path.is_file() && ending.is_some_and(|ending| ENDINGS.contains(&ending))
+    };
+    files.filter(has_text).collect()
+}
+
+/// The documents that a text speaks of, with the heading behind a `#`.
+fn cited(text: &str) -> Vec<String> {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || "_-./#".contains(c);
+    let words = text.split(|c: char| !is_part(c)).map(|word| word.trim_end_matches('.'));
+    let is_document = |word: &&str| {
+        let file = word.split('#').next().unwrap_or_default();
+        file.len() > 3 && file.ends_with(".md")
+    };
+    words.filter(is_document).map(str::to_owned).collect()
+}
+
+/// Named from the repository's root, or from the file that names them.
+#[test]
+fn every_document_that_is_spoken_of_is_there() {
+    // Their tests make up names; librdkafka's own document is named as such.
+    let made_up = ["tests/it/documents.rs", "src/config/files.rs", "src/source/kafka/sight.rs"];
+    let (mut missing, mut found) = (Vec::new(), 0);
+    for file in texts() {
+        let name = file.strip_prefix(root()).expect("below the root").display().to_string();
+        if made_up.contains(&name.as_str()) {
+            continue;
+        }
+        for word in cited(&fs::read_to_string(&file).expect("it is text")) {
+            found += 1;
+            let (path, place) = word.split_once('#').unwrap_or((&word, ""));
+            let beside = file.parent().expect("a folder").join(path);
+            let of_root = root().join(path);
+            let target = if of_root.exists() { of_root } else { beside };
+            if !target.exists() || !place.is_empty() && !has_anchor(&target, place) {
+                missing.push(format!("{name}: {word}"));
+            }
+        }
+    }
+    assert!(found > 15, "only {found} were found");
+    assert!(missing.is_empty(), "these are not there:\n{}", missing.join("\n"));
 }
 
 #[test]
@@ -174,5 +235,7 @@ fn a_block_and_its_file_are_found() {
     assert_eq!((found[0].file.as_deref(), found[0].text.as_str()), (Some("a/b.sql"), "SELECT 1\n"));
     assert_eq!(found[1].kind, "sh run");
     assert_eq!(links("[a](b.md#c) and `x`\n```\n[no](way)\n```\n"), ["b.md#c"]);
+    let told = "as `docs/a.md#b-c` says (X.md), not x.mdx; a.md.\n";
+    assert_eq!(cited(told), ["docs/a.md#b-c", "X.md", "a.md"]);
     assert_eq!(anchor(" Why is there no …?"), "why-is-there-no-");
 }

@@ -6,7 +6,7 @@
 use crate::binary::{Place, count, repository};
 use crate::servers;
 
-/// KPIS.md's figures as (question, its answers in order); numbers to the digits given.
+/// The figures as (question, its answers in order); numbers to the digits given.
 const FIGURES: &[(&str, &str)] = &[
     ("SELECT count(*) FROM completions", "15223"),
     (

@@ -1,6 +1,6 @@
 """The corpus' tables against DuckDB: python corpus.py CORPUS FEED.ndjson LAKE/tables AS_OF [TABLE …].
 
-Builds the relations from the raw JSON by its own SQL (EVENTS.md), cuts them by its own windows and
+Builds the relations from the raw JSON by its own SQL (docs/events.md), cuts them by its own windows and
 calendars, and runs each `sql/marts/*.sql` of the corpus unchanged over the rows of each window: the
 views `events`, `completions` and so on hold what lies in the window that the variables `from`, `to`
 and `labs` name. Compares every column of every row: floats within 1e-9 of each other relatively,
@@ -138,7 +138,7 @@ def relations(con):
 
 
 def kind_of(name, values):
-    """The narrowest type that holds every value, as EVENTS.md has it for reference tables."""
+    """The narrowest type that holds every value, as `src/config/reference.rs` has it."""
     known = [value for value in values if value]
     if name == "code" or name.endswith("_id") or not known:
         return "VARCHAR"

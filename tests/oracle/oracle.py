@@ -2,8 +2,8 @@
 data/reference --out DIR FEED.ndjson … writes DIR/<table>.parquet.
 
 Independent of the product: own SQL (DuckDB) over the raw JSON, own expansion of windows, own
-calendars. It reads a feed as EVENTS.md says (row form and transition form), with the definitions of
-KPIS.md. It assumes a feed in which every row is on time and no event is repeated or malformed; it
+calendars. It reads a feed as docs/events.md says (row form and transition form), with the definitions in
+the heads of sql/marts/. It assumes a feed in which every row is on time and no event is repeated or malformed; it
 does not know of watermarks, late rows or dead letters.
 
 A table holds the windows with rows, and those in which a lab is expected (`throughput`): from the

@@ -1,5 +1,5 @@
-//! The published figures that the generator draws from (EVENTS.md section 7), and the little
-//! that had to be assumed beside them. Nothing in here computes.
+//! The published figures that the generator draws from, and the little that had to be assumed beside
+//! them. Nothing in here computes.
 
 /// Share of an inpatient day's collections in each hour of the laboratory's day, percent.
 pub(super) const INPATIENT_HOURS: [f64; 24] = [
@@ -76,7 +76,7 @@ pub(super) const CORRECTED_SHARE: f64 = 0.001;
 /// Results that differ from the patient's last one beyond the limit (assumed).
 pub(super) const DELTA_SHARE: f64 = 0.015;
 
-/// Runs that fail, transition form (301 of 15,524 in KPIS.md's laboratory).
+/// Runs that fail, transition form (301 of 15,524 in the laboratory of `tests/it/laboratory.rs`).
 pub(super) const ERROR_SHARE: f64 = 0.019;
 /// Rows that fail, starter kit.
 pub(super) const KIT_ERROR_SHARE: f64 = 0.07;

@@ -1,4 +1,4 @@
-//! From a step to the event that tells it: one JSON object (EVENTS.md section 1).
+//! From a step to the event that tells it: one JSON object (`docs/events.md`).
 //!
 //! An event carries what an honest feed would know at that time, and VERIFIED carries every time
 //! of the test, so that durations need no memory. What an instrument stamps has its clock's skew.

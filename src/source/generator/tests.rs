@@ -121,7 +121,7 @@ fn without_faults_the_feed_is_within_max_disorder() {
     }
 }
 
-/// The states that may follow a state of a test (EVENTS.md section 3).
+/// The states that may follow a state of a test (the words stand in `docs/events.md#fields`).
 fn may_follow(from: &str, to: &str) -> bool {
     let allowed: &[&str] = match from {
         "" => &["ORDERED", "COLLECTED"],
