@@ -279,5 +279,12 @@ mod tests {
         let json = Channel::Teams.render(&card, BODY_LIMIT);
         assert!(!json.contains("]("));
         assert!(!json.contains("\\n"));
+        let said = json.split("\"text\":").filter_map(|rest| rest.split('"').nth(1));
+        let said: Vec<&str> = said.filter(|text| text.contains("click")).collect();
+        assert_eq!(said.len(), 1, "{json}");
+        // What is taken away is a mark of links, not a word.
+        for word in ["click", "https://evil.example", "next"] {
+            assert!(said[0].contains(word), "{said:?}");
+        }
     }
 }

@@ -352,7 +352,14 @@ mod tests {
     #[test]
     fn depth_and_size_are_bounded() {
         let deep = format!("a: {}1{}", "[".repeat(40), "]".repeat(40));
-        assert!(faults(&deep)[0].contains("nested deeper than 32"), "{:?}", faults(&deep));
+        // `a: ` and 32 brackets stand before the one that is too many.
+        let told = faults(&deep);
+        assert!(
+            told[0].starts_with("f.yaml:1:36: ") && told[0].contains("deeper than 32"),
+            "{told:?}"
+        );
+        let held = format!("a: {}1{}", "[".repeat(31), "]".repeat(31));
+        assert_eq!(faults(&held), Vec::<String>::new());
         let long = "#".repeat(MAX_BYTES + 1);
         assert!(faults(&long)[0].contains("1048577 bytes"), "{:?}", faults(&long));
     }
@@ -367,7 +374,14 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn no_text_panics(text in "[ \\-a-c:{}\\[\\]&*!|>'\"#%@,?\n\t]{0,60}") {
-            faults(&text);
+            let lines = text.lines().count() as u32 + 1;
+            let mut found = Faults::of(Path::new("f.yaml"));
+            let document = Document::parse(&text, &mut found);
+            let found = found.into_vec();
+            proptest::prop_assert!(document.is_some() || !found.is_empty(), "it is read, or told why");
+            for fault in &found {
+                proptest::prop_assert!((1..=lines).contains(&fault.line) && fault.column > 0, "{fault}");
+            }
         }
     }
 }

@@ -92,6 +92,13 @@ fn one(line: &str) -> Result<Vec<String>, Reason> {
     }
 }
 
+/// The value that one line's row has of a field; empty where it has none.
+fn value_of(field: &str, line: &str) -> Result<String, Reason> {
+    let values = one(line)?;
+    let value = values.iter().find_map(|value| value.strip_prefix(field)?.strip_prefix('='));
+    Ok(value.unwrap_or_default().to_owned())
+}
+
 /// `ROW` with a field set to a JSON text, or added.
 fn row_with(field: &str, json: &str) -> String {
     changed(ROW, field, json)
@@ -357,15 +364,16 @@ fn null_is_absent() {
 #[test]
 fn texts_and_records_have_limits() {
     let text = |length| format!("\"{}\"", "x".repeat(length));
-    assert!(one(&row_with("lab_id", &text(64))).is_ok());
+    let kept = |field, length| value_of(field, &row_with(field, &text(length)));
+    assert_eq!(kept("lab_id", 64), Ok("x".repeat(64)));
     assert_eq!(one(&row_with("lab_id", &text(65))), Err(Reason::TooLong));
-    assert!(one(&row_with("reason", &text(256))).is_ok());
+    assert_eq!(kept("reason", 256), Ok("x".repeat(256)));
     assert_eq!(one(&row_with("reason", &text(257))), Err(Reason::TooLong));
     // 33 characters of two bytes each.
     let umlauts = format!("\"{}\"", "ü".repeat(33));
     assert_eq!(one(&row_with("lab_id", &umlauts)), Err(Reason::TooLong));
     // Ten megabytes in an unknown field are ignored, in a known one they are not.
-    assert!(one(&row_with("comment", &text(10 << 20))).is_ok());
+    assert_eq!(one(&row_with("comment", &text(10 << 20))), one(ROW));
     assert_eq!(one(&row_with("reason", &text(10 << 20))), Err(Reason::TooLong));
     assert_eq!(one(&row_with("comment", &text(17 << 20))), Err(Reason::TooLong));
     assert_eq!(one(&format!("{ROW}{}", " ".repeat(17 << 20))), Err(Reason::TooLong));
@@ -421,7 +429,9 @@ fn enumerations_are_closed_but_reasons_of_rejection_are_open() {
     }
     let rejected = changed(ROW, "status", "\"REJECTED\"");
     assert_eq!(one(&rejected), Err(Reason::MissingField));
-    assert!(one(&changed(&rejected, "reject_reason", "\"house code\"")).is_ok());
+    let reason = changed(&rejected, "reject_reason", "\"house code\"");
+    assert_eq!(value_of("reject_reason", &reason).as_deref(), Ok("house code"));
+    assert_eq!(value_of("status", &reason).as_deref(), Ok("REJECTED"));
 }
 
 #[test]
@@ -434,11 +444,23 @@ fn required_fields_depend_on_the_form() {
     }
     let verified = changed(TRANSITION, "to_state", "\"VERIFIED\"");
     assert_eq!(one(&verified), Err(Reason::MissingField));
-    assert!(one(&changed(&verified, "assay", "\"K\"")).is_ok());
+    let with_assay = changed(&verified, "assay", "\"K\"");
+    assert_eq!(value_of("assay", &with_assay).as_deref(), Ok("K"));
+    assert_eq!(value_of("to_state", &with_assay).as_deref(), Ok("VERIFIED"));
     let received = changed(&without(ROW, "assay"), "status", "\"RECEIVED\"");
-    assert!(one(&received).is_ok());
+    assert_eq!(value_of("status", &received).as_deref(), Ok("RECEIVED"));
+    assert_eq!(value_of("assay", &received).as_deref(), Ok(""));
     let instrument = r#"{"event_type":"instrument.state","lab_id":"l","event_time":"2026-03-01T10:00:00Z","machine_id":"M1","instrument_state":"IDLE"}"#;
-    assert!(one(instrument).is_ok());
+    let expected = [
+        "schema_version=1",
+        "event_type=instrument.state",
+        "lab_id=l",
+        "event_time=2026-03-01T10:00:00Z",
+        "priority=R",
+        "machine_id=M1",
+        "instrument_state=IDLE",
+    ];
+    assert_eq!(one(instrument), Ok(expected.map(str::to_owned).to_vec()));
 }
 
 #[test]
@@ -453,18 +475,25 @@ fn a_default_lab_stands_in_where_none_is_named() {
 #[test]
 fn times_beyond_the_records_own_time_are_the_future() {
     let line = |field, text: &str| one(&row_with(field, &format!("\"{text}\"")));
-    assert!(line("processed_at", "2026-03-02T00:05:00Z").is_ok());
+    let kept = |field, text: &str| value_of(field, &row_with(field, &format!("\"{text}\"")));
+    let last = "2026-03-02T00:05:00Z";
+    assert_eq!(kept("processed_at", last).as_deref(), Ok(last));
     assert_eq!(line("processed_at", "2026-03-02T00:05:00.000001Z"), Err(Reason::Future));
     assert_eq!(line("received_at", "2026-03-02T00:06:00Z"), Err(Reason::Future));
     assert_eq!(line("processed_at", "9999-01-01T00:00:00Z"), Err(Reason::Future));
-    assert!(line("ordered_at", "2026-03-02T00:06:00Z").is_ok());
+    let later = "2026-03-02T00:06:00Z";
+    assert_eq!(kept("ordered_at", later).as_deref(), Ok(later), "it says when nothing happened");
     let transition = changed(TRANSITION, "event_time", "\"2026-03-02T00:06:00Z\"");
     assert_eq!(one(&transition), Err(Reason::Future));
 }
 
 #[test]
 fn a_negative_duration_is_an_event() {
-    assert!(one(&row_with("received_at", "\"2026-03-01T12:00:00Z\"")).is_ok());
+    let line = row_with("received_at", "\"2026-03-01T12:00:00Z\"");
+    assert_eq!(value_of("received_at", &line).as_deref(), Ok("2026-03-01T12:00:00Z"));
+    for field in ["event_time", "processed_at"] {
+        assert_eq!(value_of(field, &line).as_deref(), Ok("2026-03-01T11:30:00Z"), "{field}");
+    }
 }
 
 #[test]
@@ -750,5 +779,8 @@ proptest! {
         let count = (lines.count() - 1 + open) as u64;
         let decoded = decode(&lines_of(bytes), &options());
         prop_assert_eq!(decoded.records + decoded.blank_lines, count);
+        let fates = decoded.events.offsets.len() + decoded.dead_letters.len();
+        prop_assert_eq!(fates as u64, decoded.records, "each is an event or a dead letter");
+        prop_assert_eq!(decoded.events.rows.num_rows(), decoded.events.offsets.len());
     }
 }

@@ -242,18 +242,34 @@ mod tests {
     fn an_error_without_its_time_stands_at_the_receipt() {
         let events = convert("SP1,CBC,M1,O2,error,E03,2026-03-01 08:00:00,").unwrap();
         assert_eq!(events.len(), 2);
-        assert!(events[1].starts_with("2026-03-01T08:00:00Z {"), "{}", events[1]);
-        assert!(events[1].contains("\"error_code\":\"E03\",\"status\":\"ERROR\""), "{}", events[1]);
-        assert!(!events[1].contains("processed_at"), "{}", events[1]);
+        let (at, json) = events[1].split_once(' ').unwrap();
+        assert_eq!(at, "2026-03-01T08:00:00Z");
+        let json: serde_json::Value = serde_json::from_str(json).unwrap();
+        let expected = serde_json::json!({
+            "lab_id": "lab-1", "specimen_id": "SP1", "assay": "CBC", "machine_id": "M1",
+            "operator_id": "O2", "error_code": "E03", "status": "ERROR",
+            "received_at": "2026-03-01T08:00:00Z",
+        });
+        assert_eq!(json, expected);
         assert_eq!(convert("SP1,,,,RECEIVED,,2026-03-01T08:00:00Z,").unwrap().len(), 1);
     }
 
     #[test]
     fn a_negative_duration_keeps_both_events() {
         let events = convert("SP1,CBC,,,COMPLETED,,2026-03-01T08:00:00Z,2026-03-01T07:00:00Z");
-        let events = events.unwrap();
-        assert!(events[0].starts_with("2026-03-01T08:00:00Z"));
-        assert!(events[1].starts_with("2026-03-01T07:00:00Z"));
+        let told = events.unwrap().into_iter().map(|event| {
+            let (at, json) = event.split_once(' ').unwrap();
+            let json: serde_json::Value = serde_json::from_str(json).unwrap();
+            let fields = ["status", "received_at", "processed_at"];
+            let fields = fields.map(|field| json[field].as_str().unwrap_or("none").to_owned());
+            (at.to_owned(), fields.join(" "))
+        });
+        let (received, processed) = ("2026-03-01T08:00:00Z", "2026-03-01T07:00:00Z");
+        let expected = [
+            (received.to_owned(), format!("RECEIVED {received} none")),
+            (processed.to_owned(), format!("COMPLETED {received} {processed}")),
+        ];
+        assert_eq!(told.collect::<Vec<_>>(), expected);
     }
 
     #[test]
