@@ -28,7 +28,7 @@ pub struct Args {
     /// Print the card's JSON and post nothing.
     #[arg(long)]
     dry_run: bool,
-    /// What the webhook takes: teams, slack or json.
+    /// What the webhook takes, as `format` of a route has it.
     #[arg(long, value_name = "FORMAT", default_value = "teams", value_parser = format_of)]
     format: Channel,
     /// Post the retired MessageCard form of Teams.

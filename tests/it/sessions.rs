@@ -192,6 +192,7 @@ fn a_session_that_waits_counts_what_comes_late() {
 fn try_and_explain_know_sessions() {
     let place = place();
     place.write("feed.ndjson", feed());
+    place.write("project/turnaround.yaml", "time: { max_leap: 2h }\n");
     let ran =
         place.run(&["try", "machine_runs", "--project", "project", "--source", "file:feed.ndjson"]);
     let out = ran.succeeded().out;

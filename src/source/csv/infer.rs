@@ -436,7 +436,15 @@ mod tests {
     fn names_and_ages_are_left_out() {
         let draft = lines("sample_id,last_name,gender,age,received_at\nA,x,f,4,2026-01-01\n");
         let at = draft.iter().position(|line| line == "fields:").unwrap();
-        assert_eq!(draft[at + 1..], ["specimen_id: sample_id", "received_at: received_at"]);
+        // What every event needs and the file does not say stands there as a constant.
+        let expected = [
+            "specimen_id: sample_id",
+            "lab_id: { constant: lab-1 }",
+            "assay: { constant: unknown }",
+            "received_at: received_at",
+            "status: { constant: COMPLETED }",
+        ];
+        assert_eq!(draft[at + 1..], expected);
         for name in ["last_name", "gender", "age"] {
             assert!(draft.iter().all(|line| !line.contains(name)), "{name} in {draft:#?}");
         }
