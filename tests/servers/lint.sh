@@ -17,7 +17,7 @@ bin=$home/bin
 "$bin/check-jsonschema" --quiet --builtin-schema vendor.compose-spec docker/compose.yaml
 "$bin/check-jsonschema" --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
 "$bin/yamllint" --strict --config-file docker/yamllint.yaml docker .github
-find .ci/run benches docker tests/servers \( -name run -o -name "*.sh" \) -print0 |
+find .ci benches docker tests \( -name run -o -name pack -o -name "*.sh" \) -print0 |
     xargs -0 "$bin/shellcheck" --external-sources --source-path=.
 if docker compose version >/dev/null 2>&1; then
     docker compose --file docker/compose.yaml config --quiet
