@@ -7,13 +7,19 @@ UNOPTIMISED := --config profile.release.package.turnaround.opt-level=0 \
 	--config profile.release.package.turnaround.debug=0
 
 .DEFAULT_GOAL := help
-.PHONY: help test check fmt demo bench doctor docker-lint
+.PHONY: help test test-wheel wheel check fmt demo bench doctor docker-lint
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 test: doctor check ## formatting, lints, dependency checks, then every test against real servers
 	@$(SERVERS)/with.sh $(CARGO) test --release --locked $(UNOPTIMISED)
+
+test-wheel: ## a Python wheel of what `make test` built, installed and tried
+	@tests/wheel.sh target/wheels --auditwheel skip $(UNOPTIMISED)
+
+wheel: ## a Python wheel for this machine, into ./wheels
+	@tests/wheel.sh wheels --auditwheel skip
 
 check: docker-lint ## formatting, lints and dependency checks: no test, no server
 	$(CARGO) fmt --all -- --check
