@@ -19,7 +19,7 @@ pub struct Answer {
 
 /// What is to be done after an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum AttemptVerdict {
     /// The webhook has taken the card.
     Taken,
     /// To be tried again, not before what `Retry-After` says.
@@ -34,12 +34,12 @@ pub enum Verdict {
 }
 
 /// What a status means that stands in an answer, or is the answer's own.
-pub(super) fn by_status(status: u16, answer: &Answer) -> Verdict {
+pub(super) fn by_status(status: u16, answer: &Answer) -> AttemptVerdict {
     match status {
-        200..=299 => Verdict::Taken,
-        408 | 429 | 500..=599 => Verdict::Again { after: answer.retry_after.clone() },
-        413 => Verdict::TooLarge,
-        _ => Verdict::Refused,
+        200..=299 => AttemptVerdict::Taken,
+        408 | 429 | 500..=599 => AttemptVerdict::Again { after: answer.retry_after.clone() },
+        413 => AttemptVerdict::TooLarge,
+        _ => AttemptVerdict::Refused,
     }
 }
 
@@ -69,11 +69,11 @@ mod tests {
     use super::*;
     use crate::alert::format::Channel;
 
-    fn verdict(status: u16, body: &str, channel: Channel) -> Verdict {
+    fn verdict(status: u16, body: &str, channel: Channel) -> AttemptVerdict {
         channel.judge(&Answer { status, retry_after: None, body: body.to_owned() })
     }
 
-    const AGAIN: Verdict = Verdict::Again { after: None };
+    const AGAIN: AttemptVerdict = AttemptVerdict::Again { after: None };
 
     #[test]
     fn the_status_decides_what_is_tried_again() {
@@ -81,12 +81,12 @@ mod tests {
             assert_eq!(verdict(status, "", Channel::Teams), AGAIN, "{status}");
         }
         for status in [301, 302, 307, 400, 401, 403, 404, 410, 422] {
-            assert_eq!(verdict(status, "", Channel::Teams), Verdict::Refused, "{status}");
+            assert_eq!(verdict(status, "", Channel::Teams), AttemptVerdict::Refused, "{status}");
         }
         for status in [200, 201, 202] {
-            assert_eq!(verdict(status, "", Channel::Teams), Verdict::Taken, "{status}");
+            assert_eq!(verdict(status, "", Channel::Teams), AttemptVerdict::Taken, "{status}");
         }
-        assert_eq!(verdict(413, "", Channel::Teams), Verdict::TooLarge);
+        assert_eq!(verdict(413, "", Channel::Teams), AttemptVerdict::TooLarge);
     }
 
     #[test]
@@ -96,19 +96,19 @@ mod tests {
         let large = "Microsoft Teams endpoint returned HTTP error 413";
         for form in [Channel::Teams, Channel::MessageCard] {
             assert_eq!(verdict(200, hidden, form), AGAIN);
-            assert_eq!(verdict(200, large, form), Verdict::TooLarge);
+            assert_eq!(verdict(200, large, form), AttemptVerdict::TooLarge);
         }
-        assert_eq!(verdict(200, "1", Channel::MessageCard), Verdict::Taken);
-        assert_eq!(verdict(200, "1\r\n", Channel::MessageCard), Verdict::Taken);
-        assert_eq!(verdict(200, "Invalid payload", Channel::MessageCard), Verdict::Refused);
-        assert_eq!(verdict(202, "", Channel::MessageCard), Verdict::Taken);
+        assert_eq!(verdict(200, "1", Channel::MessageCard), AttemptVerdict::Taken);
+        assert_eq!(verdict(200, "1\r\n", Channel::MessageCard), AttemptVerdict::Taken);
+        assert_eq!(verdict(200, "Invalid payload", Channel::MessageCard), AttemptVerdict::Refused);
+        assert_eq!(verdict(202, "", Channel::MessageCard), AttemptVerdict::Taken);
         // Slack and others say what they mean by the status.
         for channel in [Channel::Slack, Channel::Json] {
-            assert_eq!(verdict(200, "ok", channel), Verdict::Taken);
-            assert_eq!(verdict(204, "", channel), Verdict::Taken);
-            assert_eq!(verdict(200, hidden, channel), Verdict::Taken);
+            assert_eq!(verdict(200, "ok", channel), AttemptVerdict::Taken);
+            assert_eq!(verdict(204, "", channel), AttemptVerdict::Taken);
+            assert_eq!(verdict(200, hidden, channel), AttemptVerdict::Taken);
             assert_eq!(verdict(429, "", channel), AGAIN);
-            assert_eq!(verdict(404, "no_service", channel), Verdict::Refused);
+            assert_eq!(verdict(404, "no_service", channel), AttemptVerdict::Refused);
         }
     }
 

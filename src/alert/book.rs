@@ -19,8 +19,8 @@ use hashbrown::hash_map::Entry;
 
 use crate::flow::{Span, Timestamp, Window};
 
-use super::breach::{Firing, Sight, State, Timing, advance};
-use super::notice::{Group, Id, Notice, NoticeKind, Standing};
+use super::breach::{BreachSight, BreachState, Firing, Timing, advance};
+use super::notice::{Group, Id, Notice, NoticeAge, NoticeKind};
 use super::observation::{Observation, ObserveError};
 use super::reading::Readings;
 use super::rule::{AlertRule, AlertSettings};
@@ -40,7 +40,7 @@ pub struct AlertBook {
     repeat: Span,
     max_age: Span,
     /// By rule and table.
-    places: BTreeMap<String, BTreeMap<String, Place>>,
+    places: BTreeMap<String, BTreeMap<String, OpenBreaches>>,
     /// The breaches of which somebody has been told, by this run or an earlier one.
     told: HashSet<Id>,
     open_limit: usize,
@@ -48,16 +48,16 @@ pub struct AlertBook {
 
 /// The open breaches of one rule over one table, by the bytes of their groups.
 #[derive(Debug)]
-struct Place {
-    open: HashMap<Box<[u8]>, Open>,
+struct OpenBreaches {
+    open: HashMap<Box<[u8]>, OpenBreach>,
     swept_at: Timestamp,
 }
 
 #[derive(Clone, Debug)]
-struct Open {
+struct OpenBreach {
     rule: Arc<AlertRule>,
     group: Group,
-    state: State,
+    state: BreachState,
     /// The id of its Begin, once it fires.
     breach: Option<Id>,
     last_seen: Window,
@@ -65,9 +65,9 @@ struct Open {
 
 /// The row of one group that counts in the observed window.
 #[derive(Clone, Copy)]
-struct Seen {
+struct SeenRow {
     row: usize,
-    sight: Sight,
+    sight: BreachSight,
 }
 
 /// Something to be said about a breach; with the row that it was read from.
@@ -83,7 +83,7 @@ struct Said {
 
 /// What is the same for all groups of an observation.
 #[derive(Clone, Copy)]
-struct Moment {
+struct ObservedWindow {
     hold: Span,
     repeat: Span,
     window: Window,
@@ -143,8 +143,12 @@ impl AlertBook {
         observation.check_lengths()?;
         let (rule, table) = (observation.rule, observation.table);
         let fresh = is_fresh(observation.window.end, now, self.max_age);
-        let moment =
-            Moment { hold: rule.hold, repeat: self.repeat, window: observation.window, fresh };
+        let moment = ObservedWindow {
+            hold: rule.hold,
+            repeat: self.repeat,
+            window: observation.window,
+            fresh,
+        };
         let tables = self.places.entry(rule.name.clone()).or_default();
         let place = tables.entry(table.to_owned()).or_default();
         let seen = place.see(observation)?;
@@ -204,9 +208,9 @@ impl AlertBook {
             let reading = one.row.map(|row| readings.at(row)).transpose()?;
             let untold = one.kind == NoticeKind::End && !self.told.remove(&one.breach);
             let standing = match (untold, fresh) {
-                (true, _) => Standing::Unannounced,
-                (false, true) => Standing::Fresh,
-                (false, false) => Standing::TooOld,
+                (true, _) => NoticeAge::Unannounced,
+                (false, true) => NoticeAge::Fresh,
+                (false, false) => NoticeAge::TooOld,
             };
             let times = (one.firing.begun_at, observation.window.end);
             notices.push(Notice {
@@ -227,29 +231,29 @@ impl AlertBook {
     }
 }
 
-impl Place {
+impl OpenBreaches {
     /// The groups of the window's rows that matter: in breach, or open.
     fn see<'a>(
         &self,
         observation: &Observation<'a>,
-    ) -> Result<HashMap<&'a [u8], Seen>, ObserveError> {
+    ) -> Result<HashMap<&'a [u8], SeenRow>, ObserveError> {
         let breached = observation.breached();
-        let mut seen: HashMap<&[u8], Seen> = HashMap::new();
+        let mut seen: HashMap<&[u8], SeenRow> = HashMap::new();
         if self.open.is_empty() && breached.count_set_bits() == 0 {
             return Ok(seen);
         }
         let keys = observation.rows.keys()?;
         let mut see = |key, row, sight| match seen.entry(key) {
             Entry::Vacant(place) => {
-                place.insert(Seen { row, sight });
+                place.insert(SeenRow { row, sight });
             }
             Entry::Occupied(mut place) if sight < place.get().sight => {
-                place.insert(Seen { row, sight });
+                place.insert(SeenRow { row, sight });
             }
             Entry::Occupied(_) => {}
         };
         for row in breached.set_indices() {
-            see(keys.at(row), row, Sight::Breached);
+            see(keys.at(row), row, BreachSight::Breached);
         }
         if !self.open.is_empty() {
             for row in 0..observation.rows.rows().num_rows() {
@@ -266,30 +270,30 @@ impl Place {
     fn judge_seen(
         &mut self,
         observation: &Observation<'_>,
-        seen: &HashMap<&[u8], Seen>,
-        (moment, told): (Moment, &HashSet<Id>),
+        seen: &HashMap<&[u8], SeenRow>,
+        (moment, told): (ObservedWindow, &HashSet<Id>),
         said: &mut Vec<Said>,
     ) -> Result<(), ArrowError> {
-        for (key, Seen { row, sight }) in seen {
+        for (key, SeenRow { row, sight }) in seen {
             if let Some(open) = self.open.get_mut(*key) {
                 open.last_seen = moment.window;
                 let one = open.step(*sight, moment, told, observation.table);
                 said.extend(one.map(|one| Said { row: Some(*row), ..one }));
-                if open.state == State::Gone {
+                if open.state == BreachState::Gone {
                     self.open.remove(*key);
                 }
                 continue;
             }
-            let mut open = Open {
+            let mut open = OpenBreach {
                 rule: Arc::clone(observation.rule),
                 group: observation.rows.group(*row)?,
-                state: State::Gone,
+                state: BreachState::Gone,
                 breach: None,
                 last_seen: moment.window,
             };
             let one = open.step(*sight, moment, told, observation.table);
             said.extend(one.map(|one| Said { row: Some(*row), ..one }));
-            if open.state != State::Gone {
+            if open.state != BreachState::Gone {
                 self.open.insert(Box::from(*key), open);
             }
         }
@@ -300,8 +304,8 @@ impl Place {
     fn judge_absent(
         &mut self,
         observation: &Observation<'_>,
-        seen: &HashMap<&[u8], Seen>,
-        (moment, told): (Moment, &HashSet<Id>),
+        seen: &HashMap<&[u8], SeenRow>,
+        (moment, told): (ObservedWindow, &HashSet<Id>),
         said: &mut Vec<Said>,
     ) {
         let at = moment.window.end;
@@ -311,7 +315,8 @@ impl Place {
             }
             self.swept_at = at;
         }
-        let absent = if observation.until.is_some() { Sight::Absent } else { Sight::Over };
+        let absent =
+            if observation.until.is_some() { BreachSight::Absent } else { BreachSight::Over };
         self.open.retain(|key, open| {
             if seen.contains_key(&**key) {
                 return true;
@@ -319,30 +324,30 @@ impl Place {
             let expected = !observation.keyed
                 && (observation.overlapping || moment.window.start >= open.last_seen.end);
             let sight = if at >= open.last_seen.end.plus(UNSEEN_LIMIT) {
-                Sight::Over
+                BreachSight::Over
             } else if expected {
                 absent
             } else {
                 return true;
             };
             said.extend(open.step(sight, moment, told, observation.table));
-            open.state != State::Gone
+            open.state != BreachState::Gone
         });
     }
 }
 
-impl Default for Place {
-    fn default() -> Place {
-        Place { open: HashMap::new(), swept_at: Timestamp::MIN }
+impl Default for OpenBreaches {
+    fn default() -> OpenBreaches {
+        OpenBreaches { open: HashMap::new(), swept_at: Timestamp::MIN }
     }
 }
 
-impl Open {
+impl OpenBreach {
     /// Moves the state by one sight.
     fn step(
         &mut self,
-        sight: Sight,
-        moment: Moment,
+        sight: BreachSight,
+        moment: ObservedWindow,
         told: &HashSet<Id>,
         table: &str,
     ) -> Option<Said> {
@@ -374,8 +379,8 @@ impl Open {
     /// The End of a breach that is dropped.
     fn ended(self, table: &str) -> Option<Said> {
         match self.state {
-            State::Gone | State::Pending { .. } => None,
-            State::Firing(firing) => Some(Said {
+            BreachState::Gone | BreachState::Pending { .. } => None,
+            BreachState::Firing(firing) => Some(Said {
                 kind: NoticeKind::End,
                 firing,
                 breach: self.breach?,
@@ -472,7 +477,7 @@ mod tests {
             };
             self.window = window;
             let notices = self.book.observe(&observation, self.now).unwrap();
-            for notice in notices.iter().filter(|notice| notice.standing == Standing::Fresh) {
+            for notice in notices.iter().filter(|notice| notice.standing == NoticeAge::Fresh) {
                 self.book.tell(notice);
             }
             notices
@@ -556,24 +561,24 @@ mod tests {
     fn what_is_older_than_max_age_is_made_but_marked() {
         let mut timeline = Timeline::new(rule("r"), minute(30));
         timeline.now = at(10 + 61);
-        assert_eq!(timeline.step(&[("L1", When)])[0].standing, Standing::TooOld);
+        assert_eq!(timeline.step(&[("L1", When)])[0].standing, NoticeAge::TooOld);
         timeline.now = at(20);
-        assert_eq!(timeline.step(&[("L1", Quiet)])[0].standing, Standing::Unannounced);
+        assert_eq!(timeline.step(&[("L1", Quiet)])[0].standing, NoticeAge::Unannounced);
         timeline.now = at(30 + 60);
-        assert_eq!(timeline.step(&[("L1", When)])[0].standing, Standing::Fresh);
+        assert_eq!(timeline.step(&[("L1", When)])[0].standing, NoticeAge::Fresh);
         timeline.now = at(41);
-        assert_eq!(timeline.step(&[("L1", Quiet)])[0].standing, Standing::Fresh);
+        assert_eq!(timeline.step(&[("L1", Quiet)])[0].standing, NoticeAge::Fresh);
     }
 
     #[test]
     fn a_reminder_announces_a_breach_whose_begin_was_too_old() {
         let mut timeline = Timeline::new(rule("r"), minute(10));
         timeline.now = at(600);
-        assert_eq!(timeline.step(&[("L1", When)])[0].standing, Standing::TooOld);
+        assert_eq!(timeline.step(&[("L1", When)])[0].standing, NoticeAge::TooOld);
         timeline.now = at(20);
         let reminder = timeline.step(&[("L1", When)]);
-        assert_eq!((reminder[0].kind, reminder[0].standing), (Reminder, Standing::Fresh));
-        assert_eq!(timeline.step(&[("L1", Quiet)])[0].standing, Standing::Fresh);
+        assert_eq!((reminder[0].kind, reminder[0].standing), (Reminder, NoticeAge::Fresh));
+        assert_eq!(timeline.step(&[("L1", Quiet)])[0].standing, NoticeAge::Fresh);
     }
 
     #[test]
@@ -674,15 +679,15 @@ mod tests {
         // No reminders: it must not wait for one.
         let mut timeline = Timeline::new(rule, Span(0));
         timeline.now = at(10_000);
-        assert_eq!(timeline.step(&[("L1", When)])[0].standing, Standing::TooOld);
+        assert_eq!(timeline.step(&[("L1", When)])[0].standing, NoticeAge::TooOld);
         assert!(timeline.step(&[("L1", When)]).is_empty());
         timeline.now = at(40);
         let caught_up = timeline.step(&[("L1", Quiet)]);
         assert_eq!(caught_up.len(), 1);
-        assert_eq!((caught_up[0].kind, caught_up[0].standing), (Reminder, Standing::Fresh));
+        assert_eq!((caught_up[0].kind, caught_up[0].standing), (Reminder, NoticeAge::Fresh));
         assert_eq!((caught_up[0].since, caught_up[0].begun_at), (at(10), at(10)));
         assert!(timeline.step(&[("L1", When)]).is_empty());
-        assert_eq!(timeline.step(&[("L1", Until)])[0].standing, Standing::Fresh);
+        assert_eq!(timeline.step(&[("L1", Until)])[0].standing, NoticeAge::Fresh);
     }
 
     #[test]
@@ -696,7 +701,7 @@ mod tests {
         assert_eq!(again.step(&[("L1", When)])[0].id, begin.id);
         again.now = at(20);
         assert!(again.step(&[("L1", When)]).is_empty());
-        assert_eq!(again.step(&[("L1", Quiet)])[0].standing, Standing::Fresh);
+        assert_eq!(again.step(&[("L1", Quiet)])[0].standing, NoticeAge::Fresh);
     }
 
     #[test]

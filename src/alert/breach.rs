@@ -1,7 +1,7 @@
 //! The state machine of one breach: what a window says about a group, and what follows.
 //!
 //! `Gone → Pending → Firing → Gone`, by event time alone. A pending breach ends as soon as a window
-//! does not show it (it must *hold* for the rule's `for`); a firing one ends by [`Sight::Over`].
+//! does not show it (it must *hold* for the rule's `for`); a firing one ends by [`BreachSight::Over`].
 
 use crate::flow::{Span, Timestamp};
 
@@ -9,7 +9,7 @@ use super::notice::NoticeKind;
 
 /// Where a group's breach stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum State {
+pub(super) enum BreachState {
     /// There is none.
     Gone,
     /// The predicate has been true since then, not yet long enough.
@@ -34,7 +34,7 @@ pub(super) struct Firing {
 
 /// What one window says about one group. Of several rows the one first in this order counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Sight {
+pub(super) enum BreachSight {
     /// `when` is true and `until` is not.
     Breached,
     /// A predicate could not be evaluated.
@@ -63,39 +63,49 @@ pub(super) struct Timing {
 
 /// The next state, and what is to be said about which breach.
 pub(super) fn advance(
-    state: State,
-    sight: Sight,
+    state: BreachState,
+    sight: BreachSight,
     timing: Timing,
-) -> (State, Option<(NoticeKind, Firing)>) {
+) -> (BreachState, Option<(NoticeKind, Firing)>) {
     match (state, sight) {
-        (State::Gone, Sight::Breached) => hold(timing.at, timing),
-        (State::Gone, Sight::Unknown | Sight::Over | Sight::Between | Sight::Absent) => {
-            (State::Gone, None)
+        (BreachState::Gone, BreachSight::Breached) => hold(timing.at, timing),
+        (
+            BreachState::Gone,
+            BreachSight::Unknown | BreachSight::Over | BreachSight::Between | BreachSight::Absent,
+        ) => (BreachState::Gone, None),
+        (BreachState::Pending { since }, BreachSight::Breached) => hold(since, timing),
+        (BreachState::Pending { since }, BreachSight::Unknown) => {
+            (BreachState::Pending { since }, None)
         }
-        (State::Pending { since }, Sight::Breached) => hold(since, timing),
-        (State::Pending { since }, Sight::Unknown) => (State::Pending { since }, None),
-        (State::Pending { .. }, Sight::Over | Sight::Between | Sight::Absent) => {
-            (State::Gone, None)
+        (
+            BreachState::Pending { .. },
+            BreachSight::Over | BreachSight::Between | BreachSight::Absent,
+        ) => (BreachState::Gone, None),
+        (BreachState::Firing(firing), BreachSight::Over) => {
+            (BreachState::Gone, Some((NoticeKind::End, firing)))
         }
-        (State::Firing(firing), Sight::Over) => (State::Gone, Some((NoticeKind::End, firing))),
-        (State::Firing(firing), Sight::Absent | Sight::Unknown) => (State::Firing(firing), None),
-        (State::Firing(firing), Sight::Breached | Sight::Between) => remind(firing, timing),
+        (BreachState::Firing(firing), BreachSight::Absent | BreachSight::Unknown) => {
+            (BreachState::Firing(firing), None)
+        }
+        (BreachState::Firing(firing), BreachSight::Breached | BreachSight::Between) => {
+            remind(firing, timing)
+        }
     }
 }
 
-fn hold(since: Timestamp, timing: Timing) -> (State, Option<(NoticeKind, Firing)>) {
+fn hold(since: Timestamp, timing: Timing) -> (BreachState, Option<(NoticeKind, Firing)>) {
     if timing.at < since.plus(timing.hold) {
-        return (State::Pending { since }, None);
+        return (BreachState::Pending { since }, None);
     }
     let firing = Firing { since, begun_at: timing.at, noticed_at: timing.at };
-    (State::Firing(firing), Some((NoticeKind::Begin, firing)))
+    (BreachState::Firing(firing), Some((NoticeKind::Begin, firing)))
 }
 
 /// A reminder in its turn moves the next one; one out of turn does not, so that those in turn follow
 /// from the rows alone.
-fn remind(firing: Firing, timing: Timing) -> (State, Option<(NoticeKind, Firing)>) {
+fn remind(firing: Firing, timing: Timing) -> (BreachState, Option<(NoticeKind, Firing)>) {
     let due = timing.repeat > Span(0) && timing.at >= firing.noticed_at.plus(timing.repeat);
     let firing = if due { Firing { noticed_at: timing.at, ..firing } } else { firing };
     let said = (due || timing.catch_up).then_some((NoticeKind::Reminder, firing));
-    (State::Firing(firing), said)
+    (BreachState::Firing(firing), said)
 }

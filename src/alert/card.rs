@@ -45,7 +45,7 @@ pub struct Fact {
 
 /// One line of a list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Item {
+pub struct CardItem {
     /// The lower, the earlier it is named when a digest cannot name all.
     pub rank: u8,
     /// The line.
@@ -68,7 +68,7 @@ pub struct Card {
     /// Facts, the important ones first.
     pub facts: Vec<Fact>,
     /// List lines, the important ones first.
-    pub items: Vec<Item>,
+    pub items: Vec<CardItem>,
     /// Further lines that are not named.
     pub more: usize,
     /// Buttons: name and address.
@@ -76,12 +76,12 @@ pub struct Card {
     /// The event time of what it tells, of the latest where it tells several.
     pub at: Timestamp,
     /// The notices that it tells.
-    pub tells: Vec<Told>,
+    pub tells: Vec<ToldNotice>,
 }
 
 /// A notice that a card tells.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Told {
+pub struct ToldNotice {
     /// The notice.
     pub notice: Id,
     /// The breach that it is about, by the notice with which it began.
@@ -241,7 +241,7 @@ mod tests {
     #[test]
     fn thousands_of_items_stay_under_the_cap_and_are_counted() {
         let text = "LAB-1 · K · S: p90 92.5 min".to_owned();
-        let items = vec![Item { rank: 0, text }; 5_000];
+        let items = vec![CardItem { rank: 0, text }; 5_000];
         let card = Card { items, more: 7, ..numbered(1) };
         let json = Channel::Teams.render(&card, BODY_LIMIT);
         let (items, _, more) = counts(&json);
@@ -257,7 +257,7 @@ mod tests {
         for filler in ["🧪", "\u{1}", "\"", "\u{10ffff}"] {
             let long = filler.repeat(4_000);
             let facts = vec![Fact { title: long.clone(), value: long.clone() }; 300];
-            let items = vec![Item { rank: 0, text: long.clone() }; 3_000];
+            let items = vec![CardItem { rank: 0, text: long.clone() }; 3_000];
             let card = Card { title: long.clone(), summary: long, facts, items, ..numbered(1) };
             for form in [Channel::Teams, Channel::MessageCard, Channel::Slack, Channel::Json] {
                 for limit in [BODY_LIMIT, BODY_LIMIT / 2] {
@@ -274,7 +274,7 @@ mod tests {
 
     #[test]
     fn values_cannot_make_links_or_lines() {
-        let item = Item { rank: 0, text: "[click](https://evil.example)\nnext".to_owned() };
+        let item = CardItem { rank: 0, text: "[click](https://evil.example)\nnext".to_owned() };
         let card = Card { items: vec![item], ..numbered(1) };
         let json = Channel::Teams.render(&card, BODY_LIMIT);
         assert!(!json.contains("]("));

@@ -2,7 +2,7 @@
 //! rules, routes, outboxes, delivery, knows nothing of them. A channel is a file or folder beside this one
 //! and a line in each function here.
 
-use super::answer::{Answer, Verdict, by_status};
+use super::answer::{Answer, AttemptVerdict, by_status};
 use super::card::{Card, Shown};
 use super::format::Channel;
 use super::{json, slack, teams};
@@ -24,7 +24,7 @@ impl Channel {
     }
 
     /// What an answer means.
-    pub fn judge(self, answer: &Answer) -> Verdict {
+    pub fn judge(self, answer: &Answer) -> AttemptVerdict {
         match self {
             Channel::Teams => teams::judge(answer),
             Channel::MessageCard => teams::judge_message_card(answer),

@@ -7,12 +7,12 @@ use std::collections::BTreeMap;
 
 use crate::flow::{Span, Timestamp};
 
-use super::card::{Card, CardKind, Fact, Item, Told};
+use super::card::{Card, CardItem, CardKind, Fact, ToldNotice};
 use super::notice::{
-    ASSAY_COLUMN, Figure, FigureValue, Id, LAB_COLUMN, Notice, NoticeKind, Reading,
+    ASSAY_COLUMN, Figure, FigureValue, Id, LAB_COLUMN, Notice, NoticeKind, NoticeRow,
 };
 use super::rule::Severity;
-use super::zones::{Zones, instant_text, window_text};
+use super::zones::{LabZones, instant_text, window_text};
 
 /// Groups that a card names.
 const NAMED: usize = 10;
@@ -21,7 +21,7 @@ const DIGEST_LINES: usize = 200;
 
 /// A card with the notices that it is made of.
 #[derive(Clone, Debug)]
-pub struct Grouped {
+pub struct ComposedCard {
     /// The card.
     pub card: Card,
     /// What it tells, the worst first.
@@ -29,7 +29,7 @@ pub struct Grouped {
 }
 
 /// Groups the notices of one observation into cards, in the order of lab, assay and kind.
-pub fn compose(notices: Vec<Notice>, zones: &Zones, link: Option<&str>) -> Vec<Grouped> {
+pub fn compose(notices: Vec<Notice>, zones: &LabZones, link: Option<&str>) -> Vec<ComposedCard> {
     let mut groups: BTreeMap<_, Vec<Notice>> = BTreeMap::new();
     for notice in notices {
         let lab = notice.group.lab().map(str::to_owned);
@@ -40,7 +40,7 @@ pub fn compose(notices: Vec<Notice>, zones: &Zones, link: Option<&str>) -> Vec<G
     groups.into_values().filter_map(|group| card_of(group, zones, link)).collect()
 }
 
-fn card_of(mut notices: Vec<Notice>, zones: &Zones, link: Option<&str>) -> Option<Grouped> {
+fn card_of(mut notices: Vec<Notice>, zones: &LabZones, link: Option<&str>) -> Option<ComposedCard> {
     notices.sort_by(|a, b| badness(b).total_cmp(&badness(a)));
     let worst = notices.first()?;
     let subject = subject(worst, &notices);
@@ -55,7 +55,7 @@ fn card_of(mut notices: Vec<Notice>, zones: &Zones, link: Option<&str>) -> Optio
         [one] => (single_facts(one, zones), Vec::new(), one.id.clone()),
         many => {
             let lines = many.iter().take(NAMED).map(|notice| line(notice, zones));
-            let items = lines.map(|text| Item { rank: 0, text }).collect();
+            let items = lines.map(|text| CardItem { rank: 0, text }).collect();
             (group_facts(worst, zones), items, group_id(many))
         }
     };
@@ -80,14 +80,14 @@ fn card_of(mut notices: Vec<Notice>, zones: &Zones, link: Option<&str>) -> Optio
         at: worst.window.end,
         tells: Vec::new(),
     };
-    let tells = notices.iter().map(|notice| Told {
+    let tells = notices.iter().map(|notice| ToldNotice {
         notice: notice.id.clone(),
         breach: notice.breach.clone(),
         card: card.id.clone(),
         held: false,
     });
     let card = Card { tells: tells.collect(), ..card };
-    Some(Grouped { card, notices })
+    Some(ComposedCard { card, notices })
 }
 
 /// One card that tells what `cards` tell, under `title`; the gravest and newly begun first.
@@ -98,7 +98,7 @@ pub fn digest(cards: Vec<Card>, title: &str) -> Option<Card> {
     let link = cards.iter().flat_map(|card| &card.buttons).find(|(name, _)| name == LINK_BUTTON);
     let buttons = link.cloned().into_iter().collect();
     let at = cards.iter().map(|card| card.at).max()?;
-    let mut items: Vec<Item> = Vec::new();
+    let mut items: Vec<CardItem> = Vec::new();
     let mut tells = Vec::new();
     let mut more = 0;
     for mut card in cards {
@@ -110,7 +110,7 @@ pub fn digest(cards: Vec<Card>, title: &str) -> Option<Card> {
             }
             CardKind::Begin | CardKind::Reminder | CardKind::End | CardKind::Test => {
                 let text = format!("{} [{}]", card.summary, card.id.short());
-                items.push(Item { rank: rank(&card), text });
+                items.push(CardItem { rank: rank(&card), text });
             }
         }
     }
@@ -205,7 +205,7 @@ pub(super) fn severity_word(severity: Severity) -> &'static str {
 }
 
 fn badness(notice: &Notice) -> f64 {
-    notice.reading.as_ref().map_or(f64::NEG_INFINITY, Reading::badness)
+    notice.reading.as_ref().map_or(f64::NEG_INFINITY, NoticeRow::badness)
 }
 
 fn group_id(notices: &[Notice]) -> Id {
@@ -229,7 +229,7 @@ fn is_heading(column: &str) -> bool {
     column == LAB_COLUMN || column == ASSAY_COLUMN
 }
 
-fn single_facts(notice: &Notice, zones: &Zones) -> Vec<Fact> {
+fn single_facts(notice: &Notice, zones: &LabZones) -> Vec<Fact> {
     let mut facts = Vec::new();
     if let Some(reading) = &notice.reading {
         facts.extend(reading.figures.iter().map(figure_fact));
@@ -254,7 +254,7 @@ fn single_facts(notice: &Notice, zones: &Zones) -> Vec<Fact> {
     facts
 }
 
-fn group_facts(notice: &Notice, zones: &Zones) -> Vec<Fact> {
+fn group_facts(notice: &Notice, zones: &LabZones) -> Vec<Fact> {
     let mut facts = vec![fact("Laboratory", notice.group.lab().unwrap_or("all").to_owned())];
     facts.extend(notice.group.value(ASSAY_COLUMN).map(|assay| fact("Assay", assay.to_owned())));
     facts.extend(common_facts(notice, zones));
@@ -262,7 +262,7 @@ fn group_facts(notice: &Notice, zones: &Zones) -> Vec<Fact> {
 }
 
 /// Window, since when, condition, owner, runbook.
-fn common_facts(notice: &Notice, zones: &Zones) -> Vec<Fact> {
+fn common_facts(notice: &Notice, zones: &LabZones) -> Vec<Fact> {
     let zone = zones.of(notice.group.lab());
     let mut facts = vec![fact("Window", window_text(notice.window, zone))];
     match notice.kind {
@@ -291,7 +291,7 @@ fn buttons(notice: &Notice, link: Option<&str>) -> Vec<(String, String)> {
 }
 
 /// One group within a card of several.
-fn line(notice: &Notice, zones: &Zones) -> String {
+fn line(notice: &Notice, zones: &LabZones) -> String {
     let rest = notice.group.describe(&[LAB_COLUMN, ASSAY_COLUMN]);
     let rest = if rest.is_empty() { notice.group.describe(&[]) } else { rest };
     let since = instant_text(notice.since, zones.of(notice.group.lab()));

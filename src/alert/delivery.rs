@@ -22,11 +22,11 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::clock::Clock;
 
-use super::answer::{Verdict, wait_asked};
+use super::answer::{AttemptVerdict, wait_asked};
 use super::card::Card;
 use super::ledger::Pen;
 use super::outbox::Outbox;
-use super::pace::{Pace, Tempo};
+use super::pace::{PostPace, Tempo};
 use super::webhook::{Poster, Webhook};
 
 /// Failed attempts after which what waits is merged.
@@ -53,8 +53,8 @@ pub struct DeliveryReport {
 
 /// The tasks that deliver, one per webhook.
 #[derive(Debug)]
-pub struct Delivery {
-    lanes: BTreeMap<String, (Arc<Lane>, JoinHandle<()>)>,
+pub struct CardDelivery {
+    lanes: BTreeMap<String, (Arc<WebhookLane>, JoinHandle<()>)>,
     phase: watch::Sender<Phase>,
 }
 
@@ -66,7 +66,7 @@ enum Phase {
 
 /// One webhook with the cards that wait for it.
 #[derive(Debug)]
-struct Lane {
+struct WebhookLane {
     webhook: Webhook,
     state: Mutex<LaneState>,
     wake: Notify,
@@ -78,10 +78,10 @@ struct LaneState {
     report: DeliveryReport,
 }
 
-impl Delivery {
+impl CardDelivery {
     /// Delivery to no webhook at all.
-    pub fn none() -> Delivery {
-        Delivery { lanes: BTreeMap::new(), phase: watch::channel(Phase::Running).0 }
+    pub fn none() -> CardDelivery {
+        CardDelivery { lanes: BTreeMap::new(), phase: watch::channel(Phase::Running).0 }
     }
 
     /// Starts a task per webhook on the current runtime.
@@ -91,25 +91,26 @@ impl Delivery {
         tempo: Tempo,
         clock: &Arc<dyn Clock>,
         pen: Option<&Pen>,
-    ) -> Delivery {
+    ) -> CardDelivery {
         let (phase, _) = watch::channel(Phase::Running);
         let mut lanes = BTreeMap::new();
         for webhook in webhooks {
             let name = webhook.name().to_owned();
-            let lane = Arc::new(Lane { webhook, state: Mutex::default(), wake: Notify::new() });
+            let lane =
+                Arc::new(WebhookLane { webhook, state: Mutex::default(), wake: Notify::new() });
             let courier = Courier {
                 lane: Arc::clone(&lane),
                 poster: poster.clone(),
                 clock: Arc::clone(clock),
                 tempo,
-                pace: Pace::default(),
+                pace: PostPace::default(),
                 hold_until: Instant::now(),
                 phase: phase.subscribe(),
                 pen: pen.cloned(),
             };
             lanes.insert(name, (lane, tokio::spawn(courier.run())));
         }
-        Delivery { lanes, phase }
+        CardDelivery { lanes, phase }
     }
 
     /// Hands a card over; never waits. False when there is no such webhook.
@@ -162,7 +163,7 @@ impl Delivery {
     }
 }
 
-impl Lane {
+impl WebhookLane {
     fn state(&self) -> MutexGuard<'_, LaneState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -180,11 +181,11 @@ impl Lane {
 
 /// The task of one webhook.
 struct Courier {
-    lane: Arc<Lane>,
+    lane: Arc<WebhookLane>,
     poster: Poster,
     clock: Arc<dyn Clock>,
     tempo: Tempo,
-    pace: Pace,
+    pace: PostPace,
     hold_until: Instant,
     phase: watch::Receiver<Phase>,
     pen: Option<Pen>,
@@ -204,10 +205,10 @@ impl Courier {
             self.pace.record(Instant::now(), &self.tempo);
             let reply = self.poster.post(&self.lane.webhook, body).await;
             match reply.verdict {
-                Verdict::Taken => self.taken(&reply.said),
-                Verdict::Again { after } => self.again(after.as_deref(), &reply.said),
-                Verdict::TooLarge => self.too_large(len, &reply.said),
-                Verdict::Refused => self.refused(&reply.said),
+                AttemptVerdict::Taken => self.taken(&reply.said),
+                AttemptVerdict::Again { after } => self.again(after.as_deref(), &reply.said),
+                AttemptVerdict::TooLarge => self.too_large(len, &reply.said),
+                AttemptVerdict::Refused => self.refused(&reply.said),
             }
         }
     }

@@ -9,13 +9,13 @@ use tokio::time::Instant;
 
 use crate::clock::{Clock, ManualClock};
 
-use super::card::{Card, Item};
+use super::card::{Card, CardItem};
 use super::catcher::{Catcher, SECRET, Scripted, says};
-use super::delivery::{Delivery, DeliveryReport};
+use super::delivery::{CardDelivery, DeliveryReport};
 use super::format::Channel;
 use super::pace::Tempo;
 use super::samples::{at, numbered};
-use super::webhook::{Poster, Reach, Webhook};
+use super::webhook::{Poster, Webhook, WebhookReach};
 
 /// A tempo for tests: no wait but those under test.
 fn quick() -> Tempo {
@@ -30,11 +30,11 @@ fn quick() -> Tempo {
     }
 }
 
-fn delivery_to(url: &SecretString, tempo: Tempo, channel: Channel) -> Delivery {
-    let webhook = Webhook::new("HOOK", url, channel, Reach::Private).unwrap();
-    let poster = Poster::new(Reach::Private, tempo.timeout).unwrap();
+fn delivery_to(url: &SecretString, tempo: Tempo, channel: Channel) -> CardDelivery {
+    let webhook = Webhook::new("HOOK", url, channel, WebhookReach::Private).unwrap();
+    let poster = Poster::new(WebhookReach::Private, tempo.timeout).unwrap();
     let clock: Arc<dyn Clock> = Arc::new(ManualClock::at(at(0)));
-    Delivery::start(vec![webhook], &poster, tempo, &clock, None)
+    CardDelivery::start(vec![webhook], &poster, tempo, &clock, None)
 }
 
 async fn deliver(catcher: &Catcher, cards: Vec<Card>, tempo: Tempo) -> DeliveryReport {
@@ -109,7 +109,7 @@ async fn no_answer_times_out_and_is_tried_again() {
 
 #[tokio::test]
 async fn a_413_shrinks_the_card_once() {
-    let items = vec![Item { rank: 0, text: "a line of a list".to_owned() }; 1_000];
+    let items = vec![CardItem { rank: 0, text: "a line of a list".to_owned() }; 1_000];
     let large = Card { items, ..numbered(1) };
     let catcher = Catcher::start([says(413), says(202), says(413), says(413)]).await;
     let cards = vec![large.clone(), Card { title: "second".to_owned(), ..large }];

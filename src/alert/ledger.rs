@@ -21,7 +21,7 @@ use crate::flow::Timestamp;
 use crate::flow::card_key::CardKey;
 use crate::lake::{Lake, LakeError};
 
-use super::card::{Card, Told};
+use super::card::{Card, ToldNotice};
 
 /// What waits to be written, some KB each. It holds hours of cards at the pace of delivery; beyond it
 /// cards are posted without being written down, which is said.
@@ -33,7 +33,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// A card that waits, with where it goes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Kept {
+pub(super) struct KeptCard {
     /// The variable that holds its webhook.
     pub(super) webhook: String,
     /// The laboratory that it is about.
@@ -50,12 +50,12 @@ pub(super) struct Taken {
     /// Its headline, for people.
     pub(super) title: String,
     /// What it told.
-    pub(super) tells: Vec<Told>,
+    pub(super) tells: Vec<ToldNotice>,
 }
 
 /// One thing to be written.
 #[derive(Debug)]
-struct Entry {
+struct LedgerEntry {
     put: Option<(CardKey, Bytes)>,
     delete: Vec<CardKey>,
 }
@@ -70,7 +70,7 @@ pub(super) struct Ledger {
 /// Tells the ledger what to write.
 #[derive(Clone, Debug)]
 pub struct Pen {
-    entries: mpsc::Sender<Option<Entry>>,
+    entries: mpsc::Sender<Option<LedgerEntry>>,
     unwritten: Arc<AtomicUsize>,
 }
 
@@ -107,7 +107,7 @@ impl Ledger {
 
 impl Pen {
     /// The card waits.
-    pub(super) fn keep(&self, kept: &Kept) {
+    pub(super) fn keep(&self, kept: &KeptCard) {
         let id = kept.card.id.as_str().to_owned();
         self.write(kept, CardKey::Waiting { id }, Vec::new());
     }
@@ -124,17 +124,17 @@ impl Pen {
 
     /// The webhook has refused the card for good: it is not tried again.
     pub(super) fn refused(&self, card: &Card) {
-        self.tell(Entry { put: None, delete: parts(card) });
+        self.tell(LedgerEntry { put: None, delete: parts(card) });
     }
 
     fn write(&self, body: &impl Serialize, key: CardKey, delete: Vec<CardKey>) {
         match serde_json::to_vec(body) {
-            Ok(body) => self.tell(Entry { put: Some((key, Bytes::from(body))), delete }),
+            Ok(body) => self.tell(LedgerEntry { put: Some((key, Bytes::from(body))), delete }),
             Err(error) => tracing::error!(%key, %error, "a card cannot be written down"),
         }
     }
 
-    fn tell(&self, entry: Entry) {
+    fn tell(&self, entry: LedgerEntry) {
         self.unwritten.fetch_add(1, Ordering::Relaxed);
         if self.entries.try_send(Some(entry)).is_err() {
             metrics::counter!("turnaround_cards_total", "outcome" => "not_kept").increment(1);
@@ -156,7 +156,7 @@ fn parts(card: &Card) -> Vec<CardKey> {
 
 async fn write_all(
     lake: Lake,
-    mut entries: mpsc::Receiver<Option<Entry>>,
+    mut entries: mpsc::Receiver<Option<LedgerEntry>>,
     unwritten: Arc<AtomicUsize>,
 ) {
     while let Some(Some(entry)) = entries.recv().await {
@@ -209,14 +209,14 @@ mod tests {
         std::fs::write(&in_the_way, "").unwrap();
         let ledger = Ledger::start(lake.clone());
         let card = numbered(1);
-        let kept = Kept { webhook: "W".to_owned(), lab: None, until: None, card };
+        let kept = KeptCard { webhook: "W".to_owned(), lab: None, until: None, card };
         ledger.pen().keep(&kept);
         sleep(Duration::from_millis(100)).await;
         std::fs::remove_file(&in_the_way).unwrap();
         assert!(ledger.close(Instant::now() + Duration::from_secs(20)).await);
         let key = CardKey::Waiting { id: kept.card.id.as_str().to_owned() };
         let body = lake.read_card(&key).await.unwrap().unwrap();
-        assert_eq!(serde_json::from_slice::<Kept>(&body).unwrap(), kept);
+        assert_eq!(serde_json::from_slice::<KeptCard>(&body).unwrap(), kept);
     }
 
     #[tokio::test]
@@ -225,7 +225,7 @@ mod tests {
         let lake = Lake::open(folder.path().to_str().unwrap(), []).unwrap();
         std::fs::write(folder.path().join("_turnaround"), "").unwrap();
         let ledger = Ledger::start(lake);
-        let kept = Kept { webhook: "W".to_owned(), lab: None, until: None, card: numbered(1) };
+        let kept = KeptCard { webhook: "W".to_owned(), lab: None, until: None, card: numbered(1) };
         ledger.pen().keep(&kept);
         assert!(!ledger.close(Instant::now() + Duration::from_millis(200)).await);
     }

@@ -56,10 +56,10 @@ use crate::flow::{Span, Timestamp};
 use crate::lake::{Lake, LakeError};
 
 use book::AlertBook;
-use card::{Card, Told};
-use compose::{Grouped, compose};
-use delivery::{Delivery, DeliveryReport};
-use ledger::{Kept, Ledger};
+use card::{Card, ToldNotice};
+use compose::{ComposedCard, compose};
+use delivery::{CardDelivery, DeliveryReport};
+use ledger::{KeptCard, Ledger};
 use log::{Disposition, LogEntry, alert_rows};
 use notice::{Id, Notice};
 use observation::{Observation, ObserveError};
@@ -67,8 +67,8 @@ use pace::Tempo;
 use recall::Recall;
 use route::{Decision, Router};
 use rule::AlertSettings;
-use webhook::{Poster, Reach, Webhook, WebhookError};
-use zones::Zones;
+use webhook::{Poster, Webhook, WebhookError, WebhookReach};
+use zones::LabZones;
 
 /// How long after the last delivery is waited for what is to be written down of it.
 const AFTER_DELIVERY: Duration = Duration::from_secs(5);
@@ -82,9 +82,9 @@ pub struct AlertSetup {
     /// here are in dry run.
     pub webhooks: BTreeMap<String, SecretString>,
     /// The laboratories' zones.
-    pub zones: Zones,
+    pub zones: LabZones,
     /// Which addresses may be reached.
-    pub reach: Reach,
+    pub reach: WebhookReach,
     /// Delays and limits of delivery.
     pub tempo: Tempo,
 }
@@ -113,14 +113,14 @@ pub struct Observed {
 pub struct AlertSink {
     book: AlertBook,
     router: Router,
-    zones: Zones,
+    zones: LabZones,
     link: Option<String>,
     settings: AlertSettings,
-    delivery: Delivery,
+    delivery: CardDelivery,
     /// Where cards are written down; none while nothing is posted.
     kept_in: Option<(Lake, Ledger)>,
     /// What earlier runs have told, by the notice's id.
-    told: HashMap<Id, Told>,
+    told: HashMap<Id, ToldNotice>,
     look_back: Span,
     clock: Arc<dyn Clock>,
 }
@@ -141,11 +141,12 @@ impl AlertSink {
             .map(|(name, url)| Webhook::new(name, url, settings.channel(name), reach))
             .collect::<Result<Vec<_>, _>>()?;
         let (delivery, kept_in) = if checked.is_empty() {
-            (Delivery::none(), None)
+            (CardDelivery::none(), None)
         } else {
             let poster = Poster::new(reach, tempo.timeout)?;
             let ledger = Ledger::start(lake.clone());
-            let delivery = Delivery::start(checked, &poster, tempo, &clock, Some(&ledger.pen()));
+            let delivery =
+                CardDelivery::start(checked, &poster, tempo, &clock, Some(&ledger.pen()));
             (delivery, Some((lake, ledger)))
         };
         let set: BTreeSet<String> = webhooks.into_keys().collect();
@@ -179,7 +180,7 @@ impl AlertSink {
         self.told = recall.told;
         let (mut posted, mut held) = (0_usize, 0_usize);
         for kept in recall.waiting {
-            let Kept { webhook, lab, until, card } = kept;
+            let KeptCard { webhook, lab, until, card } = kept;
             match until.filter(|until| *until > now) {
                 Some(until) => {
                     held += 1;
@@ -214,7 +215,7 @@ impl AlertSink {
         let mut cards = Vec::new();
         for grouped in compose(notices, &self.zones, self.link.as_deref()) {
             let decision = self.router.decide(&grouped, now);
-            let Grouped { card, notices } = grouped;
+            let ComposedCard { card, notices } = grouped;
             let lab = notices.first().and_then(|notice| notice.group.lab());
             let card = self.hand_over(&decision, lab, card);
             if decision.disposition.is_told() {
@@ -323,7 +324,7 @@ impl AlertSink {
     fn keep(&self, webhook: &str, lab: Option<&str>, until: Option<Timestamp>, card: &Card) {
         if let Some((_, ledger)) = &self.kept_in {
             let (webhook, lab) = (webhook.to_owned(), lab.map(str::to_owned));
-            ledger.pen().keep(&Kept { webhook, lab, until, card: card.clone() });
+            ledger.pen().keep(&KeptCard { webhook, lab, until, card: card.clone() });
         }
     }
 

@@ -45,7 +45,7 @@ impl NoticeKind {
 
 /// Whether a notice is young enough to be posted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum NoticeAge {
     /// Young enough.
     Fresh,
     /// Older than `max_age` when it was made.
@@ -159,7 +159,7 @@ impl Figure {
 
 /// What the row said that a notice is about.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Reading {
+pub struct NoticeRow {
     /// The figures that the rule's predicate names, in its order; neither grain, target nor `n`,
     /// unless nothing else is named.
     pub figures: Vec<Figure>,
@@ -171,7 +171,7 @@ pub struct Reading {
     pub context: Vec<(String, String)>,
 }
 
-impl Reading {
+impl NoticeRow {
     /// How far the main figure lies from its target; without a target, how large it is.
     pub fn badness(&self) -> f64 {
         let Some(figure) = self.figures.first().and_then(Figure::number) else {
@@ -200,7 +200,7 @@ pub struct Notice {
     /// Of which group.
     pub group: Group,
     /// What the row said; `None` when the group was absent.
-    pub reading: Option<Reading>,
+    pub reading: Option<NoticeRow>,
     /// The window that was judged.
     pub window: Window,
     /// The end of the first window in which the predicate held.
@@ -208,7 +208,7 @@ pub struct Notice {
     /// The end of the window with which the breach began; `since` plus at least the rule's `for`.
     pub begun_at: Timestamp,
     /// Whether it is young enough to be posted.
-    pub standing: Standing,
+    pub standing: NoticeAge,
 }
 
 impl Notice {

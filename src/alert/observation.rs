@@ -9,7 +9,7 @@ use arrow::error::ArrowError;
 
 use crate::flow::Window;
 
-use super::breach::Sight;
+use super::breach::BreachSight;
 use super::reading::WindowRows;
 use super::rule::AlertRule;
 
@@ -87,17 +87,17 @@ impl Observation<'_> {
     }
 
     /// What one row says.
-    pub(super) fn sight(&self, row: usize) -> Sight {
+    pub(super) fn sight(&self, row: usize) -> BreachSight {
         if self.failed.is_some_and(|failed| failed.value(row)) {
-            return Sight::Unknown;
+            return BreachSight::Unknown;
         }
         let when = is_true(self.when, row);
         match self.until {
-            None if when => Sight::Breached,
-            None => Sight::Over,
-            Some(until) if is_true(until, row) => Sight::Over,
-            Some(_) if when => Sight::Breached,
-            Some(_) => Sight::Between,
+            None if when => BreachSight::Breached,
+            None => BreachSight::Over,
+            Some(until) if is_true(until, row) => BreachSight::Over,
+            Some(_) if when => BreachSight::Breached,
+            Some(_) => BreachSight::Between,
         }
     }
 

@@ -20,12 +20,12 @@ const DIGEST_TITLE: &str = "Several at once";
 /// The cards that wait for one webhook.
 #[derive(Debug, Default)]
 pub struct Outbox {
-    waiting: VecDeque<Waiting>,
+    waiting: VecDeque<WaitingCard>,
     in_flight: bool,
 }
 
 #[derive(Debug)]
-struct Waiting {
+struct WaitingCard {
     card: Card,
     attempts: u32,
     limit: usize,
@@ -36,7 +36,7 @@ impl Outbox {
     /// Puts a card behind the others. Gives how many cards were merged to make room.
     pub fn push(&mut self, card: Card) -> usize {
         let merged = if self.waiting.len() >= WAITING_LIMIT { self.merge_waiting() } else { 0 };
-        self.waiting.push_back(Waiting::new(card));
+        self.waiting.push_back(WaitingCard::new(card));
         merged
     }
 
@@ -95,8 +95,8 @@ impl Outbox {
         let attempts = if first == 0 { self.attempts() } else { 0 };
         let cards: Vec<Card> = self.waiting.drain(first..).map(|one| one.card).collect();
         let merged = cards.len();
-        let digest = digest(cards, DIGEST_TITLE).map(Waiting::new);
-        self.waiting.extend(digest.map(|one| Waiting { attempts, ..one }));
+        let digest = digest(cards, DIGEST_TITLE).map(WaitingCard::new);
+        self.waiting.extend(digest.map(|one| WaitingCard { attempts, ..one }));
         merged
     }
 
@@ -106,9 +106,9 @@ impl Outbox {
     }
 }
 
-impl Waiting {
-    fn new(card: Card) -> Waiting {
-        Waiting { card, attempts: 0, limit: BODY_LIMIT, shrunk: false }
+impl WaitingCard {
+    fn new(card: Card) -> WaitingCard {
+        WaitingCard { card, attempts: 0, limit: BODY_LIMIT, shrunk: false }
     }
 }
 

@@ -59,11 +59,11 @@ impl Tempo {
 
 /// The attempts of the last `span`.
 #[derive(Debug, Default)]
-pub struct Pace {
+pub struct PostPace {
     attempts: VecDeque<Instant>,
 }
 
-impl Pace {
+impl PostPace {
     /// An attempt begins at `now`.
     pub fn record(&mut self, now: Instant, tempo: &Tempo) {
         self.attempts.push_back(now);
@@ -97,7 +97,7 @@ mod tests {
     async fn never_more_than_sixty_in_any_hour_nor_two_in_a_second() {
         let tempo = Tempo::default();
         let start = Instant::now();
-        let mut pace = Pace::default();
+        let mut pace = PostPace::default();
         let mut now = start;
         let mut sent = Vec::new();
         while now < start + Duration::from_secs(3 * 3600) {
@@ -118,7 +118,7 @@ mod tests {
     async fn a_hurry_shortens_the_gap_but_keeps_the_hourly_limit() {
         let tempo = Tempo::default();
         let start = Instant::now();
-        let mut pace = Pace::default();
+        let mut pace = PostPace::default();
         for second in 0..60 {
             pace.record(start + Duration::from_secs(second), &tempo);
         }

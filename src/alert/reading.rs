@@ -13,7 +13,7 @@ use arrow::error::ArrowError;
 use arrow::row::{RowConverter, Rows, SortField};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 
-use super::notice::{Figure, FigureValue, Group, Reading};
+use super::notice::{Figure, FigureValue, Group, NoticeRow};
 
 /// The column with the number of cases behind a row.
 const COUNT_COLUMN: &str = "n";
@@ -71,24 +71,24 @@ impl WindowRows {
 
     /// Each row's group as bytes that are equal for equal groups, also of other windows. Made when
     /// first asked for: most windows concern no breach.
-    pub(super) fn keys(&self) -> Result<Keys<'_>, ArrowError> {
+    pub(super) fn keys(&self) -> Result<GroupKeys<'_>, ArrowError> {
         if self.arrays.is_empty() {
-            return Ok(Keys(None));
+            return Ok(GroupKeys(None));
         }
         if let Some(keys) = self.keys.get() {
-            return Ok(Keys(Some(keys)));
+            return Ok(GroupKeys(Some(keys)));
         }
         let fields = self.arrays.iter().map(|array| SortField::new(array.data_type().clone()));
         let keys = RowConverter::new(fields.collect())?.convert_columns(&self.arrays)?;
-        Ok(Keys(Some(self.keys.get_or_init(|| keys))))
+        Ok(GroupKeys(Some(self.keys.get_or_init(|| keys))))
     }
 }
 
 /// The groups of a window's rows as bytes; without a grain all rows are of one group.
 #[derive(Clone, Copy)]
-pub(super) struct Keys<'a>(Option<&'a Rows>);
+pub(super) struct GroupKeys<'a>(Option<&'a Rows>);
 
-impl<'a> Keys<'a> {
+impl<'a> GroupKeys<'a> {
     /// One row's group.
     pub(super) fn at(self, row: usize) -> &'a [u8] {
         self.0.map_or(&[], |rows| rows.row(row).data())
@@ -97,13 +97,13 @@ impl<'a> Keys<'a> {
 
 /// The columns of a batch that a notice shows.
 pub struct Readings {
-    figures: Vec<Column>,
-    target: Option<Column>,
-    count: Option<Column>,
-    context: Vec<Column>,
+    figures: Vec<ContextColumn>,
+    target: Option<ContextColumn>,
+    count: Option<ContextColumn>,
+    context: Vec<ContextColumn>,
 }
 
-struct Column {
+struct ContextColumn {
     name: String,
     unit: Option<String>,
     array: ArrayRef,
@@ -119,9 +119,9 @@ impl Readings {
         figures: &[String],
         units: &BTreeMap<String, String>,
     ) -> Readings {
-        let find = |name: &str| Column::find(rows, name, units);
+        let find = |name: &str| ContextColumn::find(rows, name, units);
         let in_grain = |name: &str| grain.iter().any(|column| column == name);
-        let mut shown: Vec<Column> = figures
+        let mut shown: Vec<ContextColumn> = figures
             .iter()
             .filter(|name| !in_grain(name) && !is_target(name) && *name != COUNT_COLUMN)
             .filter_map(|name| find(name))
@@ -137,7 +137,7 @@ impl Readings {
     }
 
     /// What one row says.
-    pub fn at(&self, row: usize) -> Result<Reading, ArrowError> {
+    pub fn at(&self, row: usize) -> Result<NoticeRow, ArrowError> {
         let figures =
             self.figures.iter().map(|column| column.figure(row)).collect::<Result<_, _>>()?;
         let target = self.target.as_ref().map(|column| column.figure(row)).transpose()?;
@@ -146,7 +146,7 @@ impl Readings {
         for column in self.context.iter().filter(|column| !column.array.is_null(row)) {
             context.push((column.name.clone(), text_at(&column.array, row)?));
         }
-        Ok(Reading {
+        Ok(NoticeRow {
             figures,
             target: target.filter(|figure| figure.number().is_some()),
             n: count.map(whole),
@@ -155,15 +155,24 @@ impl Readings {
     }
 }
 
-impl Column {
-    fn find(rows: &RecordBatch, name: &str, units: &BTreeMap<String, String>) -> Option<Column> {
+impl ContextColumn {
+    fn find(
+        rows: &RecordBatch,
+        name: &str,
+        units: &BTreeMap<String, String>,
+    ) -> Option<ContextColumn> {
         let array = Arc::clone(rows.column_by_name(name)?);
         let numbers = if array.data_type().is_numeric() {
             cast(&array, &DataType::Float64).ok()
         } else {
             None
         };
-        Some(Column { name: name.to_owned(), unit: units.get(name).cloned(), array, numbers })
+        Some(ContextColumn {
+            name: name.to_owned(),
+            unit: units.get(name).cloned(),
+            array,
+            numbers,
+        })
     }
 
     fn number(&self, row: usize) -> Option<f64> {

@@ -11,8 +11,8 @@ use crate::flow::card_key::CardKey;
 use crate::flow::{Span, Timestamp};
 use crate::lake::{Lake, LakeError};
 
-use super::card::Told;
-use super::ledger::{Kept, Taken};
+use super::card::ToldNotice;
+use super::ledger::{KeptCard, Taken};
 use super::notice::Id;
 use super::rule::AlertSettings;
 
@@ -41,9 +41,9 @@ pub(super) fn look_back(settings: &AlertSettings) -> Span {
 #[derive(Debug, Default)]
 pub(super) struct Recall {
     /// The cards that wait, in the order of their event time.
-    pub(super) waiting: Vec<Kept>,
+    pub(super) waiting: Vec<KeptCard>,
     /// What was told of each notice, by the notice's id.
-    pub(super) told: HashMap<Id, Told>,
+    pub(super) told: HashMap<Id, ToldNotice>,
     /// How many cards wait for webhooks that are not set any more. Nobody is told by these, so what
     /// they would tell is not among what was told.
     pub(super) without: usize,
@@ -72,7 +72,7 @@ impl Recall {
             tracing::warn!(cards = waiting.len(), READ_LIMIT, "more cards wait than are taken up");
             waiting.truncate(READ_LIMIT);
         }
-        let waiting: Vec<Kept> = read_all(lake, waiting).await?;
+        let waiting: Vec<KeptCard> = read_all(lake, waiting).await?;
         // An entry may have outlived its card, where nobody may delete.
         let oldest = waiting.iter().map(|kept| kept.card.at).min().unwrap_or(now);
         let since = now.minus(look_back).min(oldest).date();
@@ -84,7 +84,7 @@ impl Recall {
         let taken: Vec<Taken> = read_all(lake, taken).await?;
         recall.remember(taken.into_iter().flat_map(|card| card.tells));
         let posted: HashSet<Id> = recall.told.values().map(|told| told.card.clone()).collect();
-        let (over, mut waiting): (Vec<Kept>, Vec<Kept>) =
+        let (over, mut waiting): (Vec<KeptCard>, Vec<KeptCard>) =
             waiting.into_iter().partition(|kept| posted.contains(&kept.card.id));
         delete(lake, &over.iter().map(key_of).collect::<Vec<_>>()).await;
         let all = waiting.len();
@@ -101,7 +101,7 @@ impl Recall {
         self.told.values().map(|told| told.breach.clone()).collect()
     }
 
-    fn remember(&mut self, told: impl Iterator<Item = Told>) {
+    fn remember(&mut self, told: impl Iterator<Item = ToldNotice>) {
         self.told.extend(told.map(|told| (told.notice.clone(), told)));
     }
 }
@@ -116,7 +116,7 @@ async fn delete(lake: &Lake, keys: &[CardKey]) {
     }
 }
 
-fn key_of(kept: &Kept) -> CardKey {
+fn key_of(kept: &KeptCard) -> CardKey {
     CardKey::Waiting { id: kept.card.id.as_str().to_owned() }
 }
 

@@ -11,11 +11,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::flow::Timestamp;
 
 use super::card::Card;
-use super::compose::{Grouped, digest};
+use super::compose::{ComposedCard, digest};
 use super::log::Disposition;
-use super::notice::Standing;
+use super::notice::NoticeAge;
 use super::rule::{AlertSettings, Route, Severity};
-use super::zones::{Zones, quiet_until};
+use super::zones::{LabZones, quiet_until};
 
 /// The variable that holds the webhook's URL when no route names another.
 pub const DEFAULT_WEBHOOK_ENV: &str = "TEAMS_WEBHOOK_URL";
@@ -29,12 +29,12 @@ pub struct Router {
     routes: Vec<Route>,
     dry_run: bool,
     set: BTreeSet<String>,
-    zones: Zones,
-    held: BTreeMap<(String, Option<String>), Held>,
+    zones: LabZones,
+    held: BTreeMap<(String, Option<String>), HeldCards>,
 }
 
 #[derive(Debug)]
-struct Held {
+struct HeldCards {
     until: Timestamp,
     cards: Vec<Card>,
 }
@@ -52,7 +52,7 @@ pub struct Decision {
 
 impl Router {
     /// A router over the settings' routes; `set` names the webhooks whose URL is known.
-    pub fn new(settings: &AlertSettings, set: BTreeSet<String>, zones: Zones) -> Router {
+    pub fn new(settings: &AlertSettings, set: BTreeSet<String>, zones: LabZones) -> Router {
         let mut routes = settings.routes.clone();
         if routes.is_empty() {
             routes.push(Route { webhook_env: DEFAULT_WEBHOOK_ENV.to_owned(), ..Route::default() });
@@ -62,7 +62,7 @@ impl Router {
 
     /// Decides about one card. What quiet hours hold back that are not over at `now` is never too old:
     /// it would have waited anyway.
-    pub fn decide(&self, grouped: &Grouped, now: Timestamp) -> Decision {
+    pub fn decide(&self, grouped: &ComposedCard, now: Timestamp) -> Decision {
         let unrouted = Decision { disposition: Disposition::Unrouted, webhook: None, until: None };
         let Some(first) = grouped.notices.first() else { return unrouted };
         let lab = first.group.lab();
@@ -98,7 +98,7 @@ impl Router {
     /// Keeps a card until quiet hours are over.
     pub fn hold(&mut self, webhook: &str, lab: Option<&str>, until: Timestamp, card: Card) {
         let place = (webhook.to_owned(), lab.map(str::to_owned));
-        let held = self.held.entry(place).or_insert(Held { until, cards: Vec::new() });
+        let held = self.held.entry(place).or_insert(HeldCards { until, cards: Vec::new() });
         held.until = held.until.max(until);
         held.cards.push(card);
         if held.cards.len() >= HELD_LIMIT {
@@ -138,12 +138,12 @@ fn takes(route: &Route, lab: Option<&str>, severity: Severity) -> bool {
 }
 
 /// Why a card is not to be posted although a webhook is set; one fresh notice is enough to post.
-fn stale(grouped: &Grouped) -> Option<Disposition> {
+fn stale(grouped: &ComposedCard) -> Option<Disposition> {
     let all = |standing| grouped.notices.iter().all(|notice| notice.standing == standing);
-    let fresh = grouped.notices.iter().any(|notice| notice.standing == Standing::Fresh);
+    let fresh = grouped.notices.iter().any(|notice| notice.standing == NoticeAge::Fresh);
     if fresh {
         None
-    } else if all(Standing::Unannounced) {
+    } else if all(NoticeAge::Unannounced) {
         Some(Disposition::Unannounced)
     } else {
         Some(Disposition::TooOld)
@@ -161,7 +161,7 @@ mod tests {
 
     use std::sync::Arc;
 
-    fn grouped(lab: &str, severity: Severity, standing: Standing) -> Grouped {
+    fn grouped(lab: &str, severity: Severity, standing: NoticeAge) -> ComposedCard {
         let mut notice = notice(NoticeKind::Begin, [Some(lab), Some("K"), Some("S")], 90.0);
         notice.rule = Arc::new(AlertRule { severity, ..rule("r") });
         notice.standing = standing;
@@ -192,7 +192,7 @@ mod tests {
         ];
         let router = router(routes, &["A", "B"]);
         let decide = |lab, severity| {
-            let decision = router.decide(&grouped(lab, severity, Standing::Fresh), at(0));
+            let decision = router.decide(&grouped(lab, severity, NoticeAge::Fresh), at(0));
             (decision.disposition, decision.webhook)
         };
         let to = |name: &str| Some(name.to_owned());
@@ -204,7 +204,7 @@ mod tests {
 
     #[test]
     fn without_routes_the_default_webhook_takes_all_or_it_is_a_dry_run() {
-        let card = grouped("LAB-1", Severity::Low, Standing::Fresh);
+        let card = grouped("LAB-1", Severity::Low, NoticeAge::Fresh);
         let posted = router(Vec::new(), &[DEFAULT_WEBHOOK_ENV]).decide(&card, at(0));
         assert_eq!(posted.disposition, Disposition::Posted);
         let dry = router(Vec::new(), &[]).decide(&card, at(0));
@@ -215,8 +215,8 @@ mod tests {
     fn stale_cards_are_not_posted_but_shown_in_dry_run() {
         let live = router(Vec::new(), &[DEFAULT_WEBHOOK_ENV]);
         for (standing, expected) in [
-            (Standing::TooOld, Disposition::TooOld),
-            (Standing::Unannounced, Disposition::Unannounced),
+            (NoticeAge::TooOld, Disposition::TooOld),
+            (NoticeAge::Unannounced, Disposition::Unannounced),
         ] {
             let card = grouped("LAB-1", Severity::High, standing);
             assert_eq!(live.decide(&card, at(0)).disposition, expected);
@@ -238,12 +238,12 @@ mod tests {
             }
             decision.disposition
         };
-        let fresh = Standing::Fresh;
+        let fresh = NoticeAge::Fresh;
         assert_eq!(decide("LAB-1", Severity::Low, fresh, 0), Disposition::QuietHours);
         // Seen late, after a stop: it is held while the quiet hours last, and else too old.
-        assert_eq!(decide("LAB-1", Severity::Low, Standing::TooOld, 59), Disposition::QuietHours);
-        assert_eq!(decide("LAB-1", Severity::Low, Standing::TooOld, 60), Disposition::TooOld);
-        let unannounced = Standing::Unannounced;
+        assert_eq!(decide("LAB-1", Severity::Low, NoticeAge::TooOld, 59), Disposition::QuietHours);
+        assert_eq!(decide("LAB-1", Severity::Low, NoticeAge::TooOld, 60), Disposition::TooOld);
+        let unannounced = NoticeAge::Unannounced;
         assert_eq!(decide("LAB-1", Severity::Low, unannounced, 0), Disposition::Unannounced);
         assert_eq!(decide("LAB-1", Severity::High, fresh, 0), Disposition::Posted);
         assert_eq!(decide("LAB-2", Severity::Low, fresh, 0), Disposition::Posted);

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use crate::flow::{Span, Timestamp, Window};
 
 use super::card::{Card, CardKind};
-use super::notice::{Figure, FigureValue, Group, Id, Notice, NoticeKind, Reading, Standing};
+use super::notice::{Figure, FigureValue, Group, Id, Notice, NoticeAge, NoticeKind, NoticeRow};
 use super::rule::{AlertRule, Severity};
-use super::zones::Zones;
+use super::zones::LabZones;
 
 /// So many minutes after 2026-03-01T12:00:00Z.
 pub(super) fn at(minutes: i64) -> Timestamp {
@@ -32,8 +32,8 @@ pub(super) fn rule(name: &str) -> AlertRule {
     }
 }
 
-pub(super) fn zones() -> Zones {
-    Zones::new(BTreeMap::from([("LAB-1".to_owned(), chrono_tz::Europe::Berlin)]))
+pub(super) fn zones() -> LabZones {
+    LabZones::new(BTreeMap::from([("LAB-1".to_owned(), chrono_tz::Europe::Berlin)]))
 }
 
 /// A notice of the window from 11:00 to 12:00 UTC about lab, assay and priority.
@@ -57,7 +57,7 @@ pub(super) fn notice(kind: NoticeKind, group: [Option<&str>; 3], p90: f64) -> No
         table: "tat_1h".into(),
         kind,
         group,
-        reading: Some(Reading {
+        reading: Some(NoticeRow {
             figures: vec![figure("p90_minutes", p90)],
             target: Some(figure("target_minutes", 60.0)),
             n: Some(25),
@@ -66,7 +66,7 @@ pub(super) fn notice(kind: NoticeKind, group: [Option<&str>; 3], p90: f64) -> No
         window,
         since: at(-35),
         begun_at: at(-25),
-        standing: Standing::Fresh,
+        standing: NoticeAge::Fresh,
     }
 }
 

@@ -23,7 +23,7 @@ use super::reading::WindowRows;
 use super::route::DEFAULT_WEBHOOK_ENV;
 use super::rule::{AlertRule, AlertSettings, Route, Severity};
 use super::samples::{at, minute, rule, zones};
-use super::webhook::Reach;
+use super::webhook::WebhookReach;
 use super::{AlertSetup, AlertSink, Observed};
 
 struct Case {
@@ -62,7 +62,7 @@ impl Case {
             settings,
             webhooks,
             zones: zones(),
-            reach: Reach::Private,
+            reach: WebhookReach::Private,
             tempo: Tempo { gap: Duration::from_millis(5), ..Tempo::default() },
         };
         let rule = Arc::new(AlertRule { severity, ..rule("tat_p90_over_target") });

@@ -68,7 +68,7 @@ fn address(url: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::card::BODY_LIMIT;
-    use super::super::card::{Card, Fact, Item};
+    use super::super::card::{Card, CardItem, Fact};
     use super::super::compose::{compose, test_card};
     use super::super::format::Channel;
     use super::super::notice::NoticeKind::Begin;
@@ -95,7 +95,7 @@ mod tests {
     fn values_cannot_make_links_or_mentions_and_no_part_is_longer_than_slack_takes() {
         let hostile = "<!channel> <https://evil.example|click> & ".repeat(40);
         let facts = vec![Fact { title: hostile.clone(), value: hostile.clone() }; 23];
-        let items = vec![Item { rank: 0, text: hostile.clone() }; 60];
+        let items = vec![CardItem { rank: 0, text: hostile.clone() }; 60];
         let card = Card { title: hostile.clone(), summary: hostile, facts, items, ..numbered(1) };
         let json = Channel::Slack.render(&card, BODY_LIMIT);
         assert!(json.len() <= BODY_LIMIT);

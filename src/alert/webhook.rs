@@ -15,7 +15,7 @@ use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
 use secrecy::{ExposeSecret, SecretString};
 use url::{Host, Url};
 
-use super::answer::{Answer, Verdict};
+use super::answer::{Answer, AttemptVerdict};
 use super::format::Channel;
 
 /// What is read of an answer; Teams says what it has to say in the first line.
@@ -27,7 +27,7 @@ const SECRET_PART_LEN: usize = 8;
 
 /// Which addresses a webhook may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum Reach {
+pub enum WebhookReach {
     /// https to public addresses.
     #[default]
     Public,
@@ -82,7 +82,7 @@ impl Webhook {
         name: &str,
         url: &SecretString,
         channel: Channel,
-        reach: Reach,
+        reach: WebhookReach,
     ) -> Result<Webhook, WebhookError> {
         let text = url.expose_secret().trim();
         let name = || name.to_owned();
@@ -91,12 +91,12 @@ impl Webhook {
             return Err(WebhookError::NotAUrl { name: name() });
         };
         match (parsed.scheme(), reach) {
-            ("https", _) | ("http", Reach::Private) => {}
-            (_, Reach::Public | Reach::Private) => {
+            ("https", _) | ("http", WebhookReach::Private) => {}
+            (_, WebhookReach::Public | WebhookReach::Private) => {
                 return Err(WebhookError::NotHttps { name: name() });
             }
         }
-        if reach == Reach::Public && is_private_host(&host) {
+        if reach == WebhookReach::Public && is_private_host(&host) {
             return Err(WebhookError::Private { name: name() });
         }
         Ok(Webhook { name: name().into(), url: text.into(), channel })
@@ -140,14 +140,14 @@ pub struct Poster {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
     /// What is to be done.
-    pub verdict: Verdict,
+    pub verdict: AttemptVerdict,
     /// Status and what the webhook said, or what went wrong; without the address.
     pub said: String,
 }
 
 impl Poster {
     /// A client that gives up an attempt after `timeout`.
-    pub fn new(reach: Reach, timeout: Duration) -> Result<Poster, WebhookError> {
+    pub fn new(reach: WebhookReach, timeout: Duration) -> Result<Poster, WebhookError> {
         // HTTP/1 alone: the HTTP/2 client traces frames with what is in them.
         let client = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
@@ -156,7 +156,7 @@ impl Poster {
             .referer(false)
             .timeout(timeout)
             .user_agent(concat!("turnaround/", env!("CARGO_PKG_VERSION")))
-            .dns_resolver(Arc::new(Resolver { reach }))
+            .dns_resolver(Arc::new(AddressResolver { reach }))
             .build()
             .map_err(|error| WebhookError::Client(error.without_url().to_string()))?;
         Ok(Poster { client })
@@ -176,8 +176,8 @@ impl Poster {
             // for others in a minute; nothing is sent to these meanwhile.
             Err(error) => {
                 let verdict = match error.is_builder() {
-                    true => Verdict::Refused,
-                    false => Verdict::Again { after: None },
+                    true => AttemptVerdict::Refused,
+                    false => AttemptVerdict::Again { after: None },
                 };
                 let said: Vec<String> =
                     causes(&error.without_url()).map(ToString::to_string).collect();
@@ -218,17 +218,17 @@ fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn
 struct PrivateAddress;
 
 /// Looks names up and leaves out the addresses that may not be reached.
-struct Resolver {
-    reach: Reach,
+struct AddressResolver {
+    reach: WebhookReach,
 }
 
-impl Resolve for Resolver {
+impl Resolve for AddressResolver {
     fn resolve(&self, name: Name) -> Resolving {
         let reach = self.reach;
         Box::pin(async move {
             let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
             let allowed: Vec<SocketAddr> = found
-                .filter(|address| reach == Reach::Private || !is_private(address.ip()))
+                .filter(|address| reach == WebhookReach::Private || !is_private(address.ip()))
                 .collect();
             if allowed.is_empty() {
                 return Err(PrivateAddress.into());
@@ -290,21 +290,22 @@ fn is_private_v6(address: Ipv6Addr) -> bool {
 mod tests {
     use super::*;
 
-    fn check(url: &str, reach: Reach) -> Result<Webhook, WebhookError> {
+    fn check(url: &str, reach: WebhookReach) -> Result<Webhook, WebhookError> {
         Webhook::new("HOOK", &SecretString::from(url), Channel::Teams, reach)
     }
 
     #[test]
     fn only_https_to_public_addresses_unless_private_ones_are_allowed() {
         assert!(
-            check("https://prod-1.logic.azure.com:443/workflows/x?sig=y", Reach::Public).is_ok()
+            check("https://prod-1.logic.azure.com:443/workflows/x?sig=y", WebhookReach::Public)
+                .is_ok()
         );
         let not_https = WebhookError::NotHttps { name: "HOOK".to_owned() };
         for url in ["http://example.com/x", "ftp://example.com/x", "file:///etc/passwd"] {
-            assert!(check(url, Reach::Public).is_err(), "{url}");
+            assert!(check(url, WebhookReach::Public).is_err(), "{url}");
         }
-        assert_eq!(check("http://example.com/x", Reach::Public).unwrap_err(), not_https);
-        assert!(check("ftp://127.0.0.1/x", Reach::Private).is_err());
+        assert_eq!(check("http://example.com/x", WebhookReach::Public).unwrap_err(), not_https);
+        assert!(check("ftp://127.0.0.1/x", WebhookReach::Private).is_err());
         for host in [
             "127.0.0.1",
             "localhost",
@@ -328,19 +329,19 @@ mod tests {
         ] {
             let url = format!("https://{host}/x");
             let private = WebhookError::Private { name: "HOOK".to_owned() };
-            assert_eq!(check(&url, Reach::Public).unwrap_err(), private, "{host}");
-            assert!(check(&url, Reach::Private).is_ok(), "{host}");
+            assert_eq!(check(&url, WebhookReach::Public).unwrap_err(), private, "{host}");
+            assert!(check(&url, WebhookReach::Private).is_ok(), "{host}");
         }
-        assert!(check("https://[2606:4700::1111]/x", Reach::Public).is_ok());
-        assert!(check("https://8.8.8.8/x", Reach::Public).is_ok());
-        assert!(check("http://127.0.0.1:9/x", Reach::Private).is_ok());
+        assert!(check("https://[2606:4700::1111]/x", WebhookReach::Public).is_ok());
+        assert!(check("https://8.8.8.8/x", WebhookReach::Public).is_ok());
+        assert!(check("http://127.0.0.1:9/x", WebhookReach::Private).is_ok());
     }
 
     #[test]
     fn neither_debug_nor_errors_nor_what_was_said_show_the_address() {
         let url =
             "https://hooks.example/workflows/abcdefghijkl/run?api-version=1&sig=S3cr%20etValue";
-        let webhook = check(url, Reach::Public).unwrap();
+        let webhook = check(url, WebhookReach::Public).unwrap();
         let shown = format!("{webhook:?}");
         assert!(shown.contains("HOOK"), "{shown}");
         for secret in ["S3cr", "abcdefghijkl", "hooks.example"] {
@@ -350,7 +351,7 @@ mod tests {
         let clean = webhook.scrub(&said);
         assert_eq!(clean, "no flow at [webhook], sig […], workflow […]");
         for wrong in ["not a url with-S3cret", "https://", "http://S3cret.example/"] {
-            let error = check(wrong, Reach::Public).unwrap_err();
+            let error = check(wrong, WebhookReach::Public).unwrap_err();
             assert!(!format!("{error} {error:?}").contains("S3cret"));
         }
     }
@@ -358,17 +359,18 @@ mod tests {
     #[tokio::test]
     async fn a_name_that_stands_for_a_private_address_is_refused_when_it_is_looked_up() {
         let name = || "localhost".parse::<Name>().unwrap();
-        let refused = Resolver { reach: Reach::Public }.resolve(name()).await.err().unwrap();
+        let refused =
+            AddressResolver { reach: WebhookReach::Public }.resolve(name()).await.err().unwrap();
         assert!(refused.is::<PrivateAddress>());
-        assert!(Resolver { reach: Reach::Private }.resolve(name()).await.is_ok());
+        assert!(AddressResolver { reach: WebhookReach::Private }.resolve(name()).await.is_ok());
     }
 
     #[tokio::test]
     async fn a_name_that_for_a_moment_stands_for_private_addresses_alone_is_tried_again() {
-        let webhook = check("https://localhost:9/hook", Reach::Private).unwrap();
-        let poster = Poster::new(Reach::Public, Duration::from_secs(5)).unwrap();
+        let webhook = check("https://localhost:9/hook", WebhookReach::Private).unwrap();
+        let poster = Poster::new(WebhookReach::Public, Duration::from_secs(5)).unwrap();
         let reply = poster.post(&webhook, "{}".to_owned()).await;
-        assert_eq!(reply.verdict, Verdict::Again { after: None });
+        assert_eq!(reply.verdict, AttemptVerdict::Again { after: None });
         assert!(reply.said.contains("private"), "{}", reply.said);
     }
 }

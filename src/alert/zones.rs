@@ -9,12 +9,12 @@ use crate::flow::{Timestamp, Window};
 
 /// The zones of the laboratories; one that is not listed is in UTC.
 #[derive(Clone, Debug, Default)]
-pub struct Zones(BTreeMap<String, Tz>);
+pub struct LabZones(BTreeMap<String, Tz>);
 
-impl Zones {
+impl LabZones {
     /// From lab id to zone.
-    pub fn new(labs: BTreeMap<String, Tz>) -> Zones {
-        Zones(labs)
+    pub fn new(labs: BTreeMap<String, Tz>) -> LabZones {
+        LabZones(labs)
     }
 
     /// The zone of a laboratory; UTC for what concerns none in particular.

@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use serde_json::{Value, json};
 
 use super::WrongInput;
-use crate::config::{Env, Fault, Flags, Project, Reading, Settings};
+use crate::config::{Env, Fault, Flags, Project, ReadProject, Settings};
 use crate::flow::Span;
 use crate::plan::build;
 use crate::plan::planned::Unplanned;
@@ -64,7 +64,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
 
 /// What planning the project's queries and rules finds wrong. Queries that would read a faulty
 /// table or view are not planned.
-async fn check_sql(reading: &Reading) -> Unplanned {
+async fn check_sql(reading: &ReadProject) -> Unplanned {
     if reading.lacks_relations {
         return Unplanned::default();
     }
@@ -76,8 +76,8 @@ async fn check_sql(reading: &Reading) -> Unplanned {
 }
 
 /// Everything that is wrong, in the order of files and lines.
-fn findings(reading: Reading, env: &Env) -> Findings {
-    let Reading { project, mut faults, lacks_relations } = reading;
+fn findings(reading: ReadProject, env: &Env) -> Findings {
+    let ReadProject { project, mut faults, lacks_relations } = reading;
     let mut notes = project.notes.clone();
     match Settings::resolve(project.settings.as_ref(), env, &Flags::default()) {
         Ok(settings) => {
@@ -198,9 +198,9 @@ mod tests {
             let place = crate::config::Position { line, column: 1 };
             Fault::at(std::path::Path::new(file), place, "wrong", "mend it")
         };
-        let reading = Reading {
+        let reading = ReadProject {
             faults: vec![fault("b.yaml", 10), fault("b.yaml", 9), fault("a.yaml", 20)],
-            ..Reading::default()
+            ..ReadProject::default()
         };
         let env = Env::from_pairs([("SLA_HOURS".to_owned(), "never".to_owned())]);
         let found = findings(reading, &env);
@@ -215,7 +215,7 @@ mod tests {
         let json = found.to_json();
         assert_eq!((&json["ok"], &json["faults"][1]["line"]), (&json!(false), &json!(9)));
         assert_eq!(json["faults"][3]["line"], Value::Null);
-        let clean = findings(Reading::default(), &Env::from_pairs([]));
+        let clean = findings(ReadProject::default(), &Env::from_pairs([]));
         assert_eq!(clean.summary(), "0 pipelines, 0 tables, 0 alerts, 0 views, 0 reference tables");
     }
 }

@@ -36,7 +36,7 @@ use crate::pipeline;
 use crate::pipeline::progress::{Progress, Summary};
 use crate::source::generator::{GeneratorOptions, GeneratorSource, Profile};
 use crate::sql::plan::planner::ReferenceRows;
-use charts::Period;
+use charts::ShownPeriod;
 use columns::Paint;
 use report::{Books, Report};
 use terminal::Terminal;
@@ -99,7 +99,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         dir: args.dir,
         loaded,
         options: options.clone(),
-        period: Period { from: options.from, to },
+        period: ShownPeriod { from: options.from, to },
     };
     let summary = demo.stream(&request).await?;
     if summary.interrupted {
@@ -129,7 +129,7 @@ struct Demo {
     dir: String,
     loaded: Loaded,
     options: GeneratorOptions,
-    period: Period,
+    period: ShownPeriod,
     lake: Lake,
 }
 

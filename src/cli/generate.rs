@@ -16,7 +16,7 @@ use crate::flow::{Span, Timestamp};
 use crate::source::generator::{Counters, FaultRates, Generator, GeneratorOptions, Profile};
 
 use super::WrongInput;
-use output::{FeedTarget, FeedWriter, KafkaSettings, Written};
+use output::{FeedTarget, FeedWriter, KafkaTarget, WriteOutcome};
 
 /// The progress bar moves every so many records.
 const PROGRESS_EVERY: u64 = 4096;
@@ -173,7 +173,7 @@ fn parse_option(text: &str) -> Result<(String, String), String> {
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let generator =
         Generator::new(args.options()).map_err(|fault| WrongInput(fault.to_string()))?;
-    let settings = KafkaSettings {
+    let settings = KafkaTarget {
         brokers: args.brokers.clone(),
         partitions: args.partitions,
         options: args.kafka_options.clone(),
@@ -209,8 +209,8 @@ fn write_feed(
     let mut count = 0_u64;
     while let Some(arrival) = generator.write_next(&mut line, keyed.then_some(&mut key)) {
         match writer.write(&key, &line, arrival)? {
-            Written::Taken => {}
-            Written::ReaderGone => break,
+            WriteOutcome::Taken => {}
+            WriteOutcome::ReaderGone => break,
         }
         feed.bytes += line.len() as u64 + 1;
         feed.first = feed.first.or(Some(arrival));

@@ -22,7 +22,7 @@ use crate::config::csv_map::CsvMapFile;
 use crate::flow::Timestamp;
 use crate::source::csv::infer::{SAMPLED_ROWS, Sample};
 use crate::source::csv::map::{CsvForm, map_of_own_names};
-use crate::source::csv::{Converter, EventSorter, Read, Row, RowReader, sort};
+use crate::source::csv::{Converter, CsvRead, CsvRow, EventSorter, RowReader, sort};
 
 /// The lab of a file that names none and needs no map.
 const DEFAULT_LAB: &str = "lab-1";
@@ -60,7 +60,7 @@ pub struct Args {
 
 /// Where events go.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Out {
+enum EventOut {
     File(PathBuf),
     StandardOutput,
     Kafka(String),
@@ -68,7 +68,7 @@ enum Out {
 
 /// What happened.
 #[derive(Debug, Default)]
-struct Counts {
+struct ImportCounts {
     rows: u64,
     rejected: u64,
     events: u64,
@@ -121,7 +121,7 @@ fn work(args: &Args, stop: &AtomicBool) -> anyhow::Result<()> {
     let mut rejected = Rejected { path: rejected_path, file: None };
     let mut sink = EventSink::open(&out, args)?;
     let mut sorter = EventSorter::new(&spill_dir(&out), sort::BUFFER_BYTES);
-    let mut counts = Counts::default();
+    let mut counts = ImportCounts::default();
     convert_all(&mut rows, &converter, &mut sorter, &mut rejected, &mut counts, stop)?;
     rejected.finish()?;
     sorter.drain(|_, key, json| {
@@ -140,18 +140,18 @@ fn convert_all<R: BufRead>(
     converter: &Converter,
     sorter: &mut EventSorter,
     rejected: &mut Rejected,
-    counts: &mut Counts,
+    counts: &mut ImportCounts,
     stop: &AtomicBool,
 ) -> anyhow::Result<()> {
     let progress = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(4));
     progress.set_style(ProgressStyle::with_template("{spinner} {human_pos} rows, {per_sec}")?);
-    let mut row = Row::default();
+    let mut row = CsvRow::default();
     loop {
         let read = rows.read(&mut row).context("could not read the CSV file")?;
         let converted = match read {
-            Read::End => break,
-            Read::Bad(why) => Err(why),
-            Read::Row => converter.convert(&row, counts.rows + 1),
+            CsvRead::End => break,
+            CsvRead::Bad(why) => Err(why),
+            CsvRead::Row => converter.convert(&row, counts.rows + 1),
         };
         counts.rows += 1;
         progress.inc(1);
@@ -178,7 +178,7 @@ fn convert_all<R: BufRead>(
     Ok(())
 }
 
-impl Counts {
+impl ImportCounts {
     fn count(&mut self, at: Timestamp) {
         self.events += 1;
         self.first = Some(self.first.map_or(at, |first| first.min(at)));
@@ -186,11 +186,11 @@ impl Counts {
     }
 }
 
-fn parse_out(text: &str) -> anyhow::Result<Out> {
+fn parse_out(text: &str) -> anyhow::Result<EventOut> {
     match text.split_once(':') {
-        Some(("file", "-")) => Ok(Out::StandardOutput),
-        Some(("file", path)) if !path.is_empty() => Ok(Out::File(PathBuf::from(path))),
-        Some(("kafka", topic)) if !topic.is_empty() => Ok(Out::Kafka(topic.to_owned())),
+        Some(("file", "-")) => Ok(EventOut::StandardOutput),
+        Some(("file", path)) if !path.is_empty() => Ok(EventOut::File(PathBuf::from(path))),
+        Some(("kafka", topic)) if !topic.is_empty() => Ok(EventOut::Kafka(topic.to_owned())),
         Some(_) | None => Err(WrongInput(format!(
             "`--out {text}` is not a place for events; write file:PATH, file:- or kafka:TOPIC"
         ))
@@ -218,15 +218,15 @@ fn sniff(input: &mut dyn BufRead) -> anyhow::Result<u8> {
 }
 
 fn read_header<R: BufRead>(rows: &mut RowReader<R>, file: &Path) -> anyhow::Result<Vec<String>> {
-    let mut row = Row::default();
+    let mut row = CsvRow::default();
     let wrong = |what: &str| WrongInput(format!("`{}` {what}", file.display()));
     match rows.read(&mut row).context("could not read the CSV file")? {
-        Read::Row => Ok(row.fields().map(str::to_owned).collect()),
-        Read::End => Err(wrong("is empty; its first line has to name the columns").into()),
-        Read::Bad(_) if row.raw.starts_with(b"\xff\xfe") || row.raw.starts_with(b"\xfe\xff") => {
+        CsvRead::Row => Ok(row.fields().map(str::to_owned).collect()),
+        CsvRead::End => Err(wrong("is empty; its first line has to name the columns").into()),
+        CsvRead::Bad(_) if row.raw.starts_with(b"\xff\xfe") || row.raw.starts_with(b"\xfe\xff") => {
             Err(wrong("is written in UTF-16; save it as UTF-8").into())
         }
-        Read::Bad(why) => Err(wrong(&format!(
+        CsvRead::Bad(why) => Err(wrong(&format!(
             "has no header that can be read: {why}; its first line has to name the columns, in UTF-8"
         ))
         .into()),
@@ -277,13 +277,13 @@ fn infer(args: &Args) -> anyhow::Result<()> {
     let mut rows = RowReader::new(input, delimiter);
     let header = read_header(&mut rows, &args.file)?;
     let mut sample = Sample::new(header, delimiter);
-    let mut row = Row::default();
+    let mut row = CsvRow::default();
     let mut seen = 0;
     while seen < SAMPLED_ROWS {
         match rows.read(&mut row).context("could not read the CSV file")? {
-            Read::Row => sample.add(&row),
-            Read::Bad(_) => {}
-            Read::End => break,
+            CsvRead::Row => sample.add(&row),
+            CsvRead::Bad(_) => {}
+            CsvRead::End => break,
         }
         seen += 1;
     }
@@ -291,15 +291,15 @@ fn infer(args: &Args) -> anyhow::Result<()> {
 }
 
 /// `<out>.rejected.csv`; beside nothing but here where the output is no file.
-fn rejected_path(out: &Out, input: &Path) -> PathBuf {
+fn rejected_path(out: &EventOut, input: &Path) -> PathBuf {
     let with_suffix = |path: &Path| {
         let mut name = path.as_os_str().to_owned();
         name.push(".rejected.csv");
         PathBuf::from(name)
     };
     match out {
-        Out::File(path) => with_suffix(path),
-        Out::StandardOutput | Out::Kafka(_) => match input.file_name() {
+        EventOut::File(path) => with_suffix(path),
+        EventOut::StandardOutput | EventOut::Kafka(_) => match input.file_name() {
             Some(name) => with_suffix(Path::new(name)),
             None => PathBuf::from("import.rejected.csv"),
         },
@@ -307,17 +307,22 @@ fn rejected_path(out: &Out, input: &Path) -> PathBuf {
 }
 
 /// A folder that only this process uses: beside the output, since there is room for it there.
-fn spill_dir(out: &Out) -> PathBuf {
+fn spill_dir(out: &EventOut) -> PathBuf {
     let id = std::process::id();
     match out {
-        Out::File(path) => partial(path, &format!("sorting-{id}")),
-        Out::StandardOutput | Out::Kafka(_) => {
+        EventOut::File(path) => partial(path, &format!("sorting-{id}")),
+        EventOut::StandardOutput | EventOut::Kafka(_) => {
             std::env::temp_dir().join(format!("turnaround-sorting-{id}"))
         }
     }
 }
 
-fn summarise(args: &Args, out: &Out, rejected: &Path, counts: &Counts) -> anyhow::Result<()> {
+fn summarise(
+    args: &Args,
+    out: &EventOut,
+    rejected: &Path,
+    counts: &ImportCounts,
+) -> anyhow::Result<()> {
     let span = counts.first.zip(counts.last);
     if args.json {
         let object = serde_json::json!({
@@ -330,8 +335,8 @@ fn summarise(args: &Args, out: &Out, rejected: &Path, counts: &Counts) -> anyhow
             "last_event_time": span.map(|(_, last)| last.to_rfc3339()),
         });
         match out {
-            Out::StandardOutput => writeln!(io::stderr(), "{object}"),
-            Out::File(_) | Out::Kafka(_) => writeln!(io::stdout(), "{object}"),
+            EventOut::StandardOutput => writeln!(io::stderr(), "{object}"),
+            EventOut::File(_) | EventOut::Kafka(_) => writeln!(io::stdout(), "{object}"),
         }
         .context("could not print the counters")?;
     } else {

@@ -12,13 +12,13 @@ use super::WrongInput;
 use super::check::wrong_project;
 use crate::alert::pace::Tempo;
 use crate::alert::rule::AlertSettings;
-use crate::alert::webhook::Reach;
-use crate::alert::zones::Zones;
+use crate::alert::webhook::WebhookReach;
+use crate::alert::zones::LabZones;
 use crate::alert::{AlertSetup, AlertSink};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Env, Flags, Project, Settings, SourceSpec};
 use crate::flow::Timestamp;
-use crate::judge::Pace;
+use crate::judge::EventPace;
 use crate::lake::{Lake, LakeError};
 use crate::pipeline::filed::Filing;
 use crate::pipeline::progress::Progress;
@@ -27,7 +27,7 @@ use crate::plan::build;
 use crate::plan::planned::Plan;
 use crate::source::file::{CHUNK_BYTES, FileSource};
 use crate::source::generator::{GeneratorOptions, GeneratorSource, Profile};
-use crate::source::kafka::{KafkaSettings, KafkaSource};
+use crate::source::kafka::{KafkaSource, TopicSettings};
 use crate::source::{Source, SourceError};
 
 /// What a run is asked to do, beside the project's own settings.
@@ -106,8 +106,12 @@ pub fn job(
     })
 }
 
-fn pace(time: &crate::config::settings::TimeSettings) -> Pace {
-    Pace { max_disorder: time.max_disorder, max_leap: time.max_leap, idle_after: time.idle_after }
+fn pace(time: &crate::config::settings::TimeSettings) -> EventPace {
+    EventPace {
+        max_disorder: time.max_disorder,
+        max_leap: time.max_leap,
+        idle_after: time.idle_after,
+    }
 }
 
 fn alert_sink(
@@ -127,11 +131,12 @@ fn alert_sink(
             webhooks.insert(name.to_owned(), url);
         }
     }
-    let reach = if loaded.env.webhook_allow_private { Reach::Private } else { Reach::Public };
+    let reach =
+        if loaded.env.webhook_allow_private { WebhookReach::Private } else { WebhookReach::Public };
     let setup = AlertSetup {
         settings,
         webhooks,
-        zones: Zones::new(plan.labs.clone()),
+        zones: LabZones::new(plan.labs.clone()),
         reach,
         tempo: Tempo::default(),
     };
@@ -195,14 +200,14 @@ fn kafka_settings(
     request: &Request,
     topics: Vec<String>,
     as_of: Timestamp,
-) -> anyhow::Result<KafkaSettings> {
+) -> anyhow::Result<TopicSettings> {
     let kafka = &loaded.settings.kafka;
     let Some(brokers) = &kafka.brokers else {
         let text = "no Kafka brokers are named; set KAFKA_BROKERS=host:9092, or \
                     `kafka: {brokers: host:9092}` in turnaround.yaml";
         return Err(WrongInput(text.to_owned()).into());
     };
-    let mut settings = KafkaSettings::new(brokers.as_str(), topics, as_of);
+    let mut settings = TopicSettings::new(brokers.as_str(), topics, as_of);
     settings.group.clone_from(&kafka.group);
     settings.once = request.once;
     let options = kafka.options.iter();

@@ -293,9 +293,9 @@ impl<W: Write> Write for Pipe<W> {
     }
 }
 
-type Out = Box<dyn Write + Send>;
+type AnswerOut = Box<dyn Write + Send>;
 
-async fn write_rows(frame: DataFrame, format: Format, out: Out) -> anyhow::Result<()> {
+async fn write_rows(frame: DataFrame, format: Format, out: AnswerOut) -> anyhow::Result<()> {
     let schema: SchemaRef = Arc::clone(frame.schema().inner());
     let mut rows = frame.execute_stream().await.context("could not run the query")?;
     let mut writer = RowWriter::new(format, out, schema)?;
@@ -310,14 +310,14 @@ async fn write_rows(frame: DataFrame, format: Format, out: Out) -> anyhow::Resul
 
 /// One encoder per format.
 enum RowWriter {
-    Table { out: Out, schema: SchemaRef, batches: Vec<RecordBatch>, rows: usize },
-    Csv(Box<arrow::csv::Writer<Out>>),
-    Json(Box<arrow::json::ArrayWriter<Out>>),
-    Parquet(Box<ArrowWriter<Out>>),
+    Table { out: AnswerOut, schema: SchemaRef, batches: Vec<RecordBatch>, rows: usize },
+    Csv(Box<arrow::csv::Writer<AnswerOut>>),
+    Json(Box<arrow::json::ArrayWriter<AnswerOut>>),
+    Parquet(Box<ArrowWriter<AnswerOut>>),
 }
 
 impl RowWriter {
-    fn new(format: Format, out: Out, schema: SchemaRef) -> anyhow::Result<RowWriter> {
+    fn new(format: Format, out: AnswerOut, schema: SchemaRef) -> anyhow::Result<RowWriter> {
         Ok(match format {
             Format::Table => RowWriter::Table { out, schema, batches: Vec::new(), rows: 0 },
             Format::Csv => {

@@ -25,7 +25,7 @@ pub struct Args {
 
 /// A relation that the stream fills.
 #[derive(Clone, Debug)]
-pub struct Relation<'r> {
+pub struct FilledRelation<'r> {
     /// The name in SQL.
     pub name: &'r str,
     /// The column that is the rows' event time.
@@ -44,10 +44,10 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         .iter()
         .map(|relation| relation.columns().iter().map(|column| (column.name, column.doc)).collect())
         .collect();
-    let relations: Vec<Relation<'_>> = relate::Relation::ALL
+    let relations: Vec<FilledRelation<'_>> = relate::Relation::ALL
         .iter()
         .zip(&docs)
-        .map(|(relation, docs)| Relation {
+        .map(|(relation, docs)| FilledRelation {
             name: relation.name(),
             event_time: relation.event_time_column(),
             schema: relate::relation_schema(*relation),
@@ -63,7 +63,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
 }
 
 /// Relations, reference tables and views as text, one block each.
-pub fn to_text(relations: &[Relation<'_>], project: &Project) -> String {
+pub fn to_text(relations: &[FilledRelation<'_>], project: &Project) -> String {
     let mut text = String::new();
     for relation in relations {
         block(&mut text, relation.name, &columns(relation));
@@ -81,7 +81,7 @@ pub fn to_text(relations: &[Relation<'_>], project: &Project) -> String {
 }
 
 /// The same as one JSON object.
-pub fn to_json(relations: &[Relation<'_>], project: &Project) -> Value {
+pub fn to_json(relations: &[FilledRelation<'_>], project: &Project) -> Value {
     let column = |[name, kind, meaning]: &[String; 3]| {
         let meaning = if meaning.is_empty() { Value::Null } else { json!(meaning) };
         json!({ "name": name, "type": kind, "description": meaning })
@@ -114,7 +114,7 @@ pub fn to_json(relations: &[Relation<'_>], project: &Project) -> Value {
 }
 
 /// Name, type and meaning of each column.
-fn described(relation: &Relation<'_>) -> Vec<[String; 3]> {
+fn described(relation: &FilledRelation<'_>) -> Vec<[String; 3]> {
     let meaning = |name: &str| {
         let doc = relation.docs.iter().find(|(column, _)| *column == name);
         doc.map_or_else(String::new, |(_, doc)| (*doc).to_owned())
@@ -126,7 +126,7 @@ fn described(relation: &Relation<'_>) -> Vec<[String; 3]> {
 }
 
 /// As [`described`], with the event time marked.
-fn columns(relation: &Relation<'_>) -> Vec<[String; 3]> {
+fn columns(relation: &FilledRelation<'_>) -> Vec<[String; 3]> {
     let mut columns = described(relation);
     for [name, _, meaning] in &mut columns {
         if name == relation.event_time {
@@ -191,7 +191,7 @@ mod tests {
         let docs =
             [("completed_at", "when it was verified"), ("tat_us", "receipt to verification")];
         let relation =
-            Relation { name: "completions", event_time: "completed_at", schema, docs: &docs };
+            FilledRelation { name: "completions", event_time: "completed_at", schema, docs: &docs };
         let expected = "completions\n  \
                         lab_id        VARCHAR\n  \
                         completed_at  TIMESTAMP (UTC)  event time. when it was verified\n  \

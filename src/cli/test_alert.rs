@@ -7,12 +7,12 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 
-use crate::alert::answer::Verdict;
+use crate::alert::answer::AttemptVerdict;
 use crate::alert::card::BODY_LIMIT;
 use crate::alert::compose::test_card;
 use crate::alert::format::{Channel, FORMATS};
 use crate::alert::pace::Tempo;
-use crate::alert::webhook::{Poster, Reach, Webhook};
+use crate::alert::webhook::{Poster, Webhook, WebhookReach};
 use crate::clock::{Clock, SystemClock};
 use crate::config::env::{Env, WEBHOOK};
 
@@ -67,19 +67,19 @@ async fn trial(
     let reply = poster.post(&webhook, json).await;
     let id = &card.id;
     match reply.verdict {
-        Verdict::Taken => writeln!(
+        AttemptVerdict::Taken => writeln!(
             out,
             "the webhook in `{name}` has taken card {id} ({}); 202 means queued: look for the card in \
              the channel",
             reply.said
         )
         .context("could not print the outcome"),
-        Verdict::Again { .. } => anyhow::bail!(
+        AttemptVerdict::Again { .. } => anyhow::bail!(
             "the webhook in `{name}` did not take the card: {}; it may be a passing trouble, try \
              again in a few minutes",
             reply.said
         ),
-        Verdict::TooLarge | Verdict::Refused => anyhow::bail!(
+        AttemptVerdict::TooLarge | AttemptVerdict::Refused => anyhow::bail!(
             "the webhook in `{name}` refused the card: {}; compare its URL with the one that the \
              channel shows, see that its flow is on, and that the format is the channel's",
             reply.said
@@ -87,8 +87,8 @@ async fn trial(
     }
 }
 
-fn reach(env: &Env) -> Reach {
-    if env.webhook_allow_private { Reach::Private } else { Reach::Public }
+fn reach(env: &Env) -> WebhookReach {
+    if env.webhook_allow_private { WebhookReach::Private } else { WebhookReach::Public }
 }
 
 fn webhook(name: &str, channel: Channel, env: &Env) -> Result<Webhook, WrongInput> {

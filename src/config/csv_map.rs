@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 
 use chrono_tz::Tz;
 
-use super::decode::{Fields, Named};
+use super::decode::{Fields, NamedNode};
 use super::fault::{Fault, Faults, Position, nearest, quoted};
-use super::yaml::{Document, Entry, Node, Value};
+use super::yaml::{Document, Node, YamlEntry, YamlValue};
 use crate::source::csv::Converter;
-use crate::source::csv::map::{Anchor, CsvForm, CsvMap, FieldRule, MapFault, Side};
+use crate::source::csv::map::{Anchor, CsvForm, CsvMap, FieldRule, MapFault, ShiftSide};
 use crate::source::csv::time::DateOrder;
 
 const RULE_EXAMPLE: &str = "a column's name, or a map as { column: result, otherwise: COMPLETED }";
@@ -66,7 +66,7 @@ impl CsvMapFile {
         let mut node = self.document.as_ref().map(|document| &document.root);
         for key in &fault.path {
             let Some(entry) = node.and_then(|node| entry_of(node, key)) else { break };
-            at = if matches!(entry.node.value, Value::Map(_)) {
+            at = if matches!(entry.node.value, YamlValue::Map(_)) {
                 entry.key_at
             } else {
                 entry.node.at
@@ -77,16 +77,16 @@ impl CsvMapFile {
     }
 }
 
-fn entry_of<'n>(node: &'n Node, key: &str) -> Option<&'n Entry> {
+fn entry_of<'n>(node: &'n Node, key: &str) -> Option<&'n YamlEntry> {
     match &node.value {
-        Value::Map(entries) => entries.iter().find(|entry| entry.key == key),
-        Value::Null | Value::Scalar { .. } | Value::List(_) => None,
+        YamlValue::Map(entries) => entries.iter().find(|entry| entry.key == key),
+        YamlValue::Null | YamlValue::Scalar { .. } | YamlValue::List(_) => None,
     }
 }
 
 fn read_map(document: &Document, map: &mut CsvMap, faults: &mut Faults) {
     let example = "`source:` and `fields:`, or let `import FILE --infer` draft a map";
-    let Some(mut root) = Named::root(document).fields(faults, example) else { return };
+    let Some(mut root) = NamedNode::root(document).fields(faults, example) else { return };
     if let Some(source) = root.take("source") {
         read_form(&source, &mut map.source, faults);
     }
@@ -101,7 +101,7 @@ fn read_map(document: &Document, map: &mut CsvMap, faults: &mut Faults) {
     }
 }
 
-fn read_form(source: &Named<'_>, form: &mut CsvForm, faults: &mut Faults) {
+fn read_form(source: &NamedNode<'_>, form: &mut CsvForm, faults: &mut Faults) {
     let Some(mut keys) = source.fields(faults, "{ timezone: UTC }") else { return };
     if let Some(zone) = keys.take("timezone") {
         const EXAMPLE: &str = "a zone of the IANA database, as Europe/Berlin or UTC";
@@ -141,32 +141,32 @@ fn read_form(source: &Named<'_>, form: &mut CsvForm, faults: &mut Faults) {
 /// One ASCII character that is no quote and no line end, or the word `tab`.
 fn delimiter_of(node: &Node) -> Option<u8> {
     match &node.value {
-        Value::Scalar { text, .. } if text == "tab" || text == "\\t" => Some(b'\t'),
-        Value::Scalar { text, .. } => match text.as_bytes() {
+        YamlValue::Scalar { text, .. } if text == "tab" || text == "\\t" => Some(b'\t'),
+        YamlValue::Scalar { text, .. } => match text.as_bytes() {
             [byte] if byte.is_ascii() && !matches!(byte, b'"' | b'\n' | b'\r') => Some(*byte),
             _ => None,
         },
-        Value::Null | Value::List(_) | Value::Map(_) => None,
+        YamlValue::Null | YamlValue::List(_) | YamlValue::Map(_) => None,
     }
 }
 
 /// A scalar's text, the empty one included.
-fn scalar(value: &Named<'_>, faults: &mut Faults) -> Option<String> {
+fn scalar(value: &NamedNode<'_>, faults: &mut Faults) -> Option<String> {
     match &value.node.value {
-        Value::Scalar { text, .. } => Some(text.clone()),
-        Value::Null => Some(String::new()),
-        Value::List(_) | Value::Map(_) => {
+        YamlValue::Scalar { text, .. } => Some(text.clone()),
+        YamlValue::Null => Some(String::new()),
+        YamlValue::List(_) | YamlValue::Map(_) => {
             value.wrong(faults, "must be a single value", "write a text or a number");
             None
         }
     }
 }
 
-fn read_rule(rule: &Named<'_>, faults: &mut Faults) -> Option<FieldRule> {
+fn read_rule(rule: &NamedNode<'_>, faults: &mut Faults) -> Option<FieldRule> {
     let entries = match &rule.node.value {
-        Value::Scalar { .. } => return rule.text(faults, RULE_EXAMPLE).map(FieldRule::column),
-        Value::Map(entries) => entries,
-        Value::Null | Value::List(_) => {
+        YamlValue::Scalar { .. } => return rule.text(faults, RULE_EXAMPLE).map(FieldRule::column),
+        YamlValue::Map(entries) => entries,
+        YamlValue::Null | YamlValue::List(_) => {
             rule.wrong(faults, "has no rule", format!("write {RULE_EXAMPLE}"));
             return None;
         }
@@ -215,7 +215,11 @@ fn read_column(keys: &mut Fields<'_>, faults: &mut Faults) -> Option<FieldRule> 
     Some(FieldRule::Column { column: column?, time: time.flatten(), values, otherwise })
 }
 
-fn read_shift(rule: &Named<'_>, keys: &mut Fields<'_>, faults: &mut Faults) -> Option<FieldRule> {
+fn read_shift(
+    rule: &NamedNode<'_>,
+    keys: &mut Fields<'_>,
+    faults: &mut Faults,
+) -> Option<FieldRule> {
     let base = keys.take("base");
     let from = keys.take("from");
     let anchor = match (&base, &from) {
@@ -232,8 +236,8 @@ fn read_shift(rule: &Named<'_>, keys: &mut Fields<'_>, faults: &mut Faults) -> O
     };
     let (add, subtract) = (keys.take("add"), keys.take("subtract"));
     let (side, shift) = match (add, subtract) {
-        (Some(add), None) => (Side::Add, add),
-        (None, Some(subtract)) => (Side::Subtract, subtract),
+        (Some(add), None) => (ShiftSide::Add, add),
+        (None, Some(subtract)) => (ShiftSide::Subtract, subtract),
         (Some(_), Some(_)) | (None, None) => {
             let remedy = "write one of them, as add: { column: tat, unit: h }";
             rule.wrong(faults, "needs either `add` or `subtract`", remedy);
@@ -251,7 +255,11 @@ fn read_shift(rule: &Named<'_>, keys: &mut Fields<'_>, faults: &mut Faults) -> O
     Some(FieldRule::Shifted { from: anchor?, side, column: column?, unit: unit? })
 }
 
-fn unknown_rule(rule: &Named<'_>, entries: &[Entry], faults: &mut Faults) -> Option<FieldRule> {
+fn unknown_rule(
+    rule: &NamedNode<'_>,
+    entries: &[YamlEntry],
+    faults: &mut Faults,
+) -> Option<FieldRule> {
     const KEYS: [&str; 5] = ["column", "row_number", "constant", "base", "from"];
     let near = entries.iter().find_map(|entry| Some((entry, nearest(&entry.key, KEYS)?)));
     match near {
@@ -302,7 +310,7 @@ fields:
             read.map.fields[3].1,
             FieldRule::Shifted {
                 from: Anchor::Base("2020-01-01T12:00:00Z".to_owned()),
-                side: Side::Add,
+                side: ShiftSide::Add,
                 column: "pan_day".to_owned(),
                 unit: "d".to_owned(),
             }
@@ -350,22 +358,22 @@ fields:
     #[test]
     fn a_drafted_map_is_a_map() {
         use crate::source::csv::infer::Sample;
-        use crate::source::csv::{Read, Row, RowReader};
+        use crate::source::csv::{CsvRead, CsvRow, RowReader};
         let file = "pan_day;test id;clinic_name;result;col_rec_tat;rec_ver_tat;first_name\n\
                     4;covid;ward a;negative;1.4;5.2;x\n7;covid;lab;invalid;2.3;5.8;y\n";
         let mut rows = RowReader::new(file.as_bytes(), b';');
-        let mut row = Row::default();
-        assert_eq!(rows.read(&mut row).expect("bytes"), Read::Row);
+        let mut row = CsvRow::default();
+        assert_eq!(rows.read(&mut row).expect("bytes"), CsvRead::Row);
         let header: Vec<String> = row.fields().map(str::to_owned).collect();
         let mut sample = Sample::new(header.clone(), b';');
-        while rows.read(&mut row).expect("bytes") == Read::Row {
+        while rows.read(&mut row).expect("bytes") == CsvRead::Row {
             sample.add(&row);
         }
         let map = read(&sample.draft());
         assert_eq!(map.map.source.delimiter, b';');
         let converter = map.converter(&header, None).expect("a map without mistakes");
         let mut rows = RowReader::new(file.lines().nth(1).expect("a row").as_bytes(), b';');
-        assert_eq!(rows.read(&mut row).expect("bytes"), Read::Row);
+        assert_eq!(rows.read(&mut row).expect("bytes"), CsvRead::Row);
         let events = converter.convert(&row, 1).expect("two events");
         let outcome = String::from_utf8(events[1].json.clone()).expect("JSON");
         // Day 4 after the first of January at noon, and 5.2 h later.

@@ -8,17 +8,17 @@ use super::fault::{Faults, Position};
 
 /// One cell.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Cell {
+pub(crate) struct CsvCell {
     pub(crate) text: String,
     pub(crate) at: Position,
 }
 
-struct Cursor<'t> {
+struct CsvCursor<'t> {
     rest: std::iter::Peekable<std::str::Chars<'t>>,
     at: Position,
 }
 
-impl Cursor<'_> {
+impl CsvCursor<'_> {
     fn peek(&mut self) -> Option<char> {
         self.rest.peek().copied()
     }
@@ -47,8 +47,8 @@ impl Cursor<'_> {
 }
 
 /// Splits a text into rows; `None` when a quote is wrong.
-pub(crate) fn rows(text: &str, faults: &mut Faults) -> Option<Vec<Vec<Cell>>> {
-    let mut cursor = Cursor { rest: text.chars().peekable(), at: Position::START };
+pub(crate) fn rows(text: &str, faults: &mut Faults) -> Option<Vec<Vec<CsvCell>>> {
+    let mut cursor = CsvCursor { rest: text.chars().peekable(), at: Position::START };
     let mut rows = Vec::new();
     let mut row = Vec::new();
     while cursor.peek().is_some() {
@@ -64,7 +64,7 @@ pub(crate) fn rows(text: &str, faults: &mut Faults) -> Option<Vec<Vec<Cell>>> {
             cursor.next();
             if cursor.peek().is_none() {
                 let at = Position { column: comma.column.saturating_add(1), ..comma };
-                row.push(Cell { text: String::new(), at });
+                row.push(CsvCell { text: String::new(), at });
             }
             continue;
         }
@@ -84,7 +84,7 @@ pub(crate) fn rows(text: &str, faults: &mut Faults) -> Option<Vec<Vec<Cell>>> {
     Some(rows)
 }
 
-fn plain_cell(cursor: &mut Cursor<'_>) -> Cell {
+fn plain_cell(cursor: &mut CsvCursor<'_>) -> CsvCell {
     let at = cursor.at;
     let mut text = String::new();
     while let Some(c) = cursor.peek() {
@@ -94,10 +94,10 @@ fn plain_cell(cursor: &mut Cursor<'_>) -> Cell {
         text.push(c);
         cursor.next();
     }
-    Cell { text: text.trim().to_owned(), at }
+    CsvCell { text: text.trim().to_owned(), at }
 }
 
-fn quoted_cell(cursor: &mut Cursor<'_>, faults: &mut Faults) -> Option<Cell> {
+fn quoted_cell(cursor: &mut CsvCursor<'_>, faults: &mut Faults) -> Option<CsvCell> {
     let at = cursor.at;
     let mut text = String::new();
     cursor.next();
@@ -119,7 +119,7 @@ fn quoted_cell(cursor: &mut Cursor<'_>, faults: &mut Faults) -> Option<Cell> {
         cursor.next();
     }
     match cursor.peek() {
-        None | Some(',' | '\n') => Some(Cell { text, at }),
+        None | Some(',' | '\n') => Some(CsvCell { text, at }),
         Some(_) => {
             let remedy = "put the whole cell in quotes and double the quotes inside it";
             faults.push(cursor.at, "text follows a closing quote", remedy);
@@ -139,7 +139,7 @@ mod tests {
     fn read(text: &str) -> Result<Vec<Placed>, String> {
         let mut faults = Faults::of(Path::new("f.csv"));
         let rows = rows(text, &mut faults);
-        let row = |row: Vec<Cell>| {
+        let row = |row: Vec<CsvCell>| {
             row.into_iter().map(|cell| (cell.text, cell.at.line, cell.at.column)).collect()
         };
         match rows {

@@ -8,11 +8,11 @@ use std::str::FromStr;
 use crate::flow::Span;
 
 use super::fault::{Faults, Position, nearest, quoted};
-use super::yaml::{Document, Entry, Node, Value};
+use super::yaml::{Document, Node, YamlEntry, YamlValue};
 
 /// A node under its key path, as `alerts[0].for`.
 #[derive(Clone, Debug)]
-pub(crate) struct Named<'n> {
+pub(crate) struct NamedNode<'n> {
     pub(crate) path: String,
     pub(crate) node: &'n Node,
 }
@@ -21,14 +21,14 @@ pub(crate) struct Named<'n> {
 pub(crate) struct Fields<'n> {
     path: String,
     at: Position,
-    entries: &'n [Entry],
+    entries: &'n [YamlEntry],
     known: Vec<&'static str>,
 }
 
-impl<'n> Named<'n> {
+impl<'n> NamedNode<'n> {
     /// The document's root, with an empty path.
-    pub(crate) fn root(document: &'n Document) -> Named<'n> {
-        Named { path: String::new(), node: &document.root }
+    pub(crate) fn root(document: &'n Document) -> NamedNode<'n> {
+        NamedNode { path: String::new(), node: &document.root }
     }
 
     /// Where the value stands.
@@ -52,8 +52,8 @@ impl<'n> Named<'n> {
 
     fn wrong_kind(&self, faults: &mut Faults, wanted: &str, example: &str) {
         let what = match self.node.value {
-            Value::Null => "has no value".to_owned(),
-            Value::Scalar { .. } | Value::List(_) | Value::Map(_) => {
+            YamlValue::Null => "has no value".to_owned(),
+            YamlValue::Scalar { .. } | YamlValue::List(_) | YamlValue::Map(_) => {
                 format!("must be {wanted}, not {}", self.node.value.kind())
             }
         };
@@ -62,7 +62,7 @@ impl<'n> Named<'n> {
 
     /// Whether nothing stands after the colon.
     pub(crate) fn is_null(&self) -> bool {
-        matches!(self.node.value, Value::Null)
+        matches!(self.node.value, YamlValue::Null)
     }
 
     /// A map of known keys.
@@ -76,10 +76,10 @@ impl<'n> Named<'n> {
     }
 
     /// A map of names that the user chooses.
-    pub(crate) fn map(&self, faults: &mut Faults, example: &str) -> Option<&'n [Entry]> {
+    pub(crate) fn map(&self, faults: &mut Faults, example: &str) -> Option<&'n [YamlEntry]> {
         match &self.node.value {
-            Value::Map(entries) => Some(entries),
-            Value::Null | Value::Scalar { .. } | Value::List(_) => {
+            YamlValue::Map(entries) => Some(entries),
+            YamlValue::Null | YamlValue::Scalar { .. } | YamlValue::List(_) => {
                 self.wrong_kind(faults, "a map", example);
                 None
             }
@@ -87,15 +87,15 @@ impl<'n> Named<'n> {
     }
 
     /// The value of one of the map's own entries.
-    pub(crate) fn entry(&self, entry: &'n Entry) -> Named<'n> {
-        Named { path: self.below(&entry.key), node: &entry.node }
+    pub(crate) fn entry(&self, entry: &'n YamlEntry) -> NamedNode<'n> {
+        NamedNode { path: self.below(&entry.key), node: &entry.node }
     }
 
     /// The items of a list.
-    pub(crate) fn list(&self, faults: &mut Faults, example: &str) -> Option<Vec<Named<'n>>> {
+    pub(crate) fn list(&self, faults: &mut Faults, example: &str) -> Option<Vec<NamedNode<'n>>> {
         match &self.node.value {
-            Value::List(items) => Some(self.items(items)),
-            Value::Null | Value::Scalar { .. } | Value::Map(_) => {
+            YamlValue::List(items) => Some(self.items(items)),
+            YamlValue::Null | YamlValue::Scalar { .. } | YamlValue::Map(_) => {
                 self.wrong_kind(faults, "a list", example);
                 None
             }
@@ -103,31 +103,35 @@ impl<'n> Named<'n> {
     }
 
     /// The items of a list, or a single value as a list of one.
-    pub(crate) fn one_or_more(&self, faults: &mut Faults, example: &str) -> Option<Vec<Named<'n>>> {
+    pub(crate) fn one_or_more(
+        &self,
+        faults: &mut Faults,
+        example: &str,
+    ) -> Option<Vec<NamedNode<'n>>> {
         match &self.node.value {
-            Value::List(items) => Some(self.items(items)),
-            Value::Scalar { .. } => Some(vec![self.clone()]),
-            Value::Null | Value::Map(_) => {
+            YamlValue::List(items) => Some(self.items(items)),
+            YamlValue::Scalar { .. } => Some(vec![self.clone()]),
+            YamlValue::Null | YamlValue::Map(_) => {
                 self.wrong_kind(faults, "a list", example);
                 None
             }
         }
     }
 
-    fn items(&self, items: &'n [Node]) -> Vec<Named<'n>> {
-        let named = |(i, node)| Named { path: format!("{}[{i}]", self.path), node };
+    fn items(&self, items: &'n [Node]) -> Vec<NamedNode<'n>> {
+        let named = |(i, node)| NamedNode { path: format!("{}[{i}]", self.path), node };
         items.iter().enumerate().map(named).collect()
     }
 
     /// A text that is not blank.
     pub(crate) fn text(&self, faults: &mut Faults, example: &str) -> Option<&'n str> {
         match &self.node.value {
-            Value::Scalar { text, .. } if text.trim().is_empty() => {
+            YamlValue::Scalar { text, .. } if text.trim().is_empty() => {
                 self.wrong(faults, "is empty", format!("write {example}"));
                 None
             }
-            Value::Scalar { text, .. } => Some(text),
-            Value::Null | Value::List(_) | Value::Map(_) => {
+            YamlValue::Scalar { text, .. } => Some(text),
+            YamlValue::Null | YamlValue::List(_) | YamlValue::Map(_) => {
                 self.wrong_kind(faults, "a text", example);
                 None
             }
@@ -137,9 +141,9 @@ impl<'n> Named<'n> {
     /// `true` or `false`.
     pub(crate) fn boolean(&self, faults: &mut Faults) -> Option<bool> {
         match &self.node.value {
-            Value::Scalar { text, plain: true } if text == "true" => Some(true),
-            Value::Scalar { text, plain: true } if text == "false" => Some(false),
-            Value::Null | Value::Scalar { .. } | Value::List(_) | Value::Map(_) => {
+            YamlValue::Scalar { text, plain: true } if text == "true" => Some(true),
+            YamlValue::Scalar { text, plain: true } if text == "false" => Some(false),
+            YamlValue::Null | YamlValue::Scalar { .. } | YamlValue::List(_) | YamlValue::Map(_) => {
                 self.wrong_kind_of_scalar(faults, "true or false", "true or false, without quotes");
                 None
             }
@@ -149,8 +153,10 @@ impl<'n> Named<'n> {
     /// A number without quotes, of a type that reads itself.
     pub(crate) fn number<T: FromStr>(&self, faults: &mut Faults, wanted: &str) -> Option<T> {
         let number = match &self.node.value {
-            Value::Scalar { text, plain: true } => text.parse().ok(),
-            Value::Null | Value::Scalar { .. } | Value::List(_) | Value::Map(_) => None,
+            YamlValue::Scalar { text, plain: true } => text.parse().ok(),
+            YamlValue::Null | YamlValue::Scalar { .. } | YamlValue::List(_) | YamlValue::Map(_) => {
+                None
+            }
         };
         if number.is_none() {
             self.wrong_kind_of_scalar(faults, wanted, &format!("{wanted}, without quotes"));
@@ -160,11 +166,11 @@ impl<'n> Named<'n> {
 
     fn wrong_kind_of_scalar(&self, faults: &mut Faults, wanted: &str, example: &str) {
         match &self.node.value {
-            Value::Scalar { text, .. } => {
+            YamlValue::Scalar { text, .. } => {
                 let what = format!("must be {wanted}, not {}", quoted(text));
                 self.wrong(faults, &what, format!("write {example}"));
             }
-            Value::Null | Value::List(_) | Value::Map(_) => {
+            YamlValue::Null | YamlValue::List(_) | YamlValue::Map(_) => {
                 self.wrong_kind(faults, wanted, example);
             }
         }
@@ -195,12 +201,12 @@ impl<'n> Named<'n> {
 
 impl<'n> Fields<'n> {
     /// The value of a key; `None` when the key does not stand there.
-    pub(crate) fn take(&mut self, key: &'static str) -> Option<Named<'n>> {
+    pub(crate) fn take(&mut self, key: &'static str) -> Option<NamedNode<'n>> {
         self.known.push(key);
         let entry = self.entries.iter().find(|entry| entry.key == key)?;
         let path =
             if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) };
-        Some(Named { path, node: &entry.node })
+        Some(NamedNode { path, node: &entry.node })
     }
 
     /// The value of a key that must stand there.
@@ -209,7 +215,7 @@ impl<'n> Fields<'n> {
         key: &'static str,
         faults: &mut Faults,
         example: &str,
-    ) -> Option<Named<'n>> {
+    ) -> Option<NamedNode<'n>> {
         let found = self.take(key);
         if found.is_none() {
             let place = if self.path.is_empty() {

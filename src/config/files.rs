@@ -26,16 +26,16 @@ const SHIPPED_ROOT: &str = "built-in";
 
 /// The files of a project by their path from its folder, with slashes.
 #[derive(Debug)]
-pub(crate) struct Files {
+pub(crate) struct ProjectFiles {
     root: PathBuf,
     files: BTreeMap<String, Cow<'static, [u8]>>,
 }
 
-impl Files {
+impl ProjectFiles {
     /// The project that the binary carries.
-    pub(crate) fn shipped() -> Files {
+    pub(crate) fn shipped() -> ProjectFiles {
         let files = SHIPPED.iter().map(|(name, bytes)| ((*name).to_owned(), Cow::Borrowed(*bytes)));
-        Files { root: PathBuf::from(SHIPPED_ROOT), files: files.collect() }
+        ProjectFiles { root: PathBuf::from(SHIPPED_ROOT), files: files.collect() }
     }
 
     /// A file of the shipped project.
@@ -45,8 +45,8 @@ impl Files {
     }
 
     /// The files of a folder; what cannot be read goes to `faults`.
-    pub(crate) fn folder(root: &Path, faults: &mut Vec<Fault>) -> Files {
-        let mut files = Files { root: root.to_owned(), files: BTreeMap::new() };
+    pub(crate) fn folder(root: &Path, faults: &mut Vec<Fault>) -> ProjectFiles {
+        let mut files = ProjectFiles { root: root.to_owned(), files: BTreeMap::new() };
         for part in ["sql", "pipelines", "data/reference"] {
             files.collect(part, 0, faults);
         }
@@ -201,7 +201,7 @@ mod tests {
             fs::write(pipelines.join(name), "x").expect("file");
         }
         let mut faults = Vec::new();
-        let files = Files::folder(folder.path(), &mut faults);
+        let files = ProjectFiles::folder(folder.path(), &mut faults);
         assert!(faults.is_empty(), "{faults:?}");
         let found: Vec<_> = files.below("pipelines", "yaml").map(|(name, ..)| name).collect();
         assert_eq!(found, ["pipelines/a.yaml"]);

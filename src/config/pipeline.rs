@@ -37,7 +37,7 @@ pub struct PipelineSpec {
     /// Alert rules over the output rows.
     pub alerts: Vec<AlertRule>,
     /// Where each key of the YAML file stands.
-    pub positions: Positions,
+    pub positions: KeyPositions,
 }
 
 /// Where the keys of a YAML file stand, by key path: `grain`, `grain[1]`, `expect`,
@@ -47,9 +47,9 @@ pub struct PipelineSpec {
 /// The place is the value's where the value is text, number or list, and the key's where it is a
 /// map or empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Positions(pub(crate) BTreeMap<String, Position>);
+pub struct KeyPositions(pub(crate) BTreeMap<String, Position>);
 
-impl Positions {
+impl KeyPositions {
     /// The place of a key path; of the nearest key above it when it does not stand there itself;
     /// of the file's start when none does.
     pub fn at(&self, key_path: &str) -> Position {
@@ -87,7 +87,7 @@ pub struct ColumnDoc {
 }
 
 impl PipelineSpec {
-    /// A fault at a key of the YAML file (see [`Positions`]).
+    /// A fault at a key of the YAML file (see [`KeyPositions`]).
     pub fn yaml_fault(
         &self,
         key_path: &str,

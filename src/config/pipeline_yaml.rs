@@ -10,13 +10,13 @@ use std::collections::BTreeMap;
 use crate::alert::rule::{AlertRule, Severity};
 use crate::flow::Span;
 
-use super::decode::{Fields, Named, is_name, is_suffix, name_like};
+use super::decode::{Fields, NamedNode, is_name, is_suffix, name_like};
 use super::fault::{Faults, Position, nearest, quoted};
-use super::files::{self, Files};
-use super::pipeline::{ColumnDoc, PipelineSpec, Positions, WindowSpec};
+use super::files::{self, ProjectFiles};
+use super::pipeline::{ColumnDoc, KeyPositions, PipelineSpec, WindowSpec};
 use super::values::{names, severity};
 use super::window_yaml;
-use super::yaml::{Document, Node, Value};
+use super::yaml::{Document, Node, YamlValue};
 
 /// `allowed_lateness` when the file says nothing.
 pub(crate) const ALLOWED_LATENESS: Span = Span(2 * Span::HOUR.0);
@@ -30,10 +30,10 @@ pub(crate) const MAX_REVISIONS: i64 = 10_000;
 pub(crate) fn read(
     name: &str,
     document: &Document,
-    files: &Files,
+    files: &ProjectFiles,
     faults: &mut Faults,
 ) -> Option<PipelineSpec> {
-    let root = Named::root(document);
+    let root = NamedNode::root(document);
     let mut fields = root.fields(faults, "description, windows and grain")?;
     let description = fields
         .require("description", faults, "What one row of the table is.")
@@ -72,8 +72,8 @@ pub(crate) fn read(
 /// The SQL file's path in the project and its text.
 fn sql(
     name: &str,
-    named: Option<Named<'_>>,
-    files: &Files,
+    named: Option<NamedNode<'_>>,
+    files: &ProjectFiles,
     faults: &mut Faults,
 ) -> Option<(String, String)> {
     let (at, path) = match named {
@@ -107,7 +107,7 @@ fn sql(
     Some((path, text?))
 }
 
-fn windows(value: &Named<'_>, faults: &mut Faults) -> Option<Vec<WindowSpec>> {
+fn windows(value: &NamedNode<'_>, faults: &mut Faults) -> Option<Vec<WindowSpec>> {
     let entries = value.map(faults, "{ 1h: { tumbling: { size: 1h } } }")?;
     if entries.is_empty() {
         value.wrong(faults, "is empty", "write { 1h: { tumbling: { size: 1h } } }, or none: {}");
@@ -133,7 +133,7 @@ fn windows(value: &Named<'_>, faults: &mut Faults) -> Option<Vec<WindowSpec>> {
 fn lateness(fields: &mut Fields<'_>, faults: &mut Faults) -> (Span, Span) {
     let allowed = fields.take("allowed_lateness");
     let step = fields.take("late_step");
-    let at = step.as_ref().or(allowed.as_ref()).map(Named::at);
+    let at = step.as_ref().or(allowed.as_ref()).map(NamedNode::at);
     let allowed = allowed.map_or(Some(ALLOWED_LATENESS), |value| value.span(faults));
     let step = step.map_or(Some(LATE_STEP), |value| value.positive_span(faults));
     let (Some(allowed), Some(step)) = (allowed, step) else {
@@ -150,7 +150,7 @@ fn lateness(fields: &mut Fields<'_>, faults: &mut Faults) -> (Span, Span) {
     (allowed, step)
 }
 
-fn expect(value: &Named<'_>, faults: &mut Faults) -> Option<String> {
+fn expect(value: &NamedNode<'_>, faults: &mut Faults) -> Option<String> {
     const EXAMPLE: &str = "the name of one reference table, as ref.labs";
     let text = value.text(faults, EXAMPLE)?;
     let name = text.strip_prefix("ref.").filter(|name| is_name(name));
@@ -161,7 +161,7 @@ fn expect(value: &Named<'_>, faults: &mut Faults) -> Option<String> {
     name.map(str::to_owned)
 }
 
-fn columns(value: &Named<'_>, faults: &mut Faults) -> BTreeMap<String, ColumnDoc> {
+fn columns(value: &NamedNode<'_>, faults: &mut Faults) -> BTreeMap<String, ColumnDoc> {
     const EXAMPLE: &str = "{ description: Tests completed, unit: tests, additive: true }";
     let mut columns = BTreeMap::new();
     for entry in value.map(faults, "a map of column names").unwrap_or_default() {
@@ -191,7 +191,7 @@ fn columns(value: &Named<'_>, faults: &mut Faults) -> BTreeMap<String, ColumnDoc
 }
 
 fn alert_rules(
-    value: &Named<'_>,
+    value: &NamedNode<'_>,
     windows: Option<&[WindowSpec]>,
     faults: &mut Faults,
 ) -> Vec<AlertRule> {
@@ -201,7 +201,7 @@ fn alert_rules(
 }
 
 fn alert(
-    value: &Named<'_>,
+    value: &NamedNode<'_>,
     windows: Option<&[WindowSpec]>,
     faults: &mut Faults,
 ) -> Option<AlertRule> {
@@ -233,7 +233,7 @@ fn alert(
     })
 }
 
-fn alert_name(value: &Named<'_>, faults: &mut Faults) -> Option<String> {
+fn alert_name(value: &NamedNode<'_>, faults: &mut Faults) -> Option<String> {
     let name = value.text(faults, "a name, as tat_over_target")?;
     if is_name(name) {
         return Some(name.to_owned());
@@ -244,7 +244,7 @@ fn alert_name(value: &Named<'_>, faults: &mut Faults) -> Option<String> {
 }
 
 fn alert_windows(
-    value: &Named<'_>,
+    value: &NamedNode<'_>,
     windows: Option<&[WindowSpec]>,
     faults: &mut Faults,
 ) -> Vec<String> {
@@ -263,16 +263,16 @@ fn alert_windows(
 }
 
 /// Every key path of a document with its place.
-fn positions(document: &Document) -> Positions {
-    let mut positions = Positions::default();
+fn positions(document: &Document) -> KeyPositions {
+    let mut positions = KeyPositions::default();
     place(&document.root, "", &mut positions);
     positions
 }
 
-fn place(node: &Node, path: &str, positions: &mut Positions) {
+fn place(node: &Node, path: &str, positions: &mut KeyPositions) {
     match &node.value {
-        Value::Null | Value::Scalar { .. } => {}
-        Value::List(items) => {
+        YamlValue::Null | YamlValue::Scalar { .. } => {}
+        YamlValue::List(items) => {
             for (i, item) in items.iter().enumerate() {
                 let below = format!("{path}[{i}]");
                 positions.0.insert(below.clone(), item.at);
@@ -284,13 +284,13 @@ fn place(node: &Node, path: &str, positions: &mut Positions) {
                 }
             }
         }
-        Value::Map(entries) => {
+        YamlValue::Map(entries) => {
             for entry in entries {
                 let dot = if path.is_empty() { "" } else { "." };
                 let below = format!("{path}{dot}{}", entry.key);
                 let at = match entry.node.value {
-                    Value::Null | Value::Map(_) => entry.key_at,
-                    Value::Scalar { .. } | Value::List(_) => entry.node.at,
+                    YamlValue::Null | YamlValue::Map(_) => entry.key_at,
+                    YamlValue::Scalar { .. } | YamlValue::List(_) => entry.node.at,
                 };
                 positions.0.insert(below.clone(), at);
                 place(&entry.node, &below, positions);
@@ -301,10 +301,10 @@ fn place(node: &Node, path: &str, positions: &mut Positions) {
 
 /// The `name` of a list's item.
 fn name_of(item: &Node) -> Option<&str> {
-    let Value::Map(entries) = &item.value else { return None };
+    let YamlValue::Map(entries) = &item.value else { return None };
     let entry = entries.iter().find(|entry| entry.key == "name")?;
     match &entry.node.value {
-        Value::Scalar { text, .. } => Some(text),
-        Value::Null | Value::List(_) | Value::Map(_) => None,
+        YamlValue::Scalar { text, .. } => Some(text),
+        YamlValue::Null | YamlValue::List(_) | YamlValue::Map(_) => None,
     }
 }

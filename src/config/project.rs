@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 
 use super::decode::{is_name, name_like};
 use super::fault::{Fault, Faults, Position, nearest, quoted};
-use super::files::{self, Files};
+use super::files::{self, ProjectFiles};
 use super::pipeline::PipelineSpec;
 use super::pipeline_yaml;
 use super::reference::ReferenceTable;
@@ -64,7 +64,7 @@ pub struct StagingView {
 
 /// As much of a project as could be read, and what is wrong with it.
 #[derive(Debug, Default)]
-pub struct Reading {
+pub struct ReadProject {
     /// What could be read. Whole when there are no faults.
     pub project: Project,
     /// What is wrong, in the order of files and lines.
@@ -88,7 +88,7 @@ impl Project {
     }
 
     /// As much of a project as can be read, with every fault.
-    pub fn read(folder: Option<&Path>, config: Option<&Path>) -> Reading {
+    pub fn read(folder: Option<&Path>, config: Option<&Path>) -> ReadProject {
         let mut faults = Vec::new();
         let folder = match folder {
             Some(folder) => Some(folder),
@@ -98,11 +98,14 @@ impl Project {
         let files = match folder {
             Some(folder) => {
                 if !folder.join("pipelines").is_dir() {
-                    return Reading { faults: vec![no_pipelines(folder)], ..Reading::default() };
+                    return ReadProject {
+                        faults: vec![no_pipelines(folder)],
+                        ..ReadProject::default()
+                    };
                 }
-                Files::folder(folder, &mut faults)
+                ProjectFiles::folder(folder, &mut faults)
             }
-            None => Files::shipped(),
+            None => ProjectFiles::shipped(),
         };
         let mut reading = read_files(&files, faults);
         reading.project.folder = folder.map(Path::to_owned);
@@ -135,8 +138,8 @@ fn no_pipelines(folder: &Path) -> Fault {
     Fault::of(&place, "there is no such folder", "name a project's folder")
 }
 
-fn read_files(files: &Files, faults: Vec<Fault>) -> Reading {
-    let mut reading = Reading { faults, ..Reading::default() };
+fn read_files(files: &ProjectFiles, faults: Vec<Fault>) -> ReadProject {
+    let mut reading = ReadProject { faults, ..ReadProject::default() };
     read_reference(files, &mut reading);
     read_staging(files, &mut reading);
     read_pipelines(files, &mut reading);
@@ -149,7 +152,7 @@ fn read_files(files: &Files, faults: Vec<Fault>) -> Reading {
     reading
 }
 
-fn read_settings(files: &Files, reading: &mut Reading) {
+fn read_settings(files: &ProjectFiles, reading: &mut ReadProject) {
     if let Some(bytes) = files.bytes("turnaround.yaml") {
         let mut of_file = Faults::of(&files.path("turnaround.yaml"));
         reading.project.settings =
@@ -166,7 +169,7 @@ fn other_ending(path: &Path) -> Fault {
     Fault::at(path, Position::START, "files that end in .yml are not read", remedy)
 }
 
-fn read_reference(files: &Files, reading: &mut Reading) {
+fn read_reference(files: &ProjectFiles, reading: &mut ReadProject) {
     let mut tables = BTreeMap::new();
     let mut read = |name: &str, path: &Path, bytes: &[u8]| {
         let mut of_file = Faults::of(path);
@@ -185,14 +188,14 @@ fn read_reference(files: &Files, reading: &mut Reading) {
         if files.bytes(&path).is_some() {
             continue;
         }
-        if let Some((path, bytes)) = Files::shipped_file(&path) {
+        if let Some((path, bytes)) = ProjectFiles::shipped_file(&path) {
             read(name, &path, bytes);
         }
     }
     reading.project.reference = tables.into_values().collect();
 }
 
-fn read_staging(files: &Files, reading: &mut Reading) {
+fn read_staging(files: &ProjectFiles, reading: &mut ReadProject) {
     for (path, name, bytes) in files.below("sql/staging", "sql") {
         let path = files.path(path);
         let mut of_file = Faults::of(&path);
@@ -210,7 +213,7 @@ fn read_staging(files: &Files, reading: &mut Reading) {
     }
 }
 
-fn read_pipelines(files: &Files, reading: &mut Reading) {
+fn read_pipelines(files: &ProjectFiles, reading: &mut ReadProject) {
     let mut any = false;
     for (path, name, bytes) in files.below("pipelines", "yaml") {
         if name.contains('/') {
@@ -307,7 +310,7 @@ fn check_expectations(project: &Project, faults: &mut Vec<Fault>) {
 }
 
 /// Files that stand there and that nothing reads.
-fn note_unread(files: &Files, project: &mut Project) {
+fn note_unread(files: &ProjectFiles, project: &mut Project) {
     let mut note = |path: &str, what: &str, remedy: String| {
         project.notes.push(Fault::at(&files.path(path), Position::START, what, remedy));
     };

@@ -30,7 +30,7 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use crate::flow::Timestamp;
 
-use super::csv_text::{Cell, rows};
+use super::csv_text::{CsvCell, rows};
 use super::decode::{is_name, name_like};
 use super::fault::{Faults, Position, nearest, quoted};
 use super::files;
@@ -111,7 +111,7 @@ impl ReferenceTable {
     }
 }
 
-fn check_header(header: &[Cell], faults: &mut Faults) {
+fn check_header(header: &[CsvCell], faults: &mut Faults) {
     let mut seen = BTreeSet::new();
     for cell in header {
         if !is_name(&cell.text) {
@@ -124,7 +124,7 @@ fn check_header(header: &[Cell], faults: &mut Faults) {
     }
 }
 
-fn check_widths(header: &[Cell], rows: &[Vec<Cell>], faults: &mut Faults) {
+fn check_widths(header: &[CsvCell], rows: &[Vec<CsvCell>], faults: &mut Faults) {
     for row in rows {
         if row.len() == header.len() {
             continue;
@@ -141,7 +141,7 @@ fn check_widths(header: &[Cell], rows: &[Vec<Cell>], faults: &mut Faults) {
 }
 
 /// The stream itself reads `labs`: each lab once, with a zone that exists.
-fn check_labs(header: &[Cell], rows: &[Vec<Cell>], faults: &mut Faults) {
+fn check_labs(header: &[CsvCell], rows: &[Vec<CsvCell>], faults: &mut Faults) {
     let column = |name: &str| header.iter().position(|cell| cell.text == name);
     let Some(lab_id) = column("lab_id") else {
         let what = "labs.csv has no column `lab_id`";
@@ -177,7 +177,7 @@ fn check_labs(header: &[Cell], rows: &[Vec<Cell>], faults: &mut Faults) {
 
 /// The stream itself reads `targets`. What it could not read would be no deadline, or one from ever
 /// on, and a column that it does not know would make a row speak of more tests than it says.
-fn check_targets(header: &[Cell], rows: &[Vec<Cell>], faults: &mut Faults) {
+fn check_targets(header: &[CsvCell], rows: &[Vec<CsvCell>], faults: &mut Faults) {
     let column = |name: &str| header.iter().position(|cell| cell.text == name);
     let missing = || TARGET_COLUMNS.iter().copied().filter(|name| column(name).is_none());
     for cell in header.iter().filter(|cell| !TARGET_COLUMNS.contains(&cell.text.as_str())) {
@@ -205,7 +205,10 @@ fn check_targets(header: &[Cell], rows: &[Vec<Cell>], faults: &mut Faults) {
     }
 }
 
-fn batch(header: &[Cell], rows: &[Vec<Cell>]) -> Result<RecordBatch, arrow::error::ArrowError> {
+fn batch(
+    header: &[CsvCell],
+    rows: &[Vec<CsvCell>],
+) -> Result<RecordBatch, arrow::error::ArrowError> {
     let mut fields = Vec::new();
     let mut columns: Vec<ArrayRef> = Vec::new();
     for (i, cell) in header.iter().enumerate() {

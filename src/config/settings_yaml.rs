@@ -7,12 +7,12 @@ use secrecy::SecretString;
 use crate::alert::format::{Channel, FORMATS};
 use crate::alert::rule::Route;
 
-use super::decode::{Fields, Named};
+use super::decode::{Fields, NamedNode};
 use super::env::{Env, HOURS_REMEDY, valid_hours};
 use super::fault::{Fault, Faults, quoted};
 use super::settings::{Settings, SourceSpec, Wrong, address, lab_id, location};
 use super::values::{byte_count, hours_range, severity};
-use super::yaml::{Document, Value};
+use super::yaml::{Document, YamlValue};
 
 /// The lake's prefixes that can have a retention.
 const PREFIXES: &[&str] =
@@ -35,7 +35,7 @@ const WITHOUT_EFFECT: &[(&str, &str)] = &[
 
 /// Reads a document over the defaults in `settings`.
 pub(crate) fn read(document: &Document, env: &Env, settings: &mut Settings, faults: &mut Faults) {
-    let root = Named::root(document);
+    let root = NamedNode::root(document);
     if root.is_null() {
         return;
     }
@@ -93,7 +93,7 @@ fn places(fields: &mut Fields<'_>, settings: &mut Settings, faults: &mut Faults)
 
 /// A text that `read` accepts.
 fn checked<T>(
-    value: Option<Named<'_>>,
+    value: Option<NamedNode<'_>>,
     read: impl Fn(&str) -> Result<T, Wrong>,
     faults: &mut Faults,
 ) -> Option<T> {
@@ -107,7 +107,7 @@ fn checked<T>(
     }
 }
 
-fn kafka(value: &Named<'_>, env: &Env, settings: &mut Settings, faults: &mut Faults) {
+fn kafka(value: &NamedNode<'_>, env: &Env, settings: &mut Settings, faults: &mut Faults) {
     let Some(mut fields) = value.fields(faults, "{ brokers, group, options }") else { return };
     if let Some(value) = fields.take("brokers") {
         let items = value.one_or_more(faults, "broker:9092").unwrap_or_default();
@@ -135,11 +135,11 @@ fn kafka(value: &Named<'_>, env: &Env, settings: &mut Settings, faults: &mut Fau
 }
 
 /// A librdkafka setting: its text, or `{ env: NAME }` for what an environment variable holds.
-fn kafka_option(value: &Named<'_>, env: &Env, faults: &mut Faults) -> Option<SecretString> {
+fn kafka_option(value: &NamedNode<'_>, env: &Env, faults: &mut Faults) -> Option<SecretString> {
     match &value.node.value {
-        Value::Map(_) => {}
-        Value::Scalar { text, .. } => return Some(SecretString::from(text.as_str())),
-        Value::Null | Value::List(_) => {
+        YamlValue::Map(_) => {}
+        YamlValue::Scalar { text, .. } => return Some(SecretString::from(text.as_str())),
+        YamlValue::Null | YamlValue::List(_) => {
             value.text(faults, "its value, or { env: NAME } to take it from the environment");
             return None;
         }
@@ -164,7 +164,7 @@ fn kafka_option(value: &Named<'_>, env: &Env, faults: &mut Faults) -> Option<Sec
 }
 
 /// The name of an environment variable. What is not one is not quoted: it may be the secret itself.
-fn variable_name(value: &Named<'_>, faults: &mut Faults) -> Option<String> {
+fn variable_name(value: &NamedNode<'_>, faults: &mut Faults) -> Option<String> {
     let name = value.text(faults, "the name of an environment variable")?;
     let fits = name.len() <= 128
         && !name.starts_with(|c: char| c.is_ascii_digit())
@@ -176,7 +176,7 @@ fn variable_name(value: &Named<'_>, faults: &mut Faults) -> Option<String> {
     fits.then(|| name.to_owned())
 }
 
-fn time(value: &Named<'_>, settings: &mut Settings, faults: &mut Faults) {
+fn time(value: &NamedNode<'_>, settings: &mut Settings, faults: &mut Faults) {
     let Some(mut fields) = value.fields(faults, "{ max_disorder: 1m }") else { return };
     if let Some(span) = fields.take("max_disorder").and_then(|value| value.span(faults)) {
         settings.time.max_disorder = span;
@@ -193,7 +193,7 @@ fn time(value: &Named<'_>, settings: &mut Settings, faults: &mut Faults) {
     fields.finish(faults);
 }
 
-fn alerts(value: &Named<'_>, env: &Env, settings: &mut Settings, faults: &mut Faults) {
+fn alerts(value: &NamedNode<'_>, env: &Env, settings: &mut Settings, faults: &mut Faults) {
     let Some(mut fields) = value.fields(faults, "{ routes: [], dry_run: true }") else { return };
     if let Some(value) = fields.take("routes") {
         for item in value.list(faults, "a list of { match, webhook_env }").unwrap_or_default() {
@@ -237,7 +237,7 @@ fn alerts(value: &Named<'_>, env: &Env, settings: &mut Settings, faults: &mut Fa
 }
 
 fn route(
-    value: &Named<'_>,
+    value: &NamedNode<'_>,
     env: &Env,
     notes: &mut Vec<Fault>,
     faults: &mut Faults,
@@ -283,7 +283,7 @@ fn route(
     Some(route)
 }
 
-fn matching(value: &Named<'_>, route: &mut Route, faults: &mut Faults) {
+fn matching(value: &NamedNode<'_>, route: &mut Route, faults: &mut Faults) {
     let Some(mut fields) = value.fields(faults, "{ lab: [north], severity: [high] }") else {
         return;
     };
@@ -300,7 +300,7 @@ fn matching(value: &Named<'_>, route: &mut Route, faults: &mut Faults) {
     fields.finish(faults);
 }
 
-fn checkpoint(value: &Named<'_>, settings: &mut Settings, faults: &mut Faults) {
+fn checkpoint(value: &NamedNode<'_>, settings: &mut Settings, faults: &mut Faults) {
     let Some(mut fields) = value.fields(faults, "{ every: 10s, bytes: 64 MiB }") else { return };
     if let Some(span) = fields.take("every").and_then(|value| value.positive_span(faults)) {
         settings.checkpoint.every = span;
@@ -321,7 +321,7 @@ fn size(text: &str, example: &str) -> Result<u64, Wrong> {
     byte_count(text).filter(|bytes| *bytes > 0).ok_or_else(wrong)
 }
 
-fn retention(value: &Named<'_>, settings: &mut Settings, faults: &mut Faults) {
+fn retention(value: &NamedNode<'_>, settings: &mut Settings, faults: &mut Faults) {
     let Some(mut fields) = value.fields(faults, "{ events: 90 }") else { return };
     for prefix in PREFIXES {
         let Some(value) = fields.take(prefix) else { continue };

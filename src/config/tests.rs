@@ -15,12 +15,12 @@ use crate::window::{CalendarUnit, WindowKind, Zone};
 
 use super::env::Env;
 use super::fault::{Fault, Faults, Position};
-use super::project::{Project, Reading};
+use super::project::{Project, ReadProject};
 use super::settings::{Flags, Settings, SourceSpec};
 use super::yaml::Document;
 
 /// Writes the files into a folder, reads it as a project, and names faults by their place in it.
-fn read(files: &[(&str, &str)]) -> (Reading, Vec<String>, Vec<String>) {
+fn read(files: &[(&str, &str)]) -> (ReadProject, Vec<String>, Vec<String>) {
     let folder = tempfile::tempdir().expect("folder");
     fs::create_dir_all(folder.path().join("pipelines")).expect("folder");
     for (name, text) in files {

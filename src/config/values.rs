@@ -7,7 +7,7 @@ use chrono_tz::Tz;
 
 use crate::alert::rule::Severity;
 
-use super::decode::{Named, is_name};
+use super::decode::{NamedNode, is_name};
 use super::fault::{Faults, quoted};
 
 /// Columns that stand in every output and so cannot be declared.
@@ -51,7 +51,7 @@ pub(crate) fn byte_count(text: &str) -> Option<u64> {
 }
 
 /// A zone of the IANA database.
-pub(crate) fn zone(value: &Named<'_>, faults: &mut Faults) -> Option<Tz> {
+pub(crate) fn zone(value: &NamedNode<'_>, faults: &mut Faults) -> Option<Tz> {
     const EXAMPLE: &str = "lab or a zone of the IANA database, as Europe/Berlin";
     let name = value.text(faults, EXAMPLE)?;
     let zone = name.parse().ok();
@@ -63,7 +63,7 @@ pub(crate) fn zone(value: &Named<'_>, faults: &mut Faults) -> Option<Tz> {
 }
 
 /// `low`, `medium` or `high`.
-pub(crate) fn severity(value: &Named<'_>, faults: &mut Faults) -> Option<Severity> {
+pub(crate) fn severity(value: &NamedNode<'_>, faults: &mut Faults) -> Option<Severity> {
     let name = value.text(faults, "low, medium or high")?;
     match name {
         "low" => Some(Severity::Low),
@@ -78,7 +78,11 @@ pub(crate) fn severity(value: &Named<'_>, faults: &mut Faults) -> Option<Severit
 }
 
 /// A list of column names, each once.
-pub(crate) fn names(value: &Named<'_>, faults: &mut Faults, example: &str) -> Option<Vec<String>> {
+pub(crate) fn names(
+    value: &NamedNode<'_>,
+    faults: &mut Faults,
+    example: &str,
+) -> Option<Vec<String>> {
     let before = faults.count();
     let mut seen = BTreeSet::new();
     let mut names = Vec::new();

@@ -3,11 +3,11 @@
 use crate::flow::Span;
 use crate::window::{CalendarUnit, WindowKind, Zone};
 
-use super::decode::Named;
+use super::decode::NamedNode;
 use super::fault::{Faults, nearest, quoted};
 use super::values::names;
 use super::values::{minute_of_day, zone};
-use super::yaml::{Entry, Value};
+use super::yaml::{YamlEntry, YamlValue};
 
 /// The most panes in a window: each pane is state to keep and to merge at every firing.
 pub(crate) const MAX_PANES: i64 = 10_000;
@@ -21,7 +21,7 @@ const KINDS: &[&str] = &["tumbling", "hopping", "session", "calendar"];
 const EXAMPLE: &str = "one kind, as { tumbling: { size: 1h } }";
 
 /// Reads a window by its name and value; `None` when it has a fault.
-pub(crate) fn kind(name: &str, value: &Named<'_>, faults: &mut Faults) -> Option<WindowKind> {
+pub(crate) fn kind(name: &str, value: &NamedNode<'_>, faults: &mut Faults) -> Option<WindowKind> {
     if name == "none" {
         return row_level(value, faults);
     }
@@ -44,7 +44,7 @@ pub(crate) fn kind(name: &str, value: &Named<'_>, faults: &mut Faults) -> Option
     }
 }
 
-fn unknown(entry: &Entry, faults: &mut Faults) {
+fn unknown(entry: &YamlEntry, faults: &mut Faults) {
     let remedy = match nearest(&entry.key, KINDS.iter().copied()) {
         Some(near) => format!("did you mean `{near}`?"),
         None if entry.key == "none" => "name the window itself none, as none: {}".to_owned(),
@@ -53,11 +53,11 @@ fn unknown(entry: &Entry, faults: &mut Faults) {
     faults.push(entry.key_at, format!("unknown kind of window {}", quoted(&entry.key)), remedy);
 }
 
-fn row_level(value: &Named<'_>, faults: &mut Faults) -> Option<WindowKind> {
+fn row_level(value: &NamedNode<'_>, faults: &mut Faults) -> Option<WindowKind> {
     let empty = match &value.node.value {
-        Value::Null => true,
-        Value::Map(entries) => entries.is_empty(),
-        Value::Scalar { .. } | Value::List(_) => false,
+        YamlValue::Null => true,
+        YamlValue::Map(entries) => entries.is_empty(),
+        YamlValue::Scalar { .. } | YamlValue::List(_) => false,
     };
     if !empty {
         value.wrong(faults, "takes no settings", "write none: {}, or give the window another name");
@@ -65,14 +65,14 @@ fn row_level(value: &Named<'_>, faults: &mut Faults) -> Option<WindowKind> {
     empty.then_some(WindowKind::RowLevel)
 }
 
-fn tumbling(value: &Named<'_>, faults: &mut Faults) -> Option<WindowKind> {
+fn tumbling(value: &NamedNode<'_>, faults: &mut Faults) -> Option<WindowKind> {
     let mut fields = value.fields(faults, "{ size: 1h }")?;
     let size = fields.require("size", faults, "1h").and_then(|value| length(&value, faults));
     fields.finish(faults);
     Some(WindowKind::Tumbling { size: size? })
 }
 
-fn hopping(value: &Named<'_>, faults: &mut Faults) -> Option<WindowKind> {
+fn hopping(value: &NamedNode<'_>, faults: &mut Faults) -> Option<WindowKind> {
     let mut fields = value.fields(faults, "{ size: 1h, slide: 5m }")?;
     let size_value = fields.require("size", faults, "1h");
     let size = size_value.as_ref().and_then(|value| length(value, faults));
@@ -101,7 +101,7 @@ fn hopping(value: &Named<'_>, faults: &mut Faults) -> Option<WindowKind> {
     Some(WindowKind::Hopping { size, slide })
 }
 
-fn session(value: &Named<'_>, faults: &mut Faults) -> Option<WindowKind> {
+fn session(value: &NamedNode<'_>, faults: &mut Faults) -> Option<WindowKind> {
     let mut fields = value.fields(faults, "{ gap: 30m, by: [lab_id, machine_id] }")?;
     let gap = fields.require("gap", faults, "30m").and_then(|value| length(&value, faults));
     let by = fields.require("by", faults, "[lab_id]");
@@ -114,11 +114,11 @@ fn session(value: &Named<'_>, faults: &mut Faults) -> Option<WindowKind> {
     Some(WindowKind::Session { gap: gap?, by: by?, wait: wait? })
 }
 
-fn calendar(value: &Named<'_>, faults: &mut Faults) -> Option<WindowKind> {
+fn calendar(value: &NamedNode<'_>, faults: &mut Faults) -> Option<WindowKind> {
     let mut fields = value.fields(faults, "{ unit: day, tz: lab }")?;
     let unit_value = fields.require("unit", faults, "day");
     let zone = match fields.take("tz") {
-        Some(value) if matches!(&value.node.value, Value::Scalar { text, .. } if text == "lab") => {
+        Some(value) if matches!(&value.node.value, YamlValue::Scalar { text, .. } if text == "lab") => {
             Some(Zone::Lab)
         }
         Some(value) => zone(&value, faults).map(Zone::Fixed),
@@ -159,7 +159,7 @@ fn calendar(value: &Named<'_>, faults: &mut Faults) -> Option<WindowKind> {
     Some(WindowKind::Calendar { unit, zone: zone? })
 }
 
-fn shift_starts(value: &Named<'_>, faults: &mut Faults) -> Option<Vec<u16>> {
+fn shift_starts(value: &NamedNode<'_>, faults: &mut Faults) -> Option<Vec<u16>> {
     const WANTED: &str = "[\"06:00\", \"14:00\", \"22:00\"]";
     let before = faults.count();
     let items = value.list(faults, WANTED)?;
@@ -189,7 +189,7 @@ fn shift_starts(value: &Named<'_>, faults: &mut Faults) -> Option<Vec<u16>> {
 }
 
 /// A window's size, slide or gap.
-fn length(value: &Named<'_>, faults: &mut Faults) -> Option<Span> {
+fn length(value: &NamedNode<'_>, faults: &mut Faults) -> Option<Span> {
     let span = value.positive_span(faults)?;
     if span < MIN_SIZE {
         let what = format!("{span} is shorter than {MIN_SIZE}");

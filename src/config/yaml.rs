@@ -41,12 +41,12 @@ impl fmt::Debug for Document {
 pub(crate) struct Node {
     /// Of the value; of its key where the value is empty.
     pub(crate) at: Position,
-    pub(crate) value: Value,
+    pub(crate) value: YamlValue,
 }
 
 /// What a node holds.
 #[derive(Clone)]
-pub(crate) enum Value {
+pub(crate) enum YamlValue {
     /// Nothing, `~` or `null`.
     Null,
     /// A text. Plain (unquoted) ones may also be read as a number or truth value.
@@ -54,12 +54,12 @@ pub(crate) enum Value {
     /// Values in order.
     List(Vec<Node>),
     /// Keys, each once, in order.
-    Map(Vec<Entry>),
+    Map(Vec<YamlEntry>),
 }
 
 /// A key with its value.
 #[derive(Clone)]
-pub(crate) struct Entry {
+pub(crate) struct YamlEntry {
     pub(crate) key: String,
     pub(crate) key_at: Position,
     pub(crate) node: Node,
@@ -71,14 +71,14 @@ impl fmt::Debug for Node {
     }
 }
 
-impl Value {
+impl YamlValue {
     /// For messages.
     pub(crate) fn kind(&self) -> &'static str {
         match self {
-            Value::Null => "nothing",
-            Value::Scalar { .. } => "a single value",
-            Value::List(_) => "a list",
-            Value::Map(_) => "a map",
+            YamlValue::Null => "nothing",
+            YamlValue::Scalar { .. } => "a single value",
+            YamlValue::List(_) => "a list",
+            YamlValue::Map(_) => "a map",
         }
     }
 }
@@ -192,11 +192,11 @@ impl<'t> Tree<'t, '_> {
             }
             Event::SequenceStart(anchor, tag) => {
                 self.refuse_extras(at, anchor, tag.as_ref());
-                Ok(Node { at, value: Value::List(self.list(at, depth)?) })
+                Ok(Node { at, value: YamlValue::List(self.list(at, depth)?) })
             }
             Event::MappingStart(anchor, tag) => {
                 self.refuse_extras(at, anchor, tag.as_ref());
-                Ok(Node { at, value: Value::Map(self.map(depth)?) })
+                Ok(Node { at, value: YamlValue::Map(self.map(depth)?) })
             }
             Event::Alias(_) => {
                 self.faults.push(at, "aliases are not read", "write the value out");
@@ -239,8 +239,8 @@ impl<'t> Tree<'t, '_> {
         }
     }
 
-    fn map(&mut self, depth: usize) -> Result<Vec<Entry>, Stopped> {
-        let mut entries: Vec<Entry> = Vec::new();
+    fn map(&mut self, depth: usize) -> Result<Vec<YamlEntry>, Stopped> {
+        let mut entries: Vec<YamlEntry> = Vec::new();
         let mut seen = BTreeSet::new();
         loop {
             let (event, span) = self.next()?;
@@ -251,13 +251,13 @@ impl<'t> Tree<'t, '_> {
             let (event, span) = self.next()?;
             let node = self.node(event, span, key.at, depth + 1)?;
             let key_at = key.at;
-            let Value::Scalar { text: key, .. } = key.value else {
+            let YamlValue::Scalar { text: key, .. } = key.value else {
                 let what = format!("a key must be a single word, this is {}", key.value.kind());
                 self.faults.push(key_at, what, "write a word before the colon");
                 continue;
             };
             if seen.insert(key.clone()) {
-                entries.push(Entry { key, key_at, node });
+                entries.push(YamlEntry { key, key_at, node });
             } else {
                 let first = entries.iter().find(|entry| entry.key == key);
                 let line = first.map_or(0, |entry| entry.key_at.line);
@@ -273,7 +273,7 @@ impl<'t> Tree<'t, '_> {
 
 impl Node {
     fn empty(at: Position) -> Node {
-        Node { at, value: Value::Null }
+        Node { at, value: YamlValue::Null }
     }
 }
 
@@ -282,7 +282,7 @@ fn scalar(text: &str, style: ScalarStyle, at: Position, key_at: Position) -> Nod
     match text {
         "" if plain => Node::empty(key_at),
         "~" | "null" | "Null" | "NULL" if plain => Node::empty(at),
-        _ => Node { at, value: Value::Scalar { text: text.to_owned(), plain } },
+        _ => Node { at, value: YamlValue::Scalar { text: text.to_owned(), plain } },
     }
 }
 
@@ -301,9 +301,9 @@ mod tests {
         faults.into_vec().iter().map(ToString::to_string).collect()
     }
 
-    fn entries(node: &Node) -> &[Entry] {
+    fn entries(node: &Node) -> &[YamlEntry] {
         match &node.value {
-            Value::Map(entries) => entries,
+            YamlValue::Map(entries) => entries,
             other => panic!("a map, not {}", other.kind()),
         }
     }
@@ -317,14 +317,14 @@ mod tests {
         let root = entries(&document.root);
         let at = |node: &Node| (node.at.line, node.at.column);
         assert_eq!(at(&root[0].node), (1, 4));
-        let Value::List(items) = &root[1].node.value else { panic!("a list") };
+        let YamlValue::List(items) = &root[1].node.value else { panic!("a list") };
         assert_eq!(items.iter().map(at).collect::<Vec<_>>(), [(3, 5), (4, 6)]);
         let inner = entries(&root[2].node);
         assert_eq!((inner[0].key_at.line, inner[0].key_at.column), (5, 6));
-        let Value::List(items) = &inner[0].node.value else { panic!("a list") };
+        let YamlValue::List(items) = &inner[0].node.value else { panic!("a list") };
         assert_eq!(items.iter().map(at).collect::<Vec<_>>(), [(5, 10), (5, 13)]);
         assert_eq!(at(&inner[1].node), (5, 20));
-        assert!(matches!(root[3].node.value, Value::Null));
+        assert!(matches!(root[3].node.value, YamlValue::Null));
         assert_eq!(at(&root[3].node), (6, 1), "an empty value stands at its key");
     }
 

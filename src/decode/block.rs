@@ -1,6 +1,6 @@
 //! A run of records' fields before they enter the columns, and the rules that span fields.
 //!
-//! Both readers (`scan` and `careful`) fill the [`Row`] behind the rows that count; [`Block::keep`]
+//! Both readers (`scan` and `careful`) fill the [`OpenRow`] behind the rows that count; [`Block::keep`]
 //! then decides alike for both whether it counts too. Until then it costs nothing to drop it.
 //! Fields lie column by column, so that whole runs enter the columns at once.
 //!
@@ -27,22 +27,22 @@ const MOST_UNESCAPED: usize = 1 << 20;
 
 /// Why a record is not an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Fault {
+pub(super) struct RecordFault {
     /// The class.
     pub(super) reason: Reason,
     /// For a person; names fields, never values.
     pub(super) detail: String,
 }
 
-impl Fault {
-    pub(super) fn new(reason: Reason, detail: String) -> Fault {
-        Fault { reason, detail }
+impl RecordFault {
+    pub(super) fn new(reason: Reason, detail: String) -> RecordFault {
+        RecordFault { reason, detail }
     }
 }
 
 /// The limits that a row is judged by.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Limits {
+pub(super) struct RecordLimits {
     /// The latest instant that an event time may have.
     pub(super) latest: Timestamp,
     /// Whether a lab is known without `lab_id`.
@@ -67,15 +67,15 @@ pub(super) struct Block {
 
 /// The row that is being read. It counts once it is kept.
 #[derive(Debug)]
-pub(super) struct Row<'a> {
+pub(super) struct OpenRow<'a> {
     words: &'a mut [[u64; ROWS]; COLUMNS],
     at: usize,
-    read: Read,
+    read: RowBeside,
 }
 
 /// What of a row does not lie in the block.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Read {
+pub(super) struct RowBeside {
     /// The fields that have a value.
     pub(super) present: u64,
     /// Words by their place in their lists.
@@ -100,8 +100,9 @@ impl Block {
 
     /// A new row, the buffer for its unescaped texts, and the place of that buffer's start.
     #[inline(always)]
-    pub(super) fn begin(&mut self) -> (Row<'_>, &mut String, usize) {
-        let row = Row { words: &mut self.words, at: self.rows % ROWS, read: Read::default() };
+    pub(super) fn begin(&mut self) -> (OpenRow<'_>, &mut String, usize) {
+        let row =
+            OpenRow { words: &mut self.words, at: self.rows % ROWS, read: RowBeside::default() };
         (row, &mut self.unescaped, self.base)
     }
 
@@ -111,7 +112,7 @@ impl Block {
     }
 
     #[inline(always)]
-    fn set(&mut self, read: &mut Read, field: usize, word: u64) {
+    fn set(&mut self, read: &mut RowBeside, field: usize, word: u64) {
         read.present |= bit(field);
         self.words[field % COLUMNS][self.rows % ROWS] = word;
     }
@@ -120,7 +121,11 @@ impl Block {
     /// what follows from other fields filled in: the row form's event time, the schema version.
     /// The block must not be full.
     #[inline(always)]
-    pub(super) fn keep(&mut self, mut read: Read, limits: Limits) -> Result<(), Fault> {
+    pub(super) fn keep(
+        &mut self,
+        mut read: RowBeside,
+        limits: RecordLimits,
+    ) -> Result<(), RecordFault> {
         let code = if read.has(EVENT_TYPE) { read.event_type as usize } else { SNAPSHOT };
         let mut required = REQUIRED_BY_TYPE[code];
         if code == SNAPSHOT && read.has(STATUS) {
@@ -151,9 +156,9 @@ impl Block {
     #[inline(always)]
     fn take_event_time_of_row_form(
         &mut self,
-        read: &mut Read,
-        limits: Limits,
-    ) -> Result<(), Fault> {
+        read: &mut RowBeside,
+        limits: RecordLimits,
+    ) -> Result<(), RecordFault> {
         let received = self.instant(RECEIVED_AT);
         if received > limits.latest.0 {
             return Err(future(RECEIVED_AT));
@@ -201,7 +206,7 @@ impl Block {
     }
 }
 
-impl Row<'_> {
+impl OpenRow<'_> {
     #[inline(always)]
     pub(super) fn set(&mut self, field: usize, word: u64) {
         self.read.present |= bit(field);
@@ -238,12 +243,12 @@ impl Row<'_> {
 
     /// What was read.
     #[inline(always)]
-    pub(super) fn end(self) -> Read {
+    pub(super) fn end(self) -> RowBeside {
         self.read
     }
 }
 
-impl Read {
+impl RowBeside {
     #[inline(always)]
     fn has(&self, field: usize) -> bool {
         self.present & bit(field) != 0
@@ -294,13 +299,16 @@ impl<'a> Texts<'a> {
 }
 
 #[cold]
-fn missing_field(missing: u64) -> Fault {
+fn missing_field(missing: u64) -> RecordFault {
     let name = EVENT_FIELDS[missing.trailing_zeros() as usize].0;
-    Fault::new(Reason::MissingField, format!("`{name}` is required here, and absent or blank"))
+    RecordFault::new(
+        Reason::MissingField,
+        format!("`{name}` is required here, and absent or blank"),
+    )
 }
 
 #[cold]
-fn future(field: usize) -> Fault {
+fn future(field: usize) -> RecordFault {
     let name = EVENT_FIELDS[field].0;
-    Fault::new(Reason::Future, format!("`{name}` lies too far after the record's own time"))
+    RecordFault::new(Reason::Future, format!("`{name}` lies too far after the record's own time"))
 }

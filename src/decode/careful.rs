@@ -9,8 +9,8 @@ use serde_json::error::Category;
 use crate::flow::Reason;
 use crate::flow::event::{EVENT_FIELDS, FieldKind};
 
-use super::block::{Block, Fault, Read, Row};
-use super::fields::{FIELDS, IDS, KINDS, Kind, REASON, bit, field_named, is_blank, word_code};
+use super::block::{Block, OpenRow, RecordFault, RowBeside};
+use super::fields::{FIELDS, IDS, KINDS, REASON, ValueKind, bit, field_named, is_blank, word_code};
 use super::instant::read_any;
 
 /// The longest record that is looked into: beyond it nothing legitimate is to be expected, and a
@@ -19,7 +19,7 @@ pub(super) const LONGEST_RECORD: usize = 16 << 20;
 
 /// A field's value as JSON has it.
 #[derive(Clone, Copy, Debug)]
-enum Value {
+enum JsonValue {
     Null,
     Bool(bool),
     Whole(i64),
@@ -32,17 +32,17 @@ enum Value {
     Object,
 }
 
-impl Value {
+impl JsonValue {
     fn kind(self) -> &'static str {
         match self {
-            Value::Null => "null",
-            Value::Bool(_) => "a boolean",
-            Value::Whole(_) => "an integer",
-            Value::TooWhole(_) => "an integer beyond 64 bits",
-            Value::Real(_) => "a number",
-            Value::Text(..) => "a text",
-            Value::Array => "an array",
-            Value::Object => "an object",
+            JsonValue::Null => "null",
+            JsonValue::Bool(_) => "a boolean",
+            JsonValue::Whole(_) => "an integer",
+            JsonValue::TooWhole(_) => "an integer beyond 64 bits",
+            JsonValue::Real(_) => "a number",
+            JsonValue::Text(..) => "a text",
+            JsonValue::Array => "an array",
+            JsonValue::Object => "an object",
         }
     }
 }
@@ -50,17 +50,21 @@ impl Value {
 /// The reader with its buffer.
 #[derive(Debug)]
 pub(super) struct Careful {
-    values: [Value; FIELDS],
+    values: [JsonValue; FIELDS],
 }
 
 impl Careful {
     pub(super) fn new() -> Careful {
-        Careful { values: [Value::Null; FIELDS] }
+        Careful { values: [JsonValue::Null; FIELDS] }
     }
 
     /// Reads one record into the block's next row; its texts go to the block's own buffer. Of a
     /// repeated key the last value counts.
-    pub(super) fn read(&mut self, record: &[u8], block: &mut Block) -> Result<Read, Fault> {
+    pub(super) fn read(
+        &mut self,
+        record: &[u8],
+        block: &mut Block,
+    ) -> Result<RowBeside, RecordFault> {
         let (row, texts, base) = block.begin();
         let before = texts.len();
         let read = self.read_into(record, row, texts, base);
@@ -73,17 +77,17 @@ impl Careful {
     fn read_into(
         &mut self,
         record: &[u8],
-        mut row: Row<'_>,
+        mut row: OpenRow<'_>,
         texts: &mut String,
         base: usize,
-    ) -> Result<Read, Fault> {
+    ) -> Result<RowBeside, RecordFault> {
         if record.len() > LONGEST_RECORD {
             let detail = format!("{} bytes, more than {LONGEST_RECORD}", record.len());
-            return Err(Fault::new(Reason::TooLong, detail));
+            return Err(RecordFault::new(Reason::TooLong, detail));
         }
         let text = std::str::from_utf8(record).map_err(|error| {
             let detail = format!("invalid UTF-8 at byte {}", error.valid_up_to());
-            Fault::new(Reason::Malformed, detail)
+            RecordFault::new(Reason::Malformed, detail)
         })?;
         let mut json = serde_json::Deserializer::from_str(text);
         let visitor = RecordVisitor { values: &mut self.values, texts };
@@ -105,14 +109,14 @@ impl Careful {
 /// Checks one value against its field and puts it into the row.
 fn take(
     field: usize,
-    value: Value,
-    row: &mut Row<'_>,
+    value: JsonValue,
+    row: &mut OpenRow<'_>,
     texts: &str,
     base: usize,
-) -> Result<(), Fault> {
+) -> Result<(), RecordFault> {
     match (KINDS[field], value) {
-        (_, Value::Null) => {}
-        (Kind::Text(_), Value::Text(start, end)) => {
+        (_, JsonValue::Null) => {}
+        (ValueKind::Text(_), JsonValue::Text(start, end)) => {
             let text = &texts.as_bytes()[start..end];
             check_length(field, text.len())?;
             if bit(field) & IDS == 0 || !is_blank(text) {
@@ -120,35 +124,40 @@ fn take(
                 row.set_text(field, base + start, text.len());
             }
         }
-        (Kind::Words(words), Value::Text(start, end)) => {
+        (ValueKind::Words(words), JsonValue::Text(start, end)) => {
             check_length(field, end - start)?;
             let text = &texts.as_bytes()[start..end];
             let code = word_code(words, text).ok_or_else(|| unknown_word(field))?;
             row.set_coded(field, base + start, end - start, code);
         }
-        (Kind::Time, Value::Text(start, end)) => {
+        (ValueKind::Time, JsonValue::Text(start, end)) => {
             let micros = read_any(&texts[start..end]).ok_or_else(|| no_instant(field))?;
             row.set(field, micros as u64);
         }
-        (Kind::Int, Value::Whole(value)) => row.set(field, value as u64),
-        (Kind::Float, Value::Whole(value)) => row.set(field, (value as f64).to_bits()),
-        (Kind::Float, Value::TooWhole(value)) => row.set(field, (value as f64).to_bits()),
-        (Kind::Float, Value::Real(value)) => row.set(field, value.to_bits()),
-        (Kind::Bool, Value::Bool(value)) => row.set(field, u64::from(value)),
+        (ValueKind::Int, JsonValue::Whole(value)) => row.set(field, value as u64),
+        (ValueKind::Float, JsonValue::Whole(value)) => row.set(field, (value as f64).to_bits()),
+        (ValueKind::Float, JsonValue::TooWhole(value)) => row.set(field, (value as f64).to_bits()),
+        (ValueKind::Float, JsonValue::Real(value)) => row.set(field, value.to_bits()),
+        (ValueKind::Bool, JsonValue::Bool(value)) => row.set(field, u64::from(value)),
         (
-            Kind::Text(_) | Kind::Words(_) | Kind::Time | Kind::Int | Kind::Float | Kind::Bool,
+            ValueKind::Text(_)
+            | ValueKind::Words(_)
+            | ValueKind::Time
+            | ValueKind::Int
+            | ValueKind::Float
+            | ValueKind::Bool,
             other,
         ) => return Err(wrong_type(field, other)),
     }
     Ok(())
 }
 
-fn check_length(field: usize, length: usize) -> Result<(), Fault> {
+fn check_length(field: usize, length: usize) -> Result<(), RecordFault> {
     let (name, kind) = EVENT_FIELDS[field];
     match kind {
         FieldKind::Text(limit) | FieldKind::Code(limit) if length > limit => {
             let detail = format!("`{name}` has {length} bytes, more than {limit}");
-            Err(Fault::new(Reason::TooLong, detail))
+            Err(RecordFault::new(Reason::TooLong, detail))
         }
         FieldKind::Text(_)
         | FieldKind::Code(_)
@@ -161,54 +170,58 @@ fn check_length(field: usize, length: usize) -> Result<(), Fault> {
 
 /// An id that holds a control character was cut out of something wrongly, and would break a terminal,
 /// a file's name or a card. Text that people write may have lines.
-fn check_characters(field: usize, text: &[u8]) -> Result<(), Fault> {
+fn check_characters(field: usize, text: &[u8]) -> Result<(), RecordFault> {
     if field == REASON || !text.iter().any(u8::is_ascii_control) {
         return Ok(());
     }
     let name = EVENT_FIELDS[field].0;
-    Err(Fault::new(Reason::ControlCharacter, format!("`{name}` holds a control character")))
+    Err(RecordFault::new(Reason::ControlCharacter, format!("`{name}` holds a control character")))
 }
 
-fn malformed(error: &serde_json::Error) -> Fault {
+fn malformed(error: &serde_json::Error) -> RecordFault {
     // The words of serde_json's other categories can quote the value.
     let detail = match error.classify() {
         Category::Data => "not a JSON object".to_owned(),
         Category::Syntax | Category::Eof | Category::Io => format!("not JSON: {error}"),
     };
-    Fault::new(Reason::Malformed, detail)
+    RecordFault::new(Reason::Malformed, detail)
 }
 
-fn wrong_type(field: usize, value: Value) -> Fault {
+fn wrong_type(field: usize, value: JsonValue) -> RecordFault {
     let name = EVENT_FIELDS[field].0;
     let wanted = match KINDS[field] {
-        Kind::Text(_) | Kind::Words(_) => "a text",
-        Kind::Time => "an RFC 3339 text",
-        Kind::Int => "an integer",
-        Kind::Float => "a number",
-        Kind::Bool => "true or false",
+        ValueKind::Text(_) | ValueKind::Words(_) => "a text",
+        ValueKind::Time => "an RFC 3339 text",
+        ValueKind::Int => "an integer",
+        ValueKind::Float => "a number",
+        ValueKind::Bool => "true or false",
     };
-    Fault::new(Reason::WrongType, format!("`{name}` is {}, not {wanted}", value.kind()))
+    RecordFault::new(Reason::WrongType, format!("`{name}` is {}, not {wanted}", value.kind()))
 }
 
-fn unknown_word(field: usize) -> Fault {
+fn unknown_word(field: usize) -> RecordFault {
     let words = match KINDS[field] {
-        Kind::Words(words) => words.join(", "),
-        Kind::Text(_) | Kind::Time | Kind::Int | Kind::Float | Kind::Bool => String::new(),
+        ValueKind::Words(words) => words.join(", "),
+        ValueKind::Text(_)
+        | ValueKind::Time
+        | ValueKind::Int
+        | ValueKind::Float
+        | ValueKind::Bool => String::new(),
     };
     let name = EVENT_FIELDS[field].0;
-    Fault::new(Reason::UnknownValue, format!("`{name}` is none of {words}"))
+    RecordFault::new(Reason::UnknownValue, format!("`{name}` is none of {words}"))
 }
 
-fn no_instant(field: usize) -> Fault {
+fn no_instant(field: usize) -> RecordFault {
     let name = EVENT_FIELDS[field].0;
     let detail = format!("`{name}` is no RFC 3339 instant of the years 1970 to 9999");
-    Fault::new(Reason::BadTimestamp, detail)
+    RecordFault::new(Reason::BadTimestamp, detail)
 }
 
 /// Reads an object into values by field; gives the set of known fields and the number of unknown
 /// ones.
 struct RecordVisitor<'a> {
-    values: &'a mut [Value; FIELDS],
+    values: &'a mut [JsonValue; FIELDS],
     texts: &'a mut String,
 }
 
@@ -275,53 +288,53 @@ struct ValueVisitor<'a> {
 }
 
 impl<'de> DeserializeSeed<'de> for ValueVisitor<'_> {
-    type Value = Value;
+    type Value = JsonValue;
 
-    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<Value, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<JsonValue, D::Error> {
         json.deserialize_any(self)
     }
 }
 
 impl<'de> Visitor<'de> for ValueVisitor<'_> {
-    type Value = Value;
+    type Value = JsonValue;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a value")
     }
 
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
+    fn visit_unit<E>(self) -> Result<JsonValue, E> {
+        Ok(JsonValue::Null)
     }
 
-    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
-        Ok(Value::Bool(value))
+    fn visit_bool<E>(self, value: bool) -> Result<JsonValue, E> {
+        Ok(JsonValue::Bool(value))
     }
 
-    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
-        Ok(Value::Whole(value))
+    fn visit_i64<E>(self, value: i64) -> Result<JsonValue, E> {
+        Ok(JsonValue::Whole(value))
     }
 
-    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
-        Ok(i64::try_from(value).map_or(Value::TooWhole(value), Value::Whole))
+    fn visit_u64<E>(self, value: u64) -> Result<JsonValue, E> {
+        Ok(i64::try_from(value).map_or(JsonValue::TooWhole(value), JsonValue::Whole))
     }
 
-    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
-        Ok(Value::Real(value))
+    fn visit_f64<E>(self, value: f64) -> Result<JsonValue, E> {
+        Ok(JsonValue::Real(value))
     }
 
-    fn visit_str<E>(self, text: &str) -> Result<Value, E> {
+    fn visit_str<E>(self, text: &str) -> Result<JsonValue, E> {
         let start = self.texts.len();
         self.texts.push_str(text);
-        Ok(Value::Text(start, self.texts.len()))
+        Ok(JsonValue::Text(start, self.texts.len()))
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<JsonValue, A::Error> {
         while items.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Value::Array)
+        Ok(JsonValue::Array)
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<JsonValue, A::Error> {
         while entries.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(Value::Object)
+        Ok(JsonValue::Object)
     }
 }

@@ -30,14 +30,14 @@ pub(super) struct Defaults {
 /// The columns under construction.
 #[derive(Debug)]
 pub(super) struct Columns {
-    columns: Vec<Column>,
+    columns: Vec<EventColumn>,
     wanted: u64,
     defaults: Defaults,
     rows: usize,
 }
 
 #[derive(Debug)]
-enum Column {
+enum EventColumn {
     Text(TextColumn),
     Code(CodeColumn),
     Time(WordColumn<i64>),
@@ -48,7 +48,7 @@ enum Column {
 
 impl Columns {
     pub(super) fn new(wanted: u64, defaults: Defaults) -> Columns {
-        let columns = EVENT_FIELDS.iter().map(|(_, kind)| Column::new(*kind)).collect();
+        let columns = EVENT_FIELDS.iter().map(|(_, kind)| EventColumn::new(*kind)).collect();
         Columns { columns, wanted, defaults, rows: 0 }
     }
 
@@ -91,13 +91,13 @@ impl Columns {
                 _ => None,
             };
             match &mut self.columns[field] {
-                Column::Text(column) => column.append(run, texts),
-                Column::Code(column) => column.append(run, texts, default),
-                Column::Time(column) | Column::Int(column) => {
+                EventColumn::Text(column) => column.append(run, texts),
+                EventColumn::Code(column) => column.append(run, texts, default),
+                EventColumn::Time(column) | EventColumn::Int(column) => {
                     column.append(run, |word| word as i64);
                 }
-                Column::Float(column) => column.append(run, f64::from_bits),
-                Column::Bool(column) => column.append(run),
+                EventColumn::Float(column) => column.append(run, f64::from_bits),
+                EventColumn::Bool(column) => column.append(run),
             }
         }
         self.rows += block.rows();
@@ -136,56 +136,56 @@ impl Columns {
     }
 }
 
-impl Column {
-    fn new(kind: FieldKind) -> Column {
+impl EventColumn {
+    fn new(kind: FieldKind) -> EventColumn {
         match kind {
-            FieldKind::Text(_) => Column::Text(TextColumn::default()),
-            FieldKind::Code(_) => Column::Code(CodeColumn::default()),
-            FieldKind::Time => Column::Time(WordColumn::default()),
-            FieldKind::Int => Column::Int(WordColumn::default()),
-            FieldKind::Float => Column::Float(WordColumn::default()),
-            FieldKind::Bool => Column::Bool(BoolColumn::default()),
+            FieldKind::Text(_) => EventColumn::Text(TextColumn::default()),
+            FieldKind::Code(_) => EventColumn::Code(CodeColumn::default()),
+            FieldKind::Time => EventColumn::Time(WordColumn::default()),
+            FieldKind::Int => EventColumn::Int(WordColumn::default()),
+            FieldKind::Float => EventColumn::Float(WordColumn::default()),
+            FieldKind::Bool => EventColumn::Bool(BoolColumn::default()),
         }
     }
 
     fn reserve(&mut self, rows: usize, more: usize) {
         match self {
-            Column::Text(column) => column.reserve(rows, more),
-            Column::Code(column) => column.reserve(more),
-            Column::Time(column) | Column::Int(column) => column.reserve(more),
-            Column::Float(column) => column.reserve(more),
-            Column::Bool(_) => {}
+            EventColumn::Text(column) => column.reserve(rows, more),
+            EventColumn::Code(column) => column.reserve(more),
+            EventColumn::Time(column) | EventColumn::Int(column) => column.reserve(more),
+            EventColumn::Float(column) => column.reserve(more),
+            EventColumn::Bool(_) => {}
         }
     }
 
     /// No row has come near it.
     fn is_untouched(&self) -> bool {
         match self {
-            Column::Text(column) => column.ends.is_empty(),
-            Column::Code(column) => column.is_untouched(),
-            Column::Time(column) | Column::Int(column) => column.values.is_empty(),
-            Column::Float(column) => column.values.is_empty(),
-            Column::Bool(column) => column.values.is_empty(),
+            EventColumn::Text(column) => column.ends.is_empty(),
+            EventColumn::Code(column) => column.is_untouched(),
+            EventColumn::Time(column) | EventColumn::Int(column) => column.values.is_empty(),
+            EventColumn::Float(column) => column.values.is_empty(),
+            EventColumn::Bool(column) => column.values.is_empty(),
         }
     }
 
     fn finish(self, rows: usize) -> ArrayRef {
         match self {
-            Column::Text(column) => column.finish(rows),
-            Column::Code(column) => column.finish(rows),
-            Column::Time(column) => {
+            EventColumn::Text(column) => column.finish(rows),
+            EventColumn::Code(column) => column.finish(rows),
+            EventColumn::Time(column) => {
                 let (values, nulls) = column.finish(rows);
                 Arc::new(TimestampMicrosecondArray::new(values, nulls).with_timezone("UTC"))
             }
-            Column::Int(column) => {
+            EventColumn::Int(column) => {
                 let (values, nulls) = column.finish(rows);
                 Arc::new(Int64Array::new(values, nulls))
             }
-            Column::Float(column) => {
+            EventColumn::Float(column) => {
                 let (values, nulls) = column.finish(rows);
                 Arc::new(Float64Array::new(values, nulls))
             }
-            Column::Bool(column) => column.finish(rows),
+            EventColumn::Bool(column) => column.finish(rows),
         }
     }
 }

@@ -76,7 +76,7 @@ pub(super) const PRIORITIES: &[&str] = &["ROUTINE", "STAT", "ASAP", "R", "S", "A
 
 /// What the value of a field must be.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Kind {
+pub(super) enum ValueKind {
     /// Text of at most so many bytes.
     Text(usize),
     /// One of these words.
@@ -92,24 +92,24 @@ pub(super) enum Kind {
 }
 
 /// The kind of each field.
-pub(super) static KINDS: [Kind; FIELDS] = {
-    let mut kinds = [Kind::Time; FIELDS];
+pub(super) static KINDS: [ValueKind; FIELDS] = {
+    let mut kinds = [ValueKind::Time; FIELDS];
     let mut field = 0;
     while field < FIELDS {
         kinds[field] = match EVENT_FIELDS[field].1 {
-            FieldKind::Text(limit) | FieldKind::Code(limit) => Kind::Text(limit),
-            FieldKind::Time => Kind::Time,
-            FieldKind::Int => Kind::Int,
-            FieldKind::Float => Kind::Float,
-            FieldKind::Bool => Kind::Bool,
+            FieldKind::Text(limit) | FieldKind::Code(limit) => ValueKind::Text(limit),
+            FieldKind::Time => ValueKind::Time,
+            FieldKind::Int => ValueKind::Int,
+            FieldKind::Float => ValueKind::Float,
+            FieldKind::Bool => ValueKind::Bool,
         };
         field += 1;
     }
-    kinds[EVENT_TYPE] = Kind::Words(EVENT_TYPES);
-    kinds[PRIORITY] = Kind::Words(PRIORITIES);
-    kinds[TO_STATE] = Kind::Words(STATES);
-    kinds[FROM_STATE] = Kind::Words(STATES);
-    kinds[STATUS] = Kind::Words(STATUSES);
+    kinds[EVENT_TYPE] = ValueKind::Words(EVENT_TYPES);
+    kinds[PRIORITY] = ValueKind::Words(PRIORITIES);
+    kinds[TO_STATE] = ValueKind::Words(STATES);
+    kinds[FROM_STATE] = ValueKind::Words(STATES);
+    kinds[STATUS] = ValueKind::Words(STATUSES);
     kinds
 };
 

@@ -44,7 +44,7 @@ use bytes::Bytes;
 use crate::flow::record::RecordFrame;
 use crate::flow::{DeadLetter, EventBatch, Framing, RawBatch, Span, Timestamp};
 
-use block::{Block, Fault, Limits, Read};
+use block::{Block, RecordFault, RecordLimits, RowBeside};
 use careful::{Careful, LONGEST_RECORD};
 use columns::{Columns, Defaults};
 use fields::{EVENT_ID, FIELDS, bit};
@@ -126,7 +126,7 @@ struct Decoder<'a> {
 struct Place {
     offset: i64,
     record_time: Timestamp,
-    limits: Limits,
+    limits: RecordLimits,
 }
 
 impl<'a> Decoder<'a> {
@@ -162,7 +162,7 @@ impl<'a> Decoder<'a> {
     fn place(&self, offset: i64, record_time: Timestamp) -> Place {
         let latest = record_time.plus(self.options.max_future);
         let has_default_lab = self.options.default_lab.is_some();
-        Place { offset, record_time, limits: Limits { latest, has_default_lab } }
+        Place { offset, record_time, limits: RecordLimits { latest, has_default_lab } }
     }
 
     fn lines(&mut self, first_offset: i64, record_time: Timestamp) {
@@ -242,7 +242,7 @@ impl<'a> Decoder<'a> {
 
     /// Takes the row that was just read up to `end`, if nothing is wrong with it as a whole.
     #[inline(always)]
-    fn keep(&mut self, read: Read, end: usize, place: Place) -> Result<(), Fault> {
+    fn keep(&mut self, read: RowBeside, end: usize, place: Place) -> Result<(), RecordFault> {
         self.block.keep(read, place.limits)?;
         self.unknown_fields += u64::from(read.unknown);
         self.offsets.push(place.offset);
@@ -284,8 +284,8 @@ impl<'a> Decoder<'a> {
         self.identities.reserve(more);
     }
 
-    fn bury(&mut self, record: &[u8], fault: Fault, place: Place) {
-        let Fault { reason, detail } = fault;
+    fn bury(&mut self, record: &[u8], fault: RecordFault, place: Place) {
+        let RecordFault { reason, detail } = fault;
         self.dead_letters.push(DeadLetter {
             partition: self.raw.partition.clone(),
             offset: place.offset,

@@ -54,7 +54,7 @@ impl Identity {
 pub struct Repeats {
     span: Span,
     /// In the order in which they came.
-    entries: Vec<Entry>,
+    entries: Vec<SeenId>,
     /// How many entries there may be before those that are forgotten are dropped.
     entries_limit: usize,
     /// Linear probing; a power of two of them, 0 where free.
@@ -74,7 +74,7 @@ pub struct Forgotten {
 
 /// A remembered id.
 #[derive(Clone, Copy, Debug)]
-struct Entry {
+struct SeenId {
     low: u64,
     high: u32,
     /// Remembered while the watermark less the span is not beyond this; see [`coarse`].
@@ -130,7 +130,7 @@ impl Repeats {
 
     /// Bytes held.
     pub fn size(&self) -> usize {
-        self.entries.capacity() * size_of::<Entry>() + self.slots.capacity() * size_of::<u32>()
+        self.entries.capacity() * size_of::<SeenId>() + self.slots.capacity() * size_of::<u32>()
     }
 
     /// What had to be forgotten since this was last asked.
@@ -183,7 +183,7 @@ impl Repeats {
             }
         }
         self.slots[at] = slot_of(low, self.entries.len());
-        self.entries.push(Entry { low, high, until });
+        self.entries.push(SeenId { low, high, until });
         if self.entries.len() == self.entries_limit {
             self.make_room(watermark);
         }
@@ -198,7 +198,7 @@ impl Repeats {
         if self.entries.len() > self.most {
             let half = self.entries.len() / 2;
             // Equal times are ordered by hash, so that the choice does not depend on the order.
-            let age = |entry: &Entry| (entry.until, entry.high, entry.low);
+            let age = |entry: &SeenId| (entry.until, entry.high, entry.low);
             self.entries.select_nth_unstable_by_key(half, age);
             let oldest = self.entries[half].until;
             self.entries.drain(..half);

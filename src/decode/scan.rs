@@ -9,8 +9,8 @@
 //! the end of that field's value to the next value (`","assay":"` without the first quote), and
 //! compares those first. The bytes must be valid UTF-8 wherever a record is taken.
 
-use super::block::{Block, COLUMNS, Read};
-use super::fields::{FIELDS, IDS, KINDS, Kind, bit, field_named, word_code};
+use super::block::{Block, COLUMNS, RowBeside};
+use super::fields::{FIELDS, IDS, KINDS, ValueKind, bit, field_named, word_code};
 use super::instant::{Days, read_any};
 use super::stops::plain_length;
 
@@ -41,7 +41,7 @@ enum Next {
     End,
 }
 
-/// Every byte, see [`Step::begins`].
+/// Every byte, see [`ScanStep::begins`].
 const ANY: (u8, u8) = (0, u8::MAX);
 /// From `#` to `~`: neither a space of any alphabet nor a quote.
 const NOT_BLANK: (u8, u8) = (b'#', b'~' - b'#');
@@ -49,7 +49,7 @@ const NOT_BLANK: (u8, u8) = (b'#', b'~' - b'#');
 /// What led from one value to the next, the last time.
 #[derive(Clone, Copy, Debug)]
 #[repr(align(64))]
-struct Step {
+struct ScanStep {
     bytes: [[u8; 16]; 2],
     mask: [[u8; 16]; 2],
     length: usize,
@@ -64,9 +64,9 @@ struct Step {
     words: &'static [&'static str],
 }
 
-impl Step {
+impl ScanStep {
     /// Matches nothing: the byte 0xff is never valid.
-    const NONE: Step = Step {
+    const NONE: ScanStep = ScanStep {
         bytes: [[u8::MAX; 16]; 2],
         mask: [[u8::MAX; 16]; 2],
         length: 0,
@@ -78,8 +78,8 @@ impl Step {
     };
 
     /// A step of these bytes; one that is too long matches nothing later.
-    fn new(text: &[u8], field: usize, next: Next) -> Step {
-        let mut step = Step { length: text.len(), field, next, ..Step::NONE };
+    fn new(text: &[u8], field: usize, next: Next) -> ScanStep {
+        let mut step = ScanStep { length: text.len(), field, next, ..ScanStep::NONE };
         if text.len() <= LONGEST {
             let (mut bytes, mut mask) = ([0; LONGEST], [0; LONGEST]);
             bytes[..text.len()].copy_from_slice(text);
@@ -93,16 +93,16 @@ impl Step {
     }
 
     /// A step to a value of a known field; `None` when the value cannot be of the field's kind.
-    fn to_field(text: &[u8], field: usize, quoted: bool) -> Option<Step> {
+    fn to_field(text: &[u8], field: usize, quoted: bool) -> Option<ScanStep> {
         let (next, limit, words): (Next, usize, &'static [&'static str]) = match KINDS[field] {
-            Kind::Text(limit) => (Next::Text, limit, &[]),
-            Kind::Words(words) => (Next::Word, usize::MAX, words),
-            Kind::Time => (Next::Time, usize::MAX, &[]),
-            Kind::Int | Kind::Float | Kind::Bool => (Next::Other, usize::MAX, &[]),
+            ValueKind::Text(limit) => (Next::Text, limit, &[]),
+            ValueKind::Words(words) => (Next::Word, usize::MAX, words),
+            ValueKind::Time => (Next::Time, usize::MAX, &[]),
+            ValueKind::Int | ValueKind::Float | ValueKind::Bool => (Next::Other, usize::MAX, &[]),
         };
         let fits = quoted == matches!(next, Next::Text | Next::Word | Next::Time);
         let begins = if bit(field) & IDS == 0 { ANY } else { NOT_BLANK };
-        fits.then_some(Step { limit, begins, words, ..Step::new(text, field, next) })
+        fits.then_some(ScanStep { limit, begins, words, ..ScanStep::new(text, field, next) })
     }
 
     #[inline(always)]
@@ -123,13 +123,13 @@ impl Step {
 /// its answer.
 #[derive(Debug)]
 pub(super) struct Scanner {
-    steps: [Step; COLUMNS],
+    steps: [ScanStep; COLUMNS],
     days: [Days; COLUMNS],
 }
 
 impl Scanner {
     pub(super) fn new() -> Scanner {
-        Scanner { steps: [Step::NONE; COLUMNS], days: [Days::default(); COLUMNS] }
+        Scanner { steps: [ScanStep::NONE; COLUMNS], days: [Days::default(); COLUMNS] }
     }
 
     /// Reads the object that starts at `at` into the block's next row; gives the position behind it.
@@ -139,7 +139,7 @@ impl Scanner {
         bytes: &[u8],
         at: usize,
         block: &mut Block,
-    ) -> Option<(Read, usize)> {
+    ) -> Option<(RowBeside, usize)> {
         let (mut row, _, _) = block.begin();
         let mut rest = bytes.get(at..)?;
         let mut previous = START;
@@ -200,7 +200,7 @@ impl Scanner {
         let mut at = skip_space(rest, 0);
         let first = *rest.get(at)?;
         if first == b'}' && previous != START {
-            self.steps[previous] = Step::new(&rest[..=at], START, Next::End);
+            self.steps[previous] = ScanStep::new(&rest[..=at], START, Next::End);
             return Some(());
         }
         if first != if previous == START { b'{' } else { b',' } {
@@ -220,11 +220,11 @@ impl Scanner {
         let value = rest.get(at..)?;
         let quoted = value.first() == Some(&b'"');
         let step = match field_named(name) {
-            None => Step::new(&rest[..at], UNKNOWN, Next::Unknown),
+            None => ScanStep::new(&rest[..at], UNKNOWN, Next::Unknown),
             Some(field) if value.starts_with(b"null") => {
-                Step::new(&rest[..at + 4], field, Next::Null)
+                ScanStep::new(&rest[..at + 4], field, Next::Null)
             }
-            Some(field) => Step::to_field(&rest[..at + usize::from(quoted)], field, quoted)?,
+            Some(field) => ScanStep::to_field(&rest[..at + usize::from(quoted)], field, quoted)?,
         };
         self.steps[previous] = step;
         Some(())
@@ -250,10 +250,10 @@ fn unusual_instant(rest: &[u8]) -> Option<(i64, usize)> {
 /// A number's or truth's bits and its length.
 fn other(rest: &[u8], field: usize) -> Option<(u64, usize)> {
     match KINDS[field] {
-        Kind::Int => integer(rest, 0).map(|(value, end)| (value as u64, end)),
-        Kind::Float => float(rest, 0).map(|(value, end)| (value.to_bits(), end)),
-        Kind::Bool => truth(rest, 0).map(|end| (u64::from(rest[0] == b't'), end)),
-        Kind::Text(_) | Kind::Words(_) | Kind::Time => None,
+        ValueKind::Int => integer(rest, 0).map(|(value, end)| (value as u64, end)),
+        ValueKind::Float => float(rest, 0).map(|(value, end)| (value.to_bits(), end)),
+        ValueKind::Bool => truth(rest, 0).map(|end| (u64::from(rest[0] == b't'), end)),
+        ValueKind::Text(_) | ValueKind::Words(_) | ValueKind::Time => None,
     }
 }
 

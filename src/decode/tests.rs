@@ -572,7 +572,7 @@ fn plain_records_take_the_fast_way_however_they_are_spaced() {
 // The two readers against each other.
 
 /// A block's one row as text: field, value.
-fn view(block: &Block, read: Read, line: &[u8]) -> Vec<String> {
+fn view(block: &Block, read: RowBeside, line: &[u8]) -> Vec<String> {
     let texts = block.texts(line);
     let present = block.present()[0];
     let fields = (0..FIELDS).filter(|field| present & bit(*field) != 0);
@@ -581,13 +581,13 @@ fn view(block: &Block, read: Read, line: &[u8]) -> Vec<String> {
             let name = EVENT_FIELDS[field].0;
             let word = block.words(field)[0];
             match KINDS[field] {
-                fields::Kind::Text(_) | fields::Kind::Words(_) => {
+                fields::ValueKind::Text(_) | fields::ValueKind::Words(_) => {
                     format!("{name}={}", std::str::from_utf8(texts.text(word)).unwrap())
                 }
-                fields::Kind::Time
-                | fields::Kind::Int
-                | fields::Kind::Float
-                | fields::Kind::Bool => format!("{name}={word:x}"),
+                fields::ValueKind::Time
+                | fields::ValueKind::Int
+                | fields::ValueKind::Float
+                | fields::ValueKind::Bool => format!("{name}={word:x}"),
             }
         })
         .collect();
@@ -595,8 +595,8 @@ fn view(block: &Block, read: Read, line: &[u8]) -> Vec<String> {
     seen
 }
 
-fn limits() -> Limits {
-    Limits { latest: at(NOW).plus(Span::MINUTE), has_default_lab: false }
+fn limits() -> RecordLimits {
+    RecordLimits { latest: at(NOW).plus(Span::MINUTE), has_default_lab: false }
 }
 
 fn by_scan(scanner: &mut Scanner, line: &[u8]) -> Option<Vec<String>> {
@@ -635,18 +635,18 @@ fn json_of_any_kind() -> impl Strategy<Value = String> {
 
 fn fitting_json(field: usize) -> BoxedStrategy<String> {
     match KINDS[field] {
-        fields::Kind::Text(limit) => {
+        fields::ValueKind::Text(limit) => {
             format!("\"[a-zA-Z0-9 .é\u{a0}-]{{0,{}}}\"", limit / 2).as_str().prop_regex()
         }
-        fields::Kind::Words(words) => {
+        fields::ValueKind::Words(words) => {
             proptest::sample::select(words).prop_map(|word| format!("\"{word}\"")).boxed()
         }
-        fields::Kind::Time => (0..1_772_409_600_000_000i64)
+        fields::ValueKind::Time => (0..1_772_409_600_000_000i64)
             .prop_map(|micros| format!("\"{}\"", Timestamp(micros)))
             .boxed(),
-        fields::Kind::Int => any::<i64>().prop_map(|value| value.to_string()).boxed(),
-        fields::Kind::Float => "-?(0|[1-9][0-9]{0,6})(\\.[0-9]{1,6})?".prop_regex(),
-        fields::Kind::Bool => any::<bool>().prop_map(|value| value.to_string()).boxed(),
+        fields::ValueKind::Int => any::<i64>().prop_map(|value| value.to_string()).boxed(),
+        fields::ValueKind::Float => "-?(0|[1-9][0-9]{0,6})(\\.[0-9]{1,6})?".prop_regex(),
+        fields::ValueKind::Bool => any::<bool>().prop_map(|value| value.to_string()).boxed(),
     }
 }
 

@@ -62,7 +62,7 @@ pub struct Judged {
 
 /// How time is judged.
 #[derive(Clone, Copy, Debug)]
-pub struct Pace {
+pub struct EventPace {
     /// The watermark trails the line by this.
     pub max_disorder: Span,
     /// A record further ahead of the line than this moves it only when it is borne out.
@@ -73,7 +73,7 @@ pub struct Pace {
 
 /// What is remembered of each partition.
 pub struct Judge {
-    pace: Pace,
+    pace: EventPace,
     shards: BTreeMap<Arc<Partition>, Shard>,
     /// Processing time of the last record of any partition.
     last_record_at: Option<Timestamp>,
@@ -91,7 +91,7 @@ struct Shard {
 }
 
 impl Shard {
-    fn new(pace: Pace, now: Timestamp) -> Shard {
+    fn new(pace: EventPace, now: Timestamp) -> Shard {
         Shard {
             line: Line::new(pace.max_disorder, pace.max_leap),
             repeats: Repeats::new(REPEATS_REMEMBERED),
@@ -153,7 +153,12 @@ impl Shard {
 
     /// Takes a leap that nobody has borne out for true, if it is one of those that `counts` says,
     /// up to `limit`.
-    fn count_lone(&mut self, counts: impl Fn(Timestamp) -> bool, pace: Pace, limit: Timestamp) {
+    fn count_lone(
+        &mut self,
+        counts: impl Fn(Timestamp) -> bool,
+        pace: EventPace,
+        limit: Timestamp,
+    ) {
         if let Some(time) = self.line.lone().filter(|time| counts(*time)) {
             self.line.advance_to(time.minus(pace.max_disorder).min(limit));
         }
@@ -162,7 +167,7 @@ impl Shard {
 
 impl Judge {
     /// A judge of partitions that have delivered nothing by `now`.
-    pub fn new(partitions: &[Arc<Partition>], pace: Pace, now: Timestamp) -> Judge {
+    pub fn new(partitions: &[Arc<Partition>], pace: EventPace, now: Timestamp) -> Judge {
         let shard = |partition| (Arc::clone(partition), Shard::new(pace, now));
         let shards = partitions.iter().map(shard).collect();
         Judge { pace, shards, last_record_at: None }
@@ -267,7 +272,7 @@ impl Judge {
     /// follows the job's; when all are idle the job's follows the clock; never beyond now less the
     /// disorder. Empty when nothing moved.
     pub fn advance_idle(&mut self, now: Timestamp) -> Vec<IdleAdvance> {
-        let Pace { max_disorder, idle_after, .. } = self.pace;
+        let EventPace { max_disorder, idle_after, .. } = self.pace;
         let limit = now.minus(max_disorder);
         let holds = i64::try_from(CAUGHT_UP_HOLDS.as_micros()).unwrap_or(i64::MAX);
         let is_idle = |shard: &Shard| {
@@ -323,11 +328,11 @@ impl Judge {
 /// The machines and laboratories of a batch, looked at when a record leaps.
 struct Witnesses<'a> {
     events: &'a EventBatch,
-    named: OnceCell<Named>,
+    named: OnceCell<SharedTexts>,
 }
 
 /// Texts by row, shared by the rows that have the same.
-struct Named {
+struct SharedTexts {
     labs: Names,
     machines: Names,
 }
@@ -358,7 +363,7 @@ impl Witnesses<'_> {
 
     fn see(&self, row: usize) -> Sighting {
         let rows = &self.events.rows;
-        let named = self.named.get_or_init(|| Named {
+        let named = self.named.get_or_init(|| SharedTexts {
             labs: Names::of(rows, "lab_id"),
             machines: Names::of(rows, "machine_id"),
         });
@@ -402,7 +407,8 @@ mod tests {
         Arc::new(Partition { topic: "t".into(), index })
     }
 
-    const PACE: Pace = Pace { max_disorder: Span(10), max_leap: Span(50), idle_after: Span(100) };
+    const PACE: EventPace =
+        EventPace { max_disorder: Span(10), max_leap: Span(50), idle_after: Span(100) };
 
     fn judge_of(partitions: &[Arc<Partition>]) -> Judge {
         Judge::new(partitions, PACE, Timestamp(0))

@@ -31,17 +31,17 @@ pub struct Keeper {
 
 /// Rows that are kept until the last copy of this is dropped.
 #[derive(Clone, Debug)]
-pub struct Held(Arc<Place>);
+pub struct Held(Arc<HeldPlace>);
 
 #[derive(Debug)]
-enum Place {
+enum HeldPlace {
     Memory { rows: RecordBatch, bytes: usize, of: Arc<AtomicUsize> },
     Disk { file: Arc<Mutex<File>>, from: u64, length: usize },
 }
 
-impl Drop for Place {
+impl Drop for HeldPlace {
     fn drop(&mut self) {
-        if let Place::Memory { bytes, of, .. } = self {
+        if let HeldPlace::Memory { bytes, of, .. } = self {
             of.fetch_sub(*bytes, Ordering::Relaxed);
         }
     }
@@ -74,7 +74,7 @@ impl Keeper {
         }
         self.in_memory.fetch_add(bytes, Ordering::Relaxed);
         let of = Arc::clone(&self.in_memory);
-        Ok(Held(Arc::new(Place::Memory { rows, bytes, of })))
+        Ok(Held(Arc::new(HeldPlace::Memory { rows, bytes, of })))
     }
 
     fn spill(&mut self, rows: &RecordBatch) -> std::result::Result<Held, SpillError> {
@@ -98,7 +98,7 @@ impl Keeper {
             open.write_all(&bytes)?;
         }
         self.written += length as u64;
-        Ok(Held(Arc::new(Place::Disk { file, from, length })))
+        Ok(Held(Arc::new(HeldPlace::Disk { file, from, length })))
     }
 }
 
@@ -106,8 +106,8 @@ impl Held {
     /// Bytes of memory.
     pub fn size(&self) -> usize {
         match self.0.as_ref() {
-            Place::Memory { bytes, .. } => *bytes,
-            Place::Disk { .. } => 0,
+            HeldPlace::Memory { bytes, .. } => *bytes,
+            HeldPlace::Disk { .. } => 0,
         }
     }
 
@@ -119,16 +119,16 @@ impl Held {
     /// The rows, where they are in memory.
     pub fn in_memory(&self) -> Option<&RecordBatch> {
         match self.0.as_ref() {
-            Place::Memory { rows, .. } => Some(rows),
-            Place::Disk { .. } => None,
+            HeldPlace::Memory { rows, .. } => Some(rows),
+            HeldPlace::Disk { .. } => None,
         }
     }
 
     /// The rows, read from disk if need be.
     pub(crate) fn load(&self) -> Result<RecordBatch> {
         match self.0.as_ref() {
-            Place::Memory { rows, .. } => Ok(rows.clone()),
-            Place::Disk { file, from, length } => {
+            HeldPlace::Memory { rows, .. } => Ok(rows.clone()),
+            HeldPlace::Disk { file, from, length } => {
                 read(file, *from, *length).map_err(|error| failed("read", &error.to_string()))
             }
         }

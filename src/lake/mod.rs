@@ -40,11 +40,11 @@ use tokio_util::sync::CancellationToken;
 
 pub use encode::{ColumnNote, EncodeError, Encoded, ObjectNotes, Rows, RowsError};
 pub use error::{LakeError, StoreKind};
-pub use patience::{Patience, Reach};
+pub use patience::{Patience, StoreReach};
 pub use row_hash::{RowHash, RowHasher};
 pub use store::{Purpose, Store};
 
-use patience::Waiting;
+use patience::StoreWait;
 
 use crate::flow::lake_key::{DAY, InputKey, LIVE, LakeKey, SafeName, Section, TABLES};
 use crate::flow::{Offset, OffsetRange, Partition, Timestamp};
@@ -87,7 +87,7 @@ pub struct ArchivedRun {
 #[derive(Clone, Debug)]
 pub struct Lake {
     store: Store,
-    waiting: Waiting,
+    waiting: StoreWait,
 }
 
 /// Most footers fit, so that one request reads them.
@@ -105,7 +105,7 @@ impl Lake {
     /// A lake in an opened store, which waits for it as a person would.
     pub fn new(store: Store) -> Lake {
         let patience = Patience::For(first_patience(store.kind, store::WRITE_PATIENCE));
-        Lake { store, waiting: Waiting::new(patience) }
+        Lake { store, waiting: StoreWait::new(patience) }
     }
 
     /// The lake as a run uses it: how long it waits for a store that is away, and when it stops
@@ -114,12 +114,12 @@ impl Lake {
     pub fn for_run(mut self, patience: Duration, endless: bool, stop: CancellationToken) -> Lake {
         let first = first_patience(self.store.kind, patience);
         let patience = if endless { Patience::Endless(first) } else { Patience::For(first) };
-        self.waiting = Waiting { reach: Arc::default(), patience, stop };
+        self.waiting = StoreWait { reach: Arc::default(), patience, stop };
         self
     }
 
     /// Whether the store answers, for those who watch.
-    pub fn reach(&self) -> Arc<Reach> {
+    pub fn reach(&self) -> Arc<StoreReach> {
         Arc::clone(&self.waiting.reach)
     }
 

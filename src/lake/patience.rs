@@ -1,6 +1,6 @@
 //! A store that is away: what is tried again, for how long, and what is told meanwhile.
 //!
-//! Every operation of a lake but deleting goes through [`Waiting::persist`]. While a store is away,
+//! Every operation of a lake but deleting goes through [`StoreWait::persist`]. While a store is away,
 //! all of them wait; the first that succeeds wakes the others. Nothing is given up but by [`Patience`]
 //! or because the run is to stop, and then the error says what is due.
 
@@ -46,13 +46,13 @@ pub enum Patience {
 
 /// Whether a store answers. Shared by those who use the lake and those who watch it.
 #[derive(Debug, Default)]
-pub struct Reach {
-    state: Mutex<State>,
+pub struct StoreReach {
+    state: Mutex<ReachState>,
     back: Notify,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct ReachState {
     answered: bool,
     away: Option<Away>,
     told: Option<Instant>,
@@ -66,13 +66,13 @@ struct Away {
     told: bool,
 }
 
-impl Reach {
+impl StoreReach {
     /// How long the store has been away, and why; `None` while it answers.
     pub fn away(&self) -> Option<(Duration, String)> {
         self.state().away.as_ref().map(|away| (away.since.elapsed(), away.reason.clone()))
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, ReachState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -114,15 +114,15 @@ impl Reach {
 
 /// How a lake waits for its store.
 #[derive(Clone, Debug)]
-pub(super) struct Waiting {
-    pub(super) reach: Arc<Reach>,
+pub(super) struct StoreWait {
+    pub(super) reach: Arc<StoreReach>,
     pub(super) patience: Patience,
     pub(super) stop: CancellationToken,
 }
 
-impl Waiting {
-    pub(super) fn new(patience: Patience) -> Waiting {
-        Waiting { reach: Arc::default(), patience, stop: CancellationToken::new() }
+impl StoreWait {
+    pub(super) fn new(patience: Patience) -> StoreWait {
+        StoreWait { reach: Arc::default(), patience, stop: CancellationToken::new() }
     }
 
     /// Attempts something until it succeeds, fails for good, patience ends or the run is stopped.
@@ -283,7 +283,7 @@ mod tests {
 
     /// Whether the store counts as away 20 s after something was begun that brings so many bytes.
     async fn is_away(bytes: usize) -> bool {
-        let waiting = Waiting::new(Patience::For(Duration::ZERO));
+        let waiting = StoreWait::new(Patience::For(Duration::ZERO));
         let reach = Arc::clone(&waiting.reach);
         let slow = || async {
             sleep(Duration::from_secs(20)).await;

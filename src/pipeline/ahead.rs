@@ -261,7 +261,7 @@ mod tests {
     use crate::clock::SystemClock;
     use crate::decode::DecodeOptions;
     use crate::flow::{Framing, Offset};
-    use crate::judge::Pace;
+    use crate::judge::EventPace;
     use crate::pipeline::pump::Pump;
     use crate::relate::Targets;
     use crate::source::{CAUGHT_UP_HOLDS, Source, SourceError};
@@ -331,7 +331,7 @@ mod tests {
             let source = Told(told.collect(), partitions.clone(), Duration::ZERO);
             let (events, _pump) = Pump::start(Box::new(source), Arc::default());
             let minute = Span::MINUTE;
-            let pace = Pace { max_disorder: minute, max_leap: minute, idle_after: minute };
+            let pace = EventPace { max_disorder: minute, max_leap: minute, idle_after: minute };
             let judge = Judge::new(&partitions, pace, Timestamp(0));
             let filing = Filing { archive: false, record_times: false, once: false };
             let (plan, clock) = (Arc::new(idle_plan()), Arc::new(SystemClock));
@@ -383,7 +383,7 @@ mod tests {
         let source = Told(told.into(), partitions.clone(), Duration::from_millis(300));
         let (events, _pump) = Pump::start(Box::new(source), Arc::default());
         let minute = Span::MINUTE;
-        let pace = Pace { max_disorder: minute, max_leap: minute, idle_after: minute };
+        let pace = EventPace { max_disorder: minute, max_leap: minute, idle_after: minute };
         let journal = vec![advance_of(&partitions[0], 1)];
         let judge = Judge::new(&partitions, pace, Timestamp(0)).with_journal(journal);
         let filing = Filing { archive: false, record_times: false, once: false };

@@ -19,7 +19,7 @@ const LONGEST_PAUSE: Span = Span::HOUR;
 const ATTEMPTS: u32 = 12;
 
 /// Objects that leave together.
-struct Parting {
+struct Departure {
     at: Timestamp,
     keys: Vec<LakeKey>,
     attempts: u32,
@@ -28,8 +28,8 @@ struct Parting {
 /// Objects that are to leave.
 pub struct Leaving {
     lake: Lake,
-    waiting: Vec<Parting>,
-    deleting: JoinSet<(Parting, Result<usize, LakeError>)>,
+    waiting: Vec<Departure>,
+    deleting: JoinSet<(Departure, Result<usize, LakeError>)>,
 }
 
 impl Leaving {
@@ -41,7 +41,7 @@ impl Leaving {
     /// Objects that leave at `at`.
     pub fn add(&mut self, at: Timestamp, keys: Vec<LakeKey>) {
         if !keys.is_empty() {
-            self.waiting.push(Parting { at, keys, attempts: 0 });
+            self.waiting.push(Departure { at, keys, attempts: 0 });
         }
     }
 
@@ -72,7 +72,7 @@ impl Leaving {
         }
     }
 
-    fn ended(&mut self, parting: Parting, outcome: Result<usize, LakeError>, now: Timestamp) {
+    fn ended(&mut self, parting: Departure, outcome: Result<usize, LakeError>, now: Timestamp) {
         let Err(error) = outcome else { return };
         let attempts = parting.attempts + 1;
         let objects = parting.keys.len();
@@ -84,6 +84,6 @@ impl Leaving {
         }
         tracing::warn!(objects, attempts, "{error}; trying again later, readers pass over them");
         let pause = FIRST_PAUSE.0.saturating_mul(1 << parting.attempts).min(LONGEST_PAUSE.0);
-        self.waiting.push(Parting { at: now.plus(Span(pause)), attempts, ..parting });
+        self.waiting.push(Departure { at: now.plus(Span(pause)), attempts, ..parting });
     }
 }

@@ -102,14 +102,14 @@ struct TableHours {
     /// Whether windows that end within a minute share an object.
     by_minute: bool,
     /// By the hour's end and date.
-    hours: BTreeMap<(Timestamp, NaiveDate), Vec<Held>>,
+    hours: BTreeMap<(Timestamp, NaiveDate), Vec<HeldWindow>>,
     /// Objects of hours that have closed, of days that are past.
     past: BTreeMap<NaiveDate, Vec<LiveObject>>,
 }
 
 /// A window that fired. Its rows stand in those of its firing, which the keeper has.
 #[derive(Debug)]
-struct Held {
+struct HeldWindow {
     window: Window,
     revision: u32,
     fired: Fired,
@@ -127,7 +127,7 @@ struct Fired(u64, Kept);
 struct AtHand(BTreeMap<u64, RecordBatch>);
 
 impl AtHand {
-    fn rows_of(&mut self, held: &Held) -> Result<RecordBatch> {
+    fn rows_of(&mut self, held: &HeldWindow) -> Result<RecordBatch> {
         let Fired(number, kept) = &held.fired;
         let rows = match self.0.entry(*number) {
             Entry::Occupied(read) => read.into_mut(),
@@ -197,7 +197,7 @@ impl WindowHours {
             }
             let hour = (slot_end(window.end, Span::HOUR), fired.date);
             let (revision, fired) = (fired.revision, rows.clone());
-            let held = Held { window, revision, fired, range, origins, put: false };
+            let held = HeldWindow { window, revision, fired, range, origins, put: false };
             table.hours.entry(hour).or_default().push(held);
         }
         Ok(())
@@ -205,7 +205,7 @@ impl WindowHours {
 
     /// Bytes of memory, but for what the keeper has.
     pub fn size(&self) -> usize {
-        let of = |held: &Held| size_of::<Held>() + held.origins.len() * BYTES_OF_ORIGIN;
+        let of = |held: &HeldWindow| size_of::<HeldWindow>() + held.origins.len() * BYTES_OF_ORIGIN;
         let tables = self.tables.values();
         let hours = tables.clone().flat_map(|table| table.hours.values().flatten()).map(of);
         let past = tables.flat_map(|table| table.past.values().flatten());
@@ -278,9 +278,9 @@ impl TableHours {
         &self,
         table: &Arc<str>,
         (end, date): (Timestamp, NaiveDate),
-        mut held: Vec<Held>,
+        mut held: Vec<HeldWindow>,
     ) -> Result<Vec<LiveObject>> {
-        let minute = |held: &Held| slot_end(held.window.end, Span::MINUTE);
+        let minute = |held: &HeldWindow| slot_end(held.window.end, Span::MINUTE);
         let several = match self.by_minute {
             true => held.iter().map(minute).collect::<BTreeSet<_>>().len() > 1,
             false => held.len() > 1,
@@ -310,11 +310,11 @@ impl TableHours {
         &self,
         table: &Arc<str>,
         date: NaiveDate,
-        held: &mut [Held],
+        held: &mut [HeldWindow],
         until: Timestamp,
     ) -> Result<Vec<LiveObject>> {
         let mut at_hand = AtHand::default();
-        let mut minutes: BTreeMap<Timestamp, Vec<&mut Held>> = BTreeMap::new();
+        let mut minutes: BTreeMap<Timestamp, Vec<&mut HeldWindow>> = BTreeMap::new();
         let mut parts = Vec::new();
         for one in held.iter_mut().filter(|one| !one.put) {
             if self.by_minute {
@@ -333,7 +333,7 @@ impl TableHours {
         }
         for (end, mut held) in minutes.into_iter().filter(|(end, _)| *end <= until) {
             held.iter_mut().for_each(|one| one.put = true);
-            let held: Vec<&Held> = held.into_iter().map(|one| &*one).collect();
+            let held: Vec<&HeldWindow> = held.into_iter().map(|one| &*one).collect();
             let range = Window { start: end.minus(Span::MINUTE), end };
             parts.push(ending_in((table, date), range, held, &mut at_hand)?);
         }
@@ -345,10 +345,10 @@ impl TableHours {
 fn ending_in<'a>(
     (table, date): (&Arc<str>, NaiveDate),
     range: Window,
-    held: impl IntoIterator<Item = &'a Held>,
+    held: impl IntoIterator<Item = &'a HeldWindow>,
     at_hand: &mut AtHand,
 ) -> Result<LiveObject> {
-    let mut last: BTreeMap<Window, Vec<&Held>> = BTreeMap::new();
+    let mut last: BTreeMap<Window, Vec<&HeldWindow>> = BTreeMap::new();
     let mut origins = OffsetsByPartition::new();
     for one in held {
         let kept = last.entry(one.window).or_default();

@@ -43,7 +43,7 @@ use tokio_util::sync::CancellationToken;
 use crate::alert::AlertSink;
 use crate::clock::Clock;
 use crate::flow::Timestamp;
-use crate::judge::{Judge, Pace};
+use crate::judge::{EventPace, Judge};
 use crate::lake::{Lake, LakeError};
 use crate::plan::planned::Plan;
 use crate::source::{Source, SourceError};
@@ -78,7 +78,7 @@ pub struct Job {
     /// Processing time.
     pub clock: Arc<dyn Clock>,
     /// How time is judged.
-    pub pace: Pace,
+    pub pace: EventPace,
     /// How often timed work (idleness, sweeping, gauges) is done.
     pub tick: Duration,
     /// Up to when windows without rows fire at the end; none means as far as the input has come.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::work::Counts;
 use crate::flow::Timestamp;
-use crate::lake::{Lake, Reach};
+use crate::lake::{Lake, StoreReach};
 use crate::sql::collect::collected::Tally;
 
 /// Shared between the loop and those who watch it.
@@ -28,7 +28,7 @@ pub struct Progress {
     /// Alert rules that could not be evaluated on some rows, with the number of these.
     rule_faults: Mutex<BTreeMap<String, u64>>,
     /// The lakes that are written: whether they answer.
-    lakes: Mutex<Vec<(String, Arc<Reach>)>>,
+    lakes: Mutex<Vec<(String, Arc<StoreReach>)>>,
 }
 
 /// A lake that is away.

@@ -26,12 +26,12 @@ use crate::config::{Fault, PipelineSpec, Project, Settings};
 use crate::decode::DecodeOptions;
 use crate::flow::Span;
 use crate::relate::{Relation, Targets, relation_schema};
-use crate::sql::collect::family::{Family, Zones};
+use crate::sql::collect::family::{Family, LabCalendars};
 use crate::sql::fire::expect::Expected;
 use crate::sql::fire::output::OutputShape;
 use crate::sql::plan::execute::Executor;
 use crate::sql::plan::planner;
-use crate::sql::plan::planner::{ReferenceRows, StagingView};
+use crate::sql::plan::planner::{ReferenceRows, ViewText};
 use crate::sql::plan::query;
 use crate::sql::plan::query::{Query, Way};
 use crate::sql::plan::refuse_recompute::refuse_long_recompute;
@@ -93,10 +93,10 @@ pub async fn planner(project: &Project) -> std::result::Result<SessionContext, V
         .iter()
         .map(|table| ReferenceRows { name: table.name.clone(), rows: table.rows.clone() })
         .collect();
-    let views: Vec<StagingView> = project
+    let views: Vec<ViewText> = project
         .staging
         .iter()
-        .map(|view| StagingView { name: view.name.clone(), sql: view.sql.clone() })
+        .map(|view| ViewText { name: view.name.clone(), sql: view.sql.clone() })
         .collect();
     planner::over(&relation_defs(), &references, &views).await.map_err(|failed| {
         let fault = |(name, error): (String, DataFusionError)| {
@@ -264,9 +264,9 @@ fn shape(
 
 /// The calendars of a window declaration; with the lab's own zone, UTC comes first, for labs that
 /// are not listed.
-fn zones_of(unit: &CalendarUnit, zone: &Zone, labs: &BTreeMap<String, Tz>) -> Zones {
+fn zones_of(unit: &CalendarUnit, zone: &Zone, labs: &BTreeMap<String, Tz>) -> LabCalendars {
     match zone {
-        Zone::Fixed(zone) => Zones::fixed(Calendar::new(unit.clone(), *zone)),
+        Zone::Fixed(zone) => LabCalendars::fixed(Calendar::new(unit.clone(), *zone)),
         Zone::Lab => {
             let mut zones = vec![Tz::UTC];
             let mut by_lab = HashMap::new();
@@ -278,7 +278,7 @@ fn zones_of(unit: &CalendarUnit, zone: &Zone, labs: &BTreeMap<String, Tz>) -> Zo
                 by_lab.insert(lab.clone(), place);
             }
             let calendars = zones.into_iter().map(|zone| Calendar::new(unit.clone(), zone));
-            Zones::by_lab(calendars.collect(), by_lab)
+            LabCalendars::by_lab(calendars.collect(), by_lab)
         }
     }
 }

@@ -16,7 +16,7 @@ use datafusion::common::DataFusionError;
 use crate::config::{Fault, PipelineSpec, Position};
 use crate::sql::plan::refuse::Refusal;
 use place::Words;
-use remedy::Told;
+use remedy::ToldMistake;
 
 /// The faults of an SQL file; the planner sometimes finds several at once.
 pub fn sql_faults(path: &Path, sql: &str, error: &DataFusionError) -> Vec<Fault> {
@@ -47,7 +47,7 @@ pub fn yaml_fault(spec: &PipelineSpec, key: &str, error: &DataFusionError) -> Fa
     }
     let message = plain(error);
     let (message, _) = remedy::without_place(&message);
-    let Told { what, remedy, .. } = remedy::told(message, &Words::of(""));
+    let ToldMistake { what, remedy, .. } = remedy::told(message, &Words::of(""));
     Fault::at(&spec.yaml_path, place, what, remedy)
 }
 

@@ -15,7 +15,7 @@ use crate::flow::coded::{Codes, with_columns};
 use crate::flow::event::EVENT_FIELDS;
 use crate::flow::{EventBatch, Span, Timestamp};
 
-use super::schema::{Origin, Point, Relation, relation_schema};
+use super::schema::{ColumnOrigin, Point, Relation, relation_schema};
 use super::select::{Form, Selection, state_of_status};
 use super::targets::{DIMENSIONS, Properties, Targets, deadline, property};
 
@@ -43,7 +43,8 @@ pub fn relate(
     targets: &Targets,
 ) -> Result<Related, ArrowError> {
     let selection = Selection::new(&events.rows, relation)?;
-    let mut builder = Builder { selection, relation, targets, event_time: None, target: None };
+    let mut builder =
+        RelationBuilder { selection, relation, targets, event_time: None, target: None };
     let needed: Vec<usize> = needed.iter().copied().collect::<BTreeSet<_>>().into_iter().collect();
     let schema = Arc::new(relation_schema(relation).project(&needed)?);
     let columns = needed
@@ -71,19 +72,19 @@ pub fn event_columns(relation: Relation, needed: &[usize]) -> BTreeSet<usize> {
     }
     for column in needed {
         match relation.columns()[*column].origin {
-            Origin::Field(name) => names.push(name),
-            Origin::EventTime | Origin::StateReached | Origin::NotYetKnown => {}
-            Origin::Instant(point) => names.extend(point_columns(point)),
-            Origin::Micros(from, to) | Origin::Minutes(from, to) => {
+            ColumnOrigin::Field(name) => names.push(name),
+            ColumnOrigin::EventTime | ColumnOrigin::StateReached | ColumnOrigin::NotYetKnown => {}
+            ColumnOrigin::Instant(point) => names.extend(point_columns(point)),
+            ColumnOrigin::Micros(from, to) | ColumnOrigin::Minutes(from, to) => {
                 names.extend(point_columns(from));
                 names.extend(point_columns(to));
             }
-            Origin::Target => names.extend(TARGET_COLUMNS),
-            Origin::WithinTarget => {
+            ColumnOrigin::Target => names.extend(TARGET_COLUMNS),
+            ColumnOrigin::WithinTarget => {
                 names.extend(TARGET_COLUMNS);
                 names.extend(point_columns(Point::Ended));
             }
-            Origin::RejectionPhase => names.push("from_state"),
+            ColumnOrigin::RejectionPhase => names.push("from_state"),
         }
     }
     let position = |name: &str| EVENT_FIELDS.iter().position(|(field, _)| *field == name);
@@ -104,9 +105,9 @@ fn point_columns(point: Point) -> &'static [&'static str] {
 }
 
 /// A column of texts, and by code the property that its text is.
-type Hashed = (Codes, Vec<u128>);
+type HashedTexts = (Codes, Vec<u128>);
 
-struct Builder<'a> {
+struct RelationBuilder<'a> {
     selection: Selection<'a>,
     relation: Relation,
     targets: &'a Targets,
@@ -115,19 +116,19 @@ struct Builder<'a> {
     target: Option<Float64Array>,
 }
 
-impl Builder<'_> {
-    fn column(&mut self, origin: Origin, position: usize) -> Result<ArrayRef, ArrowError> {
+impl RelationBuilder<'_> {
+    fn column(&mut self, origin: ColumnOrigin, position: usize) -> Result<ArrayRef, ArrowError> {
         Ok(match origin {
-            Origin::Field(name) => self.selection.field(name)?,
-            Origin::EventTime => Arc::new(self.event_time()?.with_timezone("UTC")),
-            Origin::StateReached => self.state_reached()?,
-            Origin::Instant(point) => Arc::new(self.point(point)?.with_timezone("UTC")),
-            Origin::Micros(from, to) => Arc::new(self.micros(from, to)?),
-            Origin::Minutes(from, to) => Arc::new(self.minutes(from, to)?),
-            Origin::Target => Arc::new(self.target()?),
-            Origin::WithinTarget => Arc::new(self.within_target()?),
-            Origin::RejectionPhase => Arc::new(self.rejection_phase()?),
-            Origin::NotYetKnown => {
+            ColumnOrigin::Field(name) => self.selection.field(name)?,
+            ColumnOrigin::EventTime => Arc::new(self.event_time()?.with_timezone("UTC")),
+            ColumnOrigin::StateReached => self.state_reached()?,
+            ColumnOrigin::Instant(point) => Arc::new(self.point(point)?.with_timezone("UTC")),
+            ColumnOrigin::Micros(from, to) => Arc::new(self.micros(from, to)?),
+            ColumnOrigin::Minutes(from, to) => Arc::new(self.minutes(from, to)?),
+            ColumnOrigin::Target => Arc::new(self.target()?),
+            ColumnOrigin::WithinTarget => Arc::new(self.within_target()?),
+            ColumnOrigin::RejectionPhase => Arc::new(self.rejection_phase()?),
+            ColumnOrigin::NotYetKnown => {
                 let kind = self.relation.columns()[position].kind;
                 new_null_array(&kind.data_type(), self.selection.len())
             }
@@ -265,7 +266,7 @@ impl Builder<'_> {
     fn property_columns(
         &self,
         names: [bool; DIMENSIONS],
-    ) -> Result<[Option<Hashed>; DIMENSIONS], ArrowError> {
+    ) -> Result<[Option<HashedTexts>; DIMENSIONS], ArrowError> {
         let texts = |i: usize, name| -> Result<_, ArrowError> {
             if !names[i] {
                 return Ok(None);

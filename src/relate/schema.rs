@@ -29,12 +29,12 @@ pub struct RelationColumn {
     /// What it means.
     pub doc: &'static str,
     pub(super) kind: ColumnKind,
-    pub(super) origin: Origin,
+    pub(super) origin: ColumnOrigin,
 }
 
 /// What a column is made from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Origin {
+pub(super) enum ColumnOrigin {
     /// The event's field of this name, as it is.
     Field(&'static str),
     /// The relation's event time.
@@ -80,7 +80,7 @@ pub(super) enum ColumnKind {
 }
 
 use ColumnKind::{Bool, Float, Int, Text, Time};
-use Origin::{
+use ColumnOrigin::{
     EventTime, Field as Of, Instant, Micros, Minutes, NotYetKnown, RejectionPhase, StateReached,
     Target, WithinTarget,
 };
@@ -94,7 +94,7 @@ const fn column(name: &'static str, kind: ColumnKind, doc: &'static str) -> Rela
 const fn made(
     name: &'static str,
     kind: ColumnKind,
-    origin: Origin,
+    origin: ColumnOrigin,
     doc: &'static str,
 ) -> RelationColumn {
     RelationColumn { name, doc, kind, origin }

@@ -47,7 +47,7 @@ pub struct Targets {
 struct Pattern {
     /// Which of lab, assay, priority, patient class (in this order) are named.
     names: [bool; DIMENSIONS],
-    versions: HashMap<u128, Vec<Version>, BuildHasherDefault<Hashed>>,
+    versions: HashMap<u128, Vec<Version>, BuildHasherDefault<KeyHash>>,
 }
 
 /// A target from an instant on.
@@ -156,9 +156,9 @@ pub(super) fn property(text: &[u8]) -> u128 {
 
 /// Keys are hashes already.
 #[derive(Clone, Copy, Debug, Default)]
-struct Hashed(u64);
+struct KeyHash(u64);
 
-impl Hasher for Hashed {
+impl Hasher for KeyHash {
     fn finish(&self) -> u64 {
         self.0
     }

@@ -39,7 +39,7 @@ pub struct Alignment {
 #[derive(Debug)]
 struct Course {
     watermark: Timestamp,
-    place: Place,
+    place: ReadingPlace,
     /// What may lie beyond the slowest: the watermark after each batch, and its bytes.
     ahead: VecDeque<(Timestamp, u64)>,
     /// The bytes of all of these.
@@ -47,7 +47,7 @@ struct Course {
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Place {
+enum ReadingPlace {
     /// There is more to read.
     Lagging,
     /// Read to its end, which may grow.
@@ -61,7 +61,7 @@ impl Alignment {
     pub fn new(partitions: &[Arc<Partition>]) -> Alignment {
         let course = || Course {
             watermark: Timestamp::MIN,
-            place: Place::Lagging,
+            place: ReadingPlace::Lagging,
             ahead: VecDeque::new(),
             ahead_bytes: 0,
         };
@@ -90,22 +90,22 @@ impl Alignment {
 
     /// There is more to read of a partition than a batch.
     pub fn lags(&self, partition: &Partition) {
-        self.put(partition, Place::Lagging);
+        self.put(partition, ReadingPlace::Lagging);
     }
 
     /// A partition has been read to its end, which may grow.
     pub fn reached_end(&self, partition: &Partition, now: Instant) {
         let mut partitions = self.lock();
         if let Some(course) = partitions.get_mut(partition)
-            && matches!(course.place, Place::Lagging)
+            && matches!(course.place, ReadingPlace::Lagging)
         {
-            course.place = Place::AtEnd(now);
+            course.place = ReadingPlace::AtEnd(now);
         }
     }
 
     /// Nothing will come of a partition any more: nobody waits for it.
     pub fn ended(&self, partition: &Partition) {
-        self.put(partition, Place::Ended);
+        self.put(partition, ReadingPlace::Ended);
     }
 
     /// Where the slowest of the partitions stands that are waited for. It looks at all of them, so
@@ -127,7 +127,7 @@ impl Alignment {
         course.ahead_bytes <= (MOST_AHEAD_BYTES / count).max(LEAST_AHEAD_BYTES)
     }
 
-    fn put(&self, partition: &Partition, place: Place) {
+    fn put(&self, partition: &Partition, place: ReadingPlace) {
         if let Some(course) = self.lock().get_mut(partition) {
             course.place = place;
         }
@@ -142,9 +142,9 @@ impl Alignment {
 impl Course {
     fn is_waited_for(&self, now: Instant) -> bool {
         match self.place {
-            Place::Lagging => true,
-            Place::AtEnd(since) => now.saturating_duration_since(since) < WAIT_AT_END,
-            Place::Ended => false,
+            ReadingPlace::Lagging => true,
+            ReadingPlace::AtEnd(since) => now.saturating_duration_since(since) < WAIT_AT_END,
+            ReadingPlace::Ended => false,
         }
     }
 }

@@ -38,10 +38,10 @@ pub struct KafkaOut {
 
 /// What became of the messages.
 #[derive(Clone, Default)]
-struct Outcome(Arc<Counts>);
+struct Outcome(Arc<SentCounts>);
 
 #[derive(Default)]
-struct Counts {
+struct SentCounts {
     delivered: AtomicU64,
     failed: OnceLock<KafkaError>,
 }

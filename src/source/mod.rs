@@ -61,7 +61,7 @@ pub enum ProgressUnit {
 
 /// How far a source has come, for a progress bar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Progress {
+pub struct SourceProgress {
     /// So much has been delivered.
     pub done: u64,
     /// So much there is; `None` when the input has no known end.
@@ -89,7 +89,7 @@ pub trait Source: Send {
     }
 
     /// How far it has come; `None` when it does not count.
-    fn progress(&self) -> Option<Progress> {
+    fn progress(&self) -> Option<SourceProgress> {
         None
     }
 

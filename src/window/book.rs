@@ -14,7 +14,7 @@ use super::layers::{Layers, Weigh};
 /// What has been collected, by pane.
 #[derive(Debug)]
 pub struct PaneBook<T> {
-    by_pane: BTreeMap<i64, Vec<Entries<T>>>,
+    by_pane: BTreeMap<i64, Vec<PaneEntries<T>>>,
     /// The (ready, pane) of entries that came after their pane had ended.
     late: BTreeSet<(i64, i64)>,
     /// What was on time in the panes before this one has been counted.
@@ -27,7 +27,7 @@ pub struct PaneBook<T> {
 
 /// What came for a pane and may be counted from one tick on.
 #[derive(Debug)]
-struct Entries<T> {
+struct PaneEntries<T> {
     ready: i64,
     layers: Layers<T>,
 }
@@ -69,7 +69,7 @@ impl<T: Weigh> PaneBook<T> {
         let held = self.by_pane.entry(pane).or_default();
         let place = held.iter().rposition(|entries| entries.ready == ready && !is_counted);
         let place = place.unwrap_or_else(|| {
-            held.push(Entries { ready, layers: Layers::default() });
+            held.push(PaneEntries { ready, layers: Layers::default() });
             held.len() - 1
         });
         let layers = &mut held[place].layers;
@@ -135,7 +135,7 @@ impl<T: Weigh> PaneBook<T> {
     }
 }
 
-impl<T: Weigh> Entries<T> {
+impl<T: Weigh> PaneEntries<T> {
     fn fold<E>(
         &mut self,
         weight: &mut usize,

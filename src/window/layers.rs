@@ -20,12 +20,12 @@ pub trait Weigh {
 /// Parts that say together what was collected.
 #[derive(Debug)]
 pub struct Layers<T> {
-    base: Option<Part<T>>,
-    delta: Vec<Part<T>>,
+    base: Option<LayerPart<T>>,
+    delta: Vec<LayerPart<T>>,
 }
 
 #[derive(Debug)]
-struct Part<T> {
+struct LayerPart<T> {
     entry: Arc<T>,
     weight: usize,
 }
@@ -36,9 +36,9 @@ impl<T> Default for Layers<T> {
     }
 }
 
-impl<T: Weigh> Part<T> {
-    fn of(entry: Arc<T>) -> Part<T> {
-        Part { weight: entry.weight(), entry }
+impl<T: Weigh> LayerPart<T> {
+    fn of(entry: Arc<T>) -> LayerPart<T> {
+        LayerPart { weight: entry.weight(), entry }
     }
 }
 
@@ -49,7 +49,7 @@ impl<T: Weigh> Layers<T> {
         entry: Arc<T>,
         mut join: impl FnMut(&[Arc<T>]) -> Result<T, E>,
     ) -> Result<(), E> {
-        self.delta.push(Part::of(entry));
+        self.delta.push(LayerPart::of(entry));
         if self.delta.len() < PARTS_TO_JOIN {
             return Ok(());
         }
@@ -76,7 +76,7 @@ impl<T: Weigh> Layers<T> {
 
     /// Folds the delta into the base.
     pub fn fold<E>(&mut self, mut join: impl FnMut(&[Arc<T>]) -> Result<T, E>) -> Result<(), E> {
-        let parts: Vec<Part<T>> =
+        let parts: Vec<LayerPart<T>> =
             self.base.take().into_iter().chain(self.delta.drain(..)).collect();
         if !parts.is_empty() {
             self.base = Some(joined(parts, &mut join)?);
@@ -118,14 +118,14 @@ impl<T> Layers<T> {
 }
 
 fn joined<T: Weigh, E>(
-    mut parts: Vec<Part<T>>,
+    mut parts: Vec<LayerPart<T>>,
     join: &mut impl FnMut(&[Arc<T>]) -> Result<T, E>,
-) -> Result<Part<T>, E> {
+) -> Result<LayerPart<T>, E> {
     if parts.len() == 1 {
         return Ok(parts.remove(0));
     }
     let entries: Vec<Arc<T>> = parts.into_iter().map(|part| part.entry).collect();
-    Ok(Part::of(Arc::new(join(&entries)?)))
+    Ok(LayerPart::of(Arc::new(join(&entries)?)))
 }
 
 #[cfg(test)]

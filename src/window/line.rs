@@ -100,15 +100,15 @@ pub struct Line {
     /// Microseconds; `i64::MIN` before anything is borne out.
     at: i64,
     /// The one witness whose largest time may lie beyond the line.
-    held: Option<Held>,
+    held: Option<HeldWitness>,
     /// Leaps since the last record that was none.
-    run: Run,
+    run: LeapRun,
     begin: Begin,
 }
 
 /// A witness that has leapt.
 #[derive(Clone, Debug)]
-struct Held {
+struct HeldWitness {
     witness: Witness,
     /// Its largest event time.
     time: i64,
@@ -118,7 +118,7 @@ struct Held {
 
 /// Leaps in a row.
 #[derive(Clone, Debug, Default)]
-struct Run {
+struct LeapRun {
     /// How many; at most [`LONE_RECORDS`].
     length: usize,
     /// The largest event time, of those since time last went back by more than `max_leap`.
@@ -152,7 +152,7 @@ impl Line {
             lone_records: LONE_RECORDS,
             at: i64::MIN,
             held: None,
-            run: Run::default(),
+            run: LeapRun::default(),
             begin: Begin::default(),
         }
     }
@@ -284,7 +284,7 @@ impl Line {
     /// Notes a witness's time; gives the second largest of the witnesses' largest times, if that may
     /// lie beyond the line.
     fn second_largest(&mut self, witness: &Witness, time: i64) -> i64 {
-        let agrees = |held: &Held| held.time.abs_diff(time) <= self.max_leap.unsigned_abs();
+        let agrees = |held: &HeldWitness| held.time.abs_diff(time) <= self.max_leap.unsigned_abs();
         match &mut self.held {
             Some(held) if held.witness == *witness => {
                 held.time = if held.doubted { time } else { time.max(held.time) };
@@ -295,12 +295,12 @@ impl Line {
                 held.doubted = false;
                 let other = held.time;
                 if other < time {
-                    *held = Held { witness: witness.clone(), time, doubted: false };
+                    *held = HeldWitness { witness: witness.clone(), time, doubted: false };
                 }
                 other.min(time)
             }
             held => {
-                *held = Some(Held { witness: witness.clone(), time, doubted: false });
+                *held = Some(HeldWitness { witness: witness.clone(), time, doubted: false });
                 i64::MIN
             }
         }
@@ -325,7 +325,7 @@ impl Line {
     }
 }
 
-impl Run {
+impl LeapRun {
     /// Whether nothing waits to be borne out or contradicted.
     fn is_over(&self) -> bool {
         self.length == 0 && self.leaps.is_empty()

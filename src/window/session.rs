@@ -46,19 +46,19 @@ pub fn cut(gap: Span, rows: impl IntoIterator<Item = (u32, i64)>) -> Vec<ProtoSe
 #[derive(Debug)]
 pub struct SessionBook<T> {
     gap: Span,
-    open: BTreeMap<Place, Open<T>>,
+    open: BTreeMap<SessionPlace, OpenSession<T>>,
     /// By end, start and key: the order in which they are given out.
-    ends: BTreeSet<(i64, i64, Key)>,
+    ends: BTreeSet<(i64, i64, SessionKey)>,
     /// How many sessions start at each instant.
     starts: BTreeMap<i64, usize>,
 }
 
-type Key = Arc<[u8]>;
+type SessionKey = Arc<[u8]>;
 /// A key and a session's start.
-type Place = (Key, i64);
+type SessionPlace = (SessionKey, i64);
 
 #[derive(Debug)]
-struct Open<T> {
+struct OpenSession<T> {
     last: i64,
     parts: Vec<T>,
 }
@@ -92,12 +92,12 @@ impl<T> SessionBook<T> {
         }
         self.ends.insert((self.end_of(last), start, Arc::clone(key)));
         *self.starts.entry(start).or_default() += 1;
-        let open = self.open.entry((Arc::clone(key), start)).or_insert(Open { last, parts });
+        let open = self.open.entry((Arc::clone(key), start)).or_insert(OpenSession { last, parts });
         &mut open.parts
     }
 
     /// An open session of the key whose rows are less than the gap away.
-    fn touched(&self, key: &Key, start: i64, last: i64) -> Option<Place> {
+    fn touched(&self, key: &SessionKey, start: i64, last: i64) -> Option<SessionPlace> {
         let from = (Arc::clone(key), i64::MIN);
         let to = (Arc::clone(key), self.end_of(last));
         // Sessions of a key do not touch one another, so the last of them ends last.
@@ -105,7 +105,7 @@ impl<T> SessionBook<T> {
         (self.end_of(open.last) > start).then(|| place.clone())
     }
 
-    fn take(&mut self, place: &Place) -> Option<Open<T>> {
+    fn take(&mut self, place: &SessionPlace) -> Option<OpenSession<T>> {
         let open = self.open.remove(place)?;
         self.ends.remove(&(self.end_of(open.last), place.1, Arc::clone(&place.0)));
         if let Some(count) = self.starts.get_mut(&place.1) {
@@ -167,7 +167,7 @@ mod tests {
 
     const GAP: i64 = 10;
 
-    fn key(key: u8) -> Key {
+    fn key(key: u8) -> SessionKey {
         Arc::from([key])
     }
 

@@ -1,10 +1,10 @@
 //! The rules of the house that no compiler checks: one copy of the heavy dependencies, licences,
-//! the length of files, what `--help` must mention.
+//! the length of files, the names of types, what `--help` must mention.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
-use crate::rust_source::{SourceFile, lines_before_tests, source_files};
+use crate::rust_source::{SourceFile, lines_before_tests, production_code, source_files};
 
 const LONGEST_FILE: usize = 400;
 const LONG_BECAUSE: &str = "// long because ";
@@ -212,6 +212,65 @@ fn every_file_says_first_what_it_is() {
         .map(|file| file.name)
         .collect();
     assert!(faults.is_empty(), "these do not begin with `//! `:\n{}", faults.join("\n"));
+}
+
+#[test]
+fn one_name_is_one_type() {
+    let twice = named_twice(&source_files());
+    assert!(
+        twice.is_empty(),
+        "call these by what they are, each by a name of its own:\n{}",
+        twice.join("\n")
+    );
+}
+
+/// The types that several files declare by the same name, as `Name: files`. Each command's
+/// arguments are its `Args`.
+fn named_twice(files: &[SourceFile]) -> Vec<String> {
+    let mut declared: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    for file in files {
+        for name in types_of(&production_code(&file.text)) {
+            declared.entry(name).or_default().push(&file.name);
+        }
+    }
+    let twice = declared.into_iter().filter(|(name, files)| name != "Args" && files.len() > 1);
+    twice.map(|(name, files)| format!("{name}: {}", files.join(", "))).collect()
+}
+
+/// The names that stand after `struct`, `enum`, `union` or `trait`, and after a `type` that is no
+/// part of a trait or its implementation.
+fn types_of(code: &str) -> Vec<String> {
+    let name = |line: &str| -> Option<String> {
+        let mut words = line.split_whitespace().skip_while(|word| word.starts_with("pub"));
+        let kind = words.next()?;
+        let is_type = matches!(kind, "struct" | "enum" | "union" | "trait")
+            || (kind == "type" && !line.starts_with(' '));
+        let name = words.next().filter(|_| is_type)?;
+        let end = name.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(name.len());
+        Some(name[..end].to_owned())
+    };
+    code.lines().filter_map(name).collect()
+}
+
+#[test]
+fn a_name_that_stands_twice_is_caught() {
+    let file = |name: &str, text: &str| SourceFile {
+        name: name.to_owned(),
+        module: Vec::new(),
+        text: text.to_owned(),
+    };
+    let files = [
+        file("src/a.rs", "pub struct Pane<T> {}\npub(crate) enum Fate { Late }\nstruct Args;"),
+        file("src/b.rs", "    struct Fate(u8);\ntype Key = u8;\n// struct Pane;\nstruct Args;"),
+        file("src/c.rs", "impl Iterator for Fates {\n    type Key = u8;\n}\nstruct Panes;"),
+        file("src/d.rs", "#[cfg(test)]\nmod tests {\n    struct Pane;\n}"),
+    ];
+    assert_eq!(named_twice(&files), ["Fate: src/a.rs, src/b.rs"]);
+    let more = [&files[..], &[file("src/e.rs", "trait Key: Send {}\nstruct Fate;")]].concat();
+    assert_eq!(
+        named_twice(&more),
+        ["Fate: src/a.rs, src/b.rs, src/e.rs", "Key: src/b.rs, src/e.rs"]
+    );
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path as FilePath, PathBuf};
 
 /// A file below `src/`.
+#[derive(Clone)]
 pub(crate) struct SourceFile {
     /// The path from the repository's root, with `/`.
     pub(crate) name: String,

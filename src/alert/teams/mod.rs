@@ -6,7 +6,7 @@
 
 use serde_json::{Value, json};
 
-use super::answer::{Answer, Verdict, by_status};
+use super::answer::{Answer, AttemptVerdict, by_status};
 use super::card::{Card, CardKind, Shown};
 use super::rule::Severity;
 
@@ -21,7 +21,7 @@ pub(super) fn adaptive_card(shown: &Shown<'_>) -> Value {
     let (title, summary, id) = shown.heading();
     let mut body = vec![json!({
         "type": "TextBlock", "text": title, "weight": "Bolder",
-        "size": "Medium", "wrap": true, "style": "heading", "color": Tone::of(card).word(),
+        "size": "Medium", "wrap": true, "style": "heading", "color": CardTone::of(card).word(),
     })];
     let facts: Vec<Value> =
         shown.facts().map(|(title, value)| json!({ "title": title, "value": value })).collect();
@@ -81,7 +81,7 @@ pub(super) fn message_card(shown: &Shown<'_>) -> Value {
         "@type": "MessageCard",
         "@context": "http://schema.org/extensions",
         "summary": summary,
-        "themeColor": Tone::of(card).code(),
+        "themeColor": CardTone::of(card).code(),
         "title": title,
         "sections": [{ "facts": facts, "text": lines.join("\n\n"), "markdown": true }],
         "potentialAction": actions,
@@ -89,16 +89,18 @@ pub(super) fn message_card(shown: &Shown<'_>) -> Value {
 }
 
 /// What an answer to an Adaptive Card means.
-pub(super) fn judge(answer: &Answer) -> Verdict {
+pub(super) fn judge(answer: &Answer) -> AttemptVerdict {
     let hidden = (answer.status < 300).then(|| hidden_status(&answer.body)).flatten();
     by_status(hidden.unwrap_or(answer.status), answer)
 }
 
 /// What an answer to a MessageCard means.
-pub(super) fn judge_message_card(answer: &Answer) -> Verdict {
+pub(super) fn judge_message_card(answer: &Answer) -> AttemptVerdict {
     match judge(answer) {
-        Verdict::Taken if answer.status == 202 => Verdict::Taken,
-        Verdict::Taken if answer.body.trim() != MESSAGE_CARD_TAKEN => Verdict::Refused,
+        AttemptVerdict::Taken if answer.status == 202 => AttemptVerdict::Taken,
+        AttemptVerdict::Taken if answer.body.trim() != MESSAGE_CARD_TAKEN => {
+            AttemptVerdict::Refused
+        }
         verdict => verdict,
     }
 }
@@ -112,22 +114,22 @@ fn hidden_status(body: &str) -> Option<u16> {
 
 /// What a card's colour says.
 #[derive(Clone, Copy)]
-enum Tone {
+enum CardTone {
     Good,
     Accent,
     Warning,
     Attention,
 }
 
-impl Tone {
-    fn of(card: &Card) -> Tone {
+impl CardTone {
+    fn of(card: &Card) -> CardTone {
         match (card.kind, card.severity) {
-            (CardKind::End, _) => Tone::Good,
-            (CardKind::Test, _) => Tone::Accent,
+            (CardKind::End, _) => CardTone::Good,
+            (CardKind::Test, _) => CardTone::Accent,
             (CardKind::Begin | CardKind::Reminder | CardKind::Digest, severity) => match severity {
-                Severity::High => Tone::Attention,
-                Severity::Medium => Tone::Warning,
-                Severity::Low => Tone::Accent,
+                Severity::High => CardTone::Attention,
+                Severity::Medium => CardTone::Warning,
+                Severity::Low => CardTone::Accent,
             },
         }
     }
@@ -135,20 +137,20 @@ impl Tone {
     /// The name of Adaptive Cards.
     fn word(self) -> &'static str {
         match self {
-            Tone::Good => "Good",
-            Tone::Accent => "Accent",
-            Tone::Warning => "Warning",
-            Tone::Attention => "Attention",
+            CardTone::Good => "Good",
+            CardTone::Accent => "Accent",
+            CardTone::Warning => "Warning",
+            CardTone::Attention => "Attention",
         }
     }
 
     /// Red, green and blue in hexadecimal.
     fn code(self) -> &'static str {
         match self {
-            Tone::Good => "2EB886",
-            Tone::Accent => "0078D4",
-            Tone::Warning => "F2A100",
-            Tone::Attention => "D13438",
+            CardTone::Good => "2EB886",
+            CardTone::Accent => "0078D4",
+            CardTone::Warning => "F2A100",
+            CardTone::Attention => "D13438",
         }
     }
 }

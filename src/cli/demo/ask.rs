@@ -7,7 +7,7 @@ use arrow::datatypes::{DataType, Float64Type};
 
 use super::question::Question;
 use super::reading::Answers;
-use super::row::{Cell, Row};
+use super::row::{AnswerRow, AnswerValue};
 use super::terminal::Stored;
 use crate::flow::lake_key::Section;
 use crate::lake::Lake;
@@ -52,7 +52,7 @@ async fn count(view: &LakeView, table: &str) -> anyhow::Result<u64> {
     Ok(rows.first().map_or(0, |row| row.count("n")))
 }
 
-async fn asked(view: &LakeView, sql: &str) -> anyhow::Result<Vec<Row>> {
+async fn asked(view: &LakeView, sql: &str) -> anyhow::Result<Vec<AnswerRow>> {
     let batches = view.query(sql).await?.collect().await?;
     let mut rows = Vec::new();
     for batch in &batches {
@@ -62,7 +62,7 @@ async fn asked(view: &LakeView, sql: &str) -> anyhow::Result<Vec<Row>> {
 }
 
 /// A batch's rows: numbers as doubles, everything else as text.
-fn rows_of(batch: &RecordBatch) -> anyhow::Result<Vec<Row>> {
+fn rows_of(batch: &RecordBatch) -> anyhow::Result<Vec<AnswerRow>> {
     let schema = batch.schema();
     let mut columns: Vec<(&str, ArrayRef)> = Vec::new();
     for (field, column) in schema.fields().iter().zip(batch.columns()) {
@@ -72,21 +72,21 @@ fn rows_of(batch: &RecordBatch) -> anyhow::Result<Vec<Row>> {
     }
     let row = |place: usize| {
         let cells = columns.iter();
-        Row::new(cells.map(|(name, column)| ((*name).to_owned(), cell(column, place))))
+        AnswerRow::new(cells.map(|(name, column)| ((*name).to_owned(), cell(column, place))))
     };
     Ok((0..batch.num_rows()).map(row).collect())
 }
 
-fn cell(column: &ArrayRef, place: usize) -> Cell {
+fn cell(column: &ArrayRef, place: usize) -> AnswerValue {
     if column.is_null(place) {
-        return Cell::Null;
+        return AnswerValue::Null;
     }
     if let Some(numbers) = column.as_primitive_opt::<Float64Type>() {
-        return Cell::Number(numbers.value(place));
+        return AnswerValue::Number(numbers.value(place));
     }
     match column.as_string_opt::<i32>() {
-        Some(texts) => Cell::Text(texts.value(place).to_owned()),
-        None => Cell::Null,
+        Some(texts) => AnswerValue::Text(texts.value(place).to_owned()),
+        None => AnswerValue::Null,
     }
 }
 

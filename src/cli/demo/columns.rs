@@ -2,7 +2,7 @@
 
 /// How a cell is set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tone {
+pub enum CellTone {
     /// As it is.
     Plain,
     /// Of less weight.
@@ -17,23 +17,23 @@ pub enum Tone {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Word {
     text: String,
-    tone: Tone,
+    tone: CellTone,
 }
 
 impl Word {
     /// A word in a tone.
-    pub fn new(text: impl Into<String>, tone: Tone) -> Word {
+    pub fn new(text: impl Into<String>, tone: CellTone) -> Word {
         Word { text: text.into(), tone }
     }
 
     /// A plain word.
     pub fn plain(text: impl Into<String>) -> Word {
-        Word::new(text, Tone::Plain)
+        Word::new(text, CellTone::Plain)
     }
 
     /// A word of less weight.
     pub fn soft(text: impl Into<String>) -> Word {
-        Word::new(text, Tone::Soft)
+        Word::new(text, CellTone::Soft)
     }
 }
 
@@ -46,12 +46,12 @@ pub struct Paint {
 
 impl Paint {
     /// The text in a tone.
-    pub fn tone(self, text: &str, tone: Tone) -> String {
+    pub fn tone(self, text: &str, tone: CellTone) -> String {
         let code = match tone {
-            Tone::Plain => return text.to_owned(),
-            Tone::Soft => "2",
-            Tone::Strong => "1",
-            Tone::Bad => "31",
+            CellTone::Plain => return text.to_owned(),
+            CellTone::Soft => "2",
+            CellTone::Strong => "1",
+            CellTone::Bad => "31",
         };
         if self.colour { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
     }
@@ -92,7 +92,7 @@ mod tests {
     fn columns_are_as_wide_as_their_widest_word() {
         let rows = [
             vec![Word::plain("North"), Word::plain("8,025"), Word::soft("é÷ok")],
-            vec![Word::plain("West Coast"), Word::new("7", Tone::Bad), Word::plain("x")],
+            vec![Word::plain("West Coast"), Word::new("7", CellTone::Bad), Word::plain("x")],
         ];
         let plain = Paint { colour: false }.table("lrl", &rows);
         assert_eq!(plain, ["  North       8,025  é÷ok", "  West Coast      7  x"]);

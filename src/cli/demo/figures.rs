@@ -10,7 +10,7 @@ use crate::flow::Timestamp;
 #[derive(Clone, Debug)]
 pub struct Figures {
     /// The laboratories, in the order of their ids.
-    pub labs: Vec<Lab>,
+    pub labs: Vec<LabFigures>,
     /// All completed tests.
     pub overall: Overall,
     /// Turnaround by lab, priority (`S`, `R`) and two hours.
@@ -22,7 +22,7 @@ pub struct Figures {
     /// Errors by instrument, the highest rate first.
     pub machines: Vec<Machine>,
     /// Rejected tubes by reason, the most frequent first.
-    pub reasons: Vec<Reason>,
+    pub reasons: Vec<RejectionReason>,
     /// Breaches by lab and hour: lab, hour, completed, breached.
     pub breaches: Vec<(usize, Timestamp, u64, u64)>,
     /// Lab, assay and priority, the furthest beyond its target first.
@@ -39,7 +39,7 @@ pub struct Figures {
 
 /// A laboratory and its sums.
 #[derive(Clone, Debug)]
-pub struct Lab {
+pub struct LabFigures {
     /// Its id.
     pub id: String,
     /// Its name.
@@ -134,7 +134,7 @@ pub struct Machine {
 
 /// Rejected tubes of one reason.
 #[derive(Clone, Debug)]
-pub struct Reason {
+pub struct RejectionReason {
     /// The code.
     pub code: String,
     /// What it means.
@@ -196,13 +196,13 @@ pub struct Alert {
 impl Figures {
     /// Errors and tests of all instruments.
     pub fn errors(&self) -> (u64, u64) {
-        let sum = |of: fn(&Lab) -> u64| self.labs.iter().map(of).sum();
+        let sum = |of: fn(&LabFigures) -> u64| self.labs.iter().map(of).sum();
         (sum(|lab| lab.errors), sum(|lab| lab.tests))
     }
 
     /// Rejected and received tubes of all labs.
     pub fn rejections(&self) -> (u64, u64) {
-        let sum = |of: fn(&Lab) -> u64| self.labs.iter().map(of).sum();
+        let sum = |of: fn(&LabFigures) -> u64| self.labs.iter().map(of).sum();
         (sum(|lab| lab.rejected), sum(|lab| lab.received))
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::task::JoinHandle;
 
-use super::charts::Period;
+use super::charts::ShownPeriod;
 use super::words;
 use crate::flow::{Span, Timestamp};
 use crate::pipeline::progress::Progress;
@@ -15,7 +15,7 @@ use crate::pipeline::progress::Progress;
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// A bar that follows a run through the period until its task is aborted.
-pub fn follow(progress: Arc<Progress>, period: Period) -> (ProgressBar, JoinHandle<()>) {
+pub fn follow(progress: Arc<Progress>, period: ShownPeriod) -> (ProgressBar, JoinHandle<()>) {
     let bar = ProgressBar::new(minutes(period.from, period.to));
     let shape = "{spinner} {bar:40} {percent:>3} %  {msg}";
     if let Ok(style) = ProgressStyle::with_template(shape) {

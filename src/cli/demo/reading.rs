@@ -8,22 +8,22 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono_tz::Tz;
 
 use super::figures::{
-    Alert, AnalyserHours, Figures, Hour, Lab, Machine, Overall, Reason, TestGroup,
+    Alert, AnalyserHours, Figures, Hour, LabFigures, Machine, Overall, RejectionReason, TestGroup,
 };
 use super::question::Question;
-use super::row::Row;
+use super::row::AnswerRow;
 use crate::flow::Timestamp;
 
 /// The answers, by question.
-pub type Answers = BTreeMap<Question, Vec<Row>>;
+pub type Answers = BTreeMap<Question, Vec<AnswerRow>>;
 
 /// The figures that answers hold. Rows of labs that are not listed are left out.
 pub fn figures(answers: &Answers) -> Figures {
     let labs = labs(answers);
     let place: BTreeMap<String, usize> =
         labs.iter().enumerate().map(|(place, lab)| (lab.id.clone(), place)).collect();
-    let lab = |row: &Row| place.get(row.text("lab_id")?).copied();
-    let at = |row: &Row| row.time("hour_us");
+    let lab = |row: &AnswerRow| place.get(row.text("lab_id")?).copied();
+    let at = |row: &AnswerRow| row.time("hour_us");
     let overall = rows(answers, Question::Overall).first().cloned().unwrap_or_default();
     Figures {
         overall: Overall {
@@ -62,27 +62,31 @@ pub fn figures(answers: &Answers) -> Figures {
     }
 }
 
-fn rows(answers: &Answers, question: Question) -> &[Row] {
+fn rows(answers: &Answers, question: Question) -> &[AnswerRow] {
     answers.get(&question).map_or(&[], Vec::as_slice)
 }
 
-fn each<T>(answers: &Answers, question: Question, read: impl Fn(&Row) -> Option<T>) -> Vec<T> {
+fn each<T>(
+    answers: &Answers,
+    question: Question,
+    read: impl Fn(&AnswerRow) -> Option<T>,
+) -> Vec<T> {
     rows(answers, question).iter().filter_map(read).collect()
 }
 
-fn labs(answers: &Answers) -> Vec<Lab> {
+fn labs(answers: &Answers) -> Vec<LabFigures> {
     let of_lab = |question, id: &str| {
         let mut found = rows(answers, question).iter().filter(|row| row.text("lab_id") == Some(id));
         found.next().cloned().unwrap_or_default()
     };
-    let lab = |row: &Row| {
+    let lab = |row: &AnswerRow| {
         let id = row.string("lab_id");
         let done = of_lab(Question::Completions, &id);
         let tubes = of_lab(Question::Rejections, &id);
         let machines = rows(answers, Question::Errors).iter();
-        let machines: Vec<&Row> =
+        let machines: Vec<&AnswerRow> =
             machines.filter(|row| row.text("lab_id") == Some(id.as_str())).collect();
-        Lab {
+        LabFigures {
             name: row.text("name").unwrap_or(&id).to_owned(),
             tz: row.text("tz").and_then(|name| name.parse().ok()).unwrap_or(Tz::UTC),
             completed: done.count("n"),
@@ -101,7 +105,7 @@ fn labs(answers: &Answers) -> Vec<Lab> {
     rows(answers, Question::Labs).iter().map(lab).collect()
 }
 
-fn hour(lab: usize, row: &Row) -> Option<Hour> {
+fn hour(lab: usize, row: &AnswerRow) -> Option<Hour> {
     Some(Hour {
         lab,
         priority: row.string("priority"),
@@ -113,7 +117,7 @@ fn hour(lab: usize, row: &Row) -> Option<Hour> {
     })
 }
 
-fn machine(lab: usize, row: &Row) -> Machine {
+fn machine(lab: usize, row: &AnswerRow) -> Machine {
     let worst = row.time("worst_us");
     Machine {
         lab,
@@ -124,7 +128,7 @@ fn machine(lab: usize, row: &Row) -> Machine {
     }
 }
 
-fn test_group(lab: usize, row: &Row) -> Option<TestGroup> {
+fn test_group(lab: usize, row: &AnswerRow) -> Option<TestGroup> {
     Some(TestGroup {
         lab,
         assay: row.string("assay"),
@@ -138,11 +142,15 @@ fn test_group(lab: usize, row: &Row) -> Option<TestGroup> {
 }
 
 /// Reasons with their tubes by lab, in Pareto's order.
-fn reasons(rows: &[Row], labs: usize, lab: impl Fn(&Row) -> Option<usize>) -> Vec<Reason> {
-    let mut reasons: BTreeMap<String, Reason> = BTreeMap::new();
+fn reasons(
+    rows: &[AnswerRow],
+    labs: usize,
+    lab: impl Fn(&AnswerRow) -> Option<usize>,
+) -> Vec<RejectionReason> {
+    let mut reasons: BTreeMap<String, RejectionReason> = BTreeMap::new();
     for row in rows {
         let code = row.string("reject_reason");
-        let reason = reasons.entry(code.clone()).or_insert_with(|| Reason {
+        let reason = reasons.entry(code.clone()).or_insert_with(|| RejectionReason {
             description: row.text("description").unwrap_or(&code).to_owned(),
             code,
             by_lab: vec![0; labs],
@@ -151,14 +159,14 @@ fn reasons(rows: &[Row], labs: usize, lab: impl Fn(&Row) -> Option<usize>) -> Ve
             *count += row.count("rejected");
         }
     }
-    let mut reasons: Vec<Reason> = reasons.into_values().collect();
+    let mut reasons: Vec<RejectionReason> = reasons.into_values().collect();
     reasons.sort_by_key(|reason| std::cmp::Reverse(reason.by_lab.iter().sum::<u64>()));
     reasons
 }
 
 /// Beginnings with their ends.
-fn alerts(rows: &[Row], lab: impl Fn(&Row) -> Option<usize>) -> Vec<Alert> {
-    let key = |row: &Row| {
+fn alerts(rows: &[AnswerRow], lab: impl Fn(&AnswerRow) -> Option<usize>) -> Vec<Alert> {
+    let key = |row: &AnswerRow| {
         (row.string("rule"), row.string("lab_id"), row.string("group"), row.time("begun_us"))
     };
     let ended: BTreeMap<_, Option<Timestamp>> = rows
@@ -194,7 +202,7 @@ fn alerts(rows: &[Row], lab: impl Fn(&Row) -> Option<usize>) -> Vec<Alert> {
     alerts
 }
 
-fn cards(rows: &[Row]) -> usize {
+fn cards(rows: &[AnswerRow]) -> usize {
     let cards: BTreeSet<&str> = rows.iter().filter_map(|row| row.text("card_id")).collect();
     cards.len()
 }

@@ -2,8 +2,8 @@
 
 use minijinja::{AutoEscape, Environment, Value, context};
 
-use super::charts::{Period, analysers, errors, heat, pareto, tat, throughput};
-use super::figures::{Alert, Figures, Lab, TestGroup, rate};
+use super::charts::{ShownPeriod, analysers, errors, heat, pareto, tat, throughput};
+use super::figures::{Alert, Figures, LabFigures, TestGroup, rate};
 use super::words;
 
 /// Breaches that are shown before the rest is folded away.
@@ -42,7 +42,7 @@ pub struct Report<'a> {
     /// What was read.
     pub books: Books,
     /// When.
-    pub period: Period,
+    pub period: ShownPeriod,
     /// The generator's seed.
     pub seed: u64,
     /// What the watermark trails by, as `5m`.
@@ -161,7 +161,7 @@ impl Report<'_> {
         if let Some(outlier) = analysers::outlier(figures).filter(|one| one.factor() > 1.5) {
             findings.push(analysers::told(figures, &outlier));
         }
-        let missed = |lab: &&Lab| lab.stat_p90 > lab.stat_target;
+        let missed = |lab: &&LabFigures| lab.stat_p90 > lab.stat_target;
         let late: Vec<String> = figures
             .labs
             .iter()
@@ -266,7 +266,7 @@ impl Report<'_> {
     }
 }
 
-fn lab(lab: &Lab) -> Value {
+fn lab(lab: &LabFigures) -> Value {
     context! {
         name => lab.name.as_str(),
         zone => lab.tz.name().replace('_', " "),

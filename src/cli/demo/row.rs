@@ -8,7 +8,7 @@ use crate::flow::Timestamp;
 
 /// A value of a row.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Cell {
+pub enum AnswerValue {
     /// Text.
     Text(String),
     /// A number; instants are microseconds since the epoch, which a double holds exactly.
@@ -19,19 +19,19 @@ pub enum Cell {
 
 /// One row of an answer.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Row(BTreeMap<String, Cell>);
+pub struct AnswerRow(BTreeMap<String, AnswerValue>);
 
-impl Row {
+impl AnswerRow {
     /// A row of named values.
-    pub fn new(cells: impl IntoIterator<Item = (String, Cell)>) -> Row {
-        Row(cells.into_iter().collect())
+    pub fn new(cells: impl IntoIterator<Item = (String, AnswerValue)>) -> AnswerRow {
+        AnswerRow(cells.into_iter().collect())
     }
 
     /// A text; nothing where it is null.
     pub fn text(&self, column: &str) -> Option<&str> {
         match self.0.get(column)? {
-            Cell::Text(text) => Some(text),
-            Cell::Number(_) | Cell::Null => None,
+            AnswerValue::Text(text) => Some(text),
+            AnswerValue::Number(_) | AnswerValue::Null => None,
         }
     }
 
@@ -43,8 +43,8 @@ impl Row {
     /// A number; nothing where it is null.
     pub fn number(&self, column: &str) -> Option<f64> {
         match self.0.get(column)? {
-            Cell::Number(number) if number.is_finite() => Some(*number),
-            Cell::Number(_) | Cell::Text(_) | Cell::Null => None,
+            AnswerValue::Number(number) if number.is_finite() => Some(*number),
+            AnswerValue::Number(_) | AnswerValue::Text(_) | AnswerValue::Null => None,
         }
     }
 
@@ -65,12 +65,12 @@ mod tests {
 
     #[test]
     fn a_column_reads_as_what_it_is_and_never_as_something_else() {
-        let row = Row::new([
-            ("lab".to_owned(), Cell::Text("lab-1".to_owned())),
-            ("n".to_owned(), Cell::Number(12.0)),
-            ("p90".to_owned(), Cell::Null),
-            ("bad".to_owned(), Cell::Number(f64::NAN)),
-            ("at".to_owned(), Cell::Number(1_772_323_200_000_000.0)),
+        let row = AnswerRow::new([
+            ("lab".to_owned(), AnswerValue::Text("lab-1".to_owned())),
+            ("n".to_owned(), AnswerValue::Number(12.0)),
+            ("p90".to_owned(), AnswerValue::Null),
+            ("bad".to_owned(), AnswerValue::Number(f64::NAN)),
+            ("at".to_owned(), AnswerValue::Number(1_772_323_200_000_000.0)),
         ]);
         assert_eq!(row.text("lab"), Some("lab-1"));
         assert_eq!((row.count("n"), row.number("lab"), row.text("n")), (12, None, None));

@@ -1,8 +1,8 @@
 //! Figures → the summary that a person reads in the terminal: under 60 lines, under 100 columns.
 
 use super::charts::analysers;
-use super::columns::{Paint, Tone, Word};
-use super::figures::{Figures, Lab, rate};
+use super::columns::{CellTone, Paint, Word};
+use super::figures::{Figures, LabFigures, rate};
 use super::report::Books;
 use super::words;
 
@@ -63,7 +63,7 @@ impl Terminal<'_> {
     }
 
     fn heading(&self, text: &str) -> String {
-        self.paint.tone(text, Tone::Strong)
+        self.paint.tone(text, CellTone::Strong)
     }
 
     fn title(&self) -> Vec<String> {
@@ -71,7 +71,7 @@ impl Terminal<'_> {
         let what = format!("Turnaround demo · {labs} laboratories, {}", self.days);
         let rate = words::grouped((self.books.records as f64 / self.seconds.max(0.001)) as u64);
         let speed = format!("  {:.1} s, {rate} records a second", self.seconds);
-        vec![format!("{}{}", self.heading(&what), self.paint.tone(&speed, Tone::Soft))]
+        vec![format!("{}{}", self.heading(&what), self.paint.tone(&speed, CellTone::Soft))]
     }
 
     fn read(&self) -> Vec<String> {
@@ -117,12 +117,12 @@ impl Terminal<'_> {
 
     fn labs(&self) -> Vec<String> {
         let names = ["", "tests", "median", "stat p90", "within target", "errors", "rejected"];
-        let mut labs: Vec<&Lab> = self.figures.labs.iter().collect();
-        let kept = |lab: &Lab| rate(lab.within, lab.judged).unwrap_or(1.0);
+        let mut labs: Vec<&LabFigures> = self.figures.labs.iter().collect();
+        let kept = |lab: &LabFigures| rate(lab.within, lab.judged).unwrap_or(1.0);
         labs.sort_by(|one, other| kept(one).total_cmp(&kept(other)));
         let mut rows = vec![header(&names)];
         for lab in labs {
-            let late = if lab.stat_p90 > lab.stat_target { Tone::Bad } else { Tone::Plain };
+            let late = if lab.stat_p90 > lab.stat_target { CellTone::Bad } else { CellTone::Plain };
             rows.push(vec![
                 Word::plain(lab.name.as_str()),
                 Word::plain(words::grouped(lab.completed)),
@@ -145,7 +145,7 @@ impl Terminal<'_> {
                 Word::plain(lab.map_or("", |lab| lab.name.as_str())),
                 Word::plain(words::priority(&group.priority)),
                 Word::plain(words::grouped(group.n)),
-                Word::new(words::minutes(Some(group.p90)), Tone::Bad),
+                Word::new(words::minutes(Some(group.p90)), CellTone::Bad),
                 Word::plain(words::minutes(Some(group.target))),
                 Word::plain(words::percent(rate(group.breached, group.n))),
             ]);
@@ -160,7 +160,7 @@ impl Terminal<'_> {
                 words::minutes(Some(outlier.worst.p50)),
                 words::minutes(Some(outlier.peers))
             );
-            lines.push(self.paint.tone(&text, Tone::Soft));
+            lines.push(self.paint.tone(&text, CellTone::Soft));
         }
         lines
     }
@@ -187,7 +187,7 @@ impl Terminal<'_> {
         let rows = alerts.iter().take(ALERTS_SHOWN).map(|alert| {
             let lab = alert.lab.and_then(|place| self.figures.labs.get(place));
             let tz = lab.map_or(chrono_tz::Tz::UTC, |lab| lab.tz);
-            let tone = if alert.severity == "high" { Tone::Bad } else { Tone::Plain };
+            let tone = if alert.severity == "high" { CellTone::Bad } else { CellTone::Plain };
             vec![
                 Word::new(alert.severity.as_str(), tone),
                 Word::plain(words::moment(alert.begun_at, tz)),

@@ -68,7 +68,7 @@ impl fmt::Display for FeedTarget {
 
 /// What a Kafka target needs beside its topic.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct KafkaSettings {
+pub(crate) struct KafkaTarget {
     /// Bootstrap servers.
     pub(crate) brokers: Option<String>,
     /// Create the topic with so many partitions when it does not exist.
@@ -79,7 +79,7 @@ pub(crate) struct KafkaSettings {
 
 /// Whether a record was taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Written {
+pub(crate) enum WriteOutcome {
     /// It was.
     Taken,
     /// Standard output is closed: nobody reads any more.
@@ -103,7 +103,7 @@ impl FeedWriter {
     /// Opens the target: creates the file and its folders, or finds the topic.
     pub(crate) async fn open(
         target: &FeedTarget,
-        settings: &KafkaSettings,
+        settings: &KafkaTarget,
     ) -> anyhow::Result<FeedWriter> {
         let out: Box<dyn Write + Send> = match target {
             FeedTarget::Kafka(topic) => {
@@ -139,14 +139,14 @@ impl FeedWriter {
         key: &str,
         line: &[u8],
         timestamp: Timestamp,
-    ) -> anyhow::Result<Written> {
+    ) -> anyhow::Result<WriteOutcome> {
         match self {
             FeedWriter::Lines { out, name } => {
                 judge(out.write_all(line).and_then(|()| out.write_all(b"\n")), name)
             }
             FeedWriter::Kafka(feed) => {
                 feed.send(key, line, timestamp)?;
-                Ok(Written::Taken)
+                Ok(WriteOutcome::Taken)
             }
         }
     }
@@ -161,10 +161,10 @@ impl FeedWriter {
 }
 
 /// A closed pipe is no fault of ours.
-fn judge(outcome: io::Result<()>, name: &str) -> anyhow::Result<Written> {
+fn judge(outcome: io::Result<()>, name: &str) -> anyhow::Result<WriteOutcome> {
     match outcome {
-        Ok(()) => Ok(Written::Taken),
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(Written::ReaderGone),
+        Ok(()) => Ok(WriteOutcome::Taken),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(WriteOutcome::ReaderGone),
         Err(error) => Err(error).with_context(|| format!("could not write to `{name}`")),
     }
 }
@@ -202,7 +202,7 @@ pub(crate) struct KafkaFeed {
 }
 
 impl KafkaFeed {
-    async fn open(topic: &str, settings: &KafkaSettings) -> anyhow::Result<KafkaFeed> {
+    async fn open(topic: &str, settings: &KafkaTarget) -> anyhow::Result<KafkaFeed> {
         let Some(brokers) = settings.brokers.clone().filter(|brokers| !brokers.is_empty()) else {
             return Err(WrongInput(format!(
                 "topic `{topic}` needs brokers: set KAFKA_BROKERS or --brokers HOST:PORT"
@@ -360,8 +360,7 @@ mod tests {
     }
 
     async fn write_all(brokers: &str) -> anyhow::Result<()> {
-        let settings =
-            KafkaSettings { brokers: Some(brokers.to_owned()), ..KafkaSettings::default() };
+        let settings = KafkaTarget { brokers: Some(brokers.to_owned()), ..KafkaTarget::default() };
         let target = FeedTarget::Kafka("specimens".to_owned());
         let mut writer = FeedWriter::open(&target, &settings).await?;
         for record in Generator::new(options())? {

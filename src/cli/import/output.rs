@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
-use super::{Args, Out};
+use super::{Args, EventOut};
 use crate::cli::WrongInput;
-use crate::source::csv::Row;
+use crate::source::csv::CsvRow;
 use crate::source::kafka_out::KafkaOut;
 
 /// The rows that became no event; the file is made with the first one.
@@ -19,7 +19,7 @@ pub(super) struct Rejected {
 
 impl Rejected {
     /// Writes a row with the reason.
-    pub(super) fn write(&mut self, row: &Row, why: &str) -> anyhow::Result<()> {
+    pub(super) fn write(&mut self, row: &CsvRow, why: &str) -> anyhow::Result<()> {
         let context = || format!("could not write rejected rows to `{}`", self.path.display());
         let file = match &mut self.file {
             Some(file) => file,
@@ -70,9 +70,9 @@ pub(super) enum EventSink {
 
 impl EventSink {
     /// Opens the output.
-    pub(super) fn open(out: &Out, args: &Args) -> anyhow::Result<EventSink> {
+    pub(super) fn open(out: &EventOut, args: &Args) -> anyhow::Result<EventSink> {
         match out {
-            Out::File(path) => {
+            EventOut::File(path) => {
                 let special = std::fs::metadata(path).is_ok_and(|found| !found.is_file());
                 let written = if special { path.clone() } else { partial(path, "partial") };
                 let file = File::options()
@@ -87,8 +87,8 @@ impl EventSink {
                 let unfinished = (!special).then(|| Unfinished(written));
                 Ok(EventSink::File { path: path.clone(), unfinished, file })
             }
-            Out::StandardOutput => Ok(EventSink::StandardOutput(BufWriter::new(io::stdout()))),
-            Out::Kafka(topic) => {
+            EventOut::StandardOutput => Ok(EventSink::StandardOutput(BufWriter::new(io::stdout()))),
+            EventOut::Kafka(topic) => {
                 let brokers = args.brokers.as_deref().ok_or_else(|| {
                     WrongInput(
                         "no Kafka brokers are named; set KAFKA_BROKERS or --brokers".to_owned(),

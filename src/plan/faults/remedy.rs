@@ -11,29 +11,29 @@ use crate::relate::Relation;
 
 /// A mistake in plain words.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Told {
+pub(crate) struct ToldMistake {
     pub(crate) what: String,
     pub(crate) remedy: String,
     /// Where what it is about stands in the text.
     pub(crate) place: Option<Position>,
 }
 
-impl Told {
-    fn new(what: impl Into<String>, remedy: impl Into<String>) -> Told {
-        Told { what: what.into(), remedy: remedy.into(), place: None }
+impl ToldMistake {
+    fn new(what: impl Into<String>, remedy: impl Into<String>) -> ToldMistake {
+        ToldMistake { what: what.into(), remedy: remedy.into(), place: None }
     }
 
-    fn at(self, place: Option<Position>) -> Told {
-        Told { place, ..self }
+    fn at(self, place: Option<Position>) -> ToldMistake {
+        ToldMistake { place, ..self }
     }
 }
 
 /// How many columns are listed.
 const LISTED: usize = 12;
 
-type Kind = fn(&str, &Words) -> Option<Told>;
+type MistakeKind = fn(&str, &Words) -> Option<ToldMistake>;
 
-const KINDS: &[Kind] = &[
+const KINDS: &[MistakeKind] = &[
     unknown_column,
     unknown_function,
     unknown_table,
@@ -54,10 +54,10 @@ const KINDS: &[Kind] = &[
 ];
 
 /// A message in plain words.
-pub(crate) fn told(message: &str, words: &Words) -> Told {
+pub(crate) fn told(message: &str, words: &Words) -> ToldMistake {
     let told = KINDS.iter().find_map(|kind| kind(message, words));
     told.unwrap_or_else(|| {
-        Told::new(
+        ToldMistake::new(
             message.trim_end_matches('.'),
             "the SQL engine (DataFusion) does not take this; its SQL is described at \
              https://datafusion.apache.org/user-guide/sql, ours in docs/pipelines.md",
@@ -91,14 +91,17 @@ fn name_of(text: &str) -> String {
     text.strip_prefix("public.").unwrap_or(text).to_owned()
 }
 
-fn unknown_column(message: &str, words: &Words) -> Option<Told> {
+fn unknown_column(message: &str, words: &Words) -> Option<ToldMistake> {
     let (_, rest) = message.split_once("No field named ")?;
     let ends = [". Did you mean ", ". Column names", ". Valid fields"];
     let end = ends.iter().filter_map(|end| rest.find(end)).min().unwrap_or(rest.len());
     let name = name_of(rest[..end].trim_end_matches('.'));
     let column = last_part(&name);
     let told = |remedy: String| {
-        Some(Told::new(format!("there is no column {name} here"), remedy).at(words.find(&name)))
+        Some(
+            ToldMistake::new(format!("there is no column {name} here"), remedy)
+                .at(words.find(&name)),
+        )
     };
     if words.has_in_double_quotes(column) {
         let remedy = format!("write '{column}' if it is a text: double quotes name a column");
@@ -129,7 +132,7 @@ fn unknown_column(message: &str, words: &Words) -> Option<Told> {
     told(format!("the columns here are {listed}{more}"))
 }
 
-fn unknown_function(message: &str, words: &Words) -> Option<Told> {
+fn unknown_function(message: &str, words: &Words) -> Option<ToldMistake> {
     let name = between(message, "Invalid function '", "'")?;
     let lower = name.to_ascii_lowercase();
     let remedy = match ELSEWHERE.iter().find(|(known, _)| *known == lower) {
@@ -142,17 +145,17 @@ fn unknown_function(message: &str, words: &Words) -> Option<Told> {
         },
     };
     Some(
-        Told::new(format!("there is no function {name}"), remedy)
+        ToldMistake::new(format!("there is no function {name}"), remedy)
             .at(words.find(&format!("{name}("))),
     )
 }
 
-fn unknown_table(message: &str, words: &Words) -> Option<Told> {
+fn unknown_table(message: &str, words: &Words) -> Option<ToldMistake> {
     let name = name_of(between(message, "table '", "' not found")?);
     if let Some(reference) = name.strip_prefix("ref.") {
         let what = format!("there is no reference table {name}");
         let remedy = format!("add data/reference/{reference}.csv, or correct the name");
-        return Some(Told::new(what, remedy).at(words.find(&name)));
+        return Some(ToldMistake::new(what, remedy).at(words.find(&name)));
     }
     let known = || Relation::ALL.iter().map(|relation| relation.name());
     let remedy = match nearest(&name, known()) {
@@ -162,17 +165,17 @@ fn unknown_table(message: &str, words: &Words) -> Option<Told> {
             known().collect::<Vec<_>>().join(", ")
         ),
     };
-    Some(Told::new(format!("there is no relation {name}"), remedy).at(words.find(&name)))
+    Some(ToldMistake::new(format!("there is no relation {name}"), remedy).at(words.find(&name)))
 }
 
-fn ambiguous_column(message: &str, words: &Words) -> Option<Told> {
+fn ambiguous_column(message: &str, words: &Words) -> Option<ToldMistake> {
     let (_, name) = message.split_once("Ambiguous reference to unqualified field ")?;
     let name = name_of(name.split(' ').next()?.trim_end_matches('.'));
     let what = format!("more than one of the tables has a column {name}");
-    Some(Told::new(what, format!("say whose it is, as c.{name}")).at(words.find(&name)))
+    Some(ToldMistake::new(what, format!("say whose it is, as c.{name}")).at(words.find(&name)))
 }
 
-fn twice_named(message: &str, words: &Words) -> Option<Told> {
+fn twice_named(message: &str, words: &Words) -> Option<ToldMistake> {
     let name = match message.split_once("unique expression names but ") {
         Some((_, rest)) => {
             let second = rest.split("and \"").nth(1)?.split("\" at position").next()?;
@@ -185,10 +188,10 @@ fn twice_named(message: &str, words: &Words) -> Option<Told> {
         }
     };
     let what = format!("two columns are called {name}");
-    Some(Told::new(what, "give one of them another name with AS").at(words.find(&name)))
+    Some(ToldMistake::new(what, "give one of them another name with AS").at(words.find(&name)))
 }
 
-fn not_grouped(message: &str, words: &Words) -> Option<Told> {
+fn not_grouped(message: &str, words: &Words) -> Option<ToldMistake> {
     if !message.contains("must appear in the GROUP BY clause") {
         return None;
     }
@@ -202,27 +205,27 @@ fn not_grouped(message: &str, words: &Words) -> Option<Told> {
     let what = format!("{name} is neither grouped by nor aggregated");
     let remedy =
         format!("add it to GROUP BY (and to `grain`), or say which of its values, as max({name})");
-    Some(Told::new(what, remedy).at(words.find(name)))
+    Some(ToldMistake::new(what, remedy).at(words.find(name)))
 }
 
-fn nested_aggregate(message: &str, words: &Words) -> Option<Told> {
+fn nested_aggregate(message: &str, words: &Words) -> Option<ToldMistake> {
     let inner = between(message, "Aggregate function calls cannot be nested: '", "' is nested")?;
     let what =
         format!("an aggregate stands within another one: {}", inner.replace("(Int64(1))", "(*)"));
     let remedy = "compute the inner one in a sub-query: FROM (SELECT … GROUP BY …) AS t";
     let called = inner.split('(').next()?;
-    Some(Told::new(what, remedy).at(words.find(&format!("{called}("))))
+    Some(ToldMistake::new(what, remedy).at(words.find(&format!("{called}("))))
 }
 
 /// What one of our own aggregates says of its arguments: what it takes, a colon, how it is written.
-fn own_coercion(message: &str, words: &Words) -> Option<Told> {
+fn own_coercion(message: &str, words: &Words) -> Option<ToldMistake> {
     let said = between(message, "coercion failed with: Error during planning: ", ". No function")?;
     let (what, written) = said.split_once(": ")?;
     let called = written.split('(').next()?;
-    Some(Told::new(what, format!("write {written}")).at(words.find(&format!("{called}("))))
+    Some(ToldMistake::new(what, format!("write {written}")).at(words.find(&format!("{called}("))))
 }
 
-fn wrong_arguments(message: &str, words: &Words) -> Option<Told> {
+fn wrong_arguments(message: &str, words: &Words) -> Option<ToldMistake> {
     let function = between(message, "satisfy a call to '", "' function")
         .or_else(|| between(message, "unction '", "'"))
         .or_else(|| between(message, "argument types '", "("))
@@ -260,10 +263,10 @@ fn wrong_arguments(message: &str, words: &Words) -> Option<Told> {
         }
         _ => return None,
     };
-    Some(Told::new(what, remedy).at(words.find(&format!("{function}("))))
+    Some(ToldMistake::new(what, remedy).at(words.find(&format!("{function}("))))
 }
 
-fn unlike_operands(message: &str, words: &Words) -> Option<Told> {
+fn unlike_operands(message: &str, words: &Words) -> Option<ToldMistake> {
     let marks = [
         ("Cannot infer common argument type for comparison operation ", "compared"),
         ("Cannot infer common argument type for logical boolean operation ", "joined"),
@@ -290,51 +293,51 @@ fn unlike_operands(message: &str, words: &Words) -> Option<Told> {
         "make both the same: CAST(x AS DOUBLE) for a number, CAST(x AS VARCHAR) for a text, \
          TIMESTAMP '2026-03-01T00:00:00Z' for an instant"
     };
-    Some(Told::new(what, remedy).at(words.find_only(sign)))
+    Some(ToldMistake::new(what, remedy).at(words.find_only(sign)))
 }
 
-fn unreadable_value(message: &str, words: &Words) -> Option<Told> {
+fn unreadable_value(message: &str, words: &Words) -> Option<ToldMistake> {
     if let Some(text) = between(message, "Cannot cast string '", "'") {
         let what = format!("'{text}' is not a value of the type that it is compared with or made");
         let remedy = "write a number without quotes, a text against a text";
-        return Some(Told::new(what, remedy).at(words.find_text(text)));
+        return Some(ToldMistake::new(what, remedy).at(words.find_text(text)));
     }
     let text = between(message, "Error parsing timestamp from '", "'")?;
     let remedy = "write it as TIMESTAMP '2026-03-01T00:00:00Z'";
-    Some(Told::new(format!("'{text}' is no instant"), remedy).at(words.find_text(text)))
+    Some(ToldMistake::new(format!("'{text}' is no instant"), remedy).at(words.find_text(text)))
 }
 
-fn unknown_type(message: &str, words: &Words) -> Option<Told> {
+fn unknown_type(message: &str, words: &Words) -> Option<ToldMistake> {
     let name = message.split_once("Unsupported SQL type ")?.1.rsplit(' ').next()?;
     let remedy = "write DOUBLE, BIGINT, VARCHAR, BOOLEAN, DATE, TIMESTAMP or DECIMAL(18, 3)";
-    Some(Told::new(format!("there is no type {name}"), remedy).at(words.find(name)))
+    Some(ToldMistake::new(format!("there is no type {name}"), remedy).at(words.find(name)))
 }
 
-fn unknown_position(message: &str, words: &Words) -> Option<Told> {
+fn unknown_position(message: &str, words: &Words) -> Option<ToldMistake> {
     let number = between(message, "Cannot find column with position ", " ")?;
     let most = message.rsplit_once("1 to ")?.1.trim_end_matches('.');
     let what = format!("there is no output column {number}");
     Some(
-        Told::new(what, format!("the columns of SELECT are 1 to {most}; or name it"))
+        ToldMistake::new(what, format!("the columns of SELECT are 1 to {most}; or name it"))
             .at(words.find("group")),
     )
 }
 
-fn no_condition(message: &str, words: &Words) -> Option<Told> {
+fn no_condition(message: &str, words: &Words) -> Option<ToldMistake> {
     let kind = message.split_once("non-boolean predicate ")?.1.rsplit_once("returning ")?.1;
     let what = format!("WHERE or HAVING holds {}, not a condition", kind_of(kind));
     Some(
-        Told::new(what, "compare it with something, as n > 0 or x IS NOT NULL")
+        ToldMistake::new(what, "compare it with something, as n > 0 or x IS NOT NULL")
             .at(words.find("where")),
     )
 }
 
-fn syntax(message: &str, words: &Words) -> Option<Told> {
+fn syntax(message: &str, words: &Words) -> Option<ToldMistake> {
     let (expected, found) = message.split_once("Expected: ")?.1.split_once(", found: ")?;
     if found == "EOF" {
         let what = format!("the query ends where {} should follow", article(expected));
         let remedy = "write what is missing, or close what is open: a bracket, CASE … END";
-        return Some(Told::new(what, remedy).at(words.end()));
+        return Some(ToldMistake::new(what, remedy).at(words.end()));
     }
     let what = match expected {
         "end of statement" => format!("the query makes no sense from {found} on"),
@@ -353,7 +356,7 @@ fn syntax(message: &str, words: &Words) -> Option<Told> {
         "an SQL statement" => "begin with SELECT, or WITH … SELECT",
         _ => "write it there, or take out what stands before",
     };
-    Some(Told::new(what, remedy))
+    Some(ToldMistake::new(what, remedy))
 }
 
 /// What the parser expects, as one would say it.
@@ -368,15 +371,15 @@ fn article(expected: &str) -> String {
     expected.to_owned()
 }
 
-fn known(message: &str, words: &Words) -> Option<Told> {
+fn known(message: &str, words: &Words) -> Option<ToldMistake> {
     let (_, what, remedy, word) = KNOWN.iter().find(|(mark, ..)| message.contains(mark))?;
-    let told = Told::new(what.unwrap_or(message.trim_end_matches('.')), *remedy);
+    let told = ToldMistake::new(what.unwrap_or(message.trim_end_matches('.')), *remedy);
     Some(told.at(words.find(word)))
 }
 
 /// Our own refusals: what, a semicolon, how to mend it.
-fn ours(message: &str, words: &Words) -> Option<Told> {
+fn ours(message: &str, words: &Words) -> Option<ToldMistake> {
     let (what, remedy) = message.split_once("; ")?;
     let place = what.split('`').nth(1).and_then(|name| words.find(name));
-    Some(Told::new(what, remedy).at(place))
+    Some(ToldMistake::new(what, remedy).at(place))
 }

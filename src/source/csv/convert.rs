@@ -7,17 +7,17 @@
 
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::map::{Carried, CsvMap, MAPPED_FIELDS, MapFault, Side};
+use super::map::{Carried, CsvMap, MAPPED_FIELDS, MapFault, ShiftSide};
 use super::number::{Unit, read_span};
 use super::resolve::{Resolved, resolve};
-use super::rows::Row;
+use super::rows::CsvRow;
 use super::time::{TimeReader, within_years};
-use super::value::{Value, position, status, typed};
+use super::value::{FieldValue, position, status, typed};
 use crate::flow::Timestamp;
 
 /// One event, ready to be written.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Event {
+pub struct ConvertedEvent {
     /// Its event time.
     pub at: Timestamp,
     /// The Kafka key: lab and specimen.
@@ -58,17 +58,17 @@ impl Converter {
     }
 
     /// The events of the row with this number (from 1), or why it has none.
-    pub fn convert(&self, row: &Row, number: u64) -> Result<Vec<Event>, String> {
+    pub fn convert(&self, row: &CsvRow, number: u64) -> Result<Vec<ConvertedEvent>, String> {
         if row.len() != self.columns {
             return Err(format!("has {} fields where the header has {}", row.len(), self.columns));
         }
-        let mut values: Vec<Option<Value>> = vec![None; MAPPED_FIELDS.len()];
+        let mut values: Vec<Option<FieldValue>> = vec![None; MAPPED_FIELDS.len()];
         for (field, rule) in &self.rules {
             let value = self.value(*field, rule, row, number, &values);
             values[*field] = value.map_err(|why| format!("{}: {why}", MAPPED_FIELDS[*field].0))?;
         }
         if values[position("lab_id")].is_none() {
-            values[position("lab_id")] = self.lab.clone().map(Value::Text);
+            values[position("lab_id")] = self.lab.clone().map(FieldValue::Text);
         }
         events_of(&values)
     }
@@ -77,10 +77,10 @@ impl Converter {
         &self,
         field: usize,
         rule: &Resolved,
-        row: &Row,
+        row: &CsvRow,
         number: u64,
-        earlier: &[Option<Value>],
-    ) -> Result<Option<Value>, String> {
+        earlier: &[Option<FieldValue>],
+    ) -> Result<Option<FieldValue>, String> {
         let name = MAPPED_FIELDS[field].0;
         match rule {
             Resolved::Column { index, values, otherwise } => {
@@ -98,18 +98,24 @@ impl Converter {
                 if self.is_null(date) || self.is_null(time) {
                     return Ok(None);
                 }
-                self.times.read_parts(date, time).map(|at| Some(Value::Time(at)))
+                self.times.read_parts(date, time).map(|at| Some(FieldValue::Time(at)))
             }
-            Resolved::RowNumber => Ok(Some(Value::Text(number.to_string()))),
+            Resolved::RowNumber => Ok(Some(FieldValue::Text(number.to_string()))),
             Resolved::Constant(value) => Ok(Some(value.clone())),
             Resolved::AfterBase { base, side, index, unit } => {
                 self.shifted(*base, *side, row.field(*index), *unit)
             }
             Resolved::AfterField { field, side, index, unit } => match &earlier[*field] {
-                Some(Value::Time(from)) => self.shifted(*from, *side, row.field(*index), *unit),
-                Some(Value::Text(_) | Value::Int(_) | Value::Float(_) | Value::Bool(_)) | None => {
-                    Ok(None)
+                Some(FieldValue::Time(from)) => {
+                    self.shifted(*from, *side, row.field(*index), *unit)
                 }
+                Some(
+                    FieldValue::Text(_)
+                    | FieldValue::Int(_)
+                    | FieldValue::Float(_)
+                    | FieldValue::Bool(_),
+                )
+                | None => Ok(None),
             },
         }
     }
@@ -117,19 +123,19 @@ impl Converter {
     fn shifted(
         &self,
         from: Timestamp,
-        side: Side,
+        side: ShiftSide,
         text: &str,
         unit: Unit,
-    ) -> Result<Option<Value>, String> {
+    ) -> Result<Option<FieldValue>, String> {
         if self.is_null(text) {
             return Ok(None);
         }
         let span = read_span(text, unit)?;
         let at = match side {
-            Side::Add => from.plus(span),
-            Side::Subtract => from.minus(span),
+            ShiftSide::Add => from.plus(span),
+            ShiftSide::Subtract => from.minus(span),
         };
-        within_years(at, &at.to_rfc3339()).map(|at| Some(Value::Time(at)))
+        within_years(at, &at.to_rfc3339()).map(|at| Some(FieldValue::Time(at)))
     }
 
     fn is_null(&self, text: &str) -> bool {
@@ -138,14 +144,20 @@ impl Converter {
 }
 
 /// The one or two events of a row's values.
-fn events_of(values: &[Option<Value>]) -> Result<Vec<Event>, String> {
+fn events_of(values: &[Option<FieldValue>]) -> Result<Vec<ConvertedEvent>, String> {
     let text = |name: &str| match &values[position(name)] {
-        Some(Value::Text(text)) => Some(text.as_str()),
-        Some(Value::Time(_) | Value::Int(_) | Value::Float(_) | Value::Bool(_)) | None => None,
+        Some(FieldValue::Text(text)) => Some(text.as_str()),
+        Some(
+            FieldValue::Time(_) | FieldValue::Int(_) | FieldValue::Float(_) | FieldValue::Bool(_),
+        )
+        | None => None,
     };
     let time = |name: &str| match &values[position(name)] {
-        Some(Value::Time(at)) => Some(*at),
-        Some(Value::Text(_) | Value::Int(_) | Value::Float(_) | Value::Bool(_)) | None => None,
+        Some(FieldValue::Time(at)) => Some(*at),
+        Some(
+            FieldValue::Text(_) | FieldValue::Int(_) | FieldValue::Float(_) | FieldValue::Bool(_),
+        )
+        | None => None,
     };
     let absent = |name: &str| format!("{name}: is empty");
     let lab = text("lab_id").ok_or_else(|| absent("lab_id"))?;
@@ -164,7 +176,12 @@ fn events_of(values: &[Option<Value>]) -> Result<Vec<Event>, String> {
         let identity = format!("{lab}\0{specimen}\0{assay}\0{status}\0{}", at.0);
         let id = format!("{:032x}", xxh3_128(identity.as_bytes()));
         let json = write_json(&id, status, values)?;
-        Ok::<Event, String>(Event { at, key: format!("{lab}:{specimen}"), status, json })
+        Ok::<ConvertedEvent, String>(ConvertedEvent {
+            at,
+            key: format!("{lab}:{specimen}"),
+            status,
+            json,
+        })
     };
     let mut events = vec![event("RECEIVED", received_at)?];
     if status != "RECEIVED" {
@@ -174,18 +191,18 @@ fn events_of(values: &[Option<Value>]) -> Result<Vec<Event>, String> {
 }
 
 /// One JSON object: the id, then the fields in the order of [`MAPPED_FIELDS`].
-fn write_json(id: &str, status: &str, values: &[Option<Value>]) -> Result<Vec<u8>, String> {
+fn write_json(id: &str, status: &str, values: &[Option<FieldValue>]) -> Result<Vec<u8>, String> {
     let mut json = format!("{{\"event_id\":\"{id}\"").into_bytes();
     for ((name, carried), value) in MAPPED_FIELDS.iter().zip(values) {
         let written = match value {
-            Some(Value::Text(_)) if *name == "status" => serde_json::to_vec(status),
+            Some(FieldValue::Text(_)) if *name == "status" => serde_json::to_vec(status),
             Some(_) if *carried == Carried::Outcome && status == "RECEIVED" => continue,
             None => continue,
-            Some(Value::Text(text)) => serde_json::to_vec(text),
-            Some(Value::Time(at)) => serde_json::to_vec(&at.to_rfc3339()),
-            Some(Value::Int(number)) => serde_json::to_vec(number),
-            Some(Value::Float(number)) => serde_json::to_vec(number),
-            Some(Value::Bool(yes)) => serde_json::to_vec(yes),
+            Some(FieldValue::Text(text)) => serde_json::to_vec(text),
+            Some(FieldValue::Time(at)) => serde_json::to_vec(&at.to_rfc3339()),
+            Some(FieldValue::Int(number)) => serde_json::to_vec(number),
+            Some(FieldValue::Float(number)) => serde_json::to_vec(number),
+            Some(FieldValue::Bool(yes)) => serde_json::to_vec(yes),
         };
         let written = written.map_err(|error| format!("{name}: could not be written: {error}"))?;
         json.extend_from_slice(format!(",\"{name}\":").as_bytes());
@@ -198,7 +215,7 @@ fn write_json(id: &str, status: &str, values: &[Option<Value>]) -> Result<Vec<u8
 #[cfg(test)]
 mod tests {
     use super::super::map::map_of_own_names;
-    use super::super::rows::{Read, RowReader};
+    use super::super::rows::{CsvRead, RowReader};
     use super::*;
 
     const HEADER: &str =
@@ -207,19 +224,19 @@ mod tests {
     /// The events of a starter kit's row without their ids, or why it has none.
     fn convert(line: &str) -> Result<Vec<String>, String> {
         let events = convert_with_ids(line)?;
-        let without_id = |event: &Event| {
+        let without_id = |event: &ConvertedEvent| {
             let json = String::from_utf8(event.json.clone()).unwrap();
             format!("{} {{{}", event.at, json.split_once(',').unwrap().1)
         };
         Ok(events.iter().map(without_id).collect())
     }
 
-    fn convert_with_ids(line: &str) -> Result<Vec<Event>, String> {
+    fn convert_with_ids(line: &str) -> Result<Vec<ConvertedEvent>, String> {
         let header: Vec<String> = HEADER.split(',').map(str::to_owned).collect();
         let map = map_of_own_names(&header, b',').unwrap();
         let converter = Converter::new(&map, &header, Some("lab-1")).unwrap();
-        let mut row = Row::default();
-        assert_eq!(RowReader::new(line.as_bytes(), b',').read(&mut row).unwrap(), Read::Row);
+        let mut row = CsvRow::default();
+        assert_eq!(RowReader::new(line.as_bytes(), b',').read(&mut row).unwrap(), CsvRead::Row);
         converter.convert(&row, 1)
     }
 

@@ -6,8 +6,8 @@
 use std::fmt::Write;
 
 use super::map::STARTER_KIT_COLUMNS;
-use super::profile::{NAMES, PATIENT_WORDS, PRIORITY_WORDS, Profile, STATUS_WORDS, snake};
-use super::rows::Row;
+use super::profile::{ColumnProfile, NAMES, PATIENT_WORDS, PRIORITY_WORDS, STATUS_WORDS, snake};
+use super::rows::CsvRow;
 
 /// So many rows are looked at.
 pub const SAMPLED_ROWS: u64 = 10_000;
@@ -17,18 +17,18 @@ pub const SAMPLED_ROWS: u64 = 10_000;
 pub struct Sample {
     header: Vec<String>,
     delimiter: u8,
-    profiles: Vec<Profile>,
+    profiles: Vec<ColumnProfile>,
 }
 
 impl Sample {
     /// A sample without rows yet.
     pub fn new(header: Vec<String>, delimiter: u8) -> Sample {
-        let profiles = header.iter().map(|_| Profile::default()).collect();
+        let profiles = header.iter().map(|_| ColumnProfile::default()).collect();
         Sample { header, delimiter, profiles }
     }
 
     /// Looks at a row. A row with the wrong number of fields says nothing.
-    pub fn add(&mut self, row: &Row) {
+    pub fn add(&mut self, row: &CsvRow) {
         if row.len() == self.header.len() {
             for (profile, value) in self.profiles.iter_mut().zip(row.fields()) {
                 profile.add(value);
@@ -281,7 +281,7 @@ impl Draft<'_> {
 
     fn finish(self) -> String {
         let profiles = &self.sample.profiles;
-        let sum = |count: fn(&Profile) -> u64| profiles.iter().map(count).sum::<u64>();
+        let sum = |count: fn(&ColumnProfile) -> u64| profiles.iter().map(count).sum::<u64>();
         let mut out = String::from(
             "# A draft. Read every line marked `a guess`, then: import FILE --map THIS --out file:events.ndjson\n",
         );
@@ -360,16 +360,16 @@ fn scalar(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::rows::{Read, RowReader};
+    use super::super::rows::{CsvRead, RowReader};
     use super::*;
 
     /// The draft's lines for a file, without comments and indentation.
     fn lines(csv: &str) -> Vec<String> {
         let mut rows = RowReader::new(csv.as_bytes(), b',');
-        let mut row = Row::default();
-        assert_eq!(rows.read(&mut row).unwrap(), Read::Row);
+        let mut row = CsvRow::default();
+        assert_eq!(rows.read(&mut row).unwrap(), CsvRead::Row);
         let mut sample = Sample::new(row.fields().map(str::to_owned).collect(), b',');
-        while rows.read(&mut row).unwrap() == Read::Row {
+        while rows.read(&mut row).unwrap() == CsvRead::Row {
             sample.add(&row);
         }
         let draft = sample.draft();

@@ -65,7 +65,7 @@ pub enum FieldRule {
         /// From where.
         from: Anchor,
         /// To which side.
-        side: Side,
+        side: ShiftSide,
         /// The column of durations.
         column: String,
         /// Their unit.
@@ -96,7 +96,7 @@ pub enum Anchor {
 
 /// To which side a time is shifted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Side {
+pub enum ShiftSide {
     /// Later.
     Add,
     /// Earlier.

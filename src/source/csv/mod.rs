@@ -21,7 +21,7 @@ pub mod sort;
 pub mod time;
 mod value;
 
-pub use convert::{Converter, Event};
+pub use convert::{ConvertedEvent, Converter};
 pub use map::{CsvMap, FieldRule, MapFault};
-pub use rows::{Read, Row, RowReader};
+pub use rows::{CsvRead, CsvRow, RowReader};
 pub use sort::EventSorter;

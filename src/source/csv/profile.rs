@@ -11,7 +11,7 @@ const MOST_DISTINCT: usize = 200;
 
 /// What the first values of a column look like.
 #[derive(Debug, Default)]
-pub(super) struct Profile {
+pub(super) struct ColumnProfile {
     pub(super) filled: u64,
     pub(super) not_applicable: u64,
     pub(super) numbers: u64,
@@ -25,7 +25,7 @@ pub(super) struct Profile {
     pub(super) values: BTreeMap<String, u64>,
 }
 
-impl Profile {
+impl ColumnProfile {
     /// Looks at a value.
     pub(super) fn add(&mut self, value: &str) {
         if value.is_empty() {

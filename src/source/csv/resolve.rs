@@ -1,10 +1,10 @@
 //! A map's rules against a file's header: columns found, constants read, and every fault of the map
 //! with its place. Pure.
 
-use super::map::{Anchor, CsvMap, FieldRule, MAPPED_FIELDS, MapFault, Side, nearest};
+use super::map::{Anchor, CsvMap, FieldRule, MAPPED_FIELDS, MapFault, ShiftSide, nearest};
 use super::number::Unit;
 use super::time::TimeReader;
-use super::value::{Value, kind_of, typed};
+use super::value::{FieldValue, kind_of, typed};
 use crate::flow::Timestamp;
 use crate::flow::event::FieldKind;
 
@@ -14,9 +14,9 @@ pub(super) enum Resolved {
     Column { index: usize, values: Vec<(String, String)>, otherwise: Option<String> },
     DateAndTime { date: usize, time: usize },
     RowNumber,
-    Constant(Value),
-    AfterBase { base: Timestamp, side: Side, index: usize, unit: Unit },
-    AfterField { field: usize, side: Side, index: usize, unit: Unit },
+    Constant(FieldValue),
+    AfterBase { base: Timestamp, side: ShiftSide, index: usize, unit: Unit },
+    AfterField { field: usize, side: ShiftSide, index: usize, unit: Unit },
 }
 
 /// The rules of a map by position in [`MAPPED_FIELDS`], each after the field that it counts from.
@@ -27,7 +27,7 @@ pub(super) fn resolve(
     lab: Option<&str>,
     times: TimeReader,
 ) -> Result<Vec<(usize, Resolved)>, Vec<MapFault>> {
-    let mut resolver = Resolver { header, times, map, faults: Vec::new() };
+    let mut resolver = RuleResolver { header, times, map, faults: Vec::new() };
     let mut rules = Vec::new();
     for (name, rule) in &map.fields {
         if let Some(resolved) = resolver.field(name, rule) {
@@ -40,14 +40,14 @@ pub(super) fn resolve(
 }
 
 /// Resolves rules and collects what is wrong with them.
-struct Resolver<'a> {
+struct RuleResolver<'a> {
     header: &'a [String],
     times: TimeReader,
     map: &'a CsvMap,
     faults: Vec<MapFault>,
 }
 
-impl Resolver<'_> {
+impl RuleResolver<'_> {
     fn fault(&mut self, path: &[&str], what: String) {
         self.faults.push(MapFault::new(path, &what));
     }
@@ -102,13 +102,13 @@ impl Resolver<'_> {
         &mut self,
         name: &str,
         from: &Anchor,
-        side: Side,
+        side: ShiftSide,
         column: &str,
         unit: &str,
     ) -> Option<Resolved> {
         let key = match side {
-            Side::Add => "add",
-            Side::Subtract => "subtract",
+            ShiftSide::Add => "add",
+            ShiftSide::Subtract => "subtract",
         };
         let index = self.column(&["fields", name, key, "column"], column);
         let known = Unit::parse(unit);

@@ -16,7 +16,7 @@ pub const MAX_ROW_LINES: usize = 100;
 
 /// One row of the file.
 #[derive(Debug, Default)]
-pub struct Row {
+pub struct CsvRow {
     /// The number of its first line, from 1, the header's line included.
     pub line: u64,
     /// The row's bytes as they came, without the line end.
@@ -27,7 +27,7 @@ pub struct Row {
     ends: Vec<usize>,
 }
 
-impl Row {
+impl CsvRow {
     /// The number of fields.
     pub fn len(&self) -> usize {
         self.ends.len()
@@ -53,10 +53,10 @@ impl Row {
 
 /// What a read found.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Read {
+pub enum CsvRead {
     /// A row.
     Row,
-    /// A row that cannot be divided into fields, and why. [`Row::raw`] holds what was read of it.
+    /// A row that cannot be divided into fields, and why. [`CsvRow::raw`] holds what was read of it.
     Bad(String),
     /// The end of the file.
     End,
@@ -69,11 +69,11 @@ pub struct RowReader<R> {
     delimiter: u8,
     line: u64,
     /// Lines that were read ahead in search of a closing quote.
-    ahead: VecDeque<Line>,
+    ahead: VecDeque<CsvLine>,
 }
 
 #[derive(Debug, Default)]
-struct Line {
+struct CsvLine {
     bytes: Vec<u8>,
     cut: bool,
 }
@@ -85,9 +85,9 @@ impl<R: BufRead> RowReader<R> {
     }
 
     /// Reads the next row that is not blank.
-    pub fn read(&mut self, row: &mut Row) -> io::Result<Read> {
+    pub fn read(&mut self, row: &mut CsvRow) -> io::Result<CsvRead> {
         loop {
-            let Some(first) = self.next_line()? else { return Ok(Read::End) };
+            let Some(first) = self.next_line()? else { return Ok(CsvRead::End) };
             self.line += 1;
             row.line = self.line;
             row.ends.clear();
@@ -97,7 +97,7 @@ impl<R: BufRead> RowReader<R> {
                 row.raw.drain(..3);
             }
             if first.cut {
-                return Ok(Read::Bad(format!(
+                return Ok(CsvRead::Bad(format!(
                     "the row is longer than {MAX_ROW_BYTES} bytes; only its beginning is kept here"
                 )));
             }
@@ -105,14 +105,14 @@ impl<R: BufRead> RowReader<R> {
                 continue;
             }
             if !self.close_quotes(row)? {
-                return Ok(Read::Bad("a quote is opened and not closed".to_owned()));
+                return Ok(CsvRead::Bad("a quote is opened and not closed".to_owned()));
             }
             return Ok(split(row, self.delimiter));
         }
     }
 
     /// Appends lines until no quote is open. Puts them back when none closes it in time.
-    fn close_quotes(&mut self, row: &mut Row) -> io::Result<bool> {
+    fn close_quotes(&mut self, row: &mut CsvRow) -> io::Result<bool> {
         let mut open = quote_open_after(&row.raw, false, self.delimiter);
         if !open {
             return Ok(true);
@@ -143,11 +143,11 @@ impl<R: BufRead> RowReader<R> {
     }
 
     /// The next line without its line end; `None` at the end of the file.
-    fn next_line(&mut self) -> io::Result<Option<Line>> {
+    fn next_line(&mut self) -> io::Result<Option<CsvLine>> {
         if let Some(line) = self.ahead.pop_front() {
             return Ok(Some(line));
         }
-        let mut line = Line::default();
+        let mut line = CsvLine::default();
         let mut any = false;
         loop {
             let chunk = match self.input.fill_buf() {
@@ -207,9 +207,9 @@ fn quote_open_after(line: &[u8], quoted: bool, delimiter: u8) -> bool {
 }
 
 /// Divides `row.raw` into fields.
-fn split(row: &mut Row, delimiter: u8) -> Read {
+fn split(row: &mut CsvRow, delimiter: u8) -> CsvRead {
     let Ok(raw) = std::str::from_utf8(&row.raw) else {
-        return Read::Bad("the row is not valid UTF-8".to_owned());
+        return CsvRead::Bad("the row is not valid UTF-8".to_owned());
     };
     // Bytes are copied piece by piece; the pieces end at ASCII bytes and so at character bounds.
     let mut at = At::FieldStart;
@@ -230,7 +230,7 @@ fn split(row: &mut Row, delimiter: u8) -> Read {
     }
     row.text.push_str(&raw[copied..]);
     row.ends.push(row.text.len());
-    Read::Row
+    CsvRead::Row
 }
 
 #[cfg(test)]
@@ -239,13 +239,15 @@ mod tests {
 
     fn read_all(input: &[u8]) -> Vec<(u64, Result<Vec<String>, String>)> {
         let mut reader = RowReader::new(input, b',');
-        let mut row = Row::default();
+        let mut row = CsvRow::default();
         let mut rows = Vec::new();
         loop {
             match reader.read(&mut row).unwrap() {
-                Read::Row => rows.push((row.line, Ok(row.fields().map(str::to_owned).collect()))),
-                Read::Bad(why) => rows.push((row.line, Err(why))),
-                Read::End => return rows,
+                CsvRead::Row => {
+                    rows.push((row.line, Ok(row.fields().map(str::to_owned).collect())))
+                }
+                CsvRead::Bad(why) => rows.push((row.line, Err(why))),
+                CsvRead::End => return rows,
             }
         }
     }

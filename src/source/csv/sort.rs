@@ -10,7 +10,7 @@ use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
-use super::convert::Event;
+use super::convert::ConvertedEvent;
 use crate::flow::Timestamp;
 
 /// Spilled when the gathered events reach this: a quarter of a gibibyte, about a million events.
@@ -23,7 +23,7 @@ pub struct EventSorter {
     spill_dir_made: bool,
     limit: usize,
     buffer: Vec<u8>,
-    slots: Vec<Slot>,
+    slots: Vec<EventSlot>,
     spills: Vec<PathBuf>,
     /// Events so far; also the next one's place among those of its time.
     count: u64,
@@ -31,7 +31,7 @@ pub struct EventSorter {
 
 /// One event within the buffer.
 #[derive(Clone, Copy, Debug)]
-struct Slot {
+struct EventSlot {
     at: Timestamp,
     order: u64,
     start: usize,
@@ -55,9 +55,9 @@ impl EventSorter {
     }
 
     /// Takes an event.
-    pub fn push(&mut self, event: &Event) -> io::Result<()> {
+    pub fn push(&mut self, event: &ConvertedEvent) -> io::Result<()> {
         let size = |bytes: &[u8]| u32::try_from(bytes.len()).map_err(io::Error::other);
-        let slot = Slot {
+        let slot = EventSlot {
             at: event.at,
             order: self.count,
             start: self.buffer.len(),
@@ -68,7 +68,7 @@ impl EventSorter {
         self.buffer.extend_from_slice(event.key.as_bytes());
         self.buffer.extend_from_slice(&event.json);
         self.slots.push(slot);
-        if self.buffer.len() + self.slots.len() * size_of::<Slot>() >= self.limit {
+        if self.buffer.len() + self.slots.len() * size_of::<EventSlot>() >= self.limit {
             self.spill()?;
         }
         Ok(())
@@ -124,7 +124,7 @@ impl EventSorter {
         let mut heads = BinaryHeap::new();
         for path in &self.spills {
             let file = BufReader::with_capacity(1 << 18, File::open(path)?);
-            let mut run = Run { file, bytes: Vec::new() };
+            let mut run = SortedRun { file, bytes: Vec::new() };
             if let Some(slot) = run.read()? {
                 heads.push(Reverse((slot.at, slot.order, runs.len())));
                 runs.push((run, slot));
@@ -153,7 +153,7 @@ impl Drop for EventSorter {
     }
 }
 
-fn parts<'a>(bytes: &'a [u8], slot: &Slot) -> (&'a [u8], &'a [u8]) {
+fn parts<'a>(bytes: &'a [u8], slot: &EventSlot) -> (&'a [u8], &'a [u8]) {
     let (key_len, json_len) = (slot.key_len as usize, slot.json_len as usize);
     let (key, rest) = bytes.split_at(key_len);
     (key, &rest[..json_len])
@@ -161,13 +161,13 @@ fn parts<'a>(bytes: &'a [u8], slot: &Slot) -> (&'a [u8], &'a [u8]) {
 
 /// One spill being read back.
 #[derive(Debug)]
-struct Run {
+struct SortedRun {
     file: BufReader<File>,
     bytes: Vec<u8>,
 }
 
-impl Run {
-    fn read(&mut self) -> io::Result<Option<Slot>> {
+impl SortedRun {
+    fn read(&mut self) -> io::Result<Option<EventSlot>> {
         let mut head = [0_u8; 24];
         let (first, rest) = head.split_at_mut(1);
         if self.file.read(first)? == 0 {
@@ -184,7 +184,7 @@ impl Run {
             bytes.copy_from_slice(&head[from..from + 4]);
             u32::from_le_bytes(bytes)
         };
-        let slot = Slot {
+        let slot = EventSlot {
             at: Timestamp(word(0).cast_signed()),
             order: word(8),
             start: 0,
@@ -208,7 +208,7 @@ mod tests {
         for (index, at) in times.iter().enumerate() {
             let json = format!("{{\"n\":{index}}}").into_bytes();
             sorter
-                .push(&Event {
+                .push(&ConvertedEvent {
                     at: Timestamp(*at),
                     key: format!("k{index}"),
                     status: "ERROR",

@@ -29,7 +29,7 @@ pub struct TimeReader {
 }
 
 /// The zone a time was written with.
-enum Written {
+enum WrittenZone {
     Local,
     OffsetSeconds(i64),
 }
@@ -43,7 +43,7 @@ impl TimeReader {
         if text.bytes().all(|byte| byte.is_ascii_digit()) && !text.is_empty() {
             return self.read_digits(text);
         }
-        let mut cursor = Cursor { text, rest: text };
+        let mut cursor = TimeCursor { text, rest: text };
         let date = cursor.date(self.order)?;
         let time = cursor.time_after_date()?;
         let written = cursor.zone()?;
@@ -74,7 +74,7 @@ impl TimeReader {
                     number(12..14).unwrap_or(0),
                 );
                 let local = date.zip(time).map(|(date, time)| date.and_time(time));
-                self.place(local.ok_or_else(|| not_a_time(text))?, &Written::Local, text)
+                self.place(local.ok_or_else(|| not_a_time(text))?, &WrittenZone::Local, text)
             }
             10 => since_epoch(Span::SECOND.0),
             13 => since_epoch(1_000),
@@ -86,14 +86,14 @@ impl TimeReader {
     fn place(
         &self,
         local: NaiveDateTime,
-        written: &Written,
+        written: &WrittenZone,
         text: &str,
     ) -> Result<Timestamp, String> {
         let at = match written {
-            Written::OffsetSeconds(seconds) => {
+            WrittenZone::OffsetSeconds(seconds) => {
                 Timestamp(local.and_utc().timestamp_micros()).minus(Span(seconds * Span::SECOND.0))
             }
-            Written::Local => {
+            WrittenZone::Local => {
                 let instant =
                     self.zone.from_local_datetime(&local).earliest().ok_or_else(|| {
                         format!("`{text}` does not exist in {}: the clocks skip it", self.zone)
@@ -120,12 +120,12 @@ fn not_a_time(text: &str) -> String {
 }
 
 /// What is left to read of a text.
-struct Cursor<'a> {
+struct TimeCursor<'a> {
     text: &'a str,
     rest: &'a str,
 }
 
-impl<'a> Cursor<'a> {
+impl<'a> TimeCursor<'a> {
     fn wrong(&self) -> String {
         not_a_time(self.text)
     }
@@ -227,11 +227,11 @@ impl<'a> Cursor<'a> {
         Ok(micros.fold(0, |sum, byte| sum * 10 + u32::from(byte - b'0')))
     }
 
-    fn zone(&mut self) -> Result<Written, String> {
+    fn zone(&mut self) -> Result<WrittenZone, String> {
         self.run(|c| c == ' ');
         match self.rest {
-            "" => return Ok(Written::Local),
-            "Z" | "z" | "UTC" | "GMT" => return Ok(Written::OffsetSeconds(0)),
+            "" => return Ok(WrittenZone::Local),
+            "Z" | "z" | "UTC" | "GMT" => return Ok(WrittenZone::OffsetSeconds(0)),
             _ => {}
         }
         let sign = match self.eat(&['+', '-', '\u{2212}']) {
@@ -247,7 +247,7 @@ impl<'a> Cursor<'a> {
         };
         match parsed {
             Some((hours, minutes)) if hours < 24 && minutes < 60 => {
-                Ok(Written::OffsetSeconds(sign * (hours * 3600 + minutes * 60)))
+                Ok(WrittenZone::OffsetSeconds(sign * (hours * 3600 + minutes * 60)))
             }
             Some(_) | None => Err(self.wrong()),
         }

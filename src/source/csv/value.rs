@@ -13,7 +13,7 @@ pub(super) const STATUSES: [&str; 6] =
 
 /// A field's value in one row.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Value {
+pub(super) enum FieldValue {
     Text(String),
     Time(Timestamp),
     Int(i64),
@@ -33,7 +33,7 @@ pub(super) fn kind_of(name: &str) -> FieldKind {
 }
 
 /// Reads a text as what the field holds. The error says what is wrong and what would be right.
-pub(super) fn typed(name: &str, text: &str, times: &TimeReader) -> Result<Value, String> {
+pub(super) fn typed(name: &str, text: &str, times: &TimeReader) -> Result<FieldValue, String> {
     let not = |what: &str| format!("`{}` is not {what}", shown(text));
     match kind_of(name) {
         FieldKind::Text(longest) | FieldKind::Code(longest) => {
@@ -45,17 +45,17 @@ pub(super) fn typed(name: &str, text: &str, times: &TimeReader) -> Result<Value,
             if text.len() > longest {
                 return Err(format!("`{}` is longer than {longest} bytes", shown(text)));
             }
-            Ok(Value::Text(text.to_owned()))
+            Ok(FieldValue::Text(text.to_owned()))
         }
-        FieldKind::Time => times.read(text).map(Value::Time),
-        FieldKind::Int => text.parse().map(Value::Int).map_err(|_| not("a whole number")),
+        FieldKind::Time => times.read(text).map(FieldValue::Time),
+        FieldKind::Int => text.parse().map(FieldValue::Int).map_err(|_| not("a whole number")),
         FieldKind::Float => {
             let number = text.parse().ok().filter(|number: &f64| number.is_finite());
-            number.map(Value::Float).ok_or_else(|| not("a number"))
+            number.map(FieldValue::Float).ok_or_else(|| not("a number"))
         }
         FieldKind::Bool => match text.to_ascii_lowercase().as_str() {
-            "true" | "t" | "yes" | "y" | "1" => Ok(Value::Bool(true)),
-            "false" | "f" | "no" | "n" | "0" => Ok(Value::Bool(false)),
+            "true" | "t" | "yes" | "y" | "1" => Ok(FieldValue::Bool(true)),
+            "false" | "f" | "no" | "n" | "0" => Ok(FieldValue::Bool(false)),
             _ => Err(not("true or false")),
         },
     }

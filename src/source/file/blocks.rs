@@ -14,7 +14,7 @@ const UTF8_BOM: &[u8] = b"\xef\xbb\xbf";
 
 /// Whole lines.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Block {
+pub(super) struct LineBlock {
     /// The lines with their line feeds; the input's last line may lack it, and so does a line
     /// that was cut because it is too long.
     pub(super) bytes: Bytes,
@@ -33,12 +33,12 @@ pub(super) struct Blocks<R> {
     /// The start of a line whose end has not been read yet.
     carry: Vec<u8>,
     pool: Pool,
-    state: State,
+    state: LineState,
     consumed: u64,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum State {
+enum LineState {
     /// Nothing has been read: a byte order mark may follow.
     Start,
     Lines,
@@ -56,7 +56,7 @@ impl<R: Read> Blocks<R> {
             line_limit,
             carry: Vec::new(),
             pool: Pool::default(),
-            state: State::Start,
+            state: LineState::Start,
             consumed: 0,
         }
     }
@@ -68,14 +68,14 @@ impl<R: Read> Blocks<R> {
 
     /// The next block, or `None` at the end. Returns as soon as one read has brought a whole
     /// line, so that a slow pipe is not held back.
-    pub(super) fn next_block(&mut self) -> Result<Option<Block>> {
-        if self.state == State::Start {
+    pub(super) fn next_block(&mut self) -> Result<Option<LineBlock>> {
+        if self.state == LineState::Start {
             self.skip_byte_order_mark()?;
         }
-        if self.state == State::Skipping {
+        if self.state == LineState::Skipping {
             self.skip_to_line_feed()?;
         }
-        if self.state == State::Ended {
+        if self.state == LineState::Ended {
             return Ok(None);
         }
         let mut filled = self.carry.len();
@@ -104,28 +104,28 @@ impl<R: Read> Blocks<R> {
             self.consumed += read as u64;
             filled += read;
             if read == 0 {
-                self.state = State::Ended;
+                self.state = LineState::Ended;
                 return Ok(if filled == 0 { None } else { Some(self.block_of(buffer, filled)) });
             }
         }
     }
 
     /// The block up to `end`; what follows is kept for the next one.
-    fn cut(&mut self, buffer: Vec<u8>, filled: usize, end: usize) -> Block {
+    fn cut(&mut self, buffer: Vec<u8>, filled: usize, end: usize) -> LineBlock {
         self.carry.extend_from_slice(&buffer[end..filled]);
         self.block_of(buffer, end)
     }
 
     /// The first `line_limit + 1` bytes of a line that is longer than the limit.
-    fn cut_long_line(&mut self, buffer: Vec<u8>, filled: usize) -> Block {
+    fn cut_long_line(&mut self, buffer: Vec<u8>, filled: usize) -> LineBlock {
         let end = self.line_limit + 1;
         self.carry.extend_from_slice(&buffer[end..filled]);
-        self.state = State::Skipping;
+        self.state = LineState::Skipping;
         self.block_of(buffer, end)
     }
 
     /// The start of a buffer as a block.
-    fn block_of(&self, mut buffer: Vec<u8>, end: usize) -> Block {
+    fn block_of(&self, mut buffer: Vec<u8>, end: usize) -> LineBlock {
         let bytes = &buffer[..end];
         let feeds = memchr::memchr_iter(b'\n', bytes).count();
         let lines = feeds + usize::from(bytes.last() != Some(&b'\n'));
@@ -136,12 +136,12 @@ impl<R: Read> Blocks<R> {
             buffer.truncate(end);
             Bytes::from(buffer)
         };
-        Block { bytes, lines: i64::try_from(lines).unwrap_or(i64::MAX) }
+        LineBlock { bytes, lines: i64::try_from(lines).unwrap_or(i64::MAX) }
     }
 
     /// Fills `carry` until it can hold a byte order mark, and drops the mark.
     fn skip_byte_order_mark(&mut self) -> Result<()> {
-        self.state = State::Lines;
+        self.state = LineState::Lines;
         let mut start = [0; UTF8_BOM.len()];
         let mut filled = 0;
         while filled < start.len() && UTF8_BOM.starts_with(&start[..filled]) {
@@ -165,14 +165,14 @@ impl<R: Read> Blocks<R> {
         loop {
             if let Some(end) = memchr::memchr(b'\n', &buffer[..filled]) {
                 self.carry.extend_from_slice(&buffer[end + 1..filled]);
-                self.state = State::Lines;
+                self.state = LineState::Lines;
                 return Ok(());
             }
             buffer.resize(self.block_bytes.max(filled), 0);
             filled = read_some(&mut self.reader, &mut buffer)?;
             self.consumed += filled as u64;
             if filled == 0 {
-                self.state = State::Ended;
+                self.state = LineState::Ended;
                 return Ok(());
             }
         }

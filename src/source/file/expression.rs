@@ -32,7 +32,7 @@ const TOPIC_BYTES: usize = 120;
 
 /// The files of an expression.
 #[derive(Debug)]
-pub(super) struct Files {
+pub(super) struct MatchedFiles {
     /// In lexical order.
     pub(super) paths: Vec<PathBuf>,
     /// `None` when one of them is a pipe.
@@ -42,7 +42,7 @@ pub(super) struct Files {
 }
 
 /// The files that an expression names.
-pub(super) fn resolve(expression: &str) -> Result<Files, SourceError> {
+pub(super) fn resolve(expression: &str) -> Result<MatchedFiles, SourceError> {
     let path = Path::new(expression);
     let is_pattern = expression.contains(PATTERN) && !path.exists();
     let paths = if is_pattern { matches_of(expression)? } else { vec![path.to_owned()] };
@@ -51,7 +51,7 @@ pub(super) fn resolve(expression: &str) -> Result<Files, SourceError> {
         let length = readable_length(path)?;
         total_bytes = total_bytes.zip(length).map(|(total, length): (u64, u64)| total + length);
     }
-    Ok(Files { paths, total_bytes, is_pattern })
+    Ok(MatchedFiles { paths, total_bytes, is_pattern })
 }
 
 /// The name of standard input as a partition's topic: it cannot be looked at ahead.
@@ -60,7 +60,7 @@ pub(super) const STDIN_TOPIC: &str = "stdin";
 /// The name of files as a partition's topic: what was asked for, without the folder that it lies
 /// in, and a hash of the first record. So the same files read from another folder have the same
 /// name, also when they have grown, and other files that are called alike have another.
-pub(super) fn topic(expression: &str, files: &Files) -> String {
+pub(super) fn topic(expression: &str, files: &MatchedFiles) -> String {
     let name = plain_name(expression, files.is_pattern);
     match files.paths.iter().find_map(|path| first_record(path)) {
         Some(record) => format!("{name}-{:08x}", xxh3_64(&record) >> 32),

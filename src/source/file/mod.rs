@@ -19,7 +19,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::{
-    MAX_RECORD_BYTES, Progress, ProgressUnit, QUIET_AFTER, Source, SourceError, SourceEvent,
+    MAX_RECORD_BYTES, ProgressUnit, QUIET_AFTER, Source, SourceError, SourceEvent, SourceProgress,
 };
 use crate::flow::{Framing, Partition, RawBatch, Timestamp};
 use blocks::Blocks;
@@ -37,7 +37,7 @@ const PIPE_BLOCK_BYTES: usize = 128 * 1024;
 /// The lines of a file expression.
 pub struct FileSource {
     partitions: [Arc<Partition>; 1],
-    blocks: mpsc::Receiver<Result<Delivery, SourceError>>,
+    blocks: mpsc::Receiver<Result<BlockDelivery, SourceError>>,
     waiting: Arc<AtomicBool>,
     /// Bytes delivered.
     done: u64,
@@ -47,14 +47,14 @@ pub struct FileSource {
 }
 
 /// A block on its way to the consumer.
-struct Delivery {
+struct BlockDelivery {
     batch: RawBatch,
     /// Bytes of input that it and everything before it account for.
     position: u64,
 }
 
 /// What the reading thread reads, in order.
-enum Input {
+enum FileInput {
     Stdin,
     Files(Vec<PathBuf>),
 }
@@ -71,16 +71,16 @@ impl FileSource {
         chunk_bytes: usize,
     ) -> Result<FileSource, SourceError> {
         let (input, total, topic) = if expression == "-" {
-            (Input::Stdin, None, expression::STDIN_TOPIC.to_owned())
+            (FileInput::Stdin, None, expression::STDIN_TOPIC.to_owned())
         } else {
             let files = expression::resolve(expression)?;
             let topic = expression::topic(expression, &files);
-            (Input::Files(files.paths), files.total_bytes, topic)
+            (FileInput::Files(files.paths), files.total_bytes, topic)
         };
         let partition = Arc::new(Partition { topic: topic.into(), index: 0 });
         let (sender, blocks) = mpsc::channel(READ_AHEAD_BLOCKS);
         let waiting = Arc::new(AtomicBool::new(false));
-        let mut reading = Reading {
+        let mut reading = FileReading {
             partition: Arc::clone(&partition),
             record_time,
             chunk_bytes,
@@ -145,14 +145,14 @@ impl Source for FileSource {
         }
     }
 
-    fn progress(&self) -> Option<Progress> {
+    fn progress(&self) -> Option<SourceProgress> {
         let done = self.done.min(self.total.unwrap_or(u64::MAX));
-        Some(Progress { done, total: self.total, unit: ProgressUnit::Bytes })
+        Some(SourceProgress { done, total: self.total, unit: ProgressUnit::Bytes })
     }
 }
 
 /// The reading thread's state.
-struct Reading {
+struct FileReading {
     partition: Arc<Partition>,
     record_time: Timestamp,
     chunk_bytes: usize,
@@ -161,20 +161,20 @@ struct Reading {
     position: u64,
     /// True while a read of standard input is under way.
     waiting: Arc<AtomicBool>,
-    sender: mpsc::Sender<Result<Delivery, SourceError>>,
+    sender: mpsc::Sender<Result<BlockDelivery, SourceError>>,
 }
 
 /// The consumer has gone; reading on is of no use.
 struct ConsumerGone;
 
-impl Reading {
-    fn run(&mut self, input: Input) {
+impl FileReading {
+    fn run(&mut self, input: FileInput) {
         let outcome = match input {
-            Input::Stdin => {
-                let watched = Watched { inner: stdin(), waiting: Arc::clone(&self.waiting) };
+            FileInput::Stdin => {
+                let watched = WatchedReader { inner: stdin(), waiting: Arc::clone(&self.waiting) };
                 self.read_all(watched, "standard input", PIPE_BLOCK_BYTES)
             }
-            Input::Files(paths) => paths.iter().try_for_each(|path| self.read_file(path)),
+            FileInput::Files(paths) => paths.iter().try_for_each(|path| self.read_file(path)),
         };
         if let Err(ConsumerGone) = outcome {
             tracing::debug!(source = %self.partition, "stopped reading before the end");
@@ -214,7 +214,7 @@ impl Reading {
             let batch =
                 RawBatch { partition: Arc::clone(&self.partition), bytes: block.bytes, framing };
             let position = self.position + blocks.consumed();
-            self.send(Ok(Delivery { batch, position }))?;
+            self.send(Ok(BlockDelivery { batch, position }))?;
         }
         self.position += blocks.consumed();
         Ok(())
@@ -230,18 +230,18 @@ impl Reading {
         Err(ConsumerGone)
     }
 
-    fn send(&self, delivery: Result<Delivery, SourceError>) -> Result<(), ConsumerGone> {
+    fn send(&self, delivery: Result<BlockDelivery, SourceError>) -> Result<(), ConsumerGone> {
         self.sender.blocking_send(delivery).map_err(|_| ConsumerGone)
     }
 }
 
 /// A reader that shows when it waits.
-struct Watched<R> {
+struct WatchedReader<R> {
     inner: R,
     waiting: Arc<AtomicBool>,
 }
 
-impl<R: Read> Read for Watched<R> {
+impl<R: Read> Read for WatchedReader<R> {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         self.waiting.store(true, Ordering::SeqCst);
         let outcome = self.inner.read(buffer);

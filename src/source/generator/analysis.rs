@@ -4,7 +4,7 @@
 use super::dice::Dice;
 use super::figures::{
     ACKNOWLEDGE_MEDIAN_MIN, ACKNOWLEDGE_SIGMA, ASSAYS, Assay, CORRECTED_SHARE, CRITICAL_SHARE,
-    DELTA_SHARE, ERROR_WEIGHTS, MISSED_SHARE, READ_BACK_SHARE, REPEAT_SHARE, Section, TAIL_FACTOR,
+    DELTA_SHARE, ERROR_WEIGHTS, LabBench, MISSED_SHARE, READ_BACK_SHARE, REPEAT_SHARE, TAIL_FACTOR,
     TAIL_SHARE,
 };
 use super::lab::Lab;
@@ -49,10 +49,10 @@ pub(super) fn plan_test(lab: &mut Lab, tube: &mut Tube, index: usize) {
     let by_itself = lab.dice.chance(assay.auto_share);
     test.auto_verified = by_itself && !test.delta && !test.repeated && !critical;
     let mut times = match assay.section {
-        Section::Chemistry | Section::Haematology | Section::Coagulation => {
+        LabBench::Chemistry | LabBench::Haematology | LabBench::Coagulation => {
             plan_analysis(lab, tube, assay, &mut test)
         }
-        Section::Molecular => plan_run(lab, tube, &mut test),
+        LabBench::Molecular => plan_run(lab, tube, &mut test),
     };
     test.operator = operator_on_shift(lab, times.start);
     if lab.dice.chance(lab.failing(usize::from(test.machine), times.start)) {
@@ -117,7 +117,7 @@ fn plan_analysis(lab: &mut Lab, tube: &Tube, assay: &Assay, test: &mut Test) -> 
 }
 
 /// An instrument of the section that stands ready at `at`; else the one that is ready first.
-fn choose_machine(lab: &mut Lab, section: Section, at: i64) -> usize {
+fn choose_machine(lab: &mut Lab, section: LabBench, at: i64) -> usize {
     let first = lab.machines.iter().position(|m| m.section == section).unwrap_or(0);
     let count = lab.machines.iter().filter(|m| m.section == section).count().max(1);
     let turn = lab.dice.below(count as u32) as usize;
@@ -136,7 +136,7 @@ fn choose_machine(lab: &mut Lab, section: Section, at: i64) -> usize {
 
 /// PCR waits for the next run with room.
 fn plan_run(lab: &mut Lab, tube: &Tube, test: &mut Test) -> Times {
-    let machine = lab.machines.iter().position(|m| m.section == Section::Molecular).unwrap_or(0);
+    let machine = lab.machines.iter().position(|m| m.section == LabBench::Molecular).unwrap_or(0);
     test.machine = machine as u16;
     let prepared = tube.received_at + 300;
     let earliest = tube.collected_at - LEAD_S;

@@ -34,7 +34,7 @@ pub struct Counters {
 
 /// The fate of one record.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Verdict {
+pub(super) struct RecordFate {
     pub(super) twist: Twist,
     pub(super) malformed: bool,
     /// Arrives so much later, in microseconds.
@@ -58,7 +58,7 @@ impl Counters {
     }
 }
 
-impl Verdict {
+impl RecordFate {
     /// Whether the record, or a copy of it, has to wait.
     pub(super) fn is_held(&self) -> bool {
         self.late_us.is_some() || self.again_us.is_some()
@@ -79,7 +79,7 @@ impl Verdict {
 
 /// Decides what goes wrong.
 #[derive(Clone, Debug)]
-pub(super) struct Faults {
+pub(super) struct GeneratorFaults {
     rates: FaultRates,
     late: Dice,
     repeated: Dice,
@@ -90,10 +90,10 @@ pub(super) struct Faults {
     unknown_status: Dice,
 }
 
-impl Faults {
-    pub(super) fn new(rates: FaultRates, seed: u64) -> Faults {
+impl GeneratorFaults {
+    pub(super) fn new(rates: FaultRates, seed: u64) -> GeneratorFaults {
         let stream = |number: u64| Dice::new(seed, (3 << 32) | number);
-        Faults {
+        GeneratorFaults {
             rates,
             late: stream(1),
             repeated: stream(2),
@@ -106,10 +106,12 @@ impl Faults {
     }
 
     /// What happens to the next record.
-    pub(super) fn judge(&mut self) -> Verdict {
+    pub(super) fn judge(&mut self) -> RecordFate {
         let rates = self.rates;
-        let mut verdict =
-            Verdict { malformed: hit(&mut self.malformed, rates.malformed), ..Verdict::default() };
+        let mut verdict = RecordFate {
+            malformed: hit(&mut self.malformed, rates.malformed),
+            ..RecordFate::default()
+        };
         let unknown_status = hit(&mut self.unknown_status, rates.unknown_status);
         let future = hit(&mut self.future, rates.future);
         let unknown_field = hit(&mut self.unknown_field, rates.unknown_field);

@@ -109,7 +109,7 @@ pub(super) const RUN_HOURS: (f64, f64) = (3.0, 4.0);
 
 /// The bench that does a test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Section {
+pub(super) enum LabBench {
     Chemistry,
     Haematology,
     Coagulation,
@@ -121,7 +121,7 @@ pub(super) enum Section {
 #[derive(Debug)]
 pub(super) struct Assay {
     pub(super) name: &'static str,
-    pub(super) section: Section,
+    pub(super) section: LabBench,
     /// Minutes, urgent.
     pub(super) stat_median: f64,
     /// Minutes, routine.
@@ -138,16 +138,16 @@ pub(super) struct Assay {
 /// A row of the catalogue.
 const fn assay(
     name: &'static str,
-    section: Section,
+    section: LabBench,
     medians: (f64, f64),
     unit: &'static str,
     critical: (f64, f64),
 ) -> Assay {
     let auto_share = match section {
-        Section::Chemistry => 0.95,
-        Section::Haematology => 0.39,
-        Section::Coagulation => 0.74,
-        Section::Molecular => 0.0,
+        LabBench::Chemistry => 0.95,
+        LabBench::Haematology => 0.39,
+        LabBench::Coagulation => 0.74,
+        LabBench::Molecular => 0.0,
     };
     Assay {
         name,
@@ -163,7 +163,7 @@ const fn assay(
 
 /// All assays. K, WBC and PT are published; those of the same section are alike.
 pub(super) const ASSAYS: [Assay; 14] = {
-    use Section::{Chemistry, Coagulation, Haematology, Molecular};
+    use LabBench::{Chemistry, Coagulation, Haematology, Molecular};
     [
         assay("K", Chemistry, (43.0, 136.0), "mmol/L", (2.8, 6.2)),
         assay("NA", Chemistry, (43.0, 136.0), "mmol/L", (120.0, 160.0)),

@@ -9,8 +9,8 @@ use chrono_tz::Tz;
 
 use super::dice::Dice;
 use super::figures::{
-    FAILURE_SCALE_H, FAILURE_SHAPE, MAINTENANCE_AT_S, MAINTENANCE_S, PAUSE_EVERY_H,
-    REPAIR_MEDIAN_MIN, REPAIR_SIGMA, Section,
+    FAILURE_SCALE_H, FAILURE_SHAPE, LabBench, MAINTENANCE_AT_S, MAINTENANCE_S, PAUSE_EVERY_H,
+    REPAIR_MEDIAN_MIN, REPAIR_SIGMA,
 };
 use super::zone::offset_s;
 
@@ -43,7 +43,7 @@ pub(super) struct Announcement {
 #[derive(Clone, Debug)]
 pub(super) struct Instrument {
     pub(super) name: String,
-    pub(super) section: Section,
+    pub(super) section: LabBench,
     /// What its clock is wrong by.
     pub(super) skew_s: i64,
     /// Its records arrive so much after they happened.
@@ -68,7 +68,7 @@ impl Instrument {
     /// An instrument that runs from `from` on. `turn` is its place in its section.
     pub(super) fn new(
         name: String,
-        section: Section,
+        section: LabBench,
         (turn, tz): (i64, Tz),
         from: i64,
         mut dice: Dice,
@@ -215,7 +215,7 @@ mod tests {
 
     fn instrument(stream: u64) -> Instrument {
         let place = (0, chrono_tz::Europe::Oslo);
-        Instrument::new("CH1".to_owned(), Section::Chemistry, place, FROM, Dice::new(3, stream))
+        Instrument::new("CH1".to_owned(), LabBench::Chemistry, place, FROM, Dice::new(3, stream))
     }
 
     #[test]

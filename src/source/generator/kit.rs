@@ -3,7 +3,7 @@
 use super::analysis::unplanned;
 use super::dice::Dice;
 use super::figures::{
-    ASSAYS, ERROR_WEIGHTS, KIT_ASSAYS, KIT_ERROR_SHARE, Section, TAIL_FACTOR, TAIL_SHARE,
+    ASSAYS, ERROR_WEIGHTS, KIT_ASSAYS, KIT_ERROR_SHARE, LabBench, TAIL_FACTOR, TAIL_SHARE,
 };
 use super::lab::{Lab, transport_delay_us};
 use super::options::GeneratorOptions;
@@ -20,7 +20,7 @@ pub(super) fn plan_row(
     let kind = lab.dice.below(KIT_ASSAYS.len() as u32) as u8;
     let assay = KIT_ASSAYS.get(usize::from(kind)).map_or(0, |(assay, _)| *assay);
     let mut test = unplanned(assay);
-    let section = ASSAYS.get(usize::from(assay)).map_or(Section::Chemistry, |a| a.section);
+    let section = ASSAYS.get(usize::from(assay)).map_or(LabBench::Chemistry, |a| a.section);
     let first = lab.machines.iter().position(|m| m.section == section).unwrap_or(0);
     let count = lab.machines.iter().filter(|m| m.section == section).count();
     test.machine = (first as u32 + lab.dice.below(count as u32)) as u16;
@@ -28,11 +28,11 @@ pub(super) fn plan_row(
     test.failed = lab.dice.chance(KIT_ERROR_SHARE);
     test.error_code = lab.dice.pick(&ERROR_WEIGHTS) as u8;
     let tat_s = match section {
-        Section::Molecular => {
+        LabBench::Molecular => {
             let (_, end) = lab.runs.join(received_at, received_at + 300, &mut lab.dice);
             end - received_at + lab.dice.between(60.0, 1800.0) as i64
         }
-        Section::Chemistry | Section::Haematology | Section::Coagulation => {
+        LabBench::Chemistry | LabBench::Haematology | LabBench::Coagulation => {
             let median = ASSAYS.get(usize::from(assay)).map_or(60.0, |a| a.routine_median);
             analysis_s(&mut lab.dice, median, lab.sigma)
         }

@@ -4,8 +4,8 @@ use chrono_tz::Tz;
 
 use super::dice::{Dice, normal_quantile};
 use super::figures::{
-    ERROR_SHARE, REJECT_SHARE, RUN_CAPACITY, RUN_HOURS, SIGMA_BETWEEN_LABS, SIGMA_WITHIN_LAB,
-    STAT_SHARE, Section, ZONES,
+    ERROR_SHARE, LabBench, REJECT_SHARE, RUN_CAPACITY, RUN_HOURS, SIGMA_BETWEEN_LABS,
+    SIGMA_WITHIN_LAB, STAT_SHARE, ZONES,
 };
 use super::instrument::Instrument;
 use super::options::{GeneratorOptions, Profile};
@@ -59,7 +59,7 @@ pub(super) struct Lab {
     pub(super) orders: OrderForm,
     pub(super) publishes: bool,
     pub(super) machines: Vec<Instrument>,
-    pub(super) runs: Runs,
+    pub(super) runs: PcrRuns,
     pub(super) incidents: Vec<Incident>,
     pub(super) tubes: u64,
     pub(super) visits: u64,
@@ -105,7 +105,7 @@ fn laboratory(options: &GeneratorOptions, index: u32) -> Lab {
         orders: traits.orders,
         publishes: traits.publishes,
         machines: Vec::new(),
-        runs: Runs::new(from, run_every_s(options.profile)),
+        runs: PcrRuns::new(from, run_every_s(options.profile)),
         incidents: Vec::new(),
         tubes: 0,
         visits: 0,
@@ -197,15 +197,15 @@ fn instruments(options: &GeneratorOptions, index: u32, lab: &Lab, from: i64) -> 
     };
     let benches = match options.profile {
         Profile::StarterKit => vec![
-            (Section::Haematology, "M", 1, 2),
-            (Section::Chemistry, "M", 3, 2),
-            (Section::Molecular, "M", 5, 1),
+            (LabBench::Haematology, "M", 1, 2),
+            (LabBench::Chemistry, "M", 3, 2),
+            (LabBench::Molecular, "M", 5, 1),
         ],
         Profile::Demo | Profile::Network => vec![
-            (Section::Chemistry, "CH", 1, needed(0.42, 400.0, 2)),
-            (Section::Haematology, "HE", 1, needed(0.36, 500.0, 2)),
-            (Section::Coagulation, "CO", 1, needed(0.14, 250.0, 2)),
-            (Section::Molecular, "PC", 1, 1),
+            (LabBench::Chemistry, "CH", 1, needed(0.42, 400.0, 2)),
+            (LabBench::Haematology, "HE", 1, needed(0.36, 500.0, 2)),
+            (LabBench::Coagulation, "CO", 1, needed(0.14, 250.0, 2)),
+            (LabBench::Molecular, "PC", 1, 1),
         ],
     };
     let mut machines = Vec::new();
@@ -252,7 +252,7 @@ fn tell_story(lab: &mut Lab, index: u32, from: i64) {
         }
         2 => {
             let first_of_bench =
-                lab.machines.iter().position(|machine| machine.section == Section::Haematology);
+                lab.machines.iter().position(|machine| machine.section == LabBench::Haematology);
             if let Some(machine) = first_of_bench {
                 let failing = IncidentKind::Failing { machine, share: 0.25 };
                 incident(on(2, 7.5), on(2, 9.5), failing);
@@ -305,16 +305,16 @@ impl Lab {
 
 /// PCR runs: one starts at fixed intervals and holds 94 tests.
 #[derive(Clone, Debug)]
-pub(super) struct Runs {
+pub(super) struct PcrRuns {
     every_s: i64,
     /// Start, end, tests that joined; in the order of time.
     planned: std::collections::VecDeque<(i64, i64, u32)>,
     next_start: i64,
 }
 
-impl Runs {
-    fn new(from: i64, every_s: i64) -> Runs {
-        Runs { every_s, planned: std::collections::VecDeque::new(), next_start: from + 3600 }
+impl PcrRuns {
+    fn new(from: i64, every_s: i64) -> PcrRuns {
+        PcrRuns { every_s, planned: std::collections::VecDeque::new(), next_start: from + 3600 }
     }
 
     /// Joins the first run with room that starts at or after `ready`: its start and end. Runs
@@ -343,7 +343,7 @@ mod tests {
     #[test]
     fn a_run_holds_94_tests_and_takes_three_to_four_hours() {
         let mut dice = Dice::new(1, 1);
-        let mut runs = Runs::new(0, 4 * 3600);
+        let mut runs = PcrRuns::new(0, 4 * 3600);
         for n in 0..94 {
             assert_eq!(runs.join(0, 100, &mut dice).0, 3600, "{n}");
         }

@@ -3,15 +3,15 @@
 //! Texts are the generator's own and need no escapes.
 
 /// Writes the fields of one JSON object, without a line feed.
-pub(super) struct Line<'a> {
+pub(super) struct JsonLine<'a> {
     out: &'a mut Vec<u8>,
     first: bool,
 }
 
-impl<'a> Line<'a> {
-    pub(super) fn open(out: &'a mut Vec<u8>) -> Line<'a> {
+impl<'a> JsonLine<'a> {
+    pub(super) fn open(out: &'a mut Vec<u8>) -> JsonLine<'a> {
         out.push(b'{');
-        Line { out, first: true }
+        JsonLine { out, first: true }
     }
 
     pub(super) fn close(self) {
@@ -157,7 +157,7 @@ mod tests {
     #[test]
     fn fields_are_one_object() {
         let mut out = Vec::new();
-        let mut line = Line::open(&mut out);
+        let mut line = JsonLine::open(&mut out);
         line.text("a", "x");
         line.integer("b", 0);
         line.numbered("c", ["N", "-"], 42, 6);

@@ -36,10 +36,10 @@ use crate::flow::Timestamp;
 
 use analysis::LEAD_S;
 use arrivals::{Stream, next_collection};
-use faults::{Faults, Verdict};
+use faults::{GeneratorFaults, RecordFate};
 use lab::{Lab, laboratories};
 use plan::plan_burst;
-use queue::{Held, Item, Queue};
+use queue::{HeldRecord, Queue, QueueItem};
 use render::{Twist, instrument_event, machine_key, tube_event, tube_key};
 use tube::{StepKind, Tube};
 
@@ -66,7 +66,7 @@ pub struct Generator {
     tubes: Vec<Tube>,
     free: Vec<u32>,
     queue: Queue,
-    faults: Faults,
+    faults: GeneratorFaults,
     counters: Counters,
     from_s: i64,
     /// Collections end here, in microseconds.
@@ -98,7 +98,7 @@ impl Generator {
             tubes: Vec::new(),
             free: Vec::new(),
             queue: Queue::default(),
-            faults: Faults::new(options.faults, options.seed),
+            faults: GeneratorFaults::new(options.faults, options.seed),
             counters: Counters::default(),
             from_s: options.from.0.div_euclid(SECOND_US),
             collect_until_us: end,
@@ -147,12 +147,12 @@ impl Generator {
         while self.options.events.is_none_or(|limit| self.counters.events < limit) {
             let (arrival_us, item) = self.queue.pop()?;
             let told = match item {
-                Item::Flow(flow) => self.collect(flow),
-                Item::Tube(slot) => self.tell_tube(slot, arrival_us, line, key.as_deref_mut()),
-                Item::Instrument(lab, machine) => {
+                QueueItem::Flow(flow) => self.collect(flow),
+                QueueItem::Tube(slot) => self.tell_tube(slot, arrival_us, line, key.as_deref_mut()),
+                QueueItem::Instrument(lab, machine) => {
                     self.tell_instrument((lab, machine), arrival_us, line, key.as_deref_mut())
                 }
-                Item::Held(held) => {
+                QueueItem::Held(held) => {
                     line.extend_from_slice(&held.line);
                     if let Some(key) = key.as_deref_mut() {
                         *key = held.key;
@@ -186,7 +186,7 @@ impl Generator {
             .map(|machine| machine.pending.at * SECOND_US + machine.delay_us)
             .collect();
         for (machine, arrival_us) in first.into_iter().enumerate() {
-            self.queue.push(arrival_us, Item::Instrument(index, machine as u32));
+            self.queue.push(arrival_us, QueueItem::Instrument(index, machine as u32));
         }
     }
 
@@ -203,7 +203,7 @@ impl Generator {
             Stream::Kit => 0,
         };
         let wake_us = (flow.next_us.div_euclid(SECOND_US) - lead_s) * SECOND_US;
-        self.queue.push(wake_us, Item::Flow(index));
+        self.queue.push(wake_us, QueueItem::Flow(index));
     }
 
     /// Plans a flow's next collection. Tells nothing.
@@ -241,7 +241,7 @@ impl Generator {
         let next = self.tubes.get(slot as usize).and_then(|tube| tube.next_step());
         match next {
             Some((step, arrival_us)) if step.at < self.cut_s => {
-                self.queue.push(arrival_us, Item::Tube(slot));
+                self.queue.push(arrival_us, QueueItem::Tube(slot));
             }
             Some(_) | None => self.free.push(slot),
         }
@@ -270,13 +270,13 @@ impl Generator {
             let twist = Twist { refused: true, ..Twist::default() };
             tube_event(lab, tube, step, twist, &mut line);
             let marks = Counters { refused: 1, ..Counters::default() };
-            refused = Some(Held { line, key: tube_key(lab, tube), marks });
+            refused = Some(HeldRecord { line, key: tube_key(lab, tube), marks });
         }
         let named = key.is_some() || verdict.is_held();
         let name = if named { tube_key(lab, tube) } else { String::new() };
         self.schedule_step(slot);
         if let Some(refused) = refused {
-            self.queue.push(arrival_us + SECOND_US, Item::Held(Box::new(refused)));
+            self.queue.push(arrival_us + SECOND_US, QueueItem::Held(Box::new(refused)));
         }
         self.deliver(verdict, arrival_us, (line, start), (name, key))
     }
@@ -300,7 +300,7 @@ impl Generator {
         let named = key.is_some() || verdict.is_held();
         let name = if named { machine_key(lab, machine) } else { String::new() };
         if next_s < self.cut_s {
-            let item = Item::Instrument(lab_index, machine_index);
+            let item = QueueItem::Instrument(lab_index, machine_index);
             self.queue.push(next_s * SECOND_US + delay_us, item);
         }
         self.deliver(verdict, arrival_us, (line, start), (name, key))
@@ -309,7 +309,7 @@ impl Generator {
     /// Lets the record that begins at `start` meet its fate: true when it arrives now.
     fn deliver(
         &mut self,
-        verdict: Verdict,
+        verdict: RecordFate,
         arrival_us: i64,
         (line, start): (&mut Vec<u8>, usize),
         (name, key): (String, Option<&mut String>),
@@ -322,12 +322,12 @@ impl Generator {
         if let Some(again_us) = verdict.again_us {
             let copy = line.get(start..).unwrap_or_default().to_vec();
             let marks = Counters { repeated: 1, late: 0, ..marks };
-            let held = Held { line: copy, key: name.clone(), marks };
-            self.queue.push(arrival_us + held_us + again_us, Item::Held(Box::new(held)));
+            let held = HeldRecord { line: copy, key: name.clone(), marks };
+            self.queue.push(arrival_us + held_us + again_us, QueueItem::Held(Box::new(held)));
         }
         if verdict.late_us.is_some() {
-            let held = Held { line: line.split_off(start), key: name, marks };
-            self.queue.push(arrival_us + held_us, Item::Held(Box::new(held)));
+            let held = HeldRecord { line: line.split_off(start), key: name, marks };
+            self.queue.push(arrival_us + held_us, QueueItem::Held(Box::new(held)));
             return false;
         }
         if let Some(key) = key {

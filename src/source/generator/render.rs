@@ -6,8 +6,8 @@
 use super::figures::{ASSAYS, Assay, ERROR_CODES, KIT_ASSAYS, REJECT_REASONS};
 use super::instrument::{Announcement, Instrument};
 use super::lab::Lab;
-use super::line::Line;
-use super::tube::{Step, StepKind, Test, Tube};
+use super::line::JsonLine;
+use super::tube::{StepKind, Test, Tube, TubeStep};
 
 /// How a record is spoilt on purpose.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -41,8 +41,8 @@ fn specimen_prefix<'a>(lab: &'a Lab, tube: &Tube) -> [&'a str; 2] {
 }
 
 /// Writes the event of `tube`'s `step`.
-pub(super) fn tube_event(lab: &Lab, tube: &Tube, step: Step, twist: Twist, out: &mut Vec<u8>) {
-    let mut event = Event { lab, twist, line: Line::open(out) };
+pub(super) fn tube_event(lab: &Lab, tube: &Tube, step: TubeStep, twist: Twist, out: &mut Vec<u8>) {
+    let mut event = EventDraft { lab, twist, line: JsonLine::open(out) };
     let Some(test) = tube.tests.get(usize::from(step.test)) else { return event.line.close() };
     match step.kind {
         StepKind::RowReceived | StepKind::RowOutcome => event.row(tube, test, step),
@@ -87,7 +87,7 @@ pub(super) fn instrument_event(
     twist: Twist,
     out: &mut Vec<u8>,
 ) {
-    let mut event = Event { lab, twist, line: Line::open(out) };
+    let mut event = EventDraft { lab, twist, line: JsonLine::open(out) };
     event.head("instrument.state", said.at + machine.skew_s);
     event.line.text("machine_id", &machine.name);
     event.line.text("instrument_state", said.state);
@@ -103,13 +103,13 @@ fn assay_of(test: &Test) -> &'static Assay {
 }
 
 /// An event half written.
-struct Event<'a> {
+struct EventDraft<'a> {
     lab: &'a Lab,
     twist: Twist,
-    line: Line<'a>,
+    line: JsonLine<'a>,
 }
 
-impl Event<'_> {
+impl EventDraft<'_> {
     /// Who says it, when. The row form has no event time of its own.
     fn identity(&mut self, event_type: &str) {
         self.line.coded("event_id", [&self.lab.prefix, "E"], self.lab.seq, (36, 1));
@@ -155,7 +155,7 @@ impl Event<'_> {
         self.line.numbered("location", [visit.class.location(), ""], location, 2);
     }
 
-    fn tube_transition(&mut self, tube: &Tube, step: Step, state: &str) {
+    fn tube_transition(&mut self, tube: &Tube, step: TubeStep, state: &str) {
         self.head("specimen.transition", step.at);
         self.specimen(tube);
         self.state("to_state", state);
@@ -181,7 +181,7 @@ impl Event<'_> {
         }
     }
 
-    fn test_transition(&mut self, tube: &Tube, test: &Test, step: Step, state: &str) {
+    fn test_transition(&mut self, tube: &Tube, test: &Test, step: TubeStep, state: &str) {
         let failed = matches!(step.kind, StepKind::Started | StepKind::Failed);
         let machine = if failed { test.failed_machine } else { test.machine };
         let machine = self.lab.machines.get(usize::from(machine));
@@ -231,7 +231,7 @@ impl Event<'_> {
         self.line.numbered("operator_id", ["O", ""], u64::from(test.operator), 1);
     }
 
-    fn result(&mut self, tube: &Tube, test: &Test, step: Step, event_type: &str) {
+    fn result(&mut self, tube: &Tube, test: &Test, step: TubeStep, event_type: &str) {
         self.head(event_type, step.at);
         self.specimen(tube);
         self.line.text("assay", assay_of(test).name);
@@ -245,7 +245,7 @@ impl Event<'_> {
         }
     }
 
-    fn critical(&mut self, tube: &Tube, test: &Test, step: Step, event_type: &str) {
+    fn critical(&mut self, tube: &Tube, test: &Test, step: TubeStep, event_type: &str) {
         let assay = assay_of(test);
         self.head(event_type, step.at);
         self.specimen(tube);
@@ -267,7 +267,7 @@ impl Event<'_> {
     }
 
     /// The starter kit's row.
-    fn row(&mut self, tube: &Tube, test: &Test, step: Step) {
+    fn row(&mut self, tube: &Tube, test: &Test, step: TubeStep) {
         let received = step.kind == StepKind::RowReceived;
         self.identity("specimen.snapshot");
         self.specimen(tube);

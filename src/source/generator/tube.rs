@@ -139,7 +139,7 @@ pub(super) enum StepKind {
 
 /// A step and its time.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Step {
+pub(super) struct TubeStep {
     pub(super) at: i64,
     pub(super) kind: StepKind,
     /// Index into the tube's tests; meaningless for steps of the tube.
@@ -166,7 +166,7 @@ pub(super) struct Tube {
     pub(super) delay_us: i64,
     pub(super) tests: Vec<Test>,
     /// In the order of time; what comes before `next` has been told.
-    pub(super) steps: Vec<Step>,
+    pub(super) steps: Vec<TubeStep>,
     pub(super) next: usize,
 }
 
@@ -178,11 +178,11 @@ impl Tube {
 
     /// Adds a step.
     pub(super) fn push(&mut self, at: i64, kind: StepKind, test: usize) {
-        self.steps.push(Step { at, kind, test: test as u8 });
+        self.steps.push(TubeStep { at, kind, test: test as u8 });
     }
 
     /// The next step and its arrival in microseconds.
-    pub(super) fn next_step(&self) -> Option<(Step, i64)> {
+    pub(super) fn next_step(&self) -> Option<(TubeStep, i64)> {
         let step = self.steps.get(self.next)?;
         Some((*step, step.at * 1_000_000 + self.delay_us))
     }

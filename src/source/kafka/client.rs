@@ -1,7 +1,7 @@
 //! Finds the topics: their partitions, first and last offsets, and whether the group is free.
 //!
 //! Everything here happens before the first record, blocks, and gives up after
-//! [`KafkaSettings::start_timeout`]. It changes nothing on the brokers.
+//! [`TopicSettings::start_timeout`]. It changes nothing on the brokers.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use rdkafka::metadata::MetadataTopic;
 use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::KafkaSettings;
+use super::TopicSettings;
 use super::consumer::{Share, consumer};
 use super::context::{Context, Problem};
 use super::faults;
@@ -42,7 +42,7 @@ pub(super) struct FoundTopic {
 }
 
 /// The topics of the settings with their partitions.
-pub(super) fn find_topics(settings: &KafkaSettings) -> Result<Vec<FoundTopic>, SourceError> {
+pub(super) fn find_topics(settings: &TopicSettings) -> Result<Vec<FoundTopic>, SourceError> {
     check_names(settings)?;
     let mut deadline = Instant::now() + settings.start_timeout;
     let mut found = Vec::new();
@@ -72,7 +72,7 @@ pub(super) fn find_topics(settings: &KafkaSettings) -> Result<Vec<FoundTopic>, S
     Ok(found)
 }
 
-fn check_names(settings: &KafkaSettings) -> Result<(), SourceError> {
+fn check_names(settings: &TopicSettings) -> Result<(), SourceError> {
     let wrong = |what: String| Err(SourceError::Wrong(what));
     if settings.brokers.trim().is_empty() {
         return wrong("no Kafka broker is named; set KAFKA_BROKERS or `kafka.brokers`".to_owned());
@@ -98,7 +98,7 @@ fn check_names(settings: &KafkaSettings) -> Result<(), SourceError> {
 
 /// The questions asked before the first record.
 struct Start<'a> {
-    settings: &'a KafkaSettings,
+    settings: &'a TopicSettings,
     consumer: &'a BaseConsumer<Context>,
     topic: &'a str,
     deadline: Instant,
@@ -332,7 +332,7 @@ mod tests {
     #[test]
     fn names_are_checked_before_anything_is_asked() {
         let refusal = |topics: &[&str]| {
-            let mut settings = KafkaSettings::new("127.0.0.1:1", Vec::new(), Timestamp(0));
+            let mut settings = TopicSettings::new("127.0.0.1:1", Vec::new(), Timestamp(0));
             settings.topics = topics.iter().map(|topic| (*topic).to_owned()).collect();
             check_names(&settings).expect_err("must be refused").to_string()
         };

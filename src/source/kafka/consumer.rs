@@ -5,7 +5,7 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::BaseConsumer;
 use rdkafka::error::KafkaError;
 
-use super::KafkaSettings;
+use super::TopicSettings;
 use super::context::Context;
 use crate::source::SourceError;
 
@@ -75,7 +75,7 @@ impl Share {
 
 /// A consumer of the group, not subscribed yet.
 pub(super) fn consumer(
-    settings: &KafkaSettings,
+    settings: &TopicSettings,
     topic: &str,
     share: Share,
 ) -> Result<BaseConsumer<Context>, SourceError> {
@@ -96,7 +96,7 @@ pub(super) fn consumer(
     })
 }
 
-fn client_config(settings: &KafkaSettings, share: Share) -> Result<ClientConfig, SourceError> {
+fn client_config(settings: &TopicSettings, share: Share) -> Result<ClientConfig, SourceError> {
     let mut config = ClientConfig::new();
     // Its words on failures become part of ours; they are not printed as they come.
     config.set_log_level(RDKafkaLogLevel::Info);
@@ -138,8 +138,8 @@ mod tests {
     use super::*;
     use crate::flow::Timestamp;
 
-    fn settings(options: &[(&str, &str)]) -> KafkaSettings {
-        let mut settings = KafkaSettings::new("127.0.0.1:1", vec!["t".to_owned()], Timestamp(0));
+    fn settings(options: &[(&str, &str)]) -> TopicSettings {
+        let mut settings = TopicSettings::new("127.0.0.1:1", vec!["t".to_owned()], Timestamp(0));
         settings.options =
             options.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         settings

@@ -15,7 +15,7 @@ use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::sight::{self, Sight};
+use super::sight::{self, TopicSight};
 
 /// A topic's callbacks.
 pub(super) struct Context {
@@ -23,11 +23,11 @@ pub(super) struct Context {
     /// The next offset to read of each partition, so that a partition that was lost and came back
     /// goes on where it was; -1 for the earliest.
     positions: OnceLock<Box<[AtomicI64]>>,
-    notes: Mutex<Notes>,
+    notes: Mutex<CallbackNotes>,
 }
 
 #[derive(Default)]
-struct Notes {
+struct CallbackNotes {
     closing: bool,
     assigned: BTreeSet<i32>,
     /// Partitions that have been given to this member, and nobody has looked at it yet.
@@ -35,7 +35,7 @@ struct Notes {
     problem: Option<Problem>,
     /// librdkafka's own words on the last thing that failed.
     failure: Option<String>,
-    sight: Option<Sight>,
+    sight: Option<TopicSight>,
     #[cfg(test)]
     pauses: usize,
     #[cfg(test)]
@@ -62,7 +62,7 @@ impl Context {
         Context {
             topic: topic.to_owned(),
             positions: OnceLock::new(),
-            notes: Mutex::new(Notes::default()),
+            notes: Mutex::new(CallbackNotes::default()),
         }
     }
 
@@ -102,7 +102,7 @@ impl Context {
     }
 
     /// The statistics that came since the last call.
-    pub(super) fn take_sight(&self) -> Option<Sight> {
+    pub(super) fn take_sight(&self) -> Option<TopicSight> {
         self.notes().sight.take()
     }
 
@@ -142,7 +142,7 @@ impl Context {
         self.positions.get()?.get(usize::try_from(partition).ok()?)
     }
 
-    fn notes(&self) -> MutexGuard<'_, Notes> {
+    fn notes(&self) -> MutexGuard<'_, CallbackNotes> {
         // Every note is whole by itself; one that panicked half-way leaves nothing broken.
         self.notes.lock().unwrap_or_else(PoisonError::into_inner)
     }

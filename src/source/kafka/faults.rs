@@ -2,7 +2,7 @@
 
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
-use super::KafkaSettings;
+use super::TopicSettings;
 use crate::source::SourceError;
 
 /// The broker refuses our credentials.
@@ -16,7 +16,7 @@ pub(super) fn refused(brokers: &str, reason: &str) -> SourceError {
 /// The error to end with when `error` says that we lack a right, or that the topic is gone.
 pub(super) fn refusal(
     error: &KafkaError,
-    settings: &KafkaSettings,
+    settings: &TopicSettings,
     topic: &str,
 ) -> Option<SourceError> {
     let group = &settings.group;
@@ -44,7 +44,7 @@ pub(super) fn refusal(
 pub(super) fn verdict(
     error: &KafkaError,
     reason: Option<String>,
-    settings: &KafkaSettings,
+    settings: &TopicSettings,
     topic: &str,
 ) -> Option<SourceError> {
     if let Some(refusal) = refusal(error, settings, topic) {

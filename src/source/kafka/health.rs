@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
 
-use super::KafkaSettings;
+use super::TopicSettings;
 use super::context::{Context, Problem};
 use super::faults;
 use super::faults::ReadEnd;
 use super::lane::Lane;
-use super::sight::{PartitionSight, Sight};
+use super::sight::{PartitionSight, TopicSight};
 use crate::source::SourceError;
 
 /// How long the group may take to give this member every partition.
@@ -31,16 +31,16 @@ pub(super) struct Health {
 }
 
 /// What is watched: a topic's consumer and its partitions.
-pub(super) struct Watched<'a> {
+pub(super) struct WatchedTopic<'a> {
     pub(super) consumer: &'a BaseConsumer<Context>,
     pub(super) lanes: &'a mut [Lane],
-    pub(super) settings: &'a KafkaSettings,
+    pub(super) settings: &'a TopicSettings,
     pub(super) topic: &'a str,
 }
 
 impl Health {
     /// Looks at what the callbacks have noted.
-    pub(super) fn watch(&mut self, of: &mut Watched<'_>) -> Result<(), ReadEnd> {
+    pub(super) fn watch(&mut self, of: &mut WatchedTopic<'_>) -> Result<(), ReadEnd> {
         let context = of.consumer.context();
         let (group, topic) = (&of.settings.group, of.topic);
         match context.take_problem() {
@@ -78,7 +78,7 @@ impl Health {
     }
 
     /// Errs when the group leaves this member without every partition for too long.
-    fn watch_membership(&mut self, of: &Watched<'_>, assigned: usize) -> Result<(), ReadEnd> {
+    fn watch_membership(&mut self, of: &WatchedTopic<'_>, assigned: usize) -> Result<(), ReadEnd> {
         // During an outage nobody is given anything; the outage has its own limit.
         if assigned == of.lanes.len() || self.outage_since.is_some() {
             self.incomplete_since = None;
@@ -104,7 +104,7 @@ impl Health {
     }
 
     /// Judges the statistics: lag, ends that still hold, outage.
-    fn look(&mut self, of: &mut Watched<'_>, sight: &Sight) -> Result<(), ReadEnd> {
+    fn look(&mut self, of: &mut WatchedTopic<'_>, sight: &TopicSight) -> Result<(), ReadEnd> {
         let committed = of.reads_committed();
         let context = of.consumer.context();
         for lane in of.lanes.iter_mut() {
@@ -135,7 +135,7 @@ impl Health {
     }
 
     /// Tells of an outage now and then, and errs when it has lasted too long.
-    fn bear_outage(&mut self, of: &Watched<'_>) -> Result<(), ReadEnd> {
+    fn bear_outage(&mut self, of: &WatchedTopic<'_>) -> Result<(), ReadEnd> {
         let now = Instant::now();
         let since = *self.outage_since.get_or_insert(now);
         let (brokers, topic) = (&of.settings.brokers, of.topic);
@@ -169,7 +169,7 @@ impl Health {
     }
 }
 
-impl Watched<'_> {
+impl WatchedTopic<'_> {
     fn reads_committed(&self) -> bool {
         self.settings.options.get("isolation.level").is_none_or(|level| level == "read_committed")
     }
@@ -189,7 +189,7 @@ mod tests {
 
     /// A reader of one partition of a topic that no broker serves; it was given the partition.
     fn reader() -> Reader {
-        let settings = KafkaSettings::new("127.0.0.1:1", vec!["t".to_owned()], Timestamp(0));
+        let settings = TopicSettings::new("127.0.0.1:1", vec!["t".to_owned()], Timestamp(0));
         let consumer = Arc::new(consumer(&settings, "t", Share::of(1)).expect("a consumer"));
         consumer.context().expect_partitions(1);
         let partition = Arc::new(Partition { topic: "t".into(), index: 0 });
@@ -206,8 +206,8 @@ mod tests {
     /// Whether a partition that once was at its end is told to be so after these statistics.
     fn tells(reader: &mut Reader, fresh: bool) -> bool {
         let seen = PartitionSight { reachable: true, fresh, high: Some(0), stable: Some(0) };
-        let sight = Sight { partitions: BTreeMap::from([(0, seen)]) };
-        let mut of = Watched {
+        let sight = TopicSight { partitions: BTreeMap::from([(0, seen)]) };
+        let mut of = WatchedTopic {
             consumer: &reader.consumer,
             lanes: &mut reader.lanes,
             settings: &reader.settings,

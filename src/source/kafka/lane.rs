@@ -70,7 +70,7 @@ pub(super) struct Lane {
 
 /// What a turn has brought.
 #[derive(Default)]
-pub(super) struct Turn {
+pub(super) struct LaneTurn {
     pub(super) batch: Option<RawBatch>,
     /// There is more than a batch.
     pub(super) lags: bool,
@@ -179,10 +179,10 @@ impl Lane {
     }
 
     /// Takes what waits, up to a batch.
-    pub(super) fn take(&mut self, as_of: Timestamp) -> Turn {
+    pub(super) fn take(&mut self, as_of: Timestamp) -> LaneTurn {
         self.waiting_since = None;
         let mut records = 0;
-        let mut turn = Turn::default();
+        let mut turn = LaneTurn::default();
         while let Some(taken) = self.queue.next() {
             let message = match taken {
                 Taken::Message(message) => message,

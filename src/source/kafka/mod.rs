@@ -32,7 +32,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::align::Alignment;
-use super::{Extents, Progress, ProgressUnit, QUIET_AFTER, Source, SourceError, SourceEvent};
+use super::{Extents, ProgressUnit, QUIET_AFTER, Source, SourceError, SourceEvent, SourceProgress};
 use crate::flow::{Framing, Offset, OffsetRange, Partition, RawBatch, Timestamp};
 use context::Context;
 use lane::Bounds;
@@ -48,7 +48,7 @@ const COMMIT_EVERY: Duration = Duration::from_secs(1);
 
 /// How to read topics.
 #[derive(Clone)]
-pub struct KafkaSettings {
+pub struct TopicSettings {
     /// `host:port`, comma separated.
     pub brokers: String,
     /// The consumer group.
@@ -72,11 +72,11 @@ pub struct KafkaSettings {
     pub outage_timeout: Duration,
 }
 
-impl KafkaSettings {
+impl TopicSettings {
     /// Settings with the defaults: group `turnaround`, streaming, 30 s to reach the brokers at the
     /// start, 60 s for another instance to leave, 5 min of outage later on.
-    pub fn new(brokers: impl Into<String>, topics: Vec<String>, as_of: Timestamp) -> KafkaSettings {
-        KafkaSettings {
+    pub fn new(brokers: impl Into<String>, topics: Vec<String>, as_of: Timestamp) -> TopicSettings {
+        TopicSettings {
             brokers: brokers.into(),
             group: "turnaround".to_owned(),
             topics,
@@ -90,7 +90,7 @@ impl KafkaSettings {
     }
 }
 
-impl fmt::Debug for KafkaSettings {
+impl fmt::Debug for TopicSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("KafkaSettings")
             .field("brokers", &self.brokers)
@@ -142,7 +142,7 @@ impl KafkaSource {
     /// [`SourceError::Wrong`] for a setting that librdkafka refuses, credentials that the broker
     /// refuses, a topic that does not exist, a group that another instance is in;
     /// [`SourceError::Failed`] when no broker can be reached in time.
-    pub async fn connect(settings: KafkaSettings) -> Result<KafkaSource, SourceError> {
+    pub async fn connect(settings: TopicSettings) -> Result<KafkaSource, SourceError> {
         let opening = tokio::task::spawn_blocking(move || KafkaSource::open(settings));
         opening.await.map_err(|error| SourceError::Failed {
             attempted: "connect to Kafka".to_owned(),
@@ -150,7 +150,7 @@ impl KafkaSource {
         })?
     }
 
-    fn open(settings: KafkaSettings) -> Result<KafkaSource, SourceError> {
+    fn open(settings: TopicSettings) -> Result<KafkaSource, SourceError> {
         let found = client::find_topics(&settings)?;
         let (sender, events) = mpsc::channel(CHANNEL_EVENTS);
         let bounds = || found.iter().flat_map(|topic| &topic.bounds);
@@ -277,13 +277,13 @@ impl Source for KafkaSource {
         trimmed.map(|(partition, _)| Arc::clone(partition)).collect()
     }
 
-    fn progress(&self) -> Option<Progress> {
+    fn progress(&self) -> Option<SourceProgress> {
         let count = |length: i64| u64::try_from(length).unwrap_or(0);
         let all_read = self.once && self.open_topics == 0;
         let spans = || self.spans.values();
         let total: u64 = spans().map(|span| count(span.end - span.from)).sum();
         let read: u64 = spans().map(|span| count(span.next - span.from)).sum();
-        Some(Progress {
+        Some(SourceProgress {
             done: if all_read { total } else { read },
             total: self.once.then_some(total),
             unit: ProgressUnit::Records,

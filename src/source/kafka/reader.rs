@@ -23,9 +23,9 @@ use turnaround_kafka_queue::PartitionQueue;
 use super::context::Context;
 use super::faults;
 use super::faults::ReadEnd;
-use super::health::{Health, Watched};
+use super::health::{Health, WatchedTopic};
 use super::lane::{Bounds, Lane};
-use super::{KafkaSettings, SourceError, SourceEvent};
+use super::{SourceError, SourceEvent, TopicSettings};
 use crate::source::align::Alignment;
 use crate::source::pool::Pool;
 
@@ -51,7 +51,7 @@ pub(super) struct Reader {
     pub(super) lanes: Vec<Lane>,
     pub(super) consumer: Arc<BaseConsumer<Context>>,
     pub(super) topic: String,
-    pub(super) settings: KafkaSettings,
+    pub(super) settings: TopicSettings,
     reins: Reins,
     /// Events that the loop has no room for yet: those of one batch at most.
     outbox: VecDeque<SourceEvent>,
@@ -69,7 +69,7 @@ impl Reader {
         consumer: Arc<BaseConsumer<Context>>,
         topic: &str,
         bounds: &[Bounds],
-        settings: &KafkaSettings,
+        settings: &TopicSettings,
         reins: Reins,
     ) -> Result<Reader, SourceError> {
         let pool = Pool::default();
@@ -152,7 +152,7 @@ impl Reader {
 
     /// Looks at what the callbacks have noted.
     pub(super) fn watch(&mut self) -> Result<(), ReadEnd> {
-        self.health.watch(&mut Watched {
+        self.health.watch(&mut WatchedTopic {
             consumer: &self.consumer,
             lanes: &mut self.lanes,
             settings: &self.settings,

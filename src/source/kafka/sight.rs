@@ -10,7 +10,7 @@ const FRESH_US: i64 = 4_000_000;
 
 /// What is known of each partition of a topic at some moment.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Sight {
+pub(super) struct TopicSight {
     pub(super) partitions: BTreeMap<i32, PartitionSight>,
 }
 
@@ -57,7 +57,7 @@ struct PartitionState {
 }
 
 /// Reads librdkafka's statistics (STATISTICS.md of librdkafka 2.12).
-pub(super) fn read(json: &[u8], topic: &str) -> Result<Sight, serde_json::Error> {
+pub(super) fn read(json: &[u8], topic: &str) -> Result<TopicSight, serde_json::Error> {
     let mut statistics: Statistics = serde_json::from_slice(json)?;
     let brokers: BTreeMap<i32, BrokerState> = statistics
         .brokers
@@ -81,7 +81,7 @@ pub(super) fn read(json: &[u8], topic: &str) -> Result<Sight, serde_json::Error>
         }
         None => BTreeMap::new(),
     };
-    Ok(Sight { partitions })
+    Ok(TopicSight { partitions })
 }
 
 #[cfg(test)]
@@ -109,7 +109,7 @@ mod tests {
             (2, seen(false, false, None, None)),
         ]);
         assert_eq!(sight.partitions, expected);
-        assert_eq!(read(json, "absent").expect("valid"), Sight::default());
+        assert_eq!(read(json, "absent").expect("valid"), TopicSight::default());
         assert!(read(b"{", "t").is_err());
     }
 }

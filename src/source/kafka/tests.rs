@@ -59,8 +59,8 @@ fn text(partition: i32, text: impl Into<Vec<u8>>) -> Sent {
     (partition, Some(text.into()), NOON_MS)
 }
 
-fn settings(brokers: &str, topic: &str, once: bool) -> KafkaSettings {
-    let mut settings = KafkaSettings::new(brokers, vec![topic.to_owned()], AS_OF);
+fn settings(brokers: &str, topic: &str, once: bool) -> TopicSettings {
+    let mut settings = TopicSettings::new(brokers, vec![topic.to_owned()], AS_OF);
     settings.once = once;
     settings.start_timeout = Duration::from_secs(20);
     settings
@@ -154,7 +154,7 @@ async fn once_delivers_every_record_in_order_and_again_after_a_restart() {
         assert_eq!(indices, [0, 1, 2, 3]);
         let total = messages.len() as u64;
         let progress =
-            |done| Some(Progress { done, total: Some(total), unit: ProgressUnit::Records });
+            |done| Some(SourceProgress { done, total: Some(total), unit: ProgressUnit::Records });
         assert_eq!(source.progress(), progress(0));
         // Written after the start: beyond the end of this reading, but not of the next.
         send(&producer(&brokers, &[]), "events", &[text(0, "later")]);
@@ -270,7 +270,7 @@ async fn two_topics_are_read_to_their_ends() {
 }
 
 /// Else windows would wait for the empty one until the end, and all of the other be held for it.
-async fn an_empty_topic_beside_another_is_told_to_have_ended(both: KafkaSettings) {
+async fn an_empty_topic_beside_another_is_told_to_have_ended(both: TopicSettings) {
     let [left, empty] = [both.topics[0].clone(), both.topics[1].clone()];
     let mut source = KafkaSource::connect(both).await.expect("connects");
     let mut job = JobWatermark::new(source.partitions());
@@ -395,8 +395,8 @@ async fn real_topic(brokers: &str, name: &str, partitions: i32) -> String {
     topic
 }
 
-fn real_settings(brokers: &str, topic: &str, once: bool) -> KafkaSettings {
-    KafkaSettings { group: topic.to_owned(), ..settings(brokers, topic, once) }
+fn real_settings(brokers: &str, topic: &str, once: bool) -> TopicSettings {
+    TopicSettings { group: topic.to_owned(), ..settings(brokers, topic, once) }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -630,7 +630,7 @@ async fn a_real_broker_is_read_over_tls_with_a_password_and_refuses_a_wrong_one_
 
     let refused = async |options: BTreeMap<String, String>| {
         let began = Instant::now();
-        let settings = KafkaSettings { options, ..right.clone() };
+        let settings = TopicSettings { options, ..right.clone() };
         let Err(error) = KafkaSource::connect(settings).await else { panic!("must be refused") };
         assert!(began.elapsed() < Duration::from_secs(10), "{error:?}: {:?}", began.elapsed());
         let said = error.to_string();

@@ -6,9 +6,9 @@ use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
 use datafusion::prelude::SessionContext;
 
 use super::functions::percentile::{self, PercentileCont};
-use super::functions::sketch::readings::Kind;
+use super::functions::sketch::readings::ReadingKind;
 use super::functions::sketch::scalars::SketchScalar;
-use super::functions::sketch::{Input, SketchAggregate};
+use super::functions::sketch::{SketchAggregate, SketchInput};
 use super::functions::sum::SumOrAvg;
 
 /// What is known of an aggregate.
@@ -100,8 +100,8 @@ pub const REGISTRY: &[Aggregate] = &[
         || PercentileCont::default().into(),
         Slides::Percentile,
     )),
-    without_distinct(ours("quantile_sketch", || sketch(Input::Numbers), Slides::Sketch)),
-    without_distinct(ours("sketch_merge", || sketch(Input::Sketches), Slides::Sketch)),
+    without_distinct(ours("quantile_sketch", || sketch(SketchInput::Numbers), Slides::Sketch)),
+    without_distinct(ours("sketch_merge", || sketch(SketchInput::Sketches), Slides::Sketch)),
     of("count", Order::Free, Slides::Count),
     of("min", Order::Free, Slides::Min),
     of("max", Order::Free, Slides::Max),
@@ -133,14 +133,14 @@ pub fn register(context: &SessionContext) {
     }
 }
 
-fn sketch(input: Input) -> AggregateUDF {
-    SketchAggregate::new(input, Kind::Sketch).into()
+fn sketch(input: SketchInput) -> AggregateUDF {
+    SketchAggregate::new(input, ReadingKind::Sketch).into()
 }
 
 /// What is known of a function. A sketch's has a name for each way of reading it.
 pub fn known(function: &AggregateUDF) -> Aggregate {
     match function.inner().downcast_ref::<SketchAggregate>() {
-        Some(_) => ours("quantile_sketch", || sketch(Input::Numbers), Slides::Sketch),
+        Some(_) => ours("quantile_sketch", || sketch(SketchInput::Numbers), Slides::Sketch),
         None => named(function.name()),
     }
 }

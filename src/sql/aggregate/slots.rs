@@ -15,8 +15,8 @@ use datafusion::logical_expr::{EmitTo, GroupsAccumulator};
 use datafusion::physical_expr::aggregate::AggregateFunctionExpr;
 use datafusion::physical_expr::{GroupsAccumulatorAdapter, PhysicalExpr};
 
-use super::functions::exact_sum::Reading;
-use super::functions::extreme::{GroupedExtreme, Side};
+use super::functions::exact_sum::SumReading;
+use super::functions::extreme::{ExtremeSide, GroupedExtreme};
 use super::functions::percentile;
 use super::functions::sketch::{SketchAggregate, readings};
 use super::registry::{self, Slides};
@@ -37,13 +37,13 @@ pub enum SlotKind {
     /// Integers summed while sliding.
     IntSum,
     /// Summed exactly while sliding, read in these ways.
-    Sum(Vec<Reading>),
+    Sum(Vec<SumReading>),
     /// Kept sorted while sliding, read at these fractions.
     Percentile(Vec<f64>),
     /// Kept as a sketch while sliding, read in these ways.
-    Sketch(Vec<readings::Reading>),
+    Sketch(Vec<readings::SketchReading>),
     /// Extremes of panes while sliding.
-    Extreme(Side, DataType),
+    Extreme(ExtremeSide, DataType),
     /// Merged anew for each window by DataFusion's accumulator.
     Merged,
 }
@@ -260,10 +260,10 @@ fn kind_of(expr: &AggregateFunctionExpr, args: &[Arc<dyn PhysicalExpr>]) -> Resu
     Ok(match slides {
         Slides::Count if counts => SlotKind::Count,
         Slides::Sum if states.len() == 1 && result == DataType::Int64 => SlotKind::IntSum,
-        Slides::Sum if exact => SlotKind::Sum(vec![Reading::Sum]),
-        Slides::Avg if exact => SlotKind::Sum(vec![Reading::Avg]),
-        Slides::Min => extreme(Side::Min),
-        Slides::Max => extreme(Side::Max),
+        Slides::Sum if exact => SlotKind::Sum(vec![SumReading::Sum]),
+        Slides::Avg if exact => SlotKind::Sum(vec![SumReading::Avg]),
+        Slides::Min => extreme(ExtremeSide::Min),
+        Slides::Max => extreme(ExtremeSide::Max),
         Slides::Count
         | Slides::Sum
         | Slides::Avg
@@ -273,7 +273,7 @@ fn kind_of(expr: &AggregateFunctionExpr, args: &[Arc<dyn PhysicalExpr>]) -> Resu
     })
 }
 
-fn running_extreme(side: Side, data_type: &DataType) -> Option<Box<dyn Running>> {
+fn running_extreme(side: ExtremeSide, data_type: &DataType) -> Option<Box<dyn Running>> {
     let data = data_type.clone();
     match data_type {
         DataType::Float32 => Some(Box::new(RunningExtreme::<Float32Type>::new(side, data))),
@@ -287,7 +287,7 @@ fn running_extreme(side: Side, data_type: &DataType) -> Option<Box<dyn Running>>
 }
 
 /// The accumulator of an extreme that has a running one.
-fn grouped_extreme(side: Side, data_type: &DataType) -> Option<Box<dyn GroupsAccumulator>> {
+fn grouped_extreme(side: ExtremeSide, data_type: &DataType) -> Option<Box<dyn GroupsAccumulator>> {
     let data = data_type.clone();
     match data_type {
         DataType::Float32 => Some(Box::new(GroupedExtreme::<Float32Type>::new(side, data))),

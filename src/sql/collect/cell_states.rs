@@ -9,14 +9,14 @@ use crate::sql::keys::Keys;
 use crate::sql::plan::query::Incremental;
 
 /// Rows with the slice of each.
-pub(crate) struct Placed {
+pub(crate) struct PlacedRows {
     pub(crate) rows: RecordBatch,
     pub(crate) slices: Slices,
 }
 
 /// The states of placed rows by cell; none when there are no rows.
-pub(crate) fn cells(query: &Incremental, placed: Placed) -> Result<Option<Cells>> {
-    let Placed { rows, slices } = placed;
+pub(crate) fn cells(query: &Incremental, placed: PlacedRows) -> Result<Option<Cells>> {
+    let PlacedRows { rows, slices } = placed;
     let count = rows.num_rows();
     if count == 0 {
         return Ok(None);

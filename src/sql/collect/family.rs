@@ -21,33 +21,33 @@ pub enum Family {
         shapes: Vec<Shape>,
     },
     /// Calendar periods, one table.
-    Calendar(Zones),
+    Calendar(LabCalendars),
     /// Sessions, one table.
     Session(SessionFamily),
 }
 
 /// The calendars of labs.
 #[derive(Clone, Debug)]
-pub struct Zones {
+pub struct LabCalendars {
     calendars: Vec<Calendar>,
     by_lab: HashMap<String, usize>,
     lateness: Lateness,
 }
 
-impl Zones {
+impl LabCalendars {
     /// One calendar for every lab.
-    pub fn fixed(calendar: Calendar) -> Zones {
-        Zones { calendars: vec![calendar], by_lab: HashMap::new(), lateness: Lateness::NONE }
+    pub fn fixed(calendar: Calendar) -> LabCalendars {
+        LabCalendars { calendars: vec![calendar], by_lab: HashMap::new(), lateness: Lateness::NONE }
     }
 
     /// Calendars by lab; those not listed have the first.
-    pub fn by_lab(calendars: Vec<Calendar>, by_lab: HashMap<String, usize>) -> Zones {
-        Zones { calendars, by_lab, lateness: Lateness::NONE }
+    pub fn by_lab(calendars: Vec<Calendar>, by_lab: HashMap<String, usize>) -> LabCalendars {
+        LabCalendars { calendars, by_lab, lateness: Lateness::NONE }
     }
 
     /// The same calendars, whose periods are revised for late rows.
-    pub fn revised(self, lateness: Lateness) -> Zones {
-        Zones { lateness, ..self }
+    pub fn revised(self, lateness: Lateness) -> LabCalendars {
+        LabCalendars { lateness, ..self }
     }
 
     /// For how long periods are revised.
@@ -273,7 +273,7 @@ impl<'a> Placer<'a> {
         }
     }
 
-    fn period(&mut self, zones: &Zones, time: i64, lab: &str) -> Period {
+    fn period(&mut self, zones: &LabCalendars, time: i64, lab: &str) -> Period {
         if self.zone >= zones.calendars.len() || self.lab != lab {
             self.zone = zones.of_lab(lab);
             self.lab.clear();

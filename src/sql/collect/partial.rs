@@ -12,7 +12,7 @@ use arrow::compute::filter_record_batch;
 use arrow::datatypes::{Int64Type, UInt32Type};
 use datafusion::common::Result;
 
-use super::cell_states::{Placed, cells};
+use super::cell_states::{PlacedRows, cells};
 use super::cells::Slices;
 use super::collected::{Cells, Partial};
 use super::family::{Family, Fates, Placer};
@@ -63,7 +63,7 @@ pub fn partial(
                     let batches = executor.run_over(plan, &[input])?;
                     for rows in batches {
                         let slices = Slices::of(slice, rows.num_rows());
-                        out.cells.extend(cells(incremental, Placed { rows, slices })?);
+                        out.cells.extend(cells(incremental, PlacedRows { rows, slices })?);
                     }
                 }
             }
@@ -112,7 +112,7 @@ fn place(
     rows: RecordBatch,
     beside: &[ArrayRef],
     fates: &mut Fates,
-) -> Result<Placed> {
+) -> Result<PlacedRows> {
     let time = beside[0].as_primitive::<Int64Type>();
     let watermark = beside[1].as_primitive::<Int64Type>();
     let source = beside[2].as_primitive::<UInt32Type>();
@@ -157,7 +157,7 @@ fn place(
         missed.iter().for_each(|row| keep[*row] = false);
         filter_record_batch(&rows, &BooleanArray::from(keep))?
     };
-    Ok(Placed { rows, slices })
+    Ok(PlacedRows { rows, slices })
 }
 
 /// Whole relation rows by slice, for queries that are not row-wise below.

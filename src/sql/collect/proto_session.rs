@@ -12,7 +12,7 @@ use arrow::compute::{filter_record_batch, take, take_record_batch};
 use arrow::datatypes::{Int64Type, UInt32Type};
 use datafusion::common::Result;
 
-use super::cell_states::{Placed, cells};
+use super::cell_states::{PlacedRows, cells};
 use super::cells::Slices;
 use super::collected::Partial;
 use super::family::Fates;
@@ -40,13 +40,13 @@ struct Cutting {
 }
 
 /// What becomes of a batch's events, and which of them each proto-session was collected from.
-struct Notes {
+struct SessionNotes {
     fates: Fates,
     /// By proto-session: the first and the last event, by place in the batch.
     spans: Vec<Option<(usize, usize)>>,
 }
 
-impl Notes {
+impl SessionNotes {
     fn note(&mut self, session: u32, event: usize) {
         self.fates.note(event, session != LATE);
         if session == LATE {
@@ -79,7 +79,7 @@ pub(crate) fn partial(
     offsets: &[i64],
     executor: &Executor,
 ) -> Result<Partial> {
-    let mut notes = Notes { fates: Fates::new(1, offsets.len()), spans: Vec::new() };
+    let mut notes = SessionNotes { fates: Fates::new(1, offsets.len()), spans: Vec::new() };
     let mut out = Partial::default();
     for input in inputs {
         let cutting = cut_rows(family, input, &mut out)?;
@@ -140,8 +140,8 @@ fn place(
     branch: &Branch,
     input: &RelationRows,
     cutting: &Cutting,
-    notes: &mut Notes,
-) -> Result<Placed> {
+    notes: &mut SessionNotes,
+) -> Result<PlacedRows> {
     let rows = project_coded(&input.rows, &branch.columns, &branch.passed)?;
     let beside: Vec<ArrayRef> =
         vec![Arc::new(cutting.of_row.clone()), Arc::new(input.source_row.clone())];
@@ -156,13 +156,13 @@ fn place(
         slices.push(SliceKey::Session(*session));
     }
     if slices.len() == rows.num_rows() {
-        return Ok(Placed { rows, slices });
+        return Ok(PlacedRows { rows, slices });
     }
     let keep: BooleanArray = sessions.iter().map(|session| Some(*session != LATE)).collect();
-    Ok(Placed { rows: filter_record_batch(&rows, &keep)?, slices })
+    Ok(PlacedRows { rows: filter_record_batch(&rows, &keep)?, slices })
 }
 
-fn note_all(input: &RelationRows, cutting: &Cutting, notes: &mut Notes) {
+fn note_all(input: &RelationRows, cutting: &Cutting, notes: &mut SessionNotes) {
     for (session, event) in cutting.of_row.values().iter().zip(input.source_row.values()) {
         notes.note(*session, *event as usize);
     }
@@ -201,7 +201,7 @@ fn cells_of(
     let mut found = Vec::new();
     for rows in batches {
         let slices = Slices::of(slice, rows.num_rows());
-        found.extend(cells(query, Placed { rows, slices })?);
+        found.extend(cells(query, PlacedRows { rows, slices })?);
     }
     Ok(found)
 }

@@ -10,12 +10,12 @@ use std::sync::Arc;
 use chrono::NaiveTime;
 use datafusion::common::Result;
 
-use super::output::Fired;
+use super::output::FiredWindow;
 use super::sliding::Sliding;
-use super::{Engine, Pending, ROWS_PER_BATCH, Table};
+use super::{Engine, FiredTable, PendingRows, ROWS_PER_BATCH};
 use crate::flow::{OutputBatch, Timestamp};
 use crate::sql::collect::collected::Chunk;
-use crate::sql::collect::family::Zones;
+use crate::sql::collect::family::LabCalendars;
 use crate::sql::plan::query::Way;
 use crate::window::{CONNECTED, Extent, Layers, Period};
 
@@ -30,11 +30,11 @@ struct DuePeriod {
 impl Engine {
     pub(crate) fn advance_calendar(
         &mut self,
-        zones: &Zones,
+        zones: &LabCalendars,
         watermark: Timestamp,
         extent: Extent,
     ) -> Result<Vec<OutputBatch>> {
-        let mut pending = Pending::of(0);
+        let mut pending = PendingRows::of(0);
         let mut out = Vec::new();
         let due = self.due_periods(zones, watermark, extent);
         // Periods of the same instants are one window of the table, so they are not parted.
@@ -66,9 +66,9 @@ impl Engine {
     /// Fires one period, and keeps what it counts for its revisions; gives what it counts.
     fn count_period(
         &mut self,
-        zones: &Zones,
+        zones: &LabCalendars,
         one: DuePeriod,
-        pending: &mut Pending,
+        pending: &mut PendingRows,
     ) -> Result<Vec<Arc<Chunk>>> {
         let mut layers = self.layers_of(one);
         let chunks: Vec<Arc<Chunk>> = layers.iter().map(Arc::clone).collect();
@@ -94,7 +94,7 @@ impl Engine {
     /// expected, and of those that share a window with one that is revised.
     fn due_periods(
         &mut self,
-        zones: &Zones,
+        zones: &LabCalendars,
         watermark: Timestamp,
         extent: Extent,
     ) -> Vec<DuePeriod> {
@@ -135,13 +135,13 @@ impl Engine {
     /// of these that are no further apart than [`CONNECTED`], and so long after its last one.
     fn empty_periods(
         &mut self,
-        zones: &Zones,
+        zones: &LabCalendars,
         watermark: Timestamp,
         extent: Extent,
         held: &[Period],
     ) -> Vec<DuePeriod> {
         let mut empty = Vec::new();
-        let Table { last_period, next_period, .. } = &mut self.tables[0];
+        let FiredTable { last_period, next_period, .. } = &mut self.tables[0];
         // A period that holds rows and has begun by then is one for every calendar.
         let begun = held.iter().filter(|held| held.window.start <= extent.ends_at);
         let until = begun.map(|held| held.window.end).fold(extent.ends_at, Timestamp::max);
@@ -171,12 +171,12 @@ impl Engine {
 
     fn fire_period(
         &mut self,
-        zones: &Zones,
+        zones: &LabCalendars,
         period: Period,
         chunks: &[Arc<Chunk>],
-        pending: &mut Pending,
+        pending: &mut PendingRows,
     ) -> Result<()> {
-        let fired = Fired::of_period(period);
+        let fired = FiredWindow::of_period(period);
         let Way::Incremental(incremental) = &self.query.way else {
             pending.of_row.push(pending.windows.len() as u32);
             pending.groups.push(0);

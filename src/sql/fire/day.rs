@@ -51,12 +51,12 @@ pub struct WindowDays {
 #[derive(Debug, Default)]
 struct Latest {
     revision: u32,
-    parts: Vec<Part>,
+    parts: Vec<RowRun>,
 }
 
 /// A run of rows of a batch.
 #[derive(Clone, Debug)]
-struct Part {
+struct RowRun {
     rows: Held,
     from: usize,
     length: usize,
@@ -141,7 +141,7 @@ impl WindowDays {
             }
             let is_current = fired.revision == latest.revision;
             if let (Some(rows), true, true) = (&rows, is_current, length > 0) {
-                latest.parts.push(Part { rows: rows.clone(), from, length });
+                latest.parts.push(RowRun { rows: rows.clone(), from, length });
             }
         }
         if day.is_empty() {
@@ -154,7 +154,7 @@ impl WindowDays {
         let open = date.map_or_else(BTreeMap::new, |date| self.days.split_off(&date));
         let settled = std::mem::replace(&mut self.days, open);
         let rows = |windows: BTreeMap<Window, Latest>| -> RowStream {
-            Box::new(WindowRows {
+            Box::new(DayRows {
                 schema: Arc::clone(&self.schema),
                 order: self.order.clone(),
                 windows: windows.into_values().map(|latest| latest.parts).collect(),
@@ -193,15 +193,15 @@ pub fn by_window(fired: &OutputBatch) -> Result<Vec<(Window, Range<usize>)>> {
 }
 
 /// The rows of a day's windows in their order, read as they are asked for.
-struct WindowRows {
+struct DayRows {
     schema: SchemaRef,
     order: Vec<usize>,
-    windows: VecDeque<Vec<Part>>,
+    windows: VecDeque<Vec<RowRun>>,
     at_hand: VecDeque<(Held, RecordBatch)>,
     has_given: bool,
 }
 
-impl Iterator for WindowRows {
+impl Iterator for DayRows {
     type Item = Result<RecordBatch>;
 
     fn next(&mut self) -> Option<Result<RecordBatch>> {
@@ -221,9 +221,9 @@ impl Iterator for WindowRows {
     }
 }
 
-impl WindowRows {
+impl DayRows {
     /// A window's rows, and those of the windows that stand behind it in the same batch.
-    fn run_of(&mut self, mut run: Part) -> Result<RecordBatch> {
+    fn run_of(&mut self, mut run: RowRun) -> Result<RecordBatch> {
         while let Some([next]) = self.windows.front().map(Vec::as_slice)
             && next.rows.is(&run.rows)
             && next.from == run.from + run.length
@@ -235,12 +235,12 @@ impl WindowRows {
     }
 
     /// The rows of a window that has fired in parts, in their order.
-    fn sorted(&mut self, parts: &[Part]) -> Result<RecordBatch> {
+    fn sorted(&mut self, parts: &[RowRun]) -> Result<RecordBatch> {
         let loaded = parts.iter().map(|part| self.load(part)).collect::<Result<Vec<_>>>()?;
         sort_by(&concat_batches(&self.schema, &loaded)?, &self.order)
     }
 
-    fn load(&mut self, part: &Part) -> Result<RecordBatch> {
+    fn load(&mut self, part: &RowRun) -> Result<RecordBatch> {
         if let Some((_, rows)) = self.at_hand.iter().find(|(held, _)| held.is(&part.rows)) {
             return Ok(rows.slice(part.from, part.length));
         }

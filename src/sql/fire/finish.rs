@@ -9,8 +9,8 @@ use arrow::compute::concat_batches;
 use arrow::datatypes::{SchemaRef, UInt32Type};
 use datafusion::common::{Result, internal_err};
 
-use super::output::Fired;
-use super::{Engine, Pending};
+use super::output::FiredWindow;
+use super::{Engine, PendingRows};
 use crate::flow::OutputBatch;
 use crate::sql::collect::collected::Chunk;
 use crate::sql::collect::family::Family;
@@ -19,7 +19,11 @@ use crate::window::Counted;
 
 impl Engine {
     /// Finishes what fired: what stands above the aggregate, then the table's own columns.
-    pub(super) fn finish(&mut self, index: usize, pending: Pending) -> Result<Vec<OutputBatch>> {
+    pub(super) fn finish(
+        &mut self,
+        index: usize,
+        pending: PendingRows,
+    ) -> Result<Vec<OutputBatch>> {
         self.finish_with(index, pending, &[])
     }
 
@@ -27,7 +31,7 @@ impl Engine {
     pub(super) fn finish_with(
         &mut self,
         index: usize,
-        pending: Pending,
+        pending: PendingRows,
         chunks: &[Vec<Arc<Chunk>>],
     ) -> Result<Vec<OutputBatch>> {
         let query = Arc::clone(&self.query);
@@ -50,7 +54,7 @@ impl Engine {
         &mut self,
         index: usize,
         query: &Incremental,
-        pending: &Pending,
+        pending: &PendingRows,
     ) -> Result<RecordBatch> {
         let mut columns = query.codec.columns(&self.keys, &pending.groups)?;
         let cursor = self.tables[index].cursors.get_mut(pending.revision as usize);
@@ -72,7 +76,7 @@ impl Engine {
         &self,
         query: &Incremental,
         aggregates: RecordBatch,
-        pending: &Pending,
+        pending: &PendingRows,
     ) -> Result<(RecordBatch, Vec<u32>)> {
         match &query.above {
             Above::Chain(chain) => {
@@ -107,7 +111,7 @@ impl Engine {
         &self,
         query: &Query,
         index: usize,
-        pending: &Pending,
+        pending: &PendingRows,
         chunks: &[Vec<Arc<Chunk>>],
     ) -> Result<(RecordBatch, Vec<u32>)> {
         let mut parts = Parts::default();
@@ -126,7 +130,7 @@ impl Engine {
     fn window_chunks(
         &self,
         index: usize,
-        fired: &Fired,
+        fired: &FiredWindow,
         revision: u32,
         of_period: Option<&Vec<Arc<Chunk>>>,
     ) -> Result<Vec<Arc<Chunk>>> {

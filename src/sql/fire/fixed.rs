@@ -9,9 +9,9 @@ use std::collections::BTreeSet;
 
 use datafusion::common::Result;
 
-use super::output::Fired;
+use super::output::FiredWindow;
 use super::sliding::Sliding;
-use super::{Cursor, Engine, Pending, ROWS_PER_BATCH, Table};
+use super::{Engine, FiredTable, PendingRows, ROWS_PER_BATCH, WindowCursor};
 use crate::flow::{OutputBatch, Timestamp, Window};
 use crate::sql::collect::collected::Chunk;
 use crate::sql::plan::query::Way;
@@ -21,7 +21,7 @@ use crate::window::{CONNECTED, Counted, Extent, Layers, PaneGrid, Shape};
 const SMALL_BYTES: usize = 64 << 10;
 
 /// How far windows may fire, as pane ends.
-struct Limits {
+struct FiringLimits {
     reached: i64,
     /// Windows without rows: those that end later than the first, no later than the second, and so
     /// many panes after one with rows.
@@ -39,7 +39,7 @@ impl Engine {
         extent: Extent,
     ) -> Result<Vec<OutputBatch>> {
         let until = grid.reached(extent.ends_at.min(watermark));
-        let limits = Limits {
+        let limits = FiringLimits {
             reached: grid.reached(watermark),
             empty: (grid.pane_of(extent.begins_at.0), until),
             connected: CONNECTED.0 / grid.width().0,
@@ -61,10 +61,10 @@ impl Engine {
         index: usize,
         grid: PaneGrid,
         shape: Shape,
-        limits: &Limits,
+        limits: &FiringLimits,
     ) -> Result<Vec<OutputBatch>> {
         let mut out = Vec::new();
-        let mut pending = Pending::of(0);
+        let mut pending = PendingRows::of(0);
         while let Some((end, held)) = self.next_end(index, grid, shape, limits) {
             let table = &mut self.tables[index];
             table.passed = end;
@@ -88,7 +88,7 @@ impl Engine {
         index: usize,
         grid: PaneGrid,
         shape: Shape,
-        limits: &Limits,
+        limits: &FiringLimits,
     ) -> Option<(i64, bool)> {
         let table = &self.tables[index];
         let with_rows = self.next_with_rows(table, grid, shape);
@@ -102,7 +102,7 @@ impl Engine {
     }
 
     /// The next window end that may fire without rows.
-    fn next_empty(&self, table: &Table, shape: Shape, limits: &Limits) -> Option<i64> {
+    fn next_empty(&self, table: &FiredTable, shape: Shape, limits: &FiringLimits) -> Option<i64> {
         self.expected.as_ref()?;
         let last_held = table.last_held?;
         let (after, until) = limits.empty;
@@ -112,7 +112,7 @@ impl Engine {
     }
 
     /// The next window end whose window holds rows.
-    fn next_with_rows(&self, table: &Table, grid: PaneGrid, shape: Shape) -> Option<i64> {
+    fn next_with_rows(&self, table: &FiredTable, grid: PaneGrid, shape: Shape) -> Option<i64> {
         let following = table.passed.saturating_add(shape.slide);
         let mut soonest: Option<i64> = None;
         for (pane, ready) in self.panes.from(following.saturating_sub(shape.size)) {
@@ -159,7 +159,7 @@ impl Engine {
         due: BTreeSet<i64>,
     ) -> Result<Vec<OutputBatch>> {
         let mut out = Vec::new();
-        let mut pending = Pending::of(revision);
+        let mut pending = PendingRows::of(revision);
         for end in due {
             self.fire(index, grid, shape, end, &mut pending)?;
             if pending.groups.len() >= ROWS_PER_BATCH {
@@ -179,14 +179,14 @@ impl Engine {
         grid: PaneGrid,
         shape: Shape,
         end: i64,
-        pending: &mut Pending,
+        pending: &mut PendingRows,
     ) -> Result<()> {
         let start = end - shape.size;
         let several = self.tables.len() > 1;
         let window = Counted { panes: start..end, bound: grid.bound(end, pending.revision) };
         let number = pending.windows.len() as u32;
         let instants = Window { start: grid.start_of(start), end: grid.start_of(end) };
-        pending.windows.push(Fired::of_instants(instants));
+        pending.windows.push(FiredWindow::of_instants(instants));
         let Way::Incremental(incremental) = &self.query.way else {
             pending.of_row.push(number);
             pending.groups.push(0);
@@ -244,7 +244,7 @@ impl Engine {
         self.panes.forget_before(first);
         for cursor in self.tables.iter_mut().flat_map(|table| &mut table.cursors) {
             if cursor.at.as_ref().is_some_and(|at| at.panes.start < first) {
-                *cursor = Cursor::default();
+                *cursor = WindowCursor::default();
             }
         }
     }

@@ -32,7 +32,7 @@ use crate::keep::held::Keeper;
 use crate::keep::own::{bytes_of, own};
 use crate::window::{Counted, Extent, Layers, Origins, PaneBook, Period, Weigh};
 use expect::Expected;
-use output::{Fired, OutputShape};
+use output::{FiredWindow, OutputShape};
 use session::Sessions;
 use sliding::Sliding;
 
@@ -46,7 +46,7 @@ pub struct Engine {
     executor: Executor,
     keys: Keys,
     expected: Option<Expected>,
-    tables: Vec<Table>,
+    tables: Vec<FiredTable>,
     panes: PaneBook<Chunk>,
     joiner: Joiner,
     keeper: Keeper,
@@ -69,11 +69,11 @@ struct Periods {
 }
 
 /// One table of the family.
-struct Table {
+struct FiredTable {
     output: OutputShape,
     /// By revision, 0 first: the window as it was last read. Empty where windows are recomputed;
     /// those of revisions are made when first needed.
-    cursors: Vec<Cursor>,
+    cursors: Vec<WindowCursor>,
     /// The last window end that has fired or was passed, in panes.
     passed: i64,
     /// By revision, 1 first: the last window end whose revision was looked at, in panes.
@@ -89,15 +89,15 @@ struct Table {
 
 /// A window that slides, as it was last counted.
 #[derive(Default)]
-struct Cursor {
+struct WindowCursor {
     sliding: Option<Sliding>,
     at: Option<Counted>,
 }
 
 /// Rows of windows that fired together in one revision, before what stands above the aggregate.
-struct Pending {
+struct PendingRows {
     revision: u32,
-    windows: Vec<Fired>,
+    windows: Vec<FiredWindow>,
     of_row: Vec<u32>,
     groups: Vec<u32>,
 }
@@ -120,10 +120,10 @@ impl Engine {
             Family::Session(family) => Some(Sessions::new(family)),
             Family::Fixed { .. } | Family::Calendar(_) => None,
         };
-        let tables = outputs.into_iter().map(|output| Table {
+        let tables = outputs.into_iter().map(|output| FiredTable {
             output,
             cursors: match &query.way {
-                Way::Incremental(_) => (0..=revisions).map(|_| Cursor::default()).collect(),
+                Way::Incremental(_) => (0..=revisions).map(|_| WindowCursor::default()).collect(),
                 Way::Recompute(_) | Way::RowLevel(_) => Vec::new(),
             },
             passed: i64::MIN,
@@ -298,15 +298,15 @@ impl Periods {
     }
 }
 
-impl Pending {
+impl PendingRows {
     /// Nothing yet, of one revision.
-    fn of(revision: u32) -> Pending {
-        Pending { revision, windows: Vec::new(), of_row: Vec::new(), groups: Vec::new() }
+    fn of(revision: u32) -> PendingRows {
+        PendingRows { revision, windows: Vec::new(), of_row: Vec::new(), groups: Vec::new() }
     }
 
     /// Takes what there is.
-    fn take(&mut self) -> Pending {
-        std::mem::replace(self, Pending::of(self.revision))
+    fn take(&mut self) -> PendingRows {
+        std::mem::replace(self, PendingRows::of(self.revision))
     }
 }
 

@@ -25,7 +25,7 @@ const RESERVED: &[&str] =
 
 /// A window that fired.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fired {
+pub struct FiredWindow {
     /// The window.
     pub window: Window,
     /// The day it is filed under.
@@ -34,15 +34,15 @@ pub struct Fired {
     pub local_start: Option<String>,
 }
 
-impl Fired {
+impl FiredWindow {
     /// A window of instants, filed under the UTC date of its start.
-    pub fn of_instants(window: Window) -> Fired {
-        Fired { window, date: window.start.date(), local_start: None }
+    pub fn of_instants(window: Window) -> FiredWindow {
+        FiredWindow { window, date: window.start.date(), local_start: None }
     }
 
     /// A calendar window, filed under its local date.
-    pub fn of_period(period: Period) -> Fired {
-        Fired {
+    pub fn of_period(period: Period) -> FiredWindow {
+        FiredWindow {
             window: period.window,
             date: period.local_start.date(),
             local_start: Some(period.local_start.format("%Y-%m-%dT%H:%M:%S").to_string()),
@@ -118,7 +118,7 @@ impl OutputShape {
         &self,
         rows: RecordBatch,
         of_row: Vec<u32>,
-        windows: Vec<Fired>,
+        windows: Vec<FiredWindow>,
         revision: u32,
     ) -> Result<Vec<OutputBatch>> {
         let places = places(&windows);
@@ -198,11 +198,11 @@ impl OutputShape {
         &self,
         rows: RecordBatch,
         of_row: &[u32],
-        windows: &[Fired],
+        windows: &[FiredWindow],
         revision: u32,
     ) -> Result<RecordBatch> {
         let count = rows.num_rows();
-        let instants = |of: &dyn Fn(&Fired) -> Timestamp| -> ArrayRef {
+        let instants = |of: &dyn Fn(&FiredWindow) -> Timestamp| -> ArrayRef {
             let by_window: Vec<i64> = windows.iter().map(|fired| of(fired).0).collect();
             let values = of_row.iter().map(|window| by_window[*window as usize]);
             Arc::new(TimestampMicrosecondArray::from_iter_values(values).with_timezone("UTC"))
@@ -245,7 +245,7 @@ impl OutputShape {
 
 /// The place of each window that fired among those that differ: neighbours of the same instants and
 /// date share one.
-fn places(windows: &[Fired]) -> Vec<u32> {
+fn places(windows: &[FiredWindow]) -> Vec<u32> {
     let mut place = 0;
     let mut places = Vec::with_capacity(windows.len());
     for (number, fired) in windows.iter().enumerate() {

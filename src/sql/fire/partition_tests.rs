@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::tests::{Row, SQL, Step, Windows, arrivals, by_definition, results, run_steps};
 use crate::flow::Span;
-use crate::sql::collect::family::{Family, Zones};
+use crate::sql::collect::family::{Family, LabCalendars};
 use crate::window::{Calendar, CalendarUnit, Lateness};
 
 /// Batches of two partitions, taken from one or the other by `turns`, each with the watermark of
@@ -76,7 +76,7 @@ proptest! {
         let (allowed, step) = (allowed * Span::HOUR.0, step * Span::HOUR.0);
         let lateness = Lateness::new(Span(allowed), Span(step));
         let calendar = Calendar::new(CalendarUnit::Day, chrono_tz::UTC);
-        let family = Family::Calendar(Zones::fixed(calendar).revised(lateness));
+        let family = Family::Calendar(LabCalendars::fixed(calendar).revised(lateness));
         let steps = together(&partitions, &turns);
         let found = run_steps(SQL, &steps, (family, true), None).0;
         let days = Windows { lateness, ..Windows::of((Span::DAY.0, Span::DAY.0)) };

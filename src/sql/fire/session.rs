@@ -9,10 +9,12 @@ use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use datafusion::common::Result;
 
 use super::finish::Parts;
-use super::output::Fired;
-use super::session_parts::{Gathered, PARTS_TO_MERGE, Part, What, bytes_of_one, merge_smallest};
+use super::output::FiredWindow;
+use super::session_parts::{
+    Gathered, PARTS_TO_MERGE, SessionPart, What, bytes_of_one, merge_smallest,
+};
 use super::sliding::Sliding;
-use super::{Engine, Pending, ROWS_PER_BATCH};
+use super::{Engine, PendingRows, ROWS_PER_BATCH};
 use crate::flow::{OutputBatch, Partition, Timestamp};
 use crate::sql::collect::collected::{Chunk, Partial};
 use crate::sql::collect::session_family::SessionFamily;
@@ -23,7 +25,7 @@ use crate::window::{Session, SessionBook};
 
 /// The sessions of one table that are open.
 pub(crate) struct Sessions {
-    book: SessionBook<Part>,
+    book: SessionBook<SessionPart>,
     /// Bytes of all parts.
     bytes: usize,
 }
@@ -41,10 +43,10 @@ impl Sessions {
         partial: Partial,
         partition: &Arc<Partition>,
     ) -> Result<()> {
-        let mut parts: Vec<Vec<Part>> = vec![Vec::new(); partial.sessions.len()];
+        let mut parts: Vec<Vec<SessionPart>> = vec![Vec::new(); partial.sessions.len()];
         let mut put = |slice: SliceKey, what: What| match slice {
             SliceKey::Session(number) => {
-                parts[number as usize].push(Part { what, from: Vec::new() });
+                parts[number as usize].push(SessionPart { what, from: Vec::new() });
             }
             SliceKey::Pane { .. } | SliceKey::Period { .. } => {}
         };
@@ -98,15 +100,15 @@ impl Sessions {
     }
 
     /// Takes out the sessions that end at or before `watermark`.
-    fn due(&mut self, watermark: Timestamp) -> Vec<Session<Part>> {
+    fn due(&mut self, watermark: Timestamp) -> Vec<Session<SessionPart>> {
         let due = self.book.due(watermark);
         self.bytes -= due.iter().map(|session| bytes_of_all(&session.parts)).sum::<usize>();
         due
     }
 }
 
-fn bytes_of_all(parts: &[Part]) -> usize {
-    parts.iter().map(Part::size).sum()
+fn bytes_of_all(parts: &[SessionPart]) -> usize {
+    parts.iter().map(SessionPart::size).sum()
 }
 
 impl Engine {
@@ -133,7 +135,7 @@ impl Engine {
         Ok(out)
     }
 
-    fn fire_sessions(&mut self, due: &[Session<Part>]) -> Result<Vec<OutputBatch>> {
+    fn fire_sessions(&mut self, due: &[Session<SessionPart>]) -> Result<Vec<OutputBatch>> {
         let query = Arc::clone(&self.query);
         let (rows, of_row) = match &query.way {
             Way::Incremental(incremental) => self.merge_sessions(incremental, due)?,
@@ -141,11 +143,11 @@ impl Engine {
         };
         // Sessions of several keys may have the same bounds: then they are one window of the
         // table, in which the grain tells them apart.
-        let mut windows: Vec<Fired> = Vec::new();
+        let mut windows: Vec<FiredWindow> = Vec::new();
         let mut window_of = Vec::with_capacity(due.len());
         for session in due {
             if windows.last().is_none_or(|last| last.window != session.window) {
-                windows.push(Fired::of_instants(session.window));
+                windows.push(FiredWindow::of_instants(session.window));
             }
             window_of.push(windows.len() as u32 - 1);
         }
@@ -158,7 +160,7 @@ impl Engine {
     fn merge_sessions(
         &self,
         query: &Incremental,
-        due: &[Session<Part>],
+        due: &[Session<SessionPart>],
     ) -> Result<(RecordBatch, Vec<u32>)> {
         let parts = due.iter().map(|session| session.parts.as_slice());
         let gathered = Gathered::of(parts, &query.slots)?;
@@ -182,9 +184,9 @@ impl Engine {
         let options = RecordBatchOptions::new().with_row_count(Some(count));
         let schema = Arc::clone(&query.aggregate_schema);
         let aggregates = RecordBatch::try_new_with_options(schema, columns, &options)?;
-        let pending = Pending {
+        let pending = PendingRows {
             revision: 0,
-            windows: due.iter().map(|session| Fired::of_instants(session.window)).collect(),
+            windows: due.iter().map(|session| FiredWindow::of_instants(session.window)).collect(),
             of_row: gathered.of_number,
             groups: gathered.groups,
         };
@@ -195,7 +197,7 @@ impl Engine {
     fn recompute_sessions(
         &self,
         query: &Query,
-        due: &[Session<Part>],
+        due: &[Session<SessionPart>],
     ) -> Result<(RecordBatch, Vec<u32>)> {
         let mut results = Parts::default();
         for (number, session) in due.iter().enumerate() {
@@ -214,13 +216,13 @@ impl Engine {
 
 /// How many of the sessions to fire at once: cells for a batch of results, and never some of those
 /// with the same bounds without the others.
-fn enough(due: &[Session<Part>]) -> usize {
+fn enough(due: &[Session<SessionPart>]) -> usize {
     let mut cells = 0;
     for (place, session) in due.iter().enumerate() {
         if cells >= ROWS_PER_BATCH && due[place - 1].window != session.window {
             return place;
         }
-        cells += session.parts.iter().map(Part::len).sum::<usize>();
+        cells += session.parts.iter().map(SessionPart::len).sum::<usize>();
     }
     due.len()
 }

@@ -27,7 +27,7 @@ pub(crate) const PARTS_TO_MERGE: usize = 32;
 
 /// What one batch, or several merged, gave to a session.
 #[derive(Clone, Debug)]
-pub(crate) struct Part {
+pub(crate) struct SessionPart {
     pub(crate) what: What,
     /// The first and the last offset of what is in it, by partition; where a batch gave several
     /// parts, the first of them has it.
@@ -43,7 +43,7 @@ pub(crate) enum What {
     Rows(Arc<str>, RecordBatch),
 }
 
-impl Part {
+impl SessionPart {
     /// How many cells or rows there are.
     pub(crate) fn len(&self) -> usize {
         match &self.what {
@@ -69,7 +69,7 @@ pub(crate) fn bytes_of_one(cells: &Cells) -> usize {
 
 /// Merges the newest parts into one: as many as are not much larger than those after them, so
 /// that a cell is merged a number of times that grows as the logarithm of the session's cells.
-pub(crate) fn merge_smallest(query: &Query, parts: &mut Vec<Part>) -> Result<()> {
+pub(crate) fn merge_smallest(query: &Query, parts: &mut Vec<SessionPart>) -> Result<()> {
     let mut from = parts.len() - 1;
     let mut held = parts[from].len();
     while from > 0 && parts[from - 1].len() <= 2 * held {
@@ -84,7 +84,7 @@ pub(crate) fn merge_smallest(query: &Query, parts: &mut Vec<Part>) -> Result<()>
     Ok(())
 }
 
-fn merged(query: &Query, parts: Vec<Part>) -> Result<Vec<Part>> {
+fn merged(query: &Query, parts: Vec<SessionPart>) -> Result<Vec<SessionPart>> {
     let mut origins: Origins<()> = Origins::default();
     for (partition, range) in parts.iter().flat_map(|part| &part.from) {
         origins.add((), 0, partition, *range);
@@ -94,10 +94,10 @@ fn merged(query: &Query, parts: Vec<Part>) -> Result<Vec<Part>> {
     };
     let mut from = origins.over(.., |(), _| true).into_iter().map(of_one).collect();
     let whats = merged_what(query, parts)?.into_iter();
-    Ok(whats.map(|what| Part { what, from: std::mem::take(&mut from) }).collect())
+    Ok(whats.map(|what| SessionPart { what, from: std::mem::take(&mut from) }).collect())
 }
 
-fn merged_what(query: &Query, parts: Vec<Part>) -> Result<Vec<What>> {
+fn merged_what(query: &Query, parts: Vec<SessionPart>) -> Result<Vec<What>> {
     if let Way::Incremental(incremental) = &query.way {
         let gathered = Gathered::of([parts.as_slice()], &incremental.slots)?;
         let cells = gathered.merged(&incremental.slots)?;
@@ -136,7 +136,7 @@ pub(crate) struct Gathered {
 
 impl Gathered {
     pub(crate) fn of<'a>(
-        sessions: impl IntoIterator<Item = &'a [Part]>,
+        sessions: impl IntoIterator<Item = &'a [SessionPart]>,
         slots: &[Slot],
     ) -> Result<Gathered> {
         let mut found = Gathered {

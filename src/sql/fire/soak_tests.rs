@@ -12,7 +12,7 @@ use super::tests::{
     Row, SQL, Windows, by_definition, expecting, relation_rows, results, row, schema,
 };
 use crate::flow::{OutputBatch, Partition, Span, Timestamp};
-use crate::sql::collect::family::{Family, Zones};
+use crate::sql::collect::family::{Family, LabCalendars};
 use crate::sql::collect::partial::partial;
 use crate::sql::plan::execute::Executor;
 use crate::sql::plan::planner;
@@ -118,7 +118,7 @@ fn small_batches_of_a_calendar_day_are_kept_by_group() {
     let rows: Vec<Row> = feed().into_iter().map(minutes).collect();
     let lateness = Lateness::new(Span(300 * unit), Span(100 * unit));
     let calendar = Calendar::new(CalendarUnit::Day, chrono_tz::UTC);
-    let family = Family::Calendar(Zones::fixed(calendar).revised(lateness));
+    let family = Family::Calendar(LabCalendars::fixed(calendar).revised(lateness));
     let (out, parts, _) = soak(&rows, (family, true));
     assert!(parts <= 200, "{parts} parts");
     let days = Windows { lateness, ..Windows::of((Span::DAY.0, Span::DAY.0)) };

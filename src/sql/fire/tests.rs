@@ -22,7 +22,7 @@ use crate::flow::event::timestamp_type;
 use crate::flow::{OutputBatch, Partition, Span, Timestamp};
 use crate::keep::held::Keeper;
 use crate::sql::aggregate::running::percentile::tests::ALWAYS_CUT;
-use crate::sql::collect::family::{Family, Zones};
+use crate::sql::collect::family::{Family, LabCalendars};
 use crate::sql::collect::partial::partial;
 use crate::sql::plan::execute::Executor;
 use crate::sql::plan::places::PLACES;
@@ -489,7 +489,7 @@ proptest! {
         let (allowed, step) = (allowed * Span::HOUR.0, step * Span::HOUR.0);
         let lateness = Lateness::new(Span(allowed), Span(step));
         let calendar = Calendar::new(CalendarUnit::Day, chrono_tz::UTC);
-        let family = Family::Calendar(Zones::fixed(calendar).revised(lateness));
+        let family = Family::Calendar(LabCalendars::fixed(calendar).revised(lateness));
         let found = results(&run_family(SQL, &scaled, &batches, (family, true), None).0);
         let days = Windows { lateness, ..Windows::of((Span::DAY.0, Span::DAY.0)) };
         prop_assert_eq!(found, by_definition(&scaled, days, step, allowed));

@@ -6,7 +6,7 @@ use arrow::array::AsArray;
 
 use super::tests::{Row, SQL, Step, results, row, run_steps};
 use crate::flow::{Span, Timestamp};
-use crate::sql::collect::family::{Family, Zones};
+use crate::sql::collect::family::{Family, LabCalendars};
 use crate::window::{Calendar, CalendarUnit, Lateness};
 
 fn at(text: &str) -> i64 {
@@ -21,7 +21,7 @@ fn shifts() -> Family {
     let calendars = vec![shift(chrono_tz::Europe::London), shift(chrono_tz::America::Los_Angeles)];
     let by_lab = HashMap::from([("a".to_owned(), 0), ("b".to_owned(), 1)]);
     let lateness = Lateness::new(Span::HOUR, Span(30 * Span::MINUTE.0));
-    Family::Calendar(Zones::by_lab(calendars, by_lab).revised(lateness))
+    Family::Calendar(LabCalendars::by_lab(calendars, by_lab).revised(lateness))
 }
 
 fn step(first: usize, rows: Vec<Row>, watermark: &str) -> Step {

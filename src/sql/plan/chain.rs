@@ -27,7 +27,7 @@ use crate::sql::mask::mask;
 
 /// One row-wise step.
 #[derive(Clone, Debug)]
-enum Step {
+enum ChainStep {
     Filter { predicate: Arc<dyn PhysicalExpr>, columns: Option<Vec<usize>> },
     Project { exprs: Vec<Arc<dyn PhysicalExpr>>, schema: SchemaRef },
 }
@@ -35,7 +35,7 @@ enum Step {
 /// A chain of row-wise steps, from the bottom up.
 #[derive(Clone, Debug, Default)]
 pub struct Chain {
-    steps: Vec<Step>,
+    steps: Vec<ChainStep>,
 }
 
 /// A chain over one relation.
@@ -60,7 +60,7 @@ impl Chain {
     ) -> Result<(RecordBatch, Vec<ArrayRef>)> {
         for step in &self.steps {
             match step {
-                Step::Filter { predicate, columns } => {
+                ChainStep::Filter { predicate, columns } => {
                     let mask = mask(predicate, &rows)?;
                     if let Some(columns) = columns {
                         rows = rows.project(columns)?;
@@ -72,7 +72,7 @@ impl Chain {
                         }
                     }
                 }
-                Step::Project { exprs, schema } => rows = project(&rows, exprs, schema)?,
+                ChainStep::Project { exprs, schema } => rows = project(&rows, exprs, schema)?,
             }
         }
         Ok((rows, beside))
@@ -95,13 +95,13 @@ impl Branch {
         };
         for step in &self.chain.steps {
             match step {
-                Step::Filter { predicate, columns } => {
+                ChainStep::Filter { predicate, columns } => {
                     read(predicate, &sources);
                     if let Some(columns) = columns {
                         sources = columns.iter().map(|column| sources[*column]).collect();
                     }
                 }
-                Step::Project { exprs, .. } => {
+                ChainStep::Project { exprs, .. } => {
                     let made = exprs.iter().map(|expr| match expr.downcast_ref::<Column>() {
                         Some(column) => sources[column.index()],
                         None => {
@@ -128,9 +128,11 @@ impl Chain {
         let mut column = column;
         for step in self.steps.iter().rev() {
             column = match step {
-                Step::Filter { columns: None, .. } => column,
-                Step::Filter { columns: Some(columns), .. } => *columns.get(column)?,
-                Step::Project { exprs, .. } => exprs.get(column)?.downcast_ref::<Column>()?.index(),
+                ChainStep::Filter { columns: None, .. } => column,
+                ChainStep::Filter { columns: Some(columns), .. } => *columns.get(column)?,
+                ChainStep::Project { exprs, .. } => {
+                    exprs.get(column)?.downcast_ref::<Column>()?.index()
+                }
             };
         }
         Some(column)
@@ -160,7 +162,8 @@ pub fn branches(plan: &Arc<dyn ExecutionPlan>) -> Option<Vec<Branch>> {
     }
     if let Some(union) = plan.downcast_ref::<UnionExec>() {
         let parts: Option<Vec<Vec<Branch>>> = union.inputs().iter().map(branches).collect();
-        let step = Step::Project { exprs: columns_of(&union.schema()), schema: union.schema() };
+        let step =
+            ChainStep::Project { exprs: columns_of(&union.schema()), schema: union.schema() };
         let mut all = parts?.concat();
         all.iter_mut().for_each(|branch| branch.chain.steps.push(step.clone()));
         return Some(all);
@@ -197,17 +200,17 @@ pub fn is_passage(plan: &Arc<dyn ExecutionPlan>) -> bool {
         || plan.downcast_ref::<SortExec>().is_some_and(|sort| sort.fetch().is_none())
 }
 
-fn step_of(plan: &Arc<dyn ExecutionPlan>) -> Option<Step> {
+fn step_of(plan: &Arc<dyn ExecutionPlan>) -> Option<ChainStep> {
     if let Some(filter) = plan.downcast_ref::<FilterExec>() {
         if filter.fetch().is_some() {
             return None;
         }
         let columns = filter.projection().as_ref().map(|columns| columns.to_vec());
-        return Some(Step::Filter { predicate: Arc::clone(filter.predicate()), columns });
+        return Some(ChainStep::Filter { predicate: Arc::clone(filter.predicate()), columns });
     }
     let projection = plan.downcast_ref::<ProjectionExec>()?;
     let exprs = projection.expr().iter().map(|expr| Arc::clone(&expr.expr)).collect();
-    Some(Step::Project { exprs, schema: projection.schema() })
+    Some(ChainStep::Project { exprs, schema: projection.schema() })
 }
 
 fn columns_of(schema: &SchemaRef) -> Vec<Arc<dyn PhysicalExpr>> {

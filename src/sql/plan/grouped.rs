@@ -11,8 +11,8 @@ use datafusion::logical_expr::{Distinct, Expr, LogicalPlan};
 
 /// What a query groups by.
 #[derive(Clone, Debug)]
-pub struct Grouped {
-    /// What it groups by, as it is written; constants are left out by [`Grouped::needed`].
+pub struct Grouping {
+    /// What it groups by, as it is written; constants are left out by [`Grouping::needed`].
     pub groups: Vec<String>,
     /// By output column: the groups that it is computed from, and nothing else; `None` where it tells
     /// something of the group's rows.
@@ -20,12 +20,12 @@ pub struct Grouped {
     constant: BTreeSet<usize>,
 }
 
-impl Grouped {
+impl Grouping {
     /// What a planned query groups by; `None` when that is not plain.
-    pub fn of(plan: &LogicalPlan) -> Option<Grouped> {
+    pub fn of(plan: &LogicalPlan) -> Option<Grouping> {
         match plan {
             LogicalPlan::Projection(projection) => {
-                let mut grouped = Grouped::of(&projection.input)?;
+                let mut grouped = Grouping::of(&projection.input)?;
                 let schema = projection.input.schema();
                 let computed = |expr: &Expr| {
                     let mut from = BTreeSet::new();
@@ -39,12 +39,12 @@ impl Grouped {
                 grouped.columns = projection.expr.iter().map(computed).collect();
                 Some(grouped)
             }
-            LogicalPlan::Filter(filter) => Grouped::of(&filter.input),
-            LogicalPlan::SubqueryAlias(alias) => Grouped::of(&alias.input),
-            LogicalPlan::Sort(sort) if sort.fetch.is_none() => Grouped::of(&sort.input),
+            LogicalPlan::Filter(filter) => Grouping::of(&filter.input),
+            LogicalPlan::SubqueryAlias(alias) => Grouping::of(&alias.input),
+            LogicalPlan::Sort(sort) if sort.fetch.is_none() => Grouping::of(&sort.input),
             LogicalPlan::Distinct(Distinct::All(input)) => {
                 let names = input.schema().fields().iter().map(|field| field.name().clone());
-                Some(Grouped::by(names.collect(), BTreeSet::new(), 0))
+                Some(Grouping::by(names.collect(), BTreeSet::new(), 0))
             }
             LogicalPlan::Aggregate(aggregate) => {
                 let by = &aggregate.group_expr;
@@ -55,16 +55,16 @@ impl Grouped {
                 let constant = by.iter().enumerate();
                 let constant = constant.filter(|(_, expr)| expr.column_refs().is_empty());
                 let constant = constant.map(|(group, _)| group).collect();
-                Some(Grouped::by(names, constant, aggregate.aggr_expr.len()))
+                Some(Grouping::by(names, constant, aggregate.aggr_expr.len()))
             }
             _ => None,
         }
     }
 
-    fn by(groups: Vec<String>, constant: BTreeSet<usize>, figures: usize) -> Grouped {
+    fn by(groups: Vec<String>, constant: BTreeSet<usize>, figures: usize) -> Grouping {
         let known = (0..groups.len()).map(|group| Some(BTreeSet::from([group])));
         let columns = known.chain(std::iter::repeat_n(None, figures)).collect();
-        Grouped { groups, columns, constant }
+        Grouping { groups, columns, constant }
     }
 
     /// The groups by which rows differ.
@@ -90,7 +90,7 @@ mod tests {
     async fn grouped(sql: &str) -> Option<(Vec<String>, Vec<Option<Vec<usize>>>)> {
         let with = format!("WITH t(lab, assay, v) AS (VALUES ('a', 'K', 1)) {sql}");
         let plan = turnaround_planner::plan(&planner::bare().state(), &with).await.unwrap();
-        let grouped = Grouped::of(&plan)?;
+        let grouped = Grouping::of(&plan)?;
         let columns = grouped.columns.iter();
         let columns = columns.map(|from| from.as_ref().map(|from| from.iter().copied().collect()));
         Some((grouped.groups.clone(), columns.collect()))

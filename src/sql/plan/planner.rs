@@ -28,7 +28,7 @@ const FUSING_RULES: &[&str] = &[
 
 /// A view of the project: its name and SQL.
 #[derive(Clone, Debug)]
-pub struct StagingView {
+pub struct ViewText {
     /// The name in SQL.
     pub name: String,
     /// A SELECT.
@@ -87,12 +87,12 @@ pub fn bare() -> SessionContext {
 pub async fn over(
     relations: &[RelationDef],
     references: &[ReferenceRows],
-    views: &[StagingView],
+    views: &[ViewText],
 ) -> std::result::Result<SessionContext, Vec<(String, datafusion::error::DataFusionError)>> {
     let context = bare();
     register_tables(&context, relations, references)
         .map_err(|error| vec![("ref".into(), error)])?;
-    let mut waiting: Vec<&StagingView> = views.iter().collect();
+    let mut waiting: Vec<&ViewText> = views.iter().collect();
     loop {
         let mut failed = Vec::new();
         let before = waiting.len();
@@ -141,7 +141,7 @@ pub(crate) async fn query(
     Ok(datafusion::prelude::DataFrame::new(context.state(), plan))
 }
 
-async fn register_view(context: &SessionContext, view: &StagingView) -> Result<()> {
+async fn register_view(context: &SessionContext, view: &ViewText) -> Result<()> {
     super::refuse::refuse_statement(&context.state(), &view.sql)?;
     let plan = turnaround_planner::plan(&context.state(), &view.sql).await?;
     super::refuse::refuse_unrepeatable(&plan)?;

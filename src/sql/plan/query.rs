@@ -22,7 +22,7 @@ use datafusion::physical_plan::union::UnionExec;
 use datafusion::prelude::SessionContext;
 
 use super::chain::{Branch, Chain, branches, chain_down_to, is_passage};
-use super::grouped::Grouped;
+use super::grouped::Grouping;
 use super::numbered::Numbered;
 use super::ordered;
 use super::relation::{RelationExec, reads_of};
@@ -43,7 +43,7 @@ pub struct Query {
     /// The query's own output columns.
     pub schema: SchemaRef,
     /// What its rows are told apart by, where it aggregates.
-    pub grouped: Option<Grouped>,
+    pub grouped: Option<Grouping>,
     /// The whole physical plan.
     pub plan: Arc<dyn ExecutionPlan>,
 }
@@ -122,7 +122,7 @@ pub async fn plan(context: &SessionContext, sql: &str, row_level: bool) -> Resul
         Way::Recompute(_) if ordered::sees_order(&logical)? => ordered::in_order(&plan)?,
         Way::Recompute(_) | Way::Incremental(_) | Way::RowLevel(_) => plan,
     };
-    let grouped = Grouped::of(&logical);
+    let grouped = Grouping::of(&logical);
     Ok(Query { way, reads, schema, grouped, plan })
 }
 

@@ -13,14 +13,14 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use turnaround::alert::pace::Tempo;
 use turnaround::alert::rule::AlertSettings;
-use turnaround::alert::webhook::Reach;
-use turnaround::alert::zones::Zones;
+use turnaround::alert::webhook::WebhookReach;
+use turnaround::alert::zones::LabZones;
 use turnaround::alert::{AlertSetup, AlertSink};
 use turnaround::clock::Clock;
 use turnaround::config::{Project, Settings};
 use turnaround::flow::record::RecordFrame;
 use turnaround::flow::{Framing, Offset, OffsetRange, Partition, RawBatch, Timestamp};
-use turnaround::judge::Pace;
+use turnaround::judge::EventPace;
 use turnaround::lake::Lake;
 use turnaround::pipeline;
 use turnaround::pipeline::filed::Filing;
@@ -336,8 +336,8 @@ pub(crate) async fn job(
     let setup = AlertSetup {
         settings: AlertSettings { dry_run: true, ..AlertSettings::default() },
         webhooks: BTreeMap::new(),
-        zones: Zones::new(plan.labs.clone()),
-        reach: Reach::Public,
+        zones: LabZones::new(plan.labs.clone()),
+        reach: WebhookReach::Public,
         tempo: Tempo::default(),
     };
     let alerts = AlertSink::start(setup, Arc::clone(&clock), setting.lake.clone());
@@ -348,7 +348,7 @@ pub(crate) async fn job(
         lake_patience: setting.lake_patience,
         alerts: alerts.expect("no webhook is needed"),
         clock,
-        pace: Pace {
+        pace: EventPace {
             max_disorder: settings.time.max_disorder,
             max_leap: settings.time.max_leap,
             idle_after: settings.time.idle_after,

@@ -2,7 +2,7 @@
 //!
 //! A bench is a laboratory's instruments whose names begin with the same letters.
 
-use super::{Frame, Period};
+use super::{Frame, ShownPeriod};
 use crate::cli::demo::figures::{AnalyserHours, Figures};
 use crate::cli::demo::svg::{self, element, label, path, scale};
 use crate::cli::demo::words;
@@ -56,7 +56,7 @@ impl Outlier<'_> {
 }
 
 /// The drawing of the outlier's bench.
-pub fn drawn(figures: &Figures, outlier: &Outlier<'_>, period: Period) -> String {
+pub fn drawn(figures: &Figures, outlier: &Outlier<'_>, period: ShownPeriod) -> String {
     let Some(lab) = figures.labs.get(outlier.worst.lab) else { return String::new() };
     let of_bench: Vec<&AnalyserHours> = figures
         .analysers

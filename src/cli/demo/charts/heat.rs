@@ -20,10 +20,10 @@ const LEAST_TESTS: u64 = 5;
 const FULL: f64 = 0.25;
 
 /// Completed and breached, by lab, local day and local hour.
-type Cells = BTreeMap<(usize, NaiveDate), BTreeMap<u32, (u64, u64)>>;
+type HeatCells = BTreeMap<(usize, NaiveDate), BTreeMap<u32, (u64, u64)>>;
 
-fn cells(figures: &Figures) -> Cells {
-    let mut cells = Cells::new();
+fn cells(figures: &Figures) -> HeatCells {
+    let mut cells = HeatCells::new();
     for (lab, at, completed, breached) in &figures.breaches {
         let Some(tz) = figures.labs.get(*lab).map(|lab| lab.tz) else { continue };
         let there = words::local(*at, tz);
@@ -89,7 +89,7 @@ fn cell((x, y): (f64, f64), (all, late): (u64, u64), tip: &str) -> Vec<Element> 
     vec![ground, colour, text]
 }
 
-fn told(figures: &Figures, cells: &Cells) -> String {
+fn told(figures: &Figures, cells: &HeatCells) -> String {
     let all = cells.iter().flat_map(|((lab, day), hours)| {
         hours.iter().map(move |(hour, (all, late))| (*lab, *day, *hour, *all, *late))
     });

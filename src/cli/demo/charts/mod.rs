@@ -15,7 +15,7 @@ use crate::flow::Timestamp;
 
 /// The span of event time that is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Period {
+pub struct ShownPeriod {
     /// The first instant.
     pub from: Timestamp,
     /// The first instant beyond.
@@ -35,7 +35,7 @@ pub struct Frame {
 
 impl Frame {
     /// Event time across the plot.
-    pub fn time(self, period: Period) -> Linear {
+    pub fn time(self, period: ShownPeriod) -> Linear {
         Linear::new((period.from.0 as f64, period.to.0 as f64), self.across)
     }
 
@@ -57,7 +57,7 @@ impl Frame {
     }
 
     /// Local hours below the plot; midnights as lines with the day's name.
-    pub fn hours(self, period: Period, tz: Tz, every: u32) -> Vec<Element> {
+    pub fn hours(self, period: ShownPeriod, tz: Tz, every: u32) -> Vec<Element> {
         let time = self.time(period);
         let mut drawn = Vec::new();
         for tick in time_axis::ticks(period.from, period.to, tz, every) {

@@ -2,7 +2,7 @@
 //! that the reasons so far make up as a line.
 
 use super::Frame;
-use crate::cli::demo::figures::{Figures, Reason};
+use crate::cli::demo::figures::{Figures, RejectionReason};
 use crate::cli::demo::svg::scale::Linear;
 use crate::cli::demo::svg::{self, Element, element, label, path, rect, scale, stack};
 
@@ -12,7 +12,7 @@ const MOST: usize = 8;
 
 /// The drawing.
 pub fn drawn(figures: &Figures) -> String {
-    let reasons: Vec<&Reason> = figures.reasons.iter().take(MOST).collect();
+    let reasons: Vec<&RejectionReason> = figures.reasons.iter().take(MOST).collect();
     let totals: Vec<f64> = reasons.iter().map(|reason| total(reason)).collect();
     let ticks = scale::ticks(totals.iter().copied().fold(0.0, f64::max), 4);
     let values = FRAME.values(ticks.last().copied().unwrap_or(1.0));
@@ -49,11 +49,17 @@ pub fn drawn(figures: &Figures) -> String {
     svg.end()
 }
 
-fn total(reason: &Reason) -> f64 {
+fn total(reason: &RejectionReason) -> f64 {
     reason.by_lab.iter().sum::<u64>() as f64
 }
 
-fn bars(figures: &Figures, reason: &Reason, x: f64, slot: f64, values: Linear) -> Vec<Element> {
+fn bars(
+    figures: &Figures,
+    reason: &RejectionReason,
+    x: f64,
+    slot: f64,
+    values: Linear,
+) -> Vec<Element> {
     let series: Vec<Vec<f64>> = reason.by_lab.iter().map(|count| vec![*count as f64]).collect();
     let width = (slot * 0.62).min(44.0);
     let mut drawn = Vec::new();
@@ -73,7 +79,7 @@ fn bars(figures: &Figures, reason: &Reason, x: f64, slot: f64, values: Linear) -
 }
 
 /// The count above the bar, the name below it with each word on a line of its own.
-fn name(reason: &Reason, x: f64, values: Linear) -> Vec<Element> {
+fn name(reason: &RejectionReason, x: f64, values: Linear) -> Vec<Element> {
     let count = total(reason);
     let at = (x, values.at(count) - 5.0);
     let mut drawn = vec![label(at, "tick mid strong", &format!("{count:.0}"))];
@@ -84,7 +90,7 @@ fn name(reason: &Reason, x: f64, values: Linear) -> Vec<Element> {
     drawn
 }
 
-fn told(reasons: &[&Reason], totals: &[f64]) -> String {
+fn told(reasons: &[&RejectionReason], totals: &[f64]) -> String {
     let parts = reasons.iter().zip(totals);
     let parts: Vec<String> =
         parts.map(|(reason, total)| format!("{} {total:.0}", reason.description)).collect();

@@ -1,8 +1,8 @@
 //! Turnaround over time: for each priority and laboratory a small panel, alike in scale, with the
 //! median, the 90th percentile and the target, two hours by two.
 
-use super::{Frame, Period};
-use crate::cli::demo::figures::{Figures, Hour, Lab};
+use super::{Frame, ShownPeriod};
+use crate::cli::demo::figures::{Figures, Hour, LabFigures};
 use crate::cli::demo::svg::{self, Element, element, label, line, path, rect, scale};
 use crate::cli::demo::words;
 use crate::flow::Span;
@@ -34,21 +34,26 @@ pub struct Panel {
 }
 
 /// Stat, then routine.
-pub fn rows(figures: &Figures, period: Period) -> Vec<PanelRow> {
+pub fn rows(figures: &Figures, period: ShownPeriod) -> Vec<PanelRow> {
     [("S", "Stat"), ("R", "Routine, wards")]
         .into_iter()
         .filter_map(|(priority, title)| panel_row(figures, period, priority, title))
         .collect()
 }
 
-fn panel_row(figures: &Figures, period: Period, priority: &str, title: &str) -> Option<PanelRow> {
+fn panel_row(
+    figures: &Figures,
+    period: ShownPeriod,
+    priority: &str,
+    title: &str,
+) -> Option<PanelRow> {
     let shown = |hour: &&Hour| hour.priority == priority && hour.n >= LEAST_TESTS;
     let hours: Vec<&Hour> = figures.hours.iter().filter(shown).collect();
     let target = hours.iter().map(|hour| hour.target).reduce(f64::max)?;
     let highest = hours.iter().map(|hour| hour.p90).reduce(f64::max)?;
     // One wild hour must not press all others flat: panels end at three targets.
     let ticks = scale::ticks(highest.min(3.0 * target).max(1.2 * target), 4);
-    let panel = |(place, lab): (usize, &Lab)| {
+    let panel = |(place, lab): (usize, &LabFigures)| {
         let of_lab: Vec<&Hour> = hours.iter().copied().filter(|hour| hour.lab == place).collect();
         let id = format!("tat-{priority}-{place}");
         Panel {
@@ -78,11 +83,11 @@ fn panel_row(figures: &Figures, period: Period, priority: &str, title: &str) -> 
 
 /// What one panel is drawn from.
 struct Drawn<'a> {
-    lab: &'a Lab,
+    lab: &'a LabFigures,
     hours: &'a [&'a Hour],
     target: f64,
     ticks: &'a [f64],
-    period: Period,
+    period: ShownPeriod,
     title: &'a str,
     id: &'a str,
 }

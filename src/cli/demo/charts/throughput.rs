@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use chrono_tz::Tz;
 
-use super::{Frame, Period};
+use super::{Frame, ShownPeriod};
 use crate::cli::demo::figures::Figures;
 use crate::cli::demo::svg::{self, Element, rect, scale, stack};
 use crate::cli::demo::words;
@@ -13,7 +13,7 @@ use crate::flow::{Span, Timestamp};
 const FRAME: Frame = Frame { size: (1080.0, 226.0), across: (40.0, 1076.0), down: (12.0, 206.0) };
 
 /// The drawing. Its hours are UTC, since the laboratories lie in several zones.
-pub fn drawn(figures: &Figures, period: Period) -> String {
+pub fn drawn(figures: &Figures, period: ShownPeriod) -> String {
     let hours = hours(period);
     let series = series(figures, &hours);
     let layers = stack::stacked(&series);
@@ -51,7 +51,7 @@ pub fn drawn(figures: &Figures, period: Period) -> String {
 }
 
 /// The hours of a period.
-fn hours(period: Period) -> Vec<Timestamp> {
+fn hours(period: ShownPeriod) -> Vec<Timestamp> {
     let length = usize::try_from((period.to.0 - period.from.0) / Span::HOUR.0).unwrap_or(0);
     let after = |at: &Timestamp| Some(at.plus(Span::HOUR));
     std::iter::successors(Some(period.from), after).take(length).collect()
@@ -69,7 +69,7 @@ fn series(figures: &Figures, hours: &[Timestamp]) -> Vec<Vec<f64>> {
 }
 
 fn told(figures: &Figures, series: &[Vec<f64>]) -> String {
-    let of_lab = |(lab, values): (&crate::cli::demo::figures::Lab, &Vec<f64>)| {
+    let of_lab = |(lab, values): (&crate::cli::demo::figures::LabFigures, &Vec<f64>)| {
         let sum: f64 = values.iter().sum();
         let most = values.iter().copied().fold(0.0, f64::max);
         format!("{}: {} tests, at most {most:.0} in an hour", lab.name, words::grouped(sum as u64))

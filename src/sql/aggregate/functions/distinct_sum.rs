@@ -7,19 +7,19 @@ use arrow::datatypes::Float64Type;
 use datafusion::common::{Result, ScalarValue};
 use datafusion::logical_expr::Accumulator;
 
-use super::exact_sum::{Reading, read_all};
+use super::exact_sum::{SumReading, read_all};
 use super::percentile::{canonical, one_state};
 
 /// The distinct values of one group.
 #[derive(Debug)]
 pub struct DistinctSum {
-    reading: Reading,
+    reading: SumReading,
     bits: BTreeSet<u64>,
 }
 
 impl DistinctSum {
     /// No values yet.
-    pub fn new(reading: Reading) -> DistinctSum {
+    pub fn new(reading: SumReading) -> DistinctSum {
         DistinctSum { reading, bits: BTreeSet::new() }
     }
 
@@ -63,14 +63,14 @@ mod tests {
     #[test]
     fn each_value_counts_once_and_exactly() {
         let of = |values: &[f64]| Arc::new(Float64Array::from(values.to_vec())) as ArrayRef;
-        let mut sum = DistinctSum::new(Reading::Sum);
+        let mut sum = DistinctSum::new(SumReading::Sum);
         sum.update_batch(&[of(&[1e16, 0.1, 0.0, -1e308, 0.1, 1.0])]).unwrap();
-        let mut other = DistinctSum::new(Reading::Sum);
+        let mut other = DistinctSum::new(SumReading::Sum);
         other.update_batch(&[of(&[-1e16, 1e308, 1.0, -0.0, 0.2, 0.3])]).unwrap();
         let state = other.state().unwrap().remove(0).to_array().unwrap();
         sum.merge_batch(&[state]).unwrap();
         assert_eq!(sum.evaluate().unwrap(), ScalarValue::Float64(Some(1.6)));
-        let none = DistinctSum::new(Reading::Avg).evaluate().unwrap();
+        let none = DistinctSum::new(SumReading::Avg).evaluate().unwrap();
         assert_eq!(none, ScalarValue::Float64(None));
     }
 }

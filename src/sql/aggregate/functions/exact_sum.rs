@@ -17,38 +17,38 @@ use super::{passes, state_of_each};
 
 /// What is made of the sum in the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Reading {
+pub enum SumReading {
     /// The sum.
     Sum,
     /// The sum over the number of values.
     Avg,
 }
 
-impl Reading {
+impl SumReading {
     /// The reading of an exact sum of `count` values; null when there are none.
     pub fn of(self, fixed: i128, odd: &[f64], count: i64) -> Option<f64> {
         if count == 0 {
             return None;
         }
         Some(match self {
-            Reading::Sum => total(fixed, odd),
-            Reading::Avg => total(fixed, odd) / count as f64,
+            SumReading::Sum => total(fixed, odd),
+            SumReading::Avg => total(fixed, odd) / count as f64,
         })
     }
 }
 
 /// Of one group.
-pub fn one(reading: Reading) -> Box<dyn Accumulator> {
-    Box::new(One { reading, sums: Sums::default() })
+pub fn one(reading: SumReading) -> Box<dyn Accumulator> {
+    Box::new(OneExactSum { reading, sums: Sums::default() })
 }
 
 /// Of many groups.
-pub fn many(reading: Reading) -> Box<dyn GroupsAccumulator> {
+pub fn many(reading: SumReading) -> Box<dyn GroupsAccumulator> {
     Box::new(Many { reading, sums: Sums::default() })
 }
 
 /// The reading of some values.
-pub fn read_all(values: impl Iterator<Item = f64>, reading: Reading) -> Result<Option<f64>> {
+pub fn read_all(values: impl Iterator<Item = f64>, reading: SumReading) -> Result<Option<f64>> {
     let mut sums = Sums::default();
     sums.grow(1);
     for value in values {
@@ -82,7 +82,7 @@ impl Sums {
     }
 
     /// The reading of a group.
-    pub fn read(&self, group: usize, reading: Reading) -> Option<f64> {
+    pub fn read(&self, group: usize, reading: SumReading) -> Option<f64> {
         let odd = self.odd.get(&group).map_or(&[][..], Vec::as_slice);
         reading.of(self.fixed[group], odd, self.counts[group])
     }
@@ -185,12 +185,12 @@ fn odd_lists(odd: &HashMap<usize, Vec<f64>>, groups: usize) -> ListArray {
 
 /// One group, for plain and sliding use.
 #[derive(Debug)]
-struct One {
-    reading: Reading,
+struct OneExactSum {
+    reading: SumReading,
     sums: Sums,
 }
 
-impl Accumulator for One {
+impl Accumulator for OneExactSum {
     fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
         self.sums.grow(1);
         let values = values[0].as_primitive::<Float64Type>();
@@ -231,7 +231,7 @@ impl Accumulator for One {
 /// Many groups.
 #[derive(Debug)]
 struct Many {
-    reading: Reading,
+    reading: SumReading,
     sums: Sums,
 }
 
@@ -294,7 +294,7 @@ mod tests {
     #[test]
     fn the_first_groups_leave_and_the_others_move_up() -> Result<()> {
         let of = |values: &[f64]| Arc::new(Float64Array::from(values.to_vec())) as ArrayRef;
-        let mut sums = many(Reading::Sum);
+        let mut sums = many(SumReading::Sum);
         let values = of(&[1e300, 1.5, 1e300, 2.0, -1e300]);
         sums.update_batch(&[values], &[1, 0, 2, 2, 2], None, 3)?;
         let first = sums.evaluate(EmitTo::First(1))?;

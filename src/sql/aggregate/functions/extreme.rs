@@ -14,19 +14,19 @@ use super::{passes, state_of_each};
 
 /// Which extreme.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Side {
+pub enum ExtremeSide {
     /// `min(x)`.
     Min,
     /// `max(x)`.
     Max,
 }
 
-impl Side {
+impl ExtremeSide {
     /// Whether `value` stays the answer beside `other`.
     pub fn is_met<N: ArrowNativeTypeOp>(self, value: N, other: N) -> bool {
         match self {
-            Side::Min => value.compare(other).is_le(),
-            Side::Max => value.compare(other).is_ge(),
+            ExtremeSide::Min => value.compare(other).is_le(),
+            ExtremeSide::Max => value.compare(other).is_ge(),
         }
     }
 }
@@ -59,14 +59,14 @@ impl OneNan for f64 {
 /// The extreme of each group; null of no values.
 #[derive(Debug)]
 pub struct GroupedExtreme<T: ArrowPrimitiveType> {
-    side: Side,
+    side: ExtremeSide,
     data_type: DataType,
     extremes: Vec<Option<T::Native>>,
 }
 
 impl<T: ArrowPrimitiveType> GroupedExtreme<T> {
     /// Extremes of values of `data_type`.
-    pub fn new(side: Side, data_type: DataType) -> GroupedExtreme<T> {
+    pub fn new(side: ExtremeSide, data_type: DataType) -> GroupedExtreme<T> {
         GroupedExtreme { side, data_type, extremes: Vec::new() }
     }
 }
@@ -140,7 +140,7 @@ mod tests {
 
     use super::*;
 
-    fn extreme(side: Side, values: &[Option<f64>]) -> Result<Option<u64>> {
+    fn extreme(side: ExtremeSide, values: &[Option<f64>]) -> Result<Option<u64>> {
         let mut one = GroupedExtreme::<Float64Type>::new(side, DataType::Float64);
         let mut merged = GroupedExtreme::<Float64Type>::new(side, DataType::Float64);
         for value in values {
@@ -161,19 +161,19 @@ mod tests {
         let of = |value: f64| Some(value.to_bits());
         for pair in [[f64::NAN, 5.0], [5.0, f64::NAN], [-f64::NAN, 5.0]] {
             let pair = pair.map(Some);
-            assert_eq!(extreme(Side::Max, &pair)?, of(f64::NAN));
-            assert_eq!(extreme(Side::Min, &pair)?, of(5.0));
+            assert_eq!(extreme(ExtremeSide::Max, &pair)?, of(f64::NAN));
+            assert_eq!(extreme(ExtremeSide::Min, &pair)?, of(5.0));
         }
         for pair in [[0.0, -0.0], [-0.0, 0.0]] {
             let pair = pair.map(Some);
-            assert_eq!(extreme(Side::Max, &pair)?, of(0.0));
-            assert_eq!(extreme(Side::Min, &pair)?, of(-0.0));
+            assert_eq!(extreme(ExtremeSide::Max, &pair)?, of(0.0));
+            assert_eq!(extreme(ExtremeSide::Min, &pair)?, of(-0.0));
         }
         assert_eq!(
-            extreme(Side::Max, &[None, Some(f64::NEG_INFINITY), None])?,
+            extreme(ExtremeSide::Max, &[None, Some(f64::NEG_INFINITY), None])?,
             of(f64::NEG_INFINITY)
         );
-        assert_eq!(extreme(Side::Min, &[None, None])?, None);
+        assert_eq!(extreme(ExtremeSide::Min, &[None, None])?, None);
         Ok(())
     }
 }

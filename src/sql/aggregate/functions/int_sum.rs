@@ -40,8 +40,8 @@ pub fn many(data_type: &DataType) -> Box<dyn GroupsAccumulator> {
 /// The sum of one group.
 pub fn one(data_type: &DataType) -> Box<dyn Accumulator> {
     match data_type {
-        DataType::UInt64 => Box::new(One(IntSums::<UInt64Type>::default())),
-        _ => Box::new(One(IntSums::<Int64Type>::default())),
+        DataType::UInt64 => Box::new(OneIntSum(IntSums::<UInt64Type>::default())),
+        _ => Box::new(OneIntSum(IntSums::<Int64Type>::default())),
     }
 }
 
@@ -134,9 +134,9 @@ where
 
 /// One group.
 #[derive(Debug)]
-struct One<T>(IntSums<T>);
+struct OneIntSum<T>(IntSums<T>);
 
-impl<T> Accumulator for One<T>
+impl<T> Accumulator for OneIntSum<T>
 where
     T: ArrowPrimitiveType + Debug,
     T::Native: Into<i128> + TryFrom<i128>,

@@ -15,25 +15,25 @@ use datafusion::logical_expr::{
 };
 
 use super::distinct_sum::DistinctSum;
-use super::exact_sum::{self, Reading};
+use super::exact_sum::{self, SumReading};
 use super::{int_sum, percentile};
 
 /// `sum` or `avg`.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub struct SumOrAvg {
-    reading: Reading,
+    reading: SumReading,
     inner: Arc<AggregateUDF>,
 }
 
 impl SumOrAvg {
     /// `sum`.
     pub fn sum() -> SumOrAvg {
-        SumOrAvg { reading: Reading::Sum, inner: sum_udaf() }
+        SumOrAvg { reading: SumReading::Sum, inner: sum_udaf() }
     }
 
     /// `avg`.
     pub fn avg() -> SumOrAvg {
-        SumOrAvg { reading: Reading::Avg, inner: avg_udaf() }
+        SumOrAvg { reading: SumReading::Avg, inner: avg_udaf() }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Counts of buckets that rise and fall, in blocks, so that a rank is found in some tens of steps.
 
-use crate::sql::aggregate::functions::sketch::buckets::Key;
+use crate::sql::aggregate::functions::sketch::buckets::BucketNumber;
 
 /// Buckets in a block. At 70 buckets an octave, data within a factor of a thousand has some 22.
 const BLOCK: usize = 32;
@@ -9,7 +9,7 @@ const BLOCK: usize = 32;
 #[derive(Clone, Debug, Default)]
 pub struct BucketCounts {
     /// The blocks' numbers, ascending: a bucket's key, divided by the size of a block.
-    blocks: Vec<Key>,
+    blocks: Vec<BucketNumber>,
     /// The sum of each block.
     sums: Vec<u64>,
     counts: Vec<[u64; BLOCK]>,
@@ -18,12 +18,12 @@ pub struct BucketCounts {
 impl BucketCounts {
     /// Bytes held.
     pub fn size(&self) -> usize {
-        self.blocks.capacity() * (size_of::<Key>() + size_of::<u64>())
+        self.blocks.capacity() * (size_of::<BucketNumber>() + size_of::<u64>())
             + self.counts.capacity() * size_of::<[u64; BLOCK]>()
     }
 
     /// Adds to a bucket.
-    pub fn add(&mut self, key: Key, count: u64) {
+    pub fn add(&mut self, key: BucketNumber, count: u64) {
         let (block, place) = split(key);
         let index = match self.blocks.binary_search(&block) {
             Ok(index) => index,
@@ -39,7 +39,7 @@ impl BucketCounts {
     }
 
     /// Takes from a bucket; false, and nothing changed, when it holds less.
-    pub fn remove(&mut self, key: Key, count: u64) -> bool {
+    pub fn remove(&mut self, key: BucketNumber, count: u64) -> bool {
         let (block, place) = split(key);
         let Ok(index) = self.blocks.binary_search(&block) else { return false };
         let Some(left) = self.counts[index][place].checked_sub(count) else { return false };
@@ -54,17 +54,17 @@ impl BucketCounts {
     }
 
     /// The buckets that are not empty, with their counts, ascending.
-    pub fn entries(&self) -> impl Iterator<Item = (Key, u64)> + '_ {
+    pub fn entries(&self) -> impl Iterator<Item = (BucketNumber, u64)> + '_ {
         self.blocks.iter().zip(&self.counts).flat_map(|(block, counts)| {
             let keyed = counts.iter().enumerate();
-            keyed
-                .filter(|(_, count)| **count > 0)
-                .map(move |(place, count)| (block * BLOCK as Key + place as Key, *count))
+            keyed.filter(|(_, count)| **count > 0).map(move |(place, count)| {
+                (block * BLOCK as BucketNumber + place as BucketNumber, *count)
+            })
         })
     }
 
     /// The bucket at a rank and the one at the next rank, or the same at the end.
-    pub fn at_ranks(&self, rank: u64) -> Option<(Key, Key)> {
+    pub fn at_ranks(&self, rank: u64) -> Option<(BucketNumber, BucketNumber)> {
         let mut rest = rank;
         let index = position(&mut rest, &self.sums)?;
         let place = position(&mut rest, &self.counts[index])?;
@@ -81,13 +81,13 @@ impl BucketCounts {
         Some((key, next.map_or(key, |place| self.key(index + 1, place))))
     }
 
-    fn key(&self, index: usize, place: usize) -> Key {
-        self.blocks[index] * BLOCK as Key + place as Key
+    fn key(&self, index: usize, place: usize) -> BucketNumber {
+        self.blocks[index] * BLOCK as BucketNumber + place as BucketNumber
     }
 }
 
-fn split(key: Key) -> (Key, usize) {
-    let size = BLOCK as Key;
+fn split(key: BucketNumber) -> (BucketNumber, usize) {
+    let size = BLOCK as BucketNumber;
     (key.div_euclid(size), key.rem_euclid(size) as usize)
 }
 
@@ -114,7 +114,7 @@ mod tests {
             changes in prop::collection::vec((-200i32..200, 1u64..4, any::<bool>()), 1..400),
         ) {
             let mut held = BucketCounts::default();
-            let mut map: BTreeMap<Key, u64> = BTreeMap::new();
+            let mut map: BTreeMap<BucketNumber, u64> = BTreeMap::new();
             for (key, count, comes) in changes {
                 if comes {
                     held.add(key, count);
@@ -128,9 +128,9 @@ mod tests {
                 }
             }
             map.retain(|_, count| *count > 0);
-            let expected: Vec<(Key, u64)> = map.into_iter().collect();
+            let expected: Vec<(BucketNumber, u64)> = map.into_iter().collect();
             prop_assert_eq!(held.entries().collect::<Vec<_>>(), expected.clone());
-            let ranks: Vec<Key> = expected
+            let ranks: Vec<BucketNumber> = expected
                 .iter()
                 .flat_map(|(key, count)| std::iter::repeat_n(*key, *count as usize))
                 .collect();

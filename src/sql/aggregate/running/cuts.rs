@@ -134,7 +134,7 @@ impl Cuts {
         for (number, fraction) in self.fractions.iter().enumerate() {
             let cut = group * self.fractions.len() + number;
             let row = cut * self.room..(cut + 1) * self.room;
-            let mut cut = Cut {
+            let mut cut = GroupCut {
                 values: &self.values,
                 lists,
                 leaving,
@@ -157,7 +157,7 @@ impl Cuts {
 }
 
 /// The lists of one group, cut for one percentile.
-struct Cut<'a> {
+struct GroupCut<'a> {
     values: &'a [ScalarBuffer<f64>],
     /// Those of the slots that leave among them still.
     lists: &'a [(u32, u32)],
@@ -168,7 +168,7 @@ struct Cut<'a> {
     highs: &'a mut [i64],
 }
 
-impl Cut<'_> {
+impl GroupCut<'_> {
     /// The key at a place of a slot's values.
     #[inline(always)]
     fn key(&self, slot: usize, place: u32) -> i64 {

@@ -6,20 +6,20 @@ use arrow::array::{ArrayRef, Float64Array};
 use datafusion::common::Result;
 
 use super::Running;
-use crate::sql::aggregate::functions::exact_sum::{Reading, Sums};
+use crate::sql::aggregate::functions::exact_sum::{SumReading, Sums};
 
 /// `sum(x)` and `avg(x)` of doubles over one shared sum.
 #[derive(Debug)]
 pub struct RunningSum {
     sums: Sums,
     groups: usize,
-    readings: Vec<Reading>,
+    readings: Vec<SumReading>,
     outputs: Vec<Vec<Option<f64>>>,
 }
 
 impl RunningSum {
     /// A running sum that is read in these ways.
-    pub fn new(readings: Vec<Reading>) -> RunningSum {
+    pub fn new(readings: Vec<SumReading>) -> RunningSum {
         let outputs = vec![Vec::new(); readings.len()];
         RunningSum { sums: Sums::default(), groups: 0, readings, outputs }
     }

@@ -11,12 +11,12 @@ use arrow::datatypes::DataType;
 use datafusion::common::Result;
 
 use super::Running;
-use crate::sql::aggregate::functions::extreme::Side;
+use crate::sql::aggregate::functions::extreme::ExtremeSide;
 
 /// `min(x)` or `max(x)` of a primitive type.
 #[derive(Debug)]
 pub struct RunningExtreme<T: ArrowPrimitiveType> {
-    side: Side,
+    side: ExtremeSide,
     data_type: DataType,
     candidates: Vec<VecDeque<(i64, T::Native)>>,
     output: Vec<Option<T::Native>>,
@@ -24,7 +24,7 @@ pub struct RunningExtreme<T: ArrowPrimitiveType> {
 
 impl<T: ArrowPrimitiveType> RunningExtreme<T> {
     /// A running extreme of values of `data_type`.
-    pub fn new(side: Side, data_type: DataType) -> RunningExtreme<T> {
+    pub fn new(side: ExtremeSide, data_type: DataType) -> RunningExtreme<T> {
         RunningExtreme { side, data_type, candidates: Vec::new(), output: Vec::new() }
     }
 
@@ -119,7 +119,7 @@ mod tests {
             size in 1usize..6,
             maximum in any::<bool>(),
         ) {
-            let side = if maximum { Side::Max } else { Side::Min };
+            let side = if maximum { ExtremeSide::Max } else { ExtremeSide::Min };
             let mut running = RunningExtreme::<Int64Type>::new(side, DataType::Int64);
             running.grow(1);
             let state = |value: i64| vec![Arc::new(Int64Array::from(vec![value])) as ArrayRef];

@@ -35,7 +35,7 @@ pub struct RunningPercentile {
     leaving: Vec<Lists>,
     /// The lists in the window, unless it has many panes or lists.
     window: Option<WindowLists>,
-    kept: Kept,
+    kept: KeptValues,
     /// By fraction the present result of each group.
     results: Vec<Vec<Option<f64>>>,
     outputs: Vec<Vec<Option<f64>>>,
@@ -43,7 +43,7 @@ pub struct RunningPercentile {
 
 /// How a window's values are kept.
 #[derive(Debug)]
-enum Kept {
+enum KeptValues {
     Multisets(Multisets),
     Cuts(Cuts),
     Whole(Whole),
@@ -62,8 +62,8 @@ impl RunningPercentile {
             leaving: Vec::new(),
             window: panes.and_then(WindowLists::of_panes),
             kept: match panes {
-                Some(_) => Kept::Multisets(Multisets::default()),
-                None => Kept::Whole(Whole::default()),
+                Some(_) => KeptValues::Multisets(Multisets::default()),
+                None => KeptValues::Whole(Whole::default()),
             },
             results,
             outputs,
@@ -77,7 +77,7 @@ impl RunningPercentile {
         }
         let (coming, leaving) =
             (std::mem::take(&mut self.coming), std::mem::take(&mut self.leaving));
-        if let Kept::Whole(whole) = &mut self.kept {
+        if let KeptValues::Whole(whole) = &mut self.kept {
             let (fractions, results) = (&self.fractions, &mut self.results);
             let changed = whole.change(&leaving, coming, self.groups, |group, keys| {
                 for (fraction, results) in fractions.iter().zip(results.iter_mut()) {
@@ -97,7 +97,7 @@ impl RunningPercentile {
             return self.merge(&leaving, &coming);
         }
         match (&self.kept, self.is_worth_cutting(held)) {
-            (Kept::Cuts(cuts), true) if cuts.room() == window_room(&self.window) => {
+            (KeptValues::Cuts(cuts), true) if cuts.room() == window_room(&self.window) => {
                 self.cut(&slots, &leaving, &coming);
                 self.change_window(&slots, coming);
             }
@@ -122,7 +122,7 @@ impl RunningPercentile {
 
     /// Works lists into the multisets.
     fn merge(&mut self, leaving: &[Lists], coming: &[Lists]) -> Result<()> {
-        let Kept::Multisets(multisets) = &mut self.kept else { return Ok(()) };
+        let KeptValues::Multisets(multisets) = &mut self.kept else { return Ok(()) };
         let (fractions, results) = (&self.fractions, &mut self.results);
         let changed = multisets.change(leaving, coming, |group, held| {
             for (fraction, results) in fractions.iter().zip(results.iter_mut()) {
@@ -137,7 +137,7 @@ impl RunningPercentile {
 
     /// Works lists into the cuts.
     fn cut(&mut self, slots: &Slots, leaving: &[Lists], coming: &[Lists]) {
-        let Kept::Cuts(cuts) = &mut self.kept else { return };
+        let KeptValues::Cuts(cuts) = &mut self.kept else { return };
         for (slot, lists) in slots.coming.iter().zip(coming) {
             cuts.put(*slot, &lists.sorted());
         }
@@ -170,8 +170,8 @@ impl RunningPercentile {
             return true;
         }
         match &self.kept {
-            Kept::Cuts(_) => values * MUCH_FEWER >= cuts,
-            Kept::Multisets(_) | Kept::Whole(_) => values >= cuts,
+            KeptValues::Cuts(_) => values * MUCH_FEWER >= cuts,
+            KeptValues::Multisets(_) | KeptValues::Whole(_) => values >= cuts,
         }
     }
 
@@ -190,17 +190,17 @@ impl RunningPercentile {
                 self.results[fraction][group] = result;
             });
         }
-        self.kept = Kept::Cuts(cuts);
+        self.kept = KeptValues::Cuts(cuts);
     }
 
     /// Merges the window's lists, if they are kept apart.
     fn keep_merged(&mut self) {
-        if let (Kept::Cuts(_), Some(window)) = (&self.kept, &self.window) {
+        if let (KeptValues::Cuts(_), Some(window)) = (&self.kept, &self.window) {
             let lists: Vec<Lists> = window.iter().map(|(_, lists)| lists.clone()).collect();
             let mut multisets = Multisets::default();
             multisets.grow(self.groups);
             multisets.add(&lists);
-            self.kept = Kept::Multisets(multisets);
+            self.kept = KeptValues::Multisets(multisets);
         }
     }
 }
@@ -233,9 +233,9 @@ impl Running for RunningPercentile {
             self.keep_merged();
         }
         match &mut self.kept {
-            Kept::Multisets(multisets) => multisets.grow(groups),
-            Kept::Cuts(cuts) => cuts.grow(groups),
-            Kept::Whole(_) => {}
+            KeptValues::Multisets(multisets) => multisets.grow(groups),
+            KeptValues::Cuts(cuts) => cuts.grow(groups),
+            KeptValues::Whole(_) => {}
         }
     }
 
@@ -258,15 +258,15 @@ impl Running for RunningPercentile {
         self.leaving.clear();
         self.window = self.panes.and_then(WindowLists::of_panes);
         match &mut self.kept {
-            Kept::Multisets(multisets) => {
+            KeptValues::Multisets(multisets) => {
                 groups.iter().for_each(|group| multisets.clear(*group as usize));
             }
-            Kept::Cuts(_) => {
+            KeptValues::Cuts(_) => {
                 let mut multisets = Multisets::default();
                 multisets.grow(self.groups);
-                self.kept = Kept::Multisets(multisets);
+                self.kept = KeptValues::Multisets(multisets);
             }
-            Kept::Whole(whole) => whole.clear(),
+            KeptValues::Whole(whole) => whole.clear(),
         }
         for group in groups {
             self.results.iter_mut().for_each(|results| results[*group as usize] = None);
@@ -288,9 +288,9 @@ impl Running for RunningPercentile {
 
     fn size(&self) -> usize {
         let kept = match &self.kept {
-            Kept::Multisets(multisets) => multisets.size(),
-            Kept::Cuts(cuts) => cuts.size(),
-            Kept::Whole(whole) => whole.size(),
+            KeptValues::Multisets(multisets) => multisets.size(),
+            KeptValues::Cuts(cuts) => cuts.size(),
+            KeptValues::Whole(whole) => whole.size(),
         };
         kept + self.groups * self.fractions.len() * size_of::<Option<f64>>()
     }
@@ -441,7 +441,7 @@ pub(crate) mod tests {
             let median = running.take_outputs().remove(0);
             let median = median.as_any().downcast_ref::<Float64Array>().unwrap().value(0);
             assert_eq!(median, f64::from(values - 1) / 16.0);
-            matches!(running.kept, Kept::Cuts(_))
+            matches!(running.kept, KeptValues::Cuts(_))
         };
         assert!(is_cut(Some(12), 190));
         assert!(!is_cut(Some(12), 5));

@@ -17,10 +17,10 @@ use super::Running;
 use super::bucket_counts::BucketCounts;
 use super::sorted_counts::SortedCounts;
 use crate::sql::aggregate::functions::sketch::buckets::key_of;
-use crate::sql::aggregate::functions::sketch::lists::{State, States};
-use crate::sql::aggregate::functions::sketch::readings::{Column, Reading, Summary};
+use crate::sql::aggregate::functions::sketch::lists::{StateRow, States};
+use crate::sql::aggregate::functions::sketch::readings::{Readable, ReadingColumn, SketchReading};
 use crate::sql::aggregate::functions::sketch::state::{
-    EXACT_LIMIT, Edge, Entries, Found, percentile,
+    EXACT_LIMIT, Edge, Found, SketchEntries, percentile,
 };
 
 /// Distinct values below which bucket counts are given up.
@@ -31,7 +31,7 @@ const AHEAD: usize = 2;
 
 /// One group's values in the window.
 #[derive(Debug, Default)]
-struct Group {
+struct SlidingGroup {
     count: u64,
     /// The values of panes that list them.
     values: SortedCounts,
@@ -41,7 +41,7 @@ struct Group {
     buckets: Option<Box<BucketCounts>>,
 }
 
-impl Group {
+impl SlidingGroup {
     /// Whether the window's sketch lists its values.
     fn is_exact(&self) -> bool {
         self.bucketed_states == 0 && self.values.distinct() <= EXACT_LIMIT
@@ -59,7 +59,7 @@ impl Group {
         })
     }
 
-    fn add(&mut self, state: State<'_>) {
+    fn add(&mut self, state: StateRow<'_>) {
         if state.is_bucketed() {
             self.bucketed_states += 1;
             for (key, count) in state.buckets() {
@@ -79,7 +79,7 @@ impl Group {
     }
 
     /// Takes a state out; false when it is not there.
-    fn retract(&mut self, state: State<'_>) -> bool {
+    fn retract(&mut self, state: StateRow<'_>) -> bool {
         let mut held = true;
         if state.is_bucketed() {
             held = self.bucketed_states > 0;
@@ -107,7 +107,7 @@ impl Group {
     }
 }
 
-impl Summary for Group {
+impl Readable for SlidingGroup {
     fn count(&self) -> u64 {
         self.count
     }
@@ -126,10 +126,12 @@ impl Summary for Group {
         })
     }
 
-    fn entries(&self) -> Cow<'_, Entries> {
+    fn entries(&self) -> Cow<'_, SketchEntries> {
         Cow::Owned(match &self.buckets {
-            Some(buckets) if !self.is_exact() => Entries::Buckets(buckets.entries().collect()),
-            Some(_) | None => Entries::Exact(self.values.entries().collect()),
+            Some(buckets) if !self.is_exact() => {
+                SketchEntries::Buckets(buckets.entries().collect())
+            }
+            Some(_) | None => SketchEntries::Exact(self.values.entries().collect()),
         })
     }
 }
@@ -137,18 +139,19 @@ impl Summary for Group {
 /// Readings of one sketch by group.
 #[derive(Debug)]
 pub struct RunningSketch {
-    groups: Vec<Group>,
+    groups: Vec<SlidingGroup>,
     /// Groups that have changed since they were read.
     stale: Vec<bool>,
-    columns: Vec<Column>,
+    columns: Vec<ReadingColumn>,
     /// By column, where it is of percentiles, each group's as last read.
     percentiles: Vec<Vec<Option<f64>>>,
 }
 
 impl RunningSketch {
     /// A running sketch that is read in these ways.
-    pub fn new(readings: &[Reading]) -> RunningSketch {
-        let columns: Vec<Column> = readings.iter().map(|reading| Column::new(*reading)).collect();
+    pub fn new(readings: &[SketchReading]) -> RunningSketch {
+        let columns: Vec<ReadingColumn> =
+            readings.iter().map(|reading| ReadingColumn::new(*reading)).collect();
         let percentiles = vec![Vec::new(); columns.len()];
         RunningSketch { groups: Vec::new(), stale: Vec::new(), columns, percentiles }
     }
@@ -168,7 +171,7 @@ impl RunningSketch {
                 continue;
             }
             for (column, percentiles) in self.columns.iter().zip(&mut self.percentiles) {
-                if let Reading::Quantile(edge, q) = column.reading() {
+                if let SketchReading::Quantile(edge, q) = column.reading() {
                     percentiles[group] = self.groups[group].percentile(q, edge);
                 }
             }
@@ -179,7 +182,7 @@ impl RunningSketch {
 impl Running for RunningSketch {
     fn grow(&mut self, groups: usize) {
         if groups > self.groups.len() {
-            self.groups.resize_with(groups, Group::default);
+            self.groups.resize_with(groups, SlidingGroup::default);
             self.stale.resize(groups, true);
             self.percentiles.iter_mut().for_each(|held| held.resize(groups, None));
         }
@@ -210,14 +213,14 @@ impl Running for RunningSketch {
     fn reset(&mut self, groups: &[u32]) {
         for group in groups {
             self.stale[*group as usize] = true;
-            self.groups[*group as usize] = Group::default();
+            self.groups[*group as usize] = SlidingGroup::default();
         }
     }
 
     fn read(&mut self, groups: &[u32]) -> Result<()> {
         self.refresh(groups);
         for (column, percentiles) in self.columns.iter_mut().zip(&self.percentiles) {
-            if let Reading::Quantile(..) = column.reading() {
+            if let SketchReading::Quantile(..) = column.reading() {
                 column.extend_quantiles(groups.iter().map(|group| percentiles[*group as usize]));
             } else {
                 groups.iter().for_each(|group| column.push(&self.groups[*group as usize]));
@@ -227,12 +230,12 @@ impl Running for RunningSketch {
     }
 
     fn take_outputs(&mut self) -> Vec<ArrayRef> {
-        self.columns.iter_mut().map(Column::take).collect()
+        self.columns.iter_mut().map(ReadingColumn::take).collect()
     }
 
     fn size(&self) -> usize {
-        let held: usize = self.groups.iter().map(Group::size).sum();
-        held + self.groups.capacity() * size_of::<Group>()
+        let held: usize = self.groups.iter().map(SlidingGroup::size).sum();
+        held + self.groups.capacity() * size_of::<SlidingGroup>()
     }
 }
 

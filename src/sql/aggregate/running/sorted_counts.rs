@@ -14,18 +14,18 @@ const BLOCK: usize = 16;
 /// Distinct values, ascending in the total order of doubles, in runs.
 #[derive(Clone, Debug, Default)]
 pub struct SortedCounts {
-    runs: Vec<Run>,
+    runs: Vec<ValueRun>,
     distinct: usize,
 }
 
 #[derive(Clone, Debug, Default)]
-struct Run {
+struct ValueRun {
     entries: Vec<(f64, u64)>,
     /// The sum of the counts.
     total: u64,
 }
 
-impl Run {
+impl ValueRun {
     /// The place of the entry at a rank within the run, and how many values come before it.
     fn place_of(&self, rank: u64) -> Option<(usize, u64)> {
         if self.total == self.entries.len() as u64 {
@@ -57,7 +57,7 @@ impl SortedCounts {
 
     /// Bytes held.
     pub fn size(&self) -> usize {
-        self.runs.capacity() * size_of::<Run>() + self.distinct * size_of::<(f64, u64)>()
+        self.runs.capacity() * size_of::<ValueRun>() + self.distinct * size_of::<(f64, u64)>()
     }
 
     /// The run that holds, or would hold, a value, and its place there: found or not.
@@ -73,8 +73,9 @@ impl SortedCounts {
         if last == 0 {
             return Some(0);
         }
-        let is_before =
-            |run: &Run| run.entries.last().is_some_and(|(held, _)| held.total_cmp(&value).is_lt());
+        let is_before = |run: &ValueRun| {
+            run.entries.last().is_some_and(|(held, _)| held.total_cmp(&value).is_lt())
+        };
         Some(self.runs.partition_point(is_before).min(last))
     }
 
@@ -89,7 +90,7 @@ impl SortedCounts {
     /// Adds a value `count` times.
     pub fn add(&mut self, value: f64, count: u64) {
         let Some((index, found)) = self.place(value) else {
-            self.runs.push(Run { entries: vec![(value, count)], total: count });
+            self.runs.push(ValueRun { entries: vec![(value, count)], total: count });
             self.distinct = 1;
             return;
         };
@@ -106,7 +107,7 @@ impl SortedCounts {
             let entries = run.entries.split_off(RUN_LIMIT / 2);
             let total = entries.iter().map(|(_, count)| count).sum();
             run.total -= total;
-            self.runs.insert(index + 1, Run { entries, total });
+            self.runs.insert(index + 1, ValueRun { entries, total });
         }
     }
 

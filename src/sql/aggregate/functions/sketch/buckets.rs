@@ -17,16 +17,16 @@
 //! their magnitude.
 
 /// The number of a bucket.
-pub type Key = i32;
+pub type BucketNumber = i32;
 
 /// Steps in an octave.
 const PER_OCTAVE: i32 = 70;
 /// The key of the smallest normal double.
-const FIRST_NORMAL: Key = 2;
+const FIRST_NORMAL: BucketNumber = 2;
 /// The key of infinity.
-const INFINITE: Key = FIRST_NORMAL + 2046 * PER_OCTAVE;
+const INFINITE: BucketNumber = FIRST_NORMAL + 2046 * PER_OCTAVE;
 /// The key of NaN, which has no negative.
-const NOT_A_NUMBER: Key = INFINITE + 1;
+const NOT_A_NUMBER: BucketNumber = INFINITE + 1;
 /// Bits of the fraction of a double.
 const FRACTION_BITS: u32 = 52;
 const FRACTION: u64 = (1 << FRACTION_BITS) - 1;
@@ -134,12 +134,12 @@ fn end_of(step: usize) -> u64 {
 }
 
 /// The bucket of a value.
-pub fn key_of(value: f64) -> Key {
+pub fn key_of(value: f64) -> BucketNumber {
     let bits = value.abs().to_bits();
     let exponent = (bits >> FRACTION_BITS) as i32;
     let fraction = bits & FRACTION;
     let magnitude = match exponent {
-        0 => Key::from(fraction != 0),
+        0 => BucketNumber::from(fraction != 0),
         2047 if fraction != 0 => return NOT_A_NUMBER,
         _ => {
             let first = usize::from(FIRST_STEP[(fraction >> (FRACTION_BITS - CELL_BITS)) as usize]);
@@ -151,12 +151,12 @@ pub fn key_of(value: f64) -> Key {
 }
 
 /// Whether some value has this key.
-pub fn is_key(key: Key) -> bool {
+pub fn is_key(key: BucketNumber) -> bool {
     (-INFINITE..=NOT_A_NUMBER).contains(&key)
 }
 
 /// The least and the greatest double of a bucket. Both are NaN for the bucket of NaN.
-pub fn bounds(key: Key) -> (f64, f64) {
+pub fn bounds(key: BucketNumber) -> (f64, f64) {
     let (low, high) = match key.abs() {
         0 => (0.0, 0.0),
         1 => (f64::from_bits(1), f64::from_bits(FRACTION)),
@@ -173,7 +173,7 @@ pub fn bounds(key: Key) -> (f64, f64) {
 
 /// The value that stands for a bucket: the harmonic mean of its ends, which is off by the same
 /// ratio at both, (gamma − 1) / (gamma + 1).
-pub fn middle(key: Key) -> f64 {
+pub fn middle(key: BucketNumber) -> f64 {
     let magnitude = match key.abs() {
         0 => 0.0,
         1 => f64::from_bits(FRACTION / 2),
@@ -193,7 +193,7 @@ pub fn middle(key: Key) -> f64 {
 }
 
 /// The bits of the power of two at which a normal key's octave begins, and its step.
-fn octave_and_step(key: Key) -> (u64, usize) {
+fn octave_and_step(key: BucketNumber) -> (u64, usize) {
     let from_first = key - FIRST_NORMAL;
     let exponent = (from_first / PER_OCTAVE + 1) as u64;
     (exponent << FRACTION_BITS, (from_first % PER_OCTAVE) as usize)

@@ -8,11 +8,11 @@ use arrow::datatypes::Float64Type;
 use datafusion::common::{Result, ScalarValue, exec_datafusion_err, exec_err};
 use datafusion::logical_expr::{Accumulator, EmitTo, GroupsAccumulator};
 
-use super::Input;
+use super::SketchInput;
 use super::layout;
-use super::lists::{Builder, States};
-use super::readings::{Column, Reading};
-use super::state::{Entries, Sketch};
+use super::lists::{ListBuilder, States};
+use super::readings::{ReadingColumn, SketchReading};
+use super::state::{Sketch, SketchEntries};
 use crate::sql::aggregate::functions::percentile::canonical;
 use crate::sql::aggregate::functions::{passes, state_of_each};
 
@@ -21,7 +21,7 @@ const FOLD_AT: usize = 1 << 18;
 
 /// A value that waits.
 #[derive(Clone, Copy, Debug)]
-struct Pending {
+struct PendingValue {
     value: f64,
     count: u64,
     group: u32,
@@ -29,31 +29,38 @@ struct Pending {
 
 /// Sketches by group.
 #[derive(Debug)]
-pub struct Grouped {
-    input: Input,
-    reading: Reading,
-    pending: Vec<Pending>,
+pub struct GroupedSketches {
+    input: SketchInput,
+    reading: SketchReading,
+    pending: Vec<PendingValue>,
     held: Vec<Sketch>,
     /// Bytes of the sketches when they were last folded.
     held_bytes: usize,
     groups: usize,
 }
 
-impl Grouped {
+impl GroupedSketches {
     /// Without groups.
-    pub fn new(input: Input, reading: Reading) -> Grouped {
-        Grouped { input, reading, pending: Vec::new(), held: Vec::new(), held_bytes: 0, groups: 0 }
+    pub fn new(input: SketchInput, reading: SketchReading) -> GroupedSketches {
+        GroupedSketches {
+            input,
+            reading,
+            pending: Vec::new(),
+            held: Vec::new(),
+            held_bytes: 0,
+            groups: 0,
+        }
     }
 
     /// Takes in a row of the function's input.
     fn take_in(&mut self, input: &ArrayRef, row: usize, group: usize) -> Result<()> {
         match self.input {
-            Input::Numbers => {
+            SketchInput::Numbers => {
                 let value = canonical(input.as_primitive::<Float64Type>().value(row));
-                self.pending.push(Pending { value, count: 1, group: group as u32 });
+                self.pending.push(PendingValue { value, count: 1, group: group as u32 });
                 Ok(())
             }
-            Input::Sketches => {
+            SketchInput::Sketches => {
                 let bytes = input.as_binary::<i32>().value(row);
                 let sketch = layout::read(bytes).map_err(|fault| {
                     exec_datafusion_err!("sketch_merge was given bytes that are no sketch: {fault}")
@@ -63,10 +70,10 @@ impl Grouped {
         }
     }
 
-    fn absorb(&mut self, group: usize, entries: &Entries) -> Result<()> {
+    fn absorb(&mut self, group: usize, entries: &SketchEntries) -> Result<()> {
         match entries {
-            Entries::Exact(values) => {
-                let pending = values.iter().map(|(value, count)| Pending {
+            SketchEntries::Exact(values) => {
+                let pending = values.iter().map(|(value, count)| PendingValue {
                     value: *value,
                     count: *count,
                     group: group as u32,
@@ -74,7 +81,7 @@ impl Grouped {
                 self.pending.extend(pending);
                 Ok(())
             }
-            Entries::Buckets(_) => {
+            SketchEntries::Buckets(_) => {
                 if self.held.len() <= group {
                     self.held.resize(group + 1, Sketch::default());
                 }
@@ -85,7 +92,7 @@ impl Grouped {
 
     /// Folds what waits once there is as much of it as of sketches.
     fn fold_when_full(&mut self) -> Result<()> {
-        let full = FOLD_AT.max(self.held_bytes / size_of::<Pending>());
+        let full = FOLD_AT.max(self.held_bytes / size_of::<PendingValue>());
         if self.pending.len() >= full { self.fold() } else { Ok(()) }
     }
 
@@ -97,7 +104,7 @@ impl Grouped {
             if group.is_empty() {
                 continue;
             }
-            let entries = Entries::Exact(ascending(group)?);
+            let entries = SketchEntries::Exact(ascending(group)?);
             if sketch.count() == 0 {
                 *sketch = Sketch::of(entries).ok_or_else(too_many)?;
             } else {
@@ -138,7 +145,7 @@ impl Grouped {
     }
 }
 
-fn absorb_into(sketch: &mut Sketch, entries: &Entries) -> Result<()> {
+fn absorb_into(sketch: &mut Sketch, entries: &SketchEntries) -> Result<()> {
     if sketch.absorb(entries) { Ok(()) } else { Err(too_many()) }
 }
 
@@ -162,7 +169,7 @@ fn ascending(values: &mut [(f64, u64)]) -> Result<Vec<(f64, u64)>> {
     Ok(out)
 }
 
-impl GroupsAccumulator for Grouped {
+impl GroupsAccumulator for GroupedSketches {
     fn update_batch(
         &mut self,
         values: &[ArrayRef],
@@ -190,23 +197,23 @@ impl GroupsAccumulator for Grouped {
         for (row, group) in group_indices.iter().enumerate() {
             let state = states.row(row);
             if state.is_bucketed() {
-                self.absorb(*group, &Entries::Buckets(state.buckets().collect()))?;
+                self.absorb(*group, &SketchEntries::Buckets(state.buckets().collect()))?;
             }
             let group = *group as u32;
-            let values = state.values().map(|(value, count)| Pending { value, count, group });
+            let values = state.values().map(|(value, count)| PendingValue { value, count, group });
             self.pending.extend(values);
         }
         self.fold_when_full()
     }
 
     fn evaluate(&mut self, emit_to: EmitTo) -> Result<ArrayRef> {
-        let mut column = Column::new(self.reading);
+        let mut column = ReadingColumn::new(self.reading);
         self.take(emit_to)?.iter().for_each(|sketch| column.push(sketch));
         Ok(column.take())
     }
 
     fn state(&mut self, emit_to: EmitTo) -> Result<Vec<ArrayRef>> {
-        let mut states = Builder::default();
+        let mut states = ListBuilder::default();
         self.take(emit_to)?.iter().for_each(|sketch| states.push(sketch.entries()));
         states.finish()
     }
@@ -216,11 +223,11 @@ impl GroupsAccumulator for Grouped {
         values: &[ArrayRef],
         opt_filter: Option<&BooleanArray>,
     ) -> Result<Vec<ArrayRef>> {
-        state_of_each(Grouped::new(self.input, self.reading), values, opt_filter)
+        state_of_each(GroupedSketches::new(self.input, self.reading), values, opt_filter)
     }
 
     fn size(&self) -> usize {
-        self.pending.capacity() * size_of::<Pending>()
+        self.pending.capacity() * size_of::<PendingValue>()
             + self.held.capacity() * size_of::<Sketch>()
             + self.held_bytes
     }
@@ -228,7 +235,7 @@ impl GroupsAccumulator for Grouped {
 
 /// One group's sketch.
 #[derive(Debug)]
-pub struct Single(pub Grouped);
+pub struct Single(pub GroupedSketches);
 
 impl Accumulator for Single {
     fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
@@ -252,7 +259,7 @@ impl Accumulator for Single {
         let Some(sketch) = self.0.held.first() else {
             return exec_err!("a sketch of one group has no group");
         };
-        let mut column = Column::new(self.0.reading);
+        let mut column = ReadingColumn::new(self.0.reading);
         column.push(sketch);
         ScalarValue::try_from_array(&column.take(), 0)
     }

@@ -14,8 +14,8 @@
 //! [`buckets`](super::buckets). Anything else is not a sketch: two sketches are equal exactly when
 //! their bytes are.
 
-use super::buckets::{Key, is_key};
-use super::state::{EXACT_LIMIT, Entries, Sketch};
+use super::buckets::{BucketNumber, is_key};
+use super::state::{EXACT_LIMIT, Sketch, SketchEntries};
 use crate::sql::aggregate::functions::percentile::canonical;
 
 const VERSION: u8 = 1;
@@ -49,10 +49,10 @@ pub enum Malformed {
 }
 
 /// Appends the bytes of a sketch that holds these entries.
-pub fn write<'a>(entries: &Entries, out: &'a mut Vec<u8>) -> &'a [u8] {
+pub fn write<'a>(entries: &SketchEntries, out: &'a mut Vec<u8>) -> &'a [u8] {
     let begins = out.len();
     match entries {
-        Entries::Exact(values) => {
+        SketchEntries::Exact(values) => {
             out.extend([VERSION, VALUES]);
             write_varint(values.len() as u64, out);
             for (value, count) in values {
@@ -60,10 +60,10 @@ pub fn write<'a>(entries: &Entries, out: &'a mut Vec<u8>) -> &'a [u8] {
                 write_varint(*count, out);
             }
         }
-        Entries::Buckets(buckets) => {
+        SketchEntries::Buckets(buckets) => {
             out.extend([VERSION, BUCKETS]);
             write_varint(buckets.len() as u64, out);
-            let mut before: Option<Key> = None;
+            let mut before: Option<BucketNumber> = None;
             for (key, count) in buckets {
                 write_varint(before.map_or_else(|| zigzag(*key), |b| step(b, *key)), out);
                 write_varint(*count, out);
@@ -83,8 +83,8 @@ pub fn read(bytes: &[u8]) -> Result<Sketch, Malformed> {
     }
     let length = read_varint(&mut rest)?;
     let entries = match form {
-        VALUES => Entries::Exact(read_values(length, &mut rest)?),
-        BUCKETS => Entries::Buckets(read_buckets(length, &mut rest)?),
+        VALUES => SketchEntries::Exact(read_values(length, &mut rest)?),
+        BUCKETS => SketchEntries::Buckets(read_buckets(length, &mut rest)?),
         other => return Err(Malformed::Form(other)),
     };
     if !rest.is_empty() {
@@ -111,9 +111,9 @@ fn read_values(length: u64, rest: &mut &[u8]) -> Result<Vec<(f64, u64)>, Malform
     Ok(values)
 }
 
-fn read_buckets(length: u64, rest: &mut &[u8]) -> Result<Vec<(Key, u64)>, Malformed> {
+fn read_buckets(length: u64, rest: &mut &[u8]) -> Result<Vec<(BucketNumber, u64)>, Malformed> {
     // Grown as they come: the bytes, not what they claim, bound the memory.
-    let mut buckets: Vec<(Key, u64)> = Vec::new();
+    let mut buckets: Vec<(BucketNumber, u64)> = Vec::new();
     for _ in 0..length {
         let number = read_varint(rest)?;
         let key = match buckets.last() {
@@ -123,7 +123,7 @@ fn read_buckets(length: u64, rest: &mut &[u8]) -> Result<Vec<(Key, u64)>, Malfor
                 i64::try_from(number).ok().and_then(|step| step.checked_add(i64::from(*last)))
             }
         };
-        let key = key.and_then(|key| Key::try_from(key).ok()).filter(|key| is_key(*key));
+        let key = key.and_then(|key| BucketNumber::try_from(key).ok()).filter(|key| is_key(*key));
         buckets.push((key.ok_or(Malformed::Number)?, read_count(rest)?));
     }
     // More distinct values than can be listed stand for more than so many values.
@@ -147,7 +147,7 @@ fn take<const N: usize>(rest: &mut &[u8]) -> Result<[u8; N], Malformed> {
     Ok(*taken)
 }
 
-fn zigzag(key: Key) -> u64 {
+fn zigzag(key: BucketNumber) -> u64 {
     let key = i64::from(key);
     ((key << 1) ^ (key >> 63)) as u64
 }
@@ -157,7 +157,7 @@ fn unzigzag(number: u64) -> Option<i64> {
     Some(if number & 1 == 0 { magnitude } else { -magnitude - 1 })
 }
 
-fn step(before: Key, key: Key) -> u64 {
+fn step(before: BucketNumber, key: BucketNumber) -> u64 {
     key.abs_diff(before).into()
 }
 

@@ -14,8 +14,8 @@ use arrow::buffer::{OffsetBuffer, ScalarBuffer};
 use arrow::datatypes::{DataType, Field, FieldRef, Float64Type, Int32Type, Int64Type};
 use datafusion::common::{Result, exec_datafusion_err};
 
-use super::buckets::Key;
-use super::state::Entries;
+use super::buckets::BucketNumber;
+use super::state::SketchEntries;
 
 /// The state columns of an aggregate called `name`.
 pub fn fields(name: &str) -> Vec<FieldRef> {
@@ -32,17 +32,17 @@ pub fn fields(name: &str) -> Vec<FieldRef> {
 
 /// State columns in the making.
 #[derive(Debug)]
-pub struct Builder {
+pub struct ListBuilder {
     values: Vec<f64>,
-    keys: Vec<Key>,
+    keys: Vec<BucketNumber>,
     counts: Vec<i64>,
     /// Where the rows so far end, for values, keys and counts.
     ends: [Vec<usize>; 3],
 }
 
-impl Default for Builder {
-    fn default() -> Builder {
-        Builder {
+impl Default for ListBuilder {
+    fn default() -> ListBuilder {
+        ListBuilder {
             values: Vec::new(),
             keys: Vec::new(),
             counts: Vec::new(),
@@ -51,15 +51,15 @@ impl Default for Builder {
     }
 }
 
-impl Builder {
+impl ListBuilder {
     /// Appends a row.
-    pub fn push(&mut self, entries: &Entries) {
+    pub fn push(&mut self, entries: &SketchEntries) {
         match entries {
-            Entries::Exact(values) => {
+            SketchEntries::Exact(values) => {
                 self.values.extend(values.iter().map(|(value, _)| *value));
                 push_counts(&mut self.counts, values);
             }
-            Entries::Buckets(buckets) => {
+            SketchEntries::Buckets(buckets) => {
                 self.keys.extend(buckets.iter().map(|(key, _)| *key));
                 push_counts(&mut self.counts, buckets);
             }
@@ -105,20 +105,20 @@ fn list<T: ArrowPrimitiveType>(ends: &[usize], items: PrimitiveArray<T>) -> Resu
 #[derive(Clone, Copy, Debug)]
 pub struct States<'a> {
     values: (&'a [f64], &'a [i32]),
-    keys: (&'a [Key], &'a [i32]),
+    keys: (&'a [BucketNumber], &'a [i32]),
     counts: (&'a [i64], &'a [i32]),
 }
 
 /// One row of state columns.
 #[derive(Clone, Copy, Debug)]
-pub struct State<'a> {
+pub struct StateRow<'a> {
     values: &'a [f64],
-    keys: &'a [Key],
+    keys: &'a [BucketNumber],
     counts: &'a [i64],
 }
 
 impl<'a> States<'a> {
-    /// Columns as [`Builder`] makes them.
+    /// Columns as [`ListBuilder`] makes them.
     pub fn of(columns: &'a [ArrayRef]) -> States<'a> {
         States {
             values: items::<Float64Type>(&columns[0]),
@@ -128,8 +128,8 @@ impl<'a> States<'a> {
     }
 
     /// A row.
-    pub fn row(&self, row: usize) -> State<'a> {
-        State {
+    pub fn row(&self, row: usize) -> StateRow<'a> {
+        StateRow {
             values: of_row(self.values, row),
             keys: of_row(self.keys, row),
             counts: of_row(self.counts, row),
@@ -137,7 +137,7 @@ impl<'a> States<'a> {
     }
 }
 
-impl<'a> State<'a> {
+impl<'a> StateRow<'a> {
     /// Whether values have become buckets.
     pub fn is_bucketed(&self) -> bool {
         !self.keys.is_empty()
@@ -149,7 +149,7 @@ impl<'a> State<'a> {
     }
 
     /// Its buckets with their counts, if it is not.
-    pub fn buckets(self) -> impl Iterator<Item = (Key, u64)> + 'a {
+    pub fn buckets(self) -> impl Iterator<Item = (BucketNumber, u64)> + 'a {
         self.keys.iter().enumerate().map(move |(place, key)| (*key, self.count_at(place)))
     }
 

@@ -42,25 +42,25 @@ use datafusion::logical_expr::{
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::Literal;
 
-use grouped::{Grouped, Single};
-use readings::{Kind, Reading};
+use grouped::{GroupedSketches, Single};
+use readings::{ReadingKind, SketchReading};
 use state::Edge;
 
 /// What an aggregate makes its sketch of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Input {
+pub enum SketchInput {
     /// Numbers: `quantile_sketch`.
     Numbers,
     /// Sketches: `sketch_merge`.
     Sketches,
 }
 
-impl Input {
+impl SketchInput {
     /// The aggregate's name in SQL.
     pub fn name(self) -> &'static str {
         match self {
-            Input::Numbers => "quantile_sketch",
-            Input::Sketches => "sketch_merge",
+            SketchInput::Numbers => "quantile_sketch",
+            SketchInput::Sketches => "sketch_merge",
         }
     }
 }
@@ -70,22 +70,22 @@ impl Input {
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub struct SketchAggregate {
     /// What it takes.
-    pub input: Input,
+    pub input: SketchInput,
     /// What it gives.
-    pub kind: Kind,
+    pub kind: ReadingKind,
     name: String,
     signature: Signature,
 }
 
 impl SketchAggregate {
     /// The aggregate over this input that gives this reading.
-    pub fn new(input: Input, kind: Kind) -> SketchAggregate {
+    pub fn new(input: SketchInput, kind: ReadingKind) -> SketchAggregate {
         let suffix = match kind {
-            Kind::Sketch => "",
-            Kind::Count => ".count",
-            Kind::Quantile(Edge::Lower) => ".quantile_lower",
-            Kind::Quantile(Edge::Middle) => ".quantile",
-            Kind::Quantile(Edge::Upper) => ".quantile_upper",
+            ReadingKind::Sketch => "",
+            ReadingKind::Count => ".count",
+            ReadingKind::Quantile(Edge::Lower) => ".quantile_lower",
+            ReadingKind::Quantile(Edge::Middle) => ".quantile",
+            ReadingKind::Quantile(Edge::Upper) => ".quantile_upper",
         };
         SketchAggregate {
             input,
@@ -96,24 +96,24 @@ impl SketchAggregate {
     }
 
     /// What a call with these arguments reads.
-    pub fn reading(&self, exprs: &[Arc<dyn PhysicalExpr>]) -> Result<Reading> {
+    pub fn reading(&self, exprs: &[Arc<dyn PhysicalExpr>]) -> Result<SketchReading> {
         let edge = match self.kind {
-            Kind::Sketch => return Ok(Reading::Sketch),
-            Kind::Count => return Ok(Reading::Count),
-            Kind::Quantile(edge) => edge,
+            ReadingKind::Sketch => return Ok(SketchReading::Sketch),
+            ReadingKind::Count => return Ok(SketchReading::Count),
+            ReadingKind::Quantile(edge) => edge,
         };
         let literal = exprs.get(1).and_then(|expr| expr.downcast_ref::<Literal>());
         match literal.map(Literal::value) {
-            Some(ScalarValue::Float64(Some(q))) => Ok(Reading::Quantile(edge, *q)),
+            Some(ScalarValue::Float64(Some(q))) => Ok(SketchReading::Quantile(edge, *q)),
             _ => plan_err!("{} needs a literal quantile", self.name),
         }
     }
 
-    fn grouped(&self, args: &AccumulatorArgs) -> Result<Grouped> {
+    fn grouped(&self, args: &AccumulatorArgs) -> Result<GroupedSketches> {
         if args.is_distinct {
             return plan_err!("{} does not take DISTINCT", self.input.name());
         }
-        Ok(Grouped::new(self.input, self.reading(args.exprs)?))
+        Ok(GroupedSketches::new(self.input, self.reading(args.exprs)?))
     }
 }
 
@@ -128,16 +128,16 @@ impl AggregateUDFImpl for SketchAggregate {
 
     fn coerce_types(&self, arg_types: &[DataType]) -> Result<Vec<DataType>> {
         let taken = match (self.input, arg_types.first()) {
-            (Input::Numbers, Some(number)) if number.is_numeric() || number.is_null() => {
+            (SketchInput::Numbers, Some(number)) if number.is_numeric() || number.is_null() => {
                 DataType::Float64
             }
-            (Input::Sketches, Some(bytes)) if bytes.is_binary() || bytes.is_null() => {
+            (SketchInput::Sketches, Some(bytes)) if bytes.is_binary() || bytes.is_null() => {
                 DataType::Binary
             }
-            (Input::Numbers, _) => {
+            (SketchInput::Numbers, _) => {
                 return plan_err!("quantile_sketch takes one number: quantile_sketch(x)");
             }
-            (Input::Sketches, _) => {
+            (SketchInput::Sketches, _) => {
                 return plan_err!("sketch_merge takes one column of sketches: sketch_merge(s)");
             }
         };

@@ -7,11 +7,11 @@ use arrow::array::{ArrayRef, BinaryBuilder, Float64Array, Int64Array};
 use arrow::datatypes::DataType;
 
 use super::layout;
-use super::state::{Edge, Entries, Sketch};
+use super::state::{Edge, Sketch, SketchEntries};
 
 /// A kind of reading, without the quantile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Kind {
+pub enum ReadingKind {
     /// The sketch itself, as bytes.
     Sketch,
     /// How many values it stands for.
@@ -20,28 +20,28 @@ pub enum Kind {
     Quantile(Edge),
 }
 
-impl Kind {
+impl ReadingKind {
     /// The type of what is read.
     pub fn data_type(self) -> DataType {
         match self {
-            Kind::Sketch => DataType::Binary,
-            Kind::Count => DataType::Int64,
-            Kind::Quantile(_) => DataType::Float64,
+            ReadingKind::Sketch => DataType::Binary,
+            ReadingKind::Count => DataType::Int64,
+            ReadingKind::Quantile(_) => DataType::Float64,
         }
     }
 
     /// How many arguments it takes beside the sketch.
     pub fn further_args(self) -> usize {
         match self {
-            Kind::Sketch | Kind::Count => 0,
-            Kind::Quantile(_) => 1,
+            ReadingKind::Sketch | ReadingKind::Count => 0,
+            ReadingKind::Quantile(_) => 1,
         }
     }
 }
 
 /// One reading.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Reading {
+pub enum SketchReading {
     /// The sketch itself, as bytes.
     Sketch,
     /// How many values it stands for.
@@ -51,16 +51,16 @@ pub enum Reading {
 }
 
 /// Something of which a sketch's readings can be taken.
-pub trait Summary {
+pub trait Readable {
     /// How many values it stands for.
     fn count(&self) -> u64;
     /// A percentile, or an edge of it; none of no values.
     fn percentile(&self, q: f64, edge: Edge) -> Option<f64>;
     /// What the sketch of it holds.
-    fn entries(&self) -> Cow<'_, Entries>;
+    fn entries(&self) -> Cow<'_, SketchEntries>;
 }
 
-impl Summary for Sketch {
+impl Readable for Sketch {
     fn count(&self) -> u64 {
         self.count()
     }
@@ -69,25 +69,25 @@ impl Summary for Sketch {
         self.percentile(q, edge)
     }
 
-    fn entries(&self) -> Cow<'_, Entries> {
+    fn entries(&self) -> Cow<'_, SketchEntries> {
         Cow::Borrowed(self.entries())
     }
 }
 
 /// A column of one reading of many sketches. Sketches as bytes may take up to 2 GiB in one column.
 #[derive(Debug)]
-pub struct Column {
-    reading: Reading,
+pub struct ReadingColumn {
+    reading: SketchReading,
     bytes: BinaryBuilder,
     scratch: Vec<u8>,
     counts: Vec<i64>,
     quantiles: Vec<Option<f64>>,
 }
 
-impl Column {
+impl ReadingColumn {
     /// An empty column.
-    pub fn new(reading: Reading) -> Column {
-        Column {
+    pub fn new(reading: SketchReading) -> ReadingColumn {
+        ReadingColumn {
             reading,
             bytes: BinaryBuilder::with_capacity(0, 0),
             scratch: Vec::new(),
@@ -97,7 +97,7 @@ impl Column {
     }
 
     /// What is read.
-    pub fn reading(&self) -> Reading {
+    pub fn reading(&self) -> SketchReading {
         self.reading
     }
 
@@ -107,27 +107,27 @@ impl Column {
     }
 
     /// Appends the reading of one sketch.
-    pub fn push(&mut self, sketch: &impl Summary) {
+    pub fn push(&mut self, sketch: &impl Readable) {
         match self.reading {
-            Reading::Sketch => {
+            SketchReading::Sketch => {
                 self.scratch.clear();
                 layout::write(&sketch.entries(), &mut self.scratch);
                 self.bytes.append_value(&self.scratch);
             }
-            Reading::Count => {
+            SketchReading::Count => {
                 // A sketch's count fits a bigint.
                 self.counts.push(sketch.count().try_into().unwrap_or(i64::MAX));
             }
-            Reading::Quantile(edge, q) => self.quantiles.push(sketch.percentile(q, edge)),
+            SketchReading::Quantile(edge, q) => self.quantiles.push(sketch.percentile(q, edge)),
         }
     }
 
     /// The column since the last call.
     pub fn take(&mut self) -> ArrayRef {
         match self.reading {
-            Reading::Sketch => Arc::new(self.bytes.finish()),
-            Reading::Count => Arc::new(Int64Array::from(std::mem::take(&mut self.counts))),
-            Reading::Quantile(..) => {
+            SketchReading::Sketch => Arc::new(self.bytes.finish()),
+            SketchReading::Count => Arc::new(Int64Array::from(std::mem::take(&mut self.counts))),
+            SketchReading::Quantile(..) => {
                 Arc::new(Float64Array::from(std::mem::take(&mut self.quantiles)))
             }
         }

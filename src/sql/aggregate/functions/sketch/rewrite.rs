@@ -20,7 +20,7 @@ use datafusion::optimizer::AnalyzerRule;
 use datafusion::prelude::lit;
 
 use super::SketchAggregate;
-use super::readings::{Kind, Reading};
+use super::readings::{ReadingKind, SketchReading};
 use super::scalars::{SketchScalar, is_quantile};
 
 /// The rule. It runs before types are coerced.
@@ -91,7 +91,7 @@ fn with_columns_of(before: &LogicalPlan, after: LogicalPlan) -> Result<LogicalPl
 }
 
 /// The column and the way in which an expression reads it, if it reads a sketch by a literal.
-fn reading_of(expr: &Expr) -> Result<Option<(Column, Reading)>> {
+fn reading_of(expr: &Expr) -> Result<Option<(Column, SketchReading)>> {
     let Expr::ScalarFunction(ScalarFunction { func, args }) = expr else { return Ok(None) };
     let Some(scalar) = func.inner().downcast_ref::<SketchScalar>() else { return Ok(None) };
     let (Some(Expr::Column(column)), true) =
@@ -100,10 +100,10 @@ fn reading_of(expr: &Expr) -> Result<Option<(Column, Reading)>> {
         return Ok(None);
     };
     let reading = match scalar.kind {
-        Kind::Sketch => return Ok(None),
-        Kind::Count => Reading::Count,
-        Kind::Quantile(edge) => match literal(&args[1]) {
-            Some(q) if is_quantile(q) => Reading::Quantile(edge, q),
+        ReadingKind::Sketch => return Ok(None),
+        ReadingKind::Count => SketchReading::Count,
+        ReadingKind::Quantile(edge) => match literal(&args[1]) {
+            Some(q) if is_quantile(q) => SketchReading::Quantile(edge, q),
             Some(q) => {
                 return plan_err!("{} needs a quantile within 0 and 1, not {q}", func.name());
             }
@@ -134,7 +134,7 @@ fn column_at(plan: &LogicalPlan, place: usize) -> Column {
 fn provide(
     plan: &LogicalPlan,
     column: &Column,
-    reading: Reading,
+    reading: SketchReading,
 ) -> Result<Option<(LogicalPlan, usize)>> {
     let Some(place) = plan.schema().maybe_index_of_column(column) else { return Ok(None) };
     match plan {
@@ -177,7 +177,7 @@ fn provide(
 fn provide_in_aggregate(
     aggregate: &Aggregate,
     place: usize,
-    reading: Reading,
+    reading: SketchReading,
 ) -> Result<Option<(LogicalPlan, usize)>> {
     let group_columns = aggregate.schema.fields().len() - aggregate.aggr_expr.len();
     let made = place.checked_sub(group_columns).map(|place| &aggregate.aggr_expr[place]);
@@ -188,13 +188,13 @@ fn provide_in_aggregate(
     let Some(sketch) = call.func.inner().downcast_ref::<SketchAggregate>() else {
         return Ok(None);
     };
-    if sketch.kind != Kind::Sketch {
+    if sketch.kind != ReadingKind::Sketch {
         return Ok(None);
     }
     let (kind, quantile) = match reading {
-        Reading::Sketch => return Ok(None),
-        Reading::Count => (Kind::Count, None),
-        Reading::Quantile(edge, q) => (Kind::Quantile(edge), Some(lit(q))),
+        SketchReading::Sketch => return Ok(None),
+        SketchReading::Count => (ReadingKind::Count, None),
+        SketchReading::Quantile(edge, q) => (ReadingKind::Quantile(edge), Some(lit(q))),
     };
     let func = Arc::new(AggregateUDF::from(SketchAggregate::new(sketch.input, kind)));
     let mut params = call.params.clone();

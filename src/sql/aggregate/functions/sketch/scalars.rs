@@ -11,30 +11,30 @@ use datafusion::logical_expr::{
 };
 
 use super::layout;
-use super::readings::Kind;
+use super::readings::ReadingKind;
 use super::state::{Edge, Sketch};
 
 /// A function that reads a sketch.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub struct SketchScalar {
     /// What it reads.
-    pub kind: Kind,
+    pub kind: ReadingKind,
     signature: Signature,
 }
 
 impl SketchScalar {
     /// The function for a kind of reading.
-    pub fn new(kind: Kind) -> SketchScalar {
+    pub fn new(kind: ReadingKind) -> SketchScalar {
         SketchScalar { kind, signature: Signature::user_defined(Volatility::Immutable) }
     }
 
     /// All of them.
     pub fn all() -> [SketchScalar; 4] {
         [
-            Kind::Count,
-            Kind::Quantile(Edge::Lower),
-            Kind::Quantile(Edge::Middle),
-            Kind::Quantile(Edge::Upper),
+            ReadingKind::Count,
+            ReadingKind::Quantile(Edge::Lower),
+            ReadingKind::Quantile(Edge::Middle),
+            ReadingKind::Quantile(Edge::Upper),
         ]
         .map(SketchScalar::new)
     }
@@ -74,11 +74,11 @@ pub fn is_quantile(q: f64) -> bool {
 impl ScalarUDFImpl for SketchScalar {
     fn name(&self) -> &str {
         match self.kind {
-            Kind::Sketch => "sketch",
-            Kind::Count => "sketch_count",
-            Kind::Quantile(Edge::Lower) => "sketch_quantile_lower",
-            Kind::Quantile(Edge::Middle) => "sketch_quantile",
-            Kind::Quantile(Edge::Upper) => "sketch_quantile_upper",
+            ReadingKind::Sketch => "sketch",
+            ReadingKind::Count => "sketch_count",
+            ReadingKind::Quantile(Edge::Lower) => "sketch_quantile_lower",
+            ReadingKind::Quantile(Edge::Middle) => "sketch_quantile",
+            ReadingKind::Quantile(Edge::Upper) => "sketch_quantile_upper",
         }
     }
 
@@ -97,7 +97,7 @@ impl ScalarUDFImpl for SketchScalar {
                 Ok([vec![DataType::Binary], vec![DataType::Float64; rest.len()]].concat())
             }
             _ => {
-                let q = if self.kind == Kind::Count { "" } else { ", 0.9" };
+                let q = if self.kind == ReadingKind::Count { "" } else { ", 0.9" };
                 let name = self.name();
                 plan_err!("{name} takes a sketch, as {name}(quantile_sketch(x){q})")
             }
@@ -113,15 +113,15 @@ impl ScalarUDFImpl for SketchScalar {
         let columns = ColumnarValue::values_to_arrays(&args.args)?;
         let rows = 0..columns[0].len();
         let result: ArrayRef = match self.kind {
-            Kind::Sketch => return internal_err!("a sketch is not read from itself"),
-            Kind::Count => {
+            ReadingKind::Sketch => return internal_err!("a sketch is not read from itself"),
+            ReadingKind::Count => {
                 let counts = rows.map(|row| {
                     let sketch = self.sketch(&columns[0], row)?;
                     Ok(sketch.and_then(|sketch| i64::try_from(sketch.count()).ok()))
                 });
                 Arc::new(counts.collect::<Result<Int64Array>>()?)
             }
-            Kind::Quantile(edge) => {
+            ReadingKind::Quantile(edge) => {
                 let quantiles = rows.map(|row| self.quantile(row, &columns, edge));
                 Arc::new(quantiles.collect::<Result<Float64Array>>()?)
             }

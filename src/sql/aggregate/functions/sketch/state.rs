@@ -6,7 +6,7 @@
 //! that were merged leaves a trace. A sketch does not forget values; see
 //! [`running`](crate::sql::aggregate::running) for that.
 
-use super::buckets::{Key, bounds, key_of, middle};
+use super::buckets::{BucketNumber, bounds, key_of, middle};
 use crate::sql::aggregate::functions::percentile::{between, place};
 
 /// Distinct values up to which a sketch is exact.
@@ -15,31 +15,31 @@ pub const EXACT_LIMIT: usize = 1024;
 /// A sketch of a multiset.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Sketch {
-    entries: Entries,
+    entries: SketchEntries,
     count: u64,
 }
 
 /// What a sketch holds, ascending, each with how often it occurs.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Entries {
+pub enum SketchEntries {
     /// Distinct values, in the total order of doubles.
     Exact(Vec<(f64, u64)>),
     /// Buckets that are not empty.
-    Buckets(Vec<(Key, u64)>),
+    Buckets(Vec<(BucketNumber, u64)>),
 }
 
-impl Default for Entries {
-    fn default() -> Entries {
-        Entries::Exact(Vec::new())
+impl Default for SketchEntries {
+    fn default() -> SketchEntries {
+        SketchEntries::Exact(Vec::new())
     }
 }
 
-impl Entries {
+impl SketchEntries {
     /// How many values there are, if SQL's bigint can say it.
     fn total(&self) -> Option<u64> {
         let total = match self {
-            Entries::Exact(values) => checked_sum(values),
-            Entries::Buckets(buckets) => checked_sum(buckets),
+            SketchEntries::Exact(values) => checked_sum(values),
+            SketchEntries::Buckets(buckets) => checked_sum(buckets),
         };
         total.filter(|total| fits(*total))
     }
@@ -62,7 +62,7 @@ pub enum Found {
     /// The value.
     Value(f64),
     /// Its bucket.
-    Bucket(Key),
+    Bucket(BucketNumber),
 }
 
 impl Found {
@@ -145,8 +145,8 @@ fn merged<T: Copy>(
 }
 
 /// Ascending values as counts of their buckets.
-pub fn bucketed(values: &[(f64, u64)]) -> Vec<(Key, u64)> {
-    let mut out: Vec<(Key, u64)> = Vec::new();
+pub fn bucketed(values: &[(f64, u64)]) -> Vec<(BucketNumber, u64)> {
+    let mut out: Vec<(BucketNumber, u64)> = Vec::new();
     for (value, count) in values {
         let key = key_of(*value);
         match out.last_mut() {
@@ -159,19 +159,19 @@ pub fn bucketed(values: &[(f64, u64)]) -> Vec<(Key, u64)> {
 
 impl Sketch {
     /// The sketch of what ascending, distinct entries say; none when their counts exceed a bigint.
-    pub fn of(entries: Entries) -> Option<Sketch> {
+    pub fn of(entries: SketchEntries) -> Option<Sketch> {
         let count = entries.total()?;
         let entries = match entries {
-            Entries::Exact(values) if values.len() > EXACT_LIMIT => {
-                Entries::Buckets(bucketed(&values))
+            SketchEntries::Exact(values) if values.len() > EXACT_LIMIT => {
+                SketchEntries::Buckets(bucketed(&values))
             }
-            Entries::Exact(_) | Entries::Buckets(_) => entries,
+            SketchEntries::Exact(_) | SketchEntries::Buckets(_) => entries,
         };
         Some(Sketch { entries, count })
     }
 
     /// What it holds.
-    pub fn entries(&self) -> &Entries {
+    pub fn entries(&self) -> &SketchEntries {
         &self.entries
     }
 
@@ -182,27 +182,27 @@ impl Sketch {
 
     /// Takes in ascending entries; false, and nothing changed, when the count would exceed a
     /// bigint.
-    pub fn absorb(&mut self, more: &Entries) -> bool {
+    pub fn absorb(&mut self, more: &SketchEntries) -> bool {
         let count = more.total().and_then(|added| self.count.checked_add(added));
         let Some(count) = count.filter(|count| fits(*count)) else { return false };
-        let by_key = |a: &Key, b: &Key| a.cmp(b);
+        let by_key = |a: &BucketNumber, b: &BucketNumber| a.cmp(b);
         let entries = match (&self.entries, more) {
-            (Entries::Exact(held), Entries::Exact(more)) => {
+            (SketchEntries::Exact(held), SketchEntries::Exact(more)) => {
                 let values = merged(held, more, f64::total_cmp);
                 if values.len() > EXACT_LIMIT {
-                    Entries::Buckets(bucketed(&values))
+                    SketchEntries::Buckets(bucketed(&values))
                 } else {
-                    Entries::Exact(values)
+                    SketchEntries::Exact(values)
                 }
             }
-            (Entries::Exact(held), Entries::Buckets(more)) => {
-                Entries::Buckets(merged(&bucketed(held), more, by_key))
+            (SketchEntries::Exact(held), SketchEntries::Buckets(more)) => {
+                SketchEntries::Buckets(merged(&bucketed(held), more, by_key))
             }
-            (Entries::Buckets(held), Entries::Exact(more)) => {
-                Entries::Buckets(merged(held, &bucketed(more), by_key))
+            (SketchEntries::Buckets(held), SketchEntries::Exact(more)) => {
+                SketchEntries::Buckets(merged(held, &bucketed(more), by_key))
             }
-            (Entries::Buckets(held), Entries::Buckets(more)) => {
-                Entries::Buckets(merged(held, more, by_key))
+            (SketchEntries::Buckets(held), SketchEntries::Buckets(more)) => {
+                SketchEntries::Buckets(merged(held, more, by_key))
             }
         };
         (self.entries, self.count) = (entries, count);
@@ -214,9 +214,9 @@ impl Sketch {
         // A rank within the count is always found; a made-up NaN would be seen at once.
         let lost = (Found::Value(f64::NAN), Found::Value(f64::NAN));
         percentile(self.count, q, edge, |rank| match &self.entries {
-            Entries::Exact(values) => at_ranks(values, rank)
+            SketchEntries::Exact(values) => at_ranks(values, rank)
                 .map_or(lost, |(low, high)| (Found::Value(low), Found::Value(high))),
-            Entries::Buckets(buckets) => at_ranks(buckets, rank)
+            SketchEntries::Buckets(buckets) => at_ranks(buckets, rank)
                 .map_or(lost, |(low, high)| (Found::Bucket(low), Found::Bucket(high))),
         })
     }
@@ -224,8 +224,10 @@ impl Sketch {
     /// Bytes held.
     pub fn size(&self) -> usize {
         match &self.entries {
-            Entries::Exact(values) => values.capacity() * size_of::<(f64, u64)>(),
-            Entries::Buckets(buckets) => buckets.capacity() * size_of::<(Key, u64)>(),
+            SketchEntries::Exact(values) => values.capacity() * size_of::<(f64, u64)>(),
+            SketchEntries::Buckets(buckets) => {
+                buckets.capacity() * size_of::<(BucketNumber, u64)>()
+            }
         }
     }
 }

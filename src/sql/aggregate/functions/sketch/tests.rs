@@ -11,19 +11,19 @@ use datafusion::logical_expr::{EmitTo, GroupsAccumulator};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use proptest::prelude::*;
 
-use super::Input;
+use super::SketchInput;
 use super::buckets::bounds;
-use super::grouped::Grouped;
+use super::grouped::GroupedSketches;
 use super::layout::{self, Malformed};
 use super::lists;
-use super::readings::Reading;
-use super::state::{EXACT_LIMIT, Edge, Entries, Sketch};
+use super::readings::SketchReading;
+use super::state::{EXACT_LIMIT, Edge, Sketch, SketchEntries};
 use crate::sql::aggregate::registry::register;
 use crate::sql::plan::planner;
 
 /// The bytes of the sketch of some values, taken in at once.
 pub(crate) fn sketch_of(values: &[f64]) -> Vec<u8> {
-    let mut one = Grouped::new(Input::Numbers, Reading::Sketch);
+    let mut one = GroupedSketches::new(SketchInput::Numbers, SketchReading::Sketch);
     one.update_batch(&[floats(values)], &vec![0; values.len()], None, 1).unwrap();
     let column = one.evaluate(EmitTo::All).unwrap();
     column.as_binary::<i32>().value(0).to_vec()
@@ -38,7 +38,7 @@ fn read(bytes: &[u8]) -> Sketch {
 }
 
 fn is_exact(bytes: &[u8]) -> bool {
-    matches!(read(bytes).entries(), Entries::Exact(_))
+    matches!(read(bytes).entries(), SketchEntries::Exact(_))
 }
 
 fn distinct(values: &[f64]) -> usize {
@@ -164,15 +164,15 @@ fn bytes_that_no_sketch_has_are_refused() {
 /// The sketch of parts, each taken in by an accumulator of its own and merged in this order, as
 /// states or, where `as_bytes` says so, by `sketch_merge`.
 fn merged(parts: &[Vec<f64>], as_bytes: bool) -> Vec<u8> {
-    let input = if as_bytes { Input::Sketches } else { Input::Numbers };
-    let mut whole = Grouped::new(input, Reading::Sketch);
-    whole.merge_batch(&lists::Builder::default().finish().unwrap(), &[], 1).unwrap();
+    let input = if as_bytes { SketchInput::Sketches } else { SketchInput::Numbers };
+    let mut whole = GroupedSketches::new(input, SketchReading::Sketch);
+    whole.merge_batch(&lists::ListBuilder::default().finish().unwrap(), &[], 1).unwrap();
     for part in parts {
         if as_bytes {
             let bytes: ArrayRef = Arc::new(BinaryArray::from_vec(vec![&sketch_of(part)]));
             whole.update_batch(&[bytes], &[0], None, 1).unwrap();
         } else {
-            let mut one = Grouped::new(Input::Numbers, Reading::Sketch);
+            let mut one = GroupedSketches::new(SketchInput::Numbers, SketchReading::Sketch);
             one.update_batch(&[floats(part)], &vec![0; part.len()], None, 1).unwrap();
             let states = one.state(EmitTo::All).unwrap();
             whole.merge_batch(&states, &[0], 1).unwrap();
@@ -229,7 +229,7 @@ proptest! {
             } else {
                 low * (1.0 - weight) + high * weight
             };
-            if matches!(sketch.entries(), Entries::Exact(_)) {
+            if matches!(sketch.entries(), SketchEntries::Exact(_)) {
                 prop_assert_eq!(found, truth);
                 prop_assert_eq!((lower, upper), (truth, truth));
                 continue;
@@ -346,7 +346,7 @@ async fn sql_reads_a_window_function_and_refuses_what_is_no_sketch() {
 
 #[test]
 fn groups_leave_in_the_order_of_their_numbers() {
-    let mut many = Grouped::new(Input::Numbers, Reading::Count);
+    let mut many = GroupedSketches::new(SketchInput::Numbers, SketchReading::Count);
     let xs = floats(&[1.0, 2.0, 3.0, 4.0]);
     many.update_batch(&[xs], &[0, 2, 2, 1], None, 3).unwrap();
     let first = many.evaluate(EmitTo::First(2)).unwrap();

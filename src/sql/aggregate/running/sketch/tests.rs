@@ -8,21 +8,21 @@ use datafusion::logical_expr::{EmitTo, GroupsAccumulator};
 use std::sync::Arc;
 
 use super::*;
-use crate::sql::aggregate::functions::sketch::Input;
-use crate::sql::aggregate::functions::sketch::grouped::Grouped;
+use crate::sql::aggregate::functions::sketch::SketchInput;
+use crate::sql::aggregate::functions::sketch::grouped::GroupedSketches;
 use crate::sql::aggregate::functions::sketch::layout;
 
-const READINGS: [Reading; 5] = [
-    Reading::Sketch,
-    Reading::Count,
-    Reading::Quantile(Edge::Middle, 0.5),
-    Reading::Quantile(Edge::Lower, 0.93),
-    Reading::Quantile(Edge::Upper, 0.2),
+const READINGS: [SketchReading; 5] = [
+    SketchReading::Sketch,
+    SketchReading::Count,
+    SketchReading::Quantile(Edge::Middle, 0.5),
+    SketchReading::Quantile(Edge::Lower, 0.93),
+    SketchReading::Quantile(Edge::Upper, 0.2),
 ];
 
 /// The state of a pane's values, those at even places in group 0, at odd ones in group 1.
 fn pane(values: &[f64]) -> Vec<ArrayRef> {
-    let mut made = Grouped::new(Input::Numbers, Reading::Sketch);
+    let mut made = GroupedSketches::new(SketchInput::Numbers, SketchReading::Sketch);
     let groups: Vec<usize> = (0..values.len()).map(|place| place % 2).collect();
     let column: ArrayRef = Arc::new(Float64Array::from(values.to_vec()));
     made.update_batch(&[column], &groups, None, 2).unwrap();
@@ -33,7 +33,7 @@ fn pane(values: &[f64]) -> Vec<ArrayRef> {
 fn at_once(window: &[Vec<f64>], group: usize) -> Vec<u8> {
     let values: Vec<f64> =
         window.iter().flat_map(|pane| pane.iter().copied().skip(group).step_by(2)).collect();
-    let mut one = Grouped::new(Input::Numbers, Reading::Sketch);
+    let mut one = GroupedSketches::new(SketchInput::Numbers, SketchReading::Sketch);
     let column: ArrayRef = Arc::new(Float64Array::from(values));
     one.update_batch(&[Arc::clone(&column)], &vec![0; column.len()], None, 1).unwrap();
     one.evaluate(EmitTo::All).unwrap().as_binary::<i32>().value(0).to_vec()
@@ -49,7 +49,7 @@ fn same_as_at_once(running: &mut RunningSketch, window: &[Vec<f64>]) {
         let count = columns[1].as_primitive::<Int64Type>().value(row);
         assert_eq!(count as u64, sketch.count());
         for (column, reading) in columns.iter().zip(READINGS).skip(2) {
-            let Reading::Quantile(edge, q) = reading else { panic!("a quantile") };
+            let SketchReading::Quantile(edge, q) = reading else { panic!("a quantile") };
             let found = column.as_primitive::<Float64Type>().iter().nth(row).flatten();
             assert_eq!(found, sketch.percentile(q, edge));
         }
@@ -108,7 +108,7 @@ proptest! {
 
 #[test]
 fn a_group_that_hovers_about_the_limit_keeps_its_buckets() {
-    let mut group = Group::default();
+    let mut group = SlidingGroup::default();
     let few: Vec<ArrayRef> = pane(&(0..2 * 1_000).map(f64::from).collect::<Vec<f64>>());
     let more: Vec<ArrayRef> = pane(&(5_000..5_000 + 2 * 50).map(f64::from).collect::<Vec<f64>>());
     let (few, more) = (States::of(&few).row(0), States::of(&more).row(0));

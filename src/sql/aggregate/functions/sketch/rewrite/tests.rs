@@ -7,7 +7,7 @@ use datafusion::prelude::SessionContext;
 
 use super::*;
 use crate::sql::plan::planner;
-use crate::sql::plan::planner::StagingView;
+use crate::sql::plan::planner::ViewText;
 use crate::sql::plan::query::{Query, Way, plan};
 use crate::sql::plan::relation::RelationDef;
 
@@ -19,7 +19,7 @@ async fn planned(sql: &str) -> Query {
     ]);
     let def = RelationDef { name: "t", schema: Arc::new(schema), event_time: "at" };
     let sketches = "SELECT lab, quantile_sketch(x) AS s FROM t GROUP BY lab".to_owned();
-    let view = StagingView { name: "sketches".to_owned(), sql: sketches };
+    let view = ViewText { name: "sketches".to_owned(), sql: sketches };
     let context = planner::over(&[def], &[], &[view]).await.unwrap();
     plan(&context, sql, false).await.unwrap()
 }
