@@ -30,3 +30,10 @@ pub struct OffsetRange {
     /// The first offset beyond.
     pub to: Offset,
 }
+
+impl OffsetRange {
+    /// From one record to another, both within.
+    pub fn through(first: Offset, last: Offset) -> OffsetRange {
+        OffsetRange { from: first, to: Offset(last.0 + 1) }
+    }
+}

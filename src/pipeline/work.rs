@@ -5,9 +5,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions, UInt32Array};
-use arrow::compute::{concat, take};
-use arrow::datatypes::{Int64Type, Schema};
+use arrow::array::{AsArray, RecordBatch, RecordBatchOptions, UInt32Array};
+use arrow::compute::take;
 use datafusion::common::Result;
 
 use super::filed::{self, Filed, Filing};
@@ -20,9 +19,9 @@ use crate::judge::Judged;
 use crate::plan::planned::{PipelinePlan, Plan};
 use crate::relate::relate;
 use crate::sql::collect::collected::{LateEvent, Partial, Tally};
-use crate::sql::collect::partial::{branch_rows, partial};
-use crate::sql::plan::numbered::Numbered;
-use crate::sql::plan::places::PLACES;
+use crate::sql::collect::partial::partial;
+use crate::sql::collect::sourced_rows::SourcedRows;
+use crate::sql::plan::places::Places;
 use crate::sql::plan::query::{RowWise, Way};
 use crate::sql::plan::relation_rows::RelationRows;
 use crate::window::HeldBack;
@@ -260,12 +259,10 @@ fn relations(plan: &Plan, judged: &Judged) -> Result<Vec<RelationRows>> {
 
 /// Notes the place of each column in the relation's whole schema.
 fn with_places(rows: RecordBatch, needed: &[usize]) -> Result<RecordBatch> {
-    let places: Vec<String> = needed.iter().map(ToString::to_string).collect();
-    let metadata = HashMap::from([(PLACES.to_owned(), places.join(","))]);
-    let schema = Schema::new_with_metadata(rows.schema().fields().clone(), metadata);
+    let schema = Places::new(needed).said_by(rows.schema_ref());
     let options = RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
     let (_, columns, _) = rows.into_parts();
-    Ok(RecordBatch::try_new_with_options(Arc::new(schema), columns, &options)?)
+    Ok(RecordBatch::try_new_with_options(schema, columns, &options)?)
 }
 
 /// One pipeline's share, and which events at least one of its tables counts.
@@ -313,17 +310,18 @@ fn row_level(
     let mut days: HashMap<usize, Window> = HashMap::new();
     let mut parting = Parting::new(&pipeline.query.schema, !once);
     let lateness = pipeline.spec.allowed_lateness;
-    let parts: Vec<(RecordBatch, Vec<ArrayRef>)> = match row_wise {
+    let parts: Vec<SourcedRows> = match row_wise {
         RowWise::Branches(branches) => {
-            let rows = branches.iter().map(|branch| branch_rows(branch, inputs));
+            let rows = branches.iter().map(|branch| SourcedRows::of_branch(branch, inputs));
             rows.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect()
         }
-        RowWise::Plan(numbered) => joined_rows(plan, numbered, inputs)?,
+        // Not a chain, as a join with a reference table: run once over the batch.
+        RowWise::Plan(numbered) => {
+            let rows = numbered.run(&plan.executor, inputs)?.into_iter();
+            rows.map(|rows| SourcedRows::of_numbered(rows, inputs)).collect::<Result<_>>()?
+        }
     };
-    for (rows, beside) in parts {
-        let time = beside[0].as_primitive::<Int64Type>();
-        let watermark = beside[1].as_primitive::<Int64Type>();
-        let source = beside[2].as_primitive::<arrow::datatypes::UInt32Type>();
+    for SourcedRows { rows, time, watermark_before: watermark, source_row: source, .. } in parts {
         for row in 0..rows.num_rows() {
             let (at, stood) = (time.value(row), watermark.value(row));
             let event = source.value(row) as usize;
@@ -356,24 +354,4 @@ fn row_level(
             as u64,
     };
     Ok((work, counted))
-}
-
-/// A row-level plan that is not a chain (a join with a reference table), run once over the batch, with
-/// time, watermark and source of the row that each result row came from.
-fn joined_rows(
-    plan: &Plan,
-    numbered: &Numbered,
-    inputs: &[RelationRows],
-) -> Result<Vec<(RecordBatch, Vec<ArrayRef>)>> {
-    let Some((rows, from)) = numbered.run(&plan.executor, inputs)? else { return Ok(Vec::new()) };
-    let beside = |column: fn(&RelationRows) -> &dyn Array| -> Result<ArrayRef> {
-        let all: Vec<&dyn Array> = inputs.iter().map(column).collect();
-        Ok(take(&concat(&all)?, &from, None)?)
-    };
-    let beside = vec![
-        beside(|input| &input.time)?,
-        beside(|input| &input.watermark_before)?,
-        beside(|input| &input.source_row)?,
-    ];
-    Ok(vec![(rows, beside)])
 }

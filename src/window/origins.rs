@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::ops::RangeBounds;
 use std::sync::Arc;
 
-use crate::flow::{Offset, OffsetRange, Partition};
+use crate::flow::{OffsetRange, Partition};
 
 /// Ranges of offsets by partition.
 pub type OffsetsByPartition = BTreeMap<Arc<Partition>, OffsetRange>;
@@ -34,14 +34,7 @@ impl<K> Default for Origins<K> {
 impl<K: Ord> Origins<K> {
     /// Notes records of a partition, from the first to the last that counts in a place from
     /// `since` on.
-    pub fn add(
-        &mut self,
-        place: K,
-        since: i64,
-        partition: &Arc<Partition>,
-        (first, last): (i64, i64),
-    ) {
-        let range = OffsetRange { from: Offset(first), to: Offset(last + 1) };
+    pub fn add(&mut self, place: K, since: i64, partition: &Arc<Partition>, range: OffsetRange) {
         let held = self.by_place.entry(place).or_default();
         let same = held
             .iter_mut()
@@ -99,16 +92,18 @@ fn cover(a: OffsetRange, b: OffsetRange) -> OffsetRange {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::flow::Offset;
 
     #[test]
     fn ranges_cover_what_counts_and_no_more() {
         let partition = |index| Arc::new(Partition { topic: "t".into(), index });
         let (a, b) = (partition(0), partition(1));
         let mut origins = Origins::default();
-        origins.add(1, 2, &a, (10, 12));
-        origins.add(1, 2, &a, (20, 20));
-        origins.add(1, 9, &a, (90, 90));
-        origins.add(2, 3, &b, (5, 6));
+        let through = |first, last| OffsetRange::through(Offset(first), Offset(last));
+        origins.add(1, 2, &a, through(10, 12));
+        origins.add(1, 2, &a, through(20, 20));
+        origins.add(1, 9, &a, through(90, 90));
+        origins.add(2, 3, &b, through(5, 6));
         let range = |from, to| OffsetRange { from: Offset(from), to: Offset(to) };
         let both = origins.over(1..3, |_, since| since < 9);
         assert_eq!(both, [(a.clone(), range(10, 21)), (b, range(5, 7))].into());

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, RecordBatch};
 
 use super::slice_key::SliceKey;
-use crate::flow::Window;
+use crate::flow::{OffsetRange, Window};
 use crate::keep::held::Held;
 use crate::sql::keys::Keys;
 use crate::window::ProtoSession;
@@ -68,8 +68,8 @@ pub struct Partial {
     pub cells: Vec<Cells>,
     /// Recompute only: rows by slice.
     pub kept: Vec<(SliceKey, Arc<str>, RecordBatch)>,
-    /// The slices with the first and the last offset that each was collected from.
-    pub origins: Vec<(SliceKey, (i64, i64))>,
+    /// The slices with the range of offsets that each was collected from.
+    pub origins: Vec<(SliceKey, OffsetRange)>,
     /// Sessions only: the proto-sessions that slices name.
     pub sessions: Vec<ProtoSession>,
     /// Sessions only: the keys that proto-sessions name.

@@ -7,7 +7,7 @@ use std::ops::Range;
 use super::collected::{LateEvent, Partial, Tally};
 use super::session_family::SessionFamily;
 use super::slice_key::SliceKey;
-use crate::flow::{Span, Timestamp, Window};
+use crate::flow::{Offset, OffsetRange, Span, Timestamp, Window};
 use crate::window::{Calendar, Lateness, PaneGrid, Period, Shape};
 
 /// Where rows go in time.
@@ -167,7 +167,7 @@ impl Fates {
         let spans = self.spans.iter();
         out.origins = spans
             .map(|(slice, first, last)| {
-                (*slice, (offsets[*first as usize], offsets[*last as usize]))
+                (*slice, range_of(offsets, *first as usize, *last as usize))
             })
             .collect();
         out.counted_events = vec![false; self.counted.first().map_or(0, Vec::len)];
@@ -187,6 +187,11 @@ impl Fates {
             out.late_events.push(late_events);
         }
     }
+}
+
+/// The offsets from one event of a batch to another, both within.
+pub(super) fn range_of(offsets: &[i64], first: usize, last: usize) -> OffsetRange {
+    OffsetRange::through(Offset(offsets[first]), Offset(offsets[last]))
 }
 
 /// Assigns rows to slices; remembers the last answer, since neighbours in a feed share it.

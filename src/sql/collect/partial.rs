@@ -5,11 +5,9 @@
 //! collected from them is merged by key.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, StringArray};
+use arrow::array::{Array, BooleanArray, StringArray};
 use arrow::compute::filter_record_batch;
-use arrow::datatypes::{Int64Type, UInt32Type};
 use datafusion::common::Result;
 
 use super::cell_states::{PlacedRows, cells};
@@ -18,11 +16,10 @@ use super::collected::{Cells, Partial};
 use super::family::{Family, Fates, Placer};
 use super::proto_session;
 use super::slice_key::SliceKey;
+use super::sourced_rows::SourcedRows;
 use crate::flow::coded::plain_rows;
 use crate::sql::keys::Keys;
-use crate::sql::plan::chain::Branch;
 use crate::sql::plan::execute::Executor;
-use crate::sql::plan::places::project_coded;
 use crate::sql::plan::query::{Below, Incremental, Query, Way};
 use crate::sql::plan::relation_rows::RelationRows;
 
@@ -52,9 +49,8 @@ pub fn partial(
         Way::Incremental(incremental) => match &incremental.below {
             Below::Branches(branches) => {
                 for branch in branches {
-                    let rows = branch_rows(branch, inputs)?;
-                    let Some((rows, beside)) = rows else { continue };
-                    let placed = place(family, rows, &beside, &mut fates)?;
+                    let Some(rows) = SourcedRows::of_branch(branch, inputs)? else { continue };
+                    let placed = place(family, rows, &mut fates)?;
                     out.cells.extend(cells(incremental, placed)?);
                 }
             }
@@ -78,52 +74,21 @@ pub fn partial(
     Ok(out)
 }
 
-/// A branch's rows out of the batch, with time, watermark, source row and lab beside them.
-pub fn branch_rows(
-    branch: &Branch,
-    inputs: &[RelationRows],
-) -> Result<Option<(RecordBatch, Vec<ArrayRef>)>> {
-    let Some(input) = inputs.iter().find(|input| input.relation == branch.relation) else {
-        return Ok(None);
-    };
-    if input.rows.num_rows() == 0 {
-        return Ok(None);
-    }
-    let rows = project_coded(&input.rows, &branch.columns, &branch.passed)?;
-    let mut beside: Vec<ArrayRef> = vec![
-        Arc::new(input.time.clone()),
-        Arc::new(input.watermark_before.clone()),
-        Arc::new(input.source_row.clone()),
-    ];
-    if let Some(lab) = &input.lab {
-        beside.push(Arc::new(lab.clone()));
-    }
-    Ok(Some(branch.chain.evaluate(rows, beside)?))
-}
-
 /// A row's lab; empty when there is none.
 fn lab_of(labs: Option<&StringArray>, row: usize) -> &str {
     labs.filter(|labs| labs.is_valid(row)).map_or("", |labs| labs.value(row))
 }
 
 /// Finds each row's slice, notes its event's fate, and drops rows that missed every window.
-fn place(
-    family: &Family,
-    rows: RecordBatch,
-    beside: &[ArrayRef],
-    fates: &mut Fates,
-) -> Result<PlacedRows> {
-    let time = beside[0].as_primitive::<Int64Type>();
-    let watermark = beside[1].as_primitive::<Int64Type>();
-    let source = beside[2].as_primitive::<UInt32Type>();
-    let labs = beside.get(3).map(|lab| lab.as_string::<i32>());
-    let (time, watermark) = (time.values(), watermark.values());
+fn place(family: &Family, sourced: SourcedRows, fates: &mut Fates) -> Result<PlacedRows> {
+    let SourcedRows { rows, time, watermark_before, source_row, lab } = sourced;
+    let (time, watermark, labs) = (time.values(), watermark_before.values(), lab.as_ref());
     let mut placer = Placer::new(family);
     let mut slices = Slices::with_capacity(rows.num_rows());
     // The first and the last event of each slice.
     let mut spans: Vec<(u32, u32)> = Vec::new();
     let mut missed: Vec<usize> = Vec::new();
-    let events = source.values();
+    let events = source_row.values();
     let mut row = 0;
     while row < events.len() {
         // Mostly what follows goes where this row goes.

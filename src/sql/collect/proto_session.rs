@@ -15,7 +15,7 @@ use datafusion::common::Result;
 use super::cell_states::{PlacedRows, cells};
 use super::cells::Slices;
 use super::collected::Partial;
-use super::family::Fates;
+use super::family::{Fates, range_of};
 use super::session_family::SessionFamily;
 use super::slice_key::SliceKey;
 use crate::flow::coded::plain_rows;
@@ -65,7 +65,7 @@ impl SessionNotes {
         let spans = self.spans.iter().enumerate();
         let origins = spans.filter_map(|(session, span)| {
             let (first, last) = (*span)?;
-            Some((SliceKey::Session(session as u32), (offsets[first], offsets[last])))
+            Some((SliceKey::Session(session as u32), range_of(offsets, first, last)))
         });
         out.origins = origins.collect();
     }

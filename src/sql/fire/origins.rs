@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chrono::NaiveDate;
 
 use super::Engine;
-use crate::flow::{Partition, Timestamp, Window};
+use crate::flow::{OffsetRange, Partition, Timestamp, Window};
 use crate::sql::collect::family::Family;
 use crate::sql::collect::slice_key::SliceKey;
 use crate::window::OffsetsByPartition;
@@ -13,7 +13,7 @@ use crate::window::OffsetsByPartition;
 impl Engine {
     pub(crate) fn note_origins(
         &mut self,
-        origins: &[(SliceKey, (i64, i64))],
+        origins: &[(SliceKey, OffsetRange)],
         partition: &Arc<Partition>,
     ) {
         for (slice, range) in origins {

@@ -29,9 +29,9 @@ pub(crate) const PARTS_TO_MERGE: usize = 32;
 #[derive(Clone, Debug)]
 pub(crate) struct SessionPart {
     pub(crate) what: What,
-    /// The first and the last offset of what is in it, by partition; where a batch gave several
-    /// parts, the first of them has it.
-    pub(crate) from: Vec<(Arc<Partition>, (i64, i64))>,
+    /// The offsets of what is in it, by partition; where a batch gave several parts, the first of
+    /// them has it.
+    pub(crate) from: Vec<(Arc<Partition>, OffsetRange)>,
 }
 
 /// What is kept of a session's rows.
@@ -89,10 +89,7 @@ fn merged(query: &Query, parts: Vec<SessionPart>) -> Result<Vec<SessionPart>> {
     for (partition, range) in parts.iter().flat_map(|part| &part.from) {
         origins.add((), 0, partition, *range);
     }
-    let of_one = |(partition, range): (Arc<Partition>, OffsetRange)| {
-        (partition, (range.from.0, range.to.0 - 1))
-    };
-    let mut from = origins.over(.., |(), _| true).into_iter().map(of_one).collect();
+    let mut from = origins.over(.., |(), _| true).into_iter().collect();
     let whats = merged_what(query, parts)?.into_iter();
     Ok(whats.map(|what| SessionPart { what, from: std::mem::take(&mut from) }).collect())
 }

@@ -196,7 +196,7 @@ mod tests {
     use crate::sql::fire::Engine;
     use crate::sql::fire::output::OutputShape;
     use crate::sql::plan::execute::Executor;
-    use crate::sql::plan::places::PLACES;
+    use crate::sql::plan::places::Places;
     use crate::sql::plan::planner;
     use crate::sql::plan::query;
     use crate::sql::plan::query::Way;
@@ -208,12 +208,11 @@ mod tests {
     fn rows(rows: &[(i64, &str, Option<i64>)]) -> RelationRows {
         let fields =
             vec![Field::new("lab", DataType::Utf8, true), Field::new("v", DataType::Int64, true)];
-        let metadata = [(PLACES.to_owned(), "0,1".to_owned())].into();
         let columns: Vec<ArrayRef> = vec![
             Arc::new(StringArray::from_iter_values(rows.iter().map(|row| row.1))),
             Arc::new(rows.iter().map(|row| row.2).collect::<Int64Array>()),
         ];
-        let schema = Arc::new(Schema::new_with_metadata(fields, metadata));
+        let schema = Places::new(&[0, 1]).said_by(&Schema::new(fields));
         RelationRows {
             relation: "t".into(),
             rows: RecordBatch::try_new(schema, columns).unwrap(),

@@ -25,7 +25,7 @@ use crate::sql::aggregate::running::percentile::tests::ALWAYS_CUT;
 use crate::sql::collect::family::{Family, LabCalendars};
 use crate::sql::collect::partial::partial;
 use crate::sql::plan::execute::Executor;
-use crate::sql::plan::places::PLACES;
+use crate::sql::plan::places::Places;
 use crate::sql::plan::planner;
 use crate::sql::plan::planner::ReferenceRows;
 use crate::sql::plan::query;
@@ -101,8 +101,7 @@ pub(crate) fn schema() -> SchemaRef {
 }
 
 pub(crate) fn relation_rows(rows: &[Row]) -> RelationRows {
-    let metadata = [(PLACES.to_owned(), "0,1,2,3".to_owned())].into();
-    let schema = Schema::new_with_metadata(schema().fields().clone(), metadata);
+    let schema = Places::new(&[0, 1, 2, 3]).said_by(&schema());
     let times = TimestampMicrosecondArray::from_iter_values(rows.iter().map(|row| row.time));
     let columns: Vec<arrow::array::ArrayRef> = vec![
         Arc::new(StringArray::from_iter_values(rows.iter().map(|row| row.lab))),
@@ -112,7 +111,7 @@ pub(crate) fn relation_rows(rows: &[Row]) -> RelationRows {
     ];
     RelationRows {
         relation: "t".into(),
-        rows: RecordBatch::try_new(Arc::new(schema), columns).unwrap(),
+        rows: RecordBatch::try_new(schema, columns).unwrap(),
         time: Int64Array::from_iter_values(rows.iter().map(|row| row.time)),
         watermark_before: Int64Array::from_iter_values(rows.iter().map(|row| row.watermark)),
         source_row: UInt32Array::from_iter_values(0..rows.len() as u32),

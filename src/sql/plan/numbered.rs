@@ -177,14 +177,12 @@ fn numbered_join(join: &HashJoinExec) -> Result<Arc<dyn ExecutionPlan>> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
-
     use arrow::array::{Int64Array, StringArray};
     use arrow::util::display::array_value_to_string;
     use tokio::runtime::Handle;
 
     use super::*;
-    use crate::sql::plan::places::PLACES;
+    use crate::sql::plan::places::Places;
     use crate::sql::plan::planner;
     use crate::sql::plan::planner::ReferenceRows;
     use crate::sql::plan::query;
@@ -201,8 +199,7 @@ mod tests {
     fn input(relation: &str, labs: Vec<Option<&str>>, first: u32) -> RelationRows {
         let count = labs.len();
         let numbers = || 0..count as i64;
-        let places = HashMap::from([(PLACES.to_owned(), "0,1".to_owned())]);
-        let with_places = Arc::new(schema().as_ref().clone().with_metadata(places));
+        let with_places = Places::new(&[0, 1]).said_by(&schema());
         let columns: Vec<ArrayRef> = vec![
             Arc::new(StringArray::from(labs)),
             Arc::new(Int64Array::from_iter_values(numbers().map(|n| n * 7 % 5))),
