@@ -14,7 +14,8 @@ use divan::counter::{BytesCount, ItemsCount};
 use turnaround::decode::{DecodeOptions, Decoded, Repeats, decode};
 use turnaround::flow::event::{EVENT_FIELDS, EVENT_SCHEMA};
 use turnaround::flow::{Framing, Partition, RawBatch, Span, Timestamp};
-use turnaround::relate::{Relation, Target, Targets, event_columns, relate};
+use turnaround::reference::{Target, Targets};
+use turnaround::relate::{Relation, event_columns, relate};
 
 fn main() {
     divan::main();
@@ -146,7 +147,7 @@ fn completions_with_targets(bencher: Bencher) {
         priority: Some(priority.to_owned()),
         patient_class: None,
         target_minutes: Some(60.0),
-        valid_from: None,
+        ..Target::default()
     };
     let rows: Vec<Target> =
         (0..20).flat_map(|assay| ["S", "R"].map(|priority| target(assay, priority))).collect();

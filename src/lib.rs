@@ -26,6 +26,8 @@ pub mod decode;
 
 pub mod judge;
 
+pub mod reference;
+
 pub mod relate;
 
 pub mod window;

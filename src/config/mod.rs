@@ -12,6 +12,7 @@ mod csv_text;
 pub mod csv_map;
 mod files;
 pub mod reference;
+mod own_tables;
 pub mod pipeline;
 mod window_yaml;
 mod pipeline_yaml;

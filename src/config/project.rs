@@ -25,9 +25,10 @@ use super::decode::{is_name, name_like};
 use super::fault::{Fault, Faults, Position, nearest, quoted};
 use super::files::{self, ProjectFiles};
 use super::pipeline::PipelineSpec;
-use super::pipeline_yaml;
 use super::reference::ReferenceTable;
 use super::yaml::Document;
+use super::{own_tables, pipeline_yaml};
+use crate::reference;
 
 /// The shipped reference tables that every project has unless it brings its own.
 const EVERYWHERE: &[&str] = &["reject_reasons"];
@@ -45,6 +46,8 @@ pub struct Project {
     pub staging: Vec<StagingView>,
     /// The reference tables in the order of their names.
     pub reference: Vec<ReferenceTable>,
+    /// What those of them say that Turnaround itself reads.
+    pub reference_rows: reference::Rows,
     /// `turnaround.yaml`, or the file that was named in its place; for `Settings::resolve`.
     pub settings: Option<Document>,
     /// What looks like a mistake and may be none.
@@ -193,6 +196,10 @@ fn read_reference(files: &ProjectFiles, reading: &mut ReadProject) {
         }
     }
     reading.project.reference = tables.into_values().collect();
+    let own = own_tables::read(&reading.project.reference);
+    reading.project.reference_rows = own.rows;
+    reading.faults.extend(own.faults);
+    reading.project.notes.extend(own.notes);
 }
 
 fn read_staging(files: &ProjectFiles, reading: &mut ReadProject) {

@@ -10,6 +10,7 @@ pub mod event;
 pub mod journal;
 pub mod lake_key;
 pub mod layout;
+pub mod local;
 pub mod offset;
 pub mod output;
 pub mod record;

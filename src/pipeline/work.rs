@@ -231,7 +231,7 @@ fn relations(plan: &Plan, judged: &Judged) -> Result<Vec<RelationRows>> {
     plan.relations
         .iter()
         .map(|(relation, needed)| {
-            let related = relate(&judged.events, *relation, needed, &plan.targets)?;
+            let related = relate(&judged.events, *relation, needed, &plan.reference.targets)?;
             let source_row = UInt32Array::from(related.source_row);
             let lab = match labs.filter(|_| plan.by_lab) {
                 Some(labs) => {

@@ -15,7 +15,7 @@ use super::faults::{PlanFault, SpecPart, sql_faults, yaml_fault};
 use super::fingerprint::fingerprint_of;
 use super::needs::{decoded_columns, relations_of};
 use super::planned::{FamilyPlan, PipelinePlan, Plan, Unplanned};
-use super::reference::{labs_of, targets_of};
+use super::reference::labs_of;
 use super::refusals::{
     refuse_narrow_panes, refuse_row_level_beside_windows, refuse_unstorable, refuse_wrong_grain,
     with_groups_to_expect,
@@ -25,7 +25,8 @@ use super::sessions;
 use crate::config::{Fault, PipelineSpec, Project, Settings};
 use crate::decode::DecodeOptions;
 use crate::flow::Span;
-use crate::relate::{Relation, Targets, relation_schema};
+use crate::reference::Reference;
+use crate::relate::{Relation, relation_schema};
 use crate::sql::collect::family::{Family, LabCalendars};
 use crate::sql::fire::expect::Expected;
 use crate::sql::fire::output::OutputShape;
@@ -78,7 +79,7 @@ pub async fn plan(
             columns,
         },
         relations,
-        targets: Arc::new(Targets::new(&targets_of(project), settings.sla_hours)),
+        reference: Arc::new(Reference::new(&project.reference_rows, settings.sla_hours)),
         by_lab,
         executor: Executor::new(context.task_ctx(), Handle::current()),
         labs,

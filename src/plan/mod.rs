@@ -4,7 +4,7 @@
 //! `planned` is the plan, `build` makes it of the YAML and SQL of the project; read them first.
 //! `needs` tells which columns of events are read at all, `refusals` what cannot be planned, `faults`
 //! says DataFusion's errors as faults of the project's files, `rules` plans the conditions of alerts,
-//! `sessions` the keys of session windows, `reference` reads labs and targets, `fingerprint` names
+//! `sessions` the keys of session windows, `reference` reads the labs' zones, `fingerprint` names
 //! what objects were computed with. It knows the stages; the stages do not know it.
 
 pub mod build;

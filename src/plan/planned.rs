@@ -12,7 +12,8 @@ use datafusion::common::Result;
 use super::rules::Rule;
 use crate::config::{Fault, PipelineSpec};
 use crate::decode::DecodeOptions;
-use crate::relate::{Relation, Targets};
+use crate::reference::Reference;
+use crate::relate::Relation;
 use crate::sql::collect::family::Family;
 use crate::sql::fire::Engine;
 use crate::sql::fire::expect::Expected;
@@ -28,8 +29,8 @@ pub struct Plan {
     pub decode: DecodeOptions,
     /// The relations that some query reads, with the columns to make.
     pub relations: Vec<(Relation, Vec<usize>)>,
-    /// Targets by lab, assay, priority and class.
-    pub targets: Arc<Targets>,
+    /// Targets, opening hours and what else deadlines need.
+    pub reference: Arc<Reference>,
     /// Whether a calendar asks for each row's lab.
     pub by_lab: bool,
     /// Runs the parts of plans that are not row-wise.

@@ -14,10 +14,10 @@ use arrow::error::ArrowError;
 use crate::flow::coded::{Codes, with_columns};
 use crate::flow::event::EVENT_FIELDS;
 use crate::flow::{EventBatch, Span, Timestamp};
+use crate::reference::{DIMENSIONS, Properties, Targets, deadline, property};
 
 use super::schema::{ColumnOrigin, Point, Relation, relation_schema};
 use super::select::{Form, Selection, state_of_status};
-use super::targets::{DIMENSIONS, Properties, Targets, deadline, property};
 
 /// Rows of one relation.
 #[derive(Clone, Debug)]
@@ -256,7 +256,7 @@ impl RelationBuilder<'_> {
                 let (codes, properties) = columns[i].as_ref()?;
                 codes.code(row).map(|code| properties[code])
             });
-            push(self.targets.resolve(&properties, Timestamp(at)));
+            push(self.targets.find(&properties, Timestamp(at)).minutes);
         }
         let target = Float64Array::new(ScalarBuffer::from(values), nulls.finish());
         self.target = Some(target.clone());

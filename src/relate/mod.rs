@@ -16,10 +16,8 @@
 mod build;
 mod schema;
 mod select;
-mod targets;
 #[cfg(test)]
 mod tests;
 
 pub use build::{Related, event_columns, relate};
 pub use schema::{Relation, RelationColumn, relation_schema};
-pub use targets::{Target, Targets};

@@ -14,6 +14,7 @@ use super::*;
 use crate::flow::coded::{coded_type, plain_rows};
 use crate::flow::event::{DECODED_SCHEMA, EVENT_FIELDS, FieldKind};
 use crate::flow::{EventBatch, Partition, Timestamp};
+use crate::reference::{Target, Targets};
 
 fn at(text: &str) -> i64 {
     Timestamp::parse_rfc3339(text).unwrap().0
@@ -180,6 +181,7 @@ fn targets_come_from_the_profile_then_the_table_then_the_default() {
         patient_class: None,
         target_minutes: Some(minutes),
         valid_from: from.map(|text| Timestamp(at(text))),
+        ..Target::default()
     };
     let targets = Targets::new(
         &[target("K", 90.0, None), target("K", 91.0, Some("2026-03-01T10:00:00Z"))],

@@ -4,10 +4,11 @@
 //! zone, so a day has 23, 24 or 25 hours. A local time that a change of the clock skips stands for
 //! the first instant after the gap, one that happens twice for the first of the two.
 
-use chrono::{DateTime, Datelike, Days, Duration, Months, NaiveDate, NaiveDateTime, TimeZone, Utc};
+use chrono::{DateTime, Datelike, Days, Duration, Months, NaiveDate, NaiveDateTime, Utc};
 use chrono_tz::Tz;
 
 use super::CalendarUnit;
+use crate::flow::local::instant_of;
 use crate::flow::{Timestamp, Window};
 
 /// The windows of one calendar unit in one zone.
@@ -57,8 +58,8 @@ impl Calendar {
     }
 
     fn period_from(&self, local_start: NaiveDateTime) -> Period {
-        let start = instant(self.zone, local_start);
-        let end = instant(self.zone, self.next_start(local_start));
+        let start = instant_of(local_start, self.zone);
+        let end = instant_of(self.next_start(local_start), self.zone);
         Period { window: Window { start, end }, local_start }
     }
 
@@ -103,20 +104,6 @@ fn midnight(date: NaiveDate) -> NaiveDateTime {
 
 fn at_minute(date: NaiveDate, minute: u16) -> NaiveDateTime {
     midnight(date) + Duration::minutes(i64::from(minute))
-}
-
-/// The first instant at which the zone's clock shows `local`, or, when it skips that, the first
-/// instant after the gap.
-fn instant(zone: Tz, local: NaiveDateTime) -> Timestamp {
-    let mut wanted = local;
-    // No zone's gap is longer than a day.
-    for _ in 0..=(24 * 4) {
-        if let Some(found) = zone.from_local_datetime(&wanted).earliest() {
-            return Timestamp(found.timestamp_micros());
-        }
-        wanted += Duration::minutes(15);
-    }
-    Timestamp(local.and_utc().timestamp_micros())
 }
 
 #[cfg(test)]

@@ -22,18 +22,29 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("decode", &["flow"]),
     ("judge", &["flow", "decode", "window", "metrics", "source::CAUGHT_UP_HOLDS"]),
     ("quality", &["flow"]),
-    ("relate", &["flow"]),
-    ("lifecycle", &["flow"]),
+    ("reference", &["flow"]),
+    ("relate", &["flow", "reference"]),
+    ("lifecycle", &["flow", "reference"]),
     ("window", &["flow"]),
     ("keep", &["flow"]),
     ("sql", &["flow", "window", "relate", "keep"]),
     ("lake", &["flow", "clock", "cores", "metrics", "sql"]),
     ("alert", &["flow", "clock", "metrics", "lake"]),
     ("checkpoint", &["flow", "lifecycle", "window"]),
-    ("config", &["flow", "source", "window", "alert::rule", "alert::format"]),
+    ("config", &["flow", "source", "reference", "window", "alert::rule", "alert::format"]),
     (
         "plan",
-        &["flow", "decode", "relate", "window", "sql", "config", "alert::rule", "lake::encode"],
+        &[
+            "flow",
+            "decode",
+            "reference",
+            "relate",
+            "window",
+            "sql",
+            "config",
+            "alert::rule",
+            "lake::encode",
+        ],
     ),
     ("pipeline", &PIPELINE),
     ("serve", &["flow", "clock", "metrics", "lake", "pipeline::progress"]),
@@ -44,7 +55,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 const ANY: &str = "*";
 
 /// The loop moves values between all stages, and knows neither the server nor the commands.
-const PIPELINE: [&str; 19] = [
+const PIPELINE: [&str; 20] = [
     "flow",
     "clock",
     "cores",
@@ -53,6 +64,7 @@ const PIPELINE: [&str; 19] = [
     "decode",
     "judge",
     "quality",
+    "reference",
     "relate",
     "lifecycle",
     "window",
