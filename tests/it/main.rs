@@ -42,3 +42,4 @@ mod stop;
 mod stream;
 mod takeover;
 mod timelines;
+mod working_time;

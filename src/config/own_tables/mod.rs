@@ -37,7 +37,7 @@ impl OwnTables {
 pub(super) fn read(tables: &[ReferenceTable]) -> OwnTables {
     let mut own = OwnTables::default();
     let sheet = |name: &str| {
-        tables.iter().find(|table| table.name == name).and_then(|table| Sheet::of(table))
+        tables.iter().find(|table| table.name == name).and_then(Sheet::of)
     };
     let calendars = calendars::read(sheet("calendars"), sheet("holidays"), &mut own);
     if let Some((sheet, mut said)) = sheet("labs") {
