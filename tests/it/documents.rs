@@ -137,8 +137,8 @@ fn play(document: &Path) -> usize {
     let place = Place::new();
     place.write("events.ndjson", read(&root().join("data/samples/events.ndjson")));
     place.write("export.csv", read(&root().join("data/samples/starter_kit.csv")));
-    for name in ["labs.csv", "targets.csv", "reject_reasons.csv"] {
-        let name = format!("data/reference/{name}");
+    for name in ["labs", "calendars", "holidays", "targets", "reject_reasons"] {
+        let name = format!("data/reference/{name}.csv");
         place.write(&name, read(&root().join(&name)));
     }
     let binary = Path::new(env!("CARGO_BIN_EXE_turnaround"));

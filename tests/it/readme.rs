@@ -9,6 +9,13 @@ const README: &str = include_str!("../../README.md");
 const OPERATIONS: &str = include_str!("../../docs/operations.md");
 const DOCKER_SETTINGS: &str = include_str!("../../docker/turnaround.yaml");
 
+/// The laboratories that the README's example names, and their opening hours.
+const REFERENCE: [(&str, &str); 3] = [
+    ("data/reference/labs.csv", include_str!("../../data/reference/labs.csv")),
+    ("data/reference/calendars.csv", include_str!("../../data/reference/calendars.csv")),
+    ("data/reference/holidays.csv", include_str!("../../data/reference/holidays.csv")),
+];
+
 /// A document's fenced blocks in a language, in order.
 fn blocks(document: &'static str, language: &str) -> Vec<&'static str> {
     let fence = format!("\n```{language}\n");
@@ -33,9 +40,10 @@ fn write(folder: &Path, name: &str, text: &str) {
 /// What `check` says of a project with the README's pipeline and these settings.
 fn check(settings: &str) -> std::process::Output {
     let project = tempfile::tempdir().expect("a temporary folder");
-    let labs = include_str!("../../data/reference/labs.csv");
     write(project.path(), "turnaround.yaml", settings);
-    write(project.path(), "data/reference/labs.csv", labs);
+    for (name, text) in REFERENCE {
+        write(project.path(), name, text);
+    }
     write(project.path(), "pipelines/night_work.yaml", block(README, "yaml", "tumbling"));
     write(
         project.path(),

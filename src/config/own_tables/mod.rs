@@ -36,9 +36,7 @@ impl OwnTables {
 /// Reads those of a project's tables that have a meaning of their own.
 pub(super) fn read(tables: &[ReferenceTable]) -> OwnTables {
     let mut own = OwnTables::default();
-    let sheet = |name: &str| {
-        tables.iter().find(|table| table.name == name).and_then(Sheet::of)
-    };
+    let sheet = |name: &str| tables.iter().find(|table| table.name == name).and_then(Sheet::of);
     let calendars = calendars::read(sheet("calendars"), sheet("holidays"), &mut own);
     if let Some((sheet, mut said)) = sheet("labs") {
         own.rows.labs = places::labs(&sheet, &calendars, &mut said);

@@ -5,6 +5,7 @@ use std::path::Path;
 use chrono_tz::Tz;
 
 use super::*;
+use crate::config::Project;
 use crate::config::fault::Faults;
 use crate::flow::{Span, Timestamp};
 use crate::reference::{CriticalStart, Reference, TargetClock, TargetStart};
@@ -219,4 +220,36 @@ fn an_assay_stands_once() {
             "assays.csv:5:4: `max_hold_minutes` is below 0. write a number above 0",
         ],
     );
+}
+
+#[test]
+fn the_shipped_tables_are_without_fault_and_typed() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let reading = Project::read(Some(root), None);
+    assert_eq!((reading.faults, reading.project.notes), (vec![], vec![]));
+    let reference = Reference::new(&reading.project.reference_rows, 4.0);
+    let hours = &reference.labs.of("lab-north").hours;
+    let open = |text| hours.is_open(Timestamp::parse_rfc3339(text).unwrap());
+    // A Monday and a Tuesday; Norway's Whit Monday; a Saturday.
+    assert!(open("2026-03-02T07:00:00+01:00") && !open("2026-03-03T18:00:00+01:00"));
+    assert!(!open("2026-05-25T12:00:00+02:00"));
+    assert!(open("2026-03-07T12:59:59+01:00") && !open("2026-03-07T13:00:00+01:00"));
+    assert_eq!(reference.assays.max_hold("APTT"), Some(Span(4 * Span::HOUR.0)));
+    let targets = &reading.project.reference_rows.targets;
+    assert!(targets.iter().all(|target| target.clock == TargetClock::Wall));
+    let kind = |table: &str, column: &str| {
+        let mut tables = reading.project.reference.iter();
+        let table = tables.find(|found| found.name == table).unwrap();
+        table.rows.schema().field_with_name(column).unwrap().data_type().to_string()
+    };
+    for (table, column) in
+        [("calendars", "weekday"), ("assays", "max_hold_minutes"), ("critical_targets", "minutes")]
+    {
+        assert_eq!(kind(table, column), "Int64", "{table}.{column}");
+    }
+    for (table, column) in
+        [("holidays", "date"), ("instruments", "machine_id"), ("labs", "calendar")]
+    {
+        assert_eq!(kind(table, column), "Utf8", "{table}.{column}");
+    }
 }
