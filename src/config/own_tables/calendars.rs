@@ -10,7 +10,6 @@ use crate::config::fault::{Position, nearest, quoted};
 use crate::config::values::minute_of_day;
 use crate::reference::{MIDNIGHT, Opening, Timetable, WrongTimetable};
 
-use super::OwnTables;
 use super::sheet::{Row, Said, Sheet};
 
 /// A calendar while its rows are read.
@@ -26,29 +25,35 @@ struct Draft {
 /// The names of all calendars, those with faults too.
 pub(super) type Names = BTreeSet<String>;
 
-type Read = Option<(Sheet, Said)>;
+/// What both tables say.
+#[derive(Debug, Default)]
+pub(super) struct Calendars {
+    pub(super) timetables: BTreeMap<String, Arc<Timetable>>,
+    pub(super) names: Names,
+    pub(super) said: Vec<Said>,
+}
 
-/// Reads both tables into `own`.
-pub(super) fn read(calendars: Read, holidays: Read, own: &mut OwnTables) -> Names {
+/// Reads both tables.
+pub(super) fn read(calendars: Option<(Sheet, Said)>, holidays: Option<(Sheet, Said)>) -> Calendars {
+    let mut read = Calendars::default();
     let mut drafts = BTreeMap::new();
-    let mut said = None;
-    if let Some((sheet, mut of_file)) = calendars {
-        read_openings(&sheet, &mut drafts, &mut of_file);
-        said = Some(of_file);
+    let mut of_calendars = calendars.map(|(sheet, mut said)| {
+        read_openings(&sheet, &mut drafts, &mut said);
+        said
+    });
+    read.names = drafts.keys().cloned().collect();
+    if let Some((sheet, mut said)) = holidays {
+        read_holidays(&sheet, &mut drafts, &read.names, &mut said);
+        read.said.push(said);
     }
-    let names: Names = drafts.keys().cloned().collect();
-    if let Some((sheet, mut of_file)) = holidays {
-        read_holidays(&sheet, &mut drafts, &names, &mut of_file);
-        own.add(of_file);
-    }
-    if let Some(mut said) = said {
+    if let Some(said) = &mut of_calendars {
         for (name, draft) in drafts {
-            let made = finish(&name, &draft, &mut said);
-            own.rows.calendars.extend(made.map(|made| (name, Arc::new(made))));
+            let made = finish(&name, &draft, said);
+            read.timetables.extend(made.map(|made| (name, Arc::new(made))));
         }
-        own.add(said);
     }
-    names
+    read.said.extend(of_calendars);
+    read
 }
 
 fn read_openings(sheet: &Sheet, drafts: &mut BTreeMap<String, Draft>, said: &mut Said) {

@@ -37,7 +37,10 @@ impl OwnTables {
 pub(super) fn read(tables: &[ReferenceTable]) -> OwnTables {
     let mut own = OwnTables::default();
     let sheet = |name: &str| tables.iter().find(|table| table.name == name).and_then(Sheet::of);
-    let calendars = calendars::read(sheet("calendars"), sheet("holidays"), &mut own);
+    let read = calendars::read(sheet("calendars"), sheet("holidays"));
+    read.said.into_iter().for_each(|said| own.add(said));
+    own.rows.calendars = read.timetables;
+    let calendars = read.names;
     if let Some((sheet, mut said)) = sheet("labs") {
         own.rows.labs = places::labs(&sheet, &calendars, &mut said);
         own.add(said);
