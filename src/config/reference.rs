@@ -23,9 +23,7 @@ use arrow::array::{
     ArrayRef, BooleanArray, Float64Array, Int64Array, RecordBatch, RecordBatchOptions, StringArray,
     TimestampMicrosecondArray,
 };
-use arrow::compute::kernels::cast_utils::string_to_datetime;
 use arrow::datatypes::{Field, Schema};
-use chrono::Utc;
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::flow::Timestamp;
@@ -49,10 +47,6 @@ pub struct ReferenceTable {
     /// The rows in the order of the file.
     pub rows: RecordBatch,
 }
-
-/// The columns of `targets` that the stream reads.
-const TARGET_COLUMNS: &[&str] =
-    &["lab_id", "assay", "priority", "patient_class", "target_minutes", "valid_from"];
 
 impl fmt::Debug for ReferenceTable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -85,10 +79,8 @@ impl ReferenceTable {
         if faults.count() > before {
             return None;
         }
-        match name {
-            "labs" => check_labs(header, cells, faults),
-            "targets" => check_targets(header, cells, faults),
-            _ => {}
+        if name == "labs" {
+            check_labs(header, cells, faults);
         }
         if faults.count() > before {
             return None;
@@ -172,36 +164,6 @@ fn check_labs(header: &[CsvCell], rows: &[Vec<CsvCell>], faults: &mut Faults) {
             }
         };
         faults.push(cell.at, format!("unknown time zone {}", quoted(&cell.text)), remedy);
-    }
-}
-
-/// The stream itself reads `targets`. What it could not read would be no deadline, or one from ever
-/// on, and a column that it does not know would make a row speak of more tests than it says.
-fn check_targets(header: &[CsvCell], rows: &[Vec<CsvCell>], faults: &mut Faults) {
-    let column = |name: &str| header.iter().position(|cell| cell.text == name);
-    let missing = || TARGET_COLUMNS.iter().copied().filter(|name| column(name).is_none());
-    for cell in header.iter().filter(|cell| !TARGET_COLUMNS.contains(&cell.text.as_str())) {
-        if let Some(near) = nearest(&cell.text, missing()) {
-            let what = format!("the column {} is none of a target's", quoted(&cell.text));
-            faults.push(cell.at, what, format!("did you mean {near}?"));
-        }
-    }
-    let Some(minutes) = column("target_minutes") else {
-        let what = "targets.csv has no column `target_minutes`";
-        faults.push(Position::START, what, "name the column with the targets target_minutes");
-        return;
-    };
-    let mut check = |column: usize, reads: fn(&str) -> bool, what: &str, remedy: &str| {
-        let cells = rows.iter().map(|row| &row[column]).filter(|cell| !cell.text.is_empty());
-        for cell in cells.filter(|cell| !reads(&cell.text)) {
-            faults.push(cell.at, format!("{} is not {what}", quoted(&cell.text)), remedy);
-        }
-    };
-    let number = |text: &str| text.parse::<f64>().is_ok_and(f64::is_finite);
-    check(minutes, number, "a number of minutes", "write one, as 90; nothing for no target");
-    if let Some(from) = column("valid_from") {
-        let instant = |text: &str| string_to_datetime(&Utc, text).is_ok();
-        check(from, instant, "an instant", "write it as 2026-03-01T00:00:00Z");
     }
 }
 
@@ -352,18 +314,6 @@ mod tests {
                 ],
             ),
             ("labs", "lab,tz\n", &["labs.csv:1:1: labs.csv has no column `lab_id`"]),
-            ("targets", "assay,minutes\nK,60\n", &["targets.csv:1:1: targets.csv has no column"]),
-            (
-                "targets",
-                "assay,priorty,target_minutes,valid_from,note\n\
-                 K,S,60 min,01.03.2026,new\nNA,,,2026-03-01,\nCL,,0.5,2026-03-01T01:00:00+01:00,\n",
-                &[
-                    "targets.csv:1:7: the column `priorty` is none of a target's. did you mean \
-                     priority?",
-                    "targets.csv:2:5: `60 min` is not a number of minutes. write one, as 90",
-                    "targets.csv:2:12: `01.03.2026` is not an instant. write it as 2026-03-01T",
-                ],
-            ),
             ("My Table", "a\n", &["My Table.csv:1:1: the table's name `My Table`"]),
         ];
         for (name, text, expected) in cases {

@@ -65,7 +65,7 @@ pub(super) fn read(tables: &[ReferenceTable]) -> OwnTables {
 }
 
 fn assays(sheet: &Sheet, said: &mut Said) -> Vec<Assay> {
-    sheet.hint(&["assay", "discipline", "loinc", "max_hold_minutes"], said);
+    sheet.knows(&["assay", "discipline", "loinc", "max_hold_minutes"], said);
     if !sheet.needs(&["assay"], said) {
         return Vec::new();
     }

@@ -11,7 +11,7 @@ use super::sheet::{Row, Said, Sheet};
 
 /// The labs. That each has an id of its own and a zone that exists was seen to before.
 pub(super) fn labs(sheet: &Sheet, calendars: &Names, said: &mut Said) -> Vec<LabRow> {
-    sheet.hint(&["lab_id", "tz", "calendar", "max_silence_min"], said);
+    sheet.knows(&["lab_id", "tz", "calendar", "max_silence_min"], said);
     let rows = sheet.rows().map(|row| {
         Some(LabRow {
             lab_id: row.text("lab_id")?,
@@ -25,7 +25,7 @@ pub(super) fn labs(sheet: &Sheet, calendars: &Names, said: &mut Said) -> Vec<Lab
 
 /// The instruments.
 pub(super) fn instruments(sheet: &Sheet, calendars: &Names, said: &mut Said) -> Vec<InstrumentRow> {
-    sheet.hint(&["lab_id", "machine_id", "heartbeat_s", "calendar"], said);
+    sheet.knows(&["lab_id", "machine_id", "heartbeat_s", "calendar"], said);
     if !sheet.needs(&["lab_id", "machine_id"], said) {
         return Vec::new();
     }

@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use arrow::compute::kernels::cast_utils::string_to_datetime;
+use chrono::Utc;
+
 use crate::config::csv_text::{self, Cell};
 use crate::config::fault::{Faults, Position, nearest, quoted};
 use crate::config::files;
@@ -59,15 +62,16 @@ impl Sheet {
         said.faults.count() == before
     }
 
-    /// Notes columns that are nearly called as one that is known.
-    pub(super) fn hint(&self, known: &[&str], said: &mut Said) {
+    /// Finds columns that are nearly called as one that is known and missing: left to SQL, a row would
+    /// speak of more than it says.
+    pub(super) fn knows(&self, known: &[&str], said: &mut Said) {
         for (name, (_, at)) in &self.columns {
             let missing = known.iter().filter(|known| !self.columns.contains_key(**known));
             if !known.contains(&name.as_str())
                 && let Some(near) = nearest(name, missing.copied())
             {
-                let what = format!("the column {} is read by SQL alone", quoted(name));
-                said.notes.push(*at, what, format!("did you mean {near}?"));
+                let what = format!("the column {} is none of {}'s", quoted(name), self.name);
+                said.faults.push(*at, what, format!("did you mean {near}?"));
             }
         }
     }
@@ -134,14 +138,15 @@ impl<'s> Row<'s> {
         Some(number).filter(|number| *number > 0.0)
     }
 
-    /// An instant; what is none is a fault.
+    /// An instant, or a date for its first instant in UTC; what is neither is a fault.
     pub(super) fn instant(&self, column: &str, said: &mut Said) -> Option<Timestamp> {
         let cell = self.filled(column)?;
-        let instant = Timestamp::parse_rfc3339(&cell.text);
+        // As the column is read in SQL when it is compared with an instant.
+        let instant = string_to_datetime(&Utc, &cell.text).ok();
+        let instant = instant.map(|instant| Timestamp(instant.timestamp_micros()));
         if instant.is_none() {
             let what = format!("`{column}` is no instant: {}", quoted(&cell.text));
-            let remedy = "write RFC 3339 with an offset, as 2026-03-01T00:00:00Z";
-            said.faults.push(cell.at, what, remedy);
+            said.faults.push(cell.at, what, "write it as 2026-03-01T00:00:00Z");
         }
         instant
     }

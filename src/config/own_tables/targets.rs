@@ -9,7 +9,7 @@ use super::sheet::{Row, Said, Sheet};
 pub(super) fn targets(sheet: &Sheet, labs: &[LabRow], said: &mut Said) -> Vec<Target> {
     let names = ["lab_id", "assay", "priority", "patient_class", "valid_from"];
     let columns = [&names[..], &["target_minutes", "clock", "from"]].concat();
-    sheet.hint(&columns, said);
+    sheet.knows(&columns, said);
     if !sheet.needs(&["target_minutes"], said) {
         return Vec::new();
     }
@@ -36,7 +36,7 @@ pub(super) fn targets(sheet: &Sheet, labs: &[LabRow], said: &mut Said) -> Vec<Ta
 
 /// The targets of critical results.
 pub(super) fn critical(sheet: &Sheet, said: &mut Said) -> Vec<CriticalTarget> {
-    sheet.hint(&["lab_id", "assay", "patient_class", "minutes", "from", "valid_from"], said);
+    sheet.knows(&["lab_id", "assay", "patient_class", "minutes", "from", "valid_from"], said);
     if !sheet.needs(&["minutes"], said) {
         return Vec::new();
     }

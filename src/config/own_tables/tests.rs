@@ -159,25 +159,25 @@ fn targets_say_what_is_wrong_and_which_of_two_is_meant() {
                    ,K,,0,,,\n\
                    ,NA,,,,,\n\
                    ,CRP,,-1,,,\n\
-                   ,GLU,STAT,one hour,wal,order,2026-03-01\n\
-                   lab-1,PT,,60,working,,\n";
+                   ,GLU,STAT,one hour,wal,order,01.03.2026\n\
+                   lab-1,PT,,60,working,,2026-03-01\n";
     let critical = "lab_id,minutes,from,vaild_from\n,0,,\n,30,flag,\n";
     let (own, faults, notes) = tables(&[("targets", targets), ("critical_targets", critical)]);
     begin(
         &faults,
         &[
+            "critical_targets.csv:1:21: the column `vaild_from` is none of critical_targets.csv's. did \
+             you mean valid_from?",
             "critical_targets.csv:3:5: unknown `from` `flag`. write resulted or verified or flagged",
             "targets.csv:5:11: `target_minutes` is no number: `one hour`. write a number",
             "targets.csv:5:20: unknown `clock` `wal`. did you mean wall?",
             "targets.csv:5:24: unknown `from` `order`. write received or collected",
-            "targets.csv:5:30: `valid_from` is no instant: `2026-03-01`. write RFC 3339",
+            "targets.csv:5:30: `valid_from` is no instant: `01.03.2026`. write it as 2026-03-01T",
         ],
     );
     begin(
         &notes,
         &[
-            "critical_targets.csv:1:21: the column `vaild_from` is read by SQL alone. did you mean \
-             valid_from?",
             "critical_targets.csv:2:2: `minutes` is `0`: what this row fits has no deadline. ",
             "targets.csv:2:5: `target_minutes` is `0`: what this row fits has no deadline. leave it \
              where that is meant; for SLA_HOURS, remove the row",
@@ -188,15 +188,17 @@ fn targets_say_what_is_wrong_and_which_of_two_is_meant() {
         ],
     );
     assert_eq!(own.rows.targets.len(), 5);
+    let midnight = Timestamp::parse_rfc3339("2026-03-01T00:00:00Z");
+    assert_eq!(own.rows.targets[4].valid_from, midnight, "a date is its first instant");
 }
 
 #[test]
-fn a_table_without_its_key_column_is_told() {
+fn a_column_that_is_missing_or_misspelt_is_told() {
     let (_, faults, _) = tables(&[
         ("assays", "test,discipline\nK,chemistry\n"),
         ("calendars", "calendar,day,opens,closes\na,1,08:00,17:00\n"),
         ("instruments", "lab_id,machine\na,M1\n"),
-        ("targets", "lab_id,minutes\n,60\n"),
+        ("targets", "lab_id,priorty,minutes\n,S,60\n"),
     ]);
     begin(
         &faults,
@@ -205,6 +207,7 @@ fn a_table_without_its_key_column_is_told() {
             "calendars.csv:1:1: calendars.csv has no column `weekday`. add it",
             "instruments.csv:1:1: instruments.csv has no column `machine_id`. add it",
             "targets.csv:1:1: targets.csv has no column `target_minutes`. add it",
+            "targets.csv:1:8: the column `priorty` is none of targets.csv's. did you mean priority?",
         ],
     );
 }
