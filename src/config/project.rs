@@ -28,7 +28,7 @@ use super::pipeline::PipelineSpec;
 use super::reference::ReferenceTable;
 use super::yaml::Document;
 use super::{own_tables, pipeline_yaml};
-use crate::reference;
+use crate::reference::DeadlineRows;
 
 /// The shipped reference tables that every project has unless it brings its own.
 const EVERYWHERE: &[&str] = &["reject_reasons"];
@@ -47,7 +47,7 @@ pub struct Project {
     /// The reference tables in the order of their names.
     pub reference: Vec<ReferenceTable>,
     /// What those of them say that Turnaround itself reads.
-    pub reference_rows: reference::Rows,
+    pub reference_rows: DeadlineRows,
     /// `turnaround.yaml`, or the file that was named in its place; for `Settings::resolve`.
     pub settings: Option<Document>,
     /// What looks like a mistake and may be none.

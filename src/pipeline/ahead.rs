@@ -263,7 +263,7 @@ mod tests {
     use crate::flow::{Framing, Offset};
     use crate::judge::EventPace;
     use crate::pipeline::pump::Pump;
-    use crate::reference::{Reference, Rows};
+    use crate::reference::{DeadlineRows, Reference};
     use crate::source::{CAUGHT_UP_HOLDS, Source, SourceError};
     use crate::sql::plan::execute::Executor;
 
@@ -296,7 +296,7 @@ mod tests {
             pipelines: Vec::new(),
             decode,
             relations: Vec::new(),
-            reference: Arc::new(Reference::new(&Rows::default(), 4.0)),
+            reference: Arc::new(Reference::new(&DeadlineRows::default(), 4.0)),
             by_lab: false,
             executor: Executor::new(SessionContext::new().task_ctx(), Handle::current()),
             labs: BTreeMap::new(),

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::flow::Timestamp;
 
 use super::resolved::TargetSource;
-use super::specific::{Row, Specific, hashes};
+use super::specific::{Specific, SpecificRow, hashes};
 use super::targets::deadline;
 
 /// Where no row fits.
@@ -82,7 +82,7 @@ pub struct CriticalTargets {
 impl CriticalTargets {
     /// Targets from the table's rows in the order of the file.
     pub fn new(rows: &[CriticalTarget]) -> CriticalTargets {
-        let row = |row: &CriticalTarget| Row {
+        let row = |row: &CriticalTarget| SpecificRow {
             names: hashes(
                 [&row.lab_id, &row.assay, &row.patient_class].map(|name| name.as_deref()),
             ),

@@ -1,7 +1,7 @@
 //! Reference data that deadlines need: opening hours, targets, how long a sample may wait, how long
 //! silence is normal.
 //!
-//! Rows come in as `config` has read them ([`Rows`]); out go tables for look-ups ([`Reference`]). Nothing
+//! Rows come in as `config` has read them ([`DeadlineRows`]); out go tables for look-ups ([`Reference`]). Nothing
 //! here knows a clock or keeps state: what a test's deadline is follows from the rows and the test's own
 //! times. Read `timetable` and `hours` (working time), `specific` (which row wins), then `targets`,
 //! `resolved`, `critical` and `places`.
@@ -21,16 +21,16 @@ use crate::flow::Span;
 
 pub use critical::{CriticalLimit, CriticalStart, CriticalTarget, CriticalTargets};
 pub use hours::Hours;
-use places::Calendars;
-pub use places::{Instrument, InstrumentRow, Instruments, Lab, LabRow, Labs};
-pub use resolved::{Resolved, TargetClock, TargetSource, TargetStart, of_minutes};
+use places::CalendarHours;
+pub use places::{InstrumentRow, Instruments, KnownInstrument, KnownLab, LabRow, Labs};
+pub use resolved::{ResolvedTarget, TargetClock, TargetSource, TargetStart, of_minutes};
 pub use specific::property;
 pub use targets::{DIMENSIONS, Properties, Target, TargetOf, Targets, deadline};
 pub use timetable::{MIDNIGHT, Opening, Timetable, WrongTimetable};
 
 /// What a project's reference tables say, row by row.
 #[derive(Clone, Debug, Default)]
-pub struct Rows {
+pub struct DeadlineRows {
     /// The opening hours by the calendar's name.
     pub calendars: BTreeMap<String, Arc<Timetable>>,
     /// The laboratories.
@@ -38,7 +38,7 @@ pub struct Rows {
     /// The instruments.
     pub instruments: Vec<InstrumentRow>,
     /// The assays.
-    pub assays: Vec<Assay>,
+    pub assays: Vec<AssayRow>,
     /// The targets in the order of the file.
     pub targets: Vec<Target>,
     /// The targets of critical results in the order of the file.
@@ -47,7 +47,7 @@ pub struct Rows {
 
 /// An assay.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Assay {
+pub struct AssayRow {
     /// Its name in events.
     pub assay: String,
     /// The part of the laboratory that does it.
@@ -60,16 +60,16 @@ pub struct Assay {
 
 /// All assays.
 #[derive(Clone, Debug)]
-pub struct Assays(HashMap<String, Assay>);
+pub struct Assays(HashMap<String, AssayRow>);
 
 impl Assays {
     /// Assays by their names.
-    pub fn new(assays: &[Assay]) -> Assays {
+    pub fn new(assays: &[AssayRow]) -> Assays {
         Assays(assays.iter().map(|assay| (assay.assay.clone(), assay.clone())).collect())
     }
 
     /// What is known of an assay.
-    pub fn of(&self, assay: &str) -> Option<&Assay> {
+    pub fn of(&self, assay: &str) -> Option<&AssayRow> {
         self.0.get(assay)
     }
 
@@ -96,8 +96,8 @@ pub struct Reference {
 
 impl Reference {
     /// From a project's rows; `sla_hours` is the target of tests that no row fits.
-    pub fn new(rows: &Rows, sla_hours: f64) -> Reference {
-        let mut calendars = Calendars::new(&rows.calendars);
+    pub fn new(rows: &DeadlineRows, sla_hours: f64) -> Reference {
+        let mut calendars = CalendarHours::new(&rows.calendars);
         let labs = Labs::new(&rows.labs, &mut calendars);
         let instruments = Instruments::new(&rows.instruments, &labs, &mut calendars);
         Reference {

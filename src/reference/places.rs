@@ -39,7 +39,7 @@ pub struct InstrumentRow {
 
 /// A laboratory.
 #[derive(Clone, Debug)]
-pub struct Lab {
+pub struct KnownLab {
     /// Its zone.
     pub zone: Tz,
     /// Its opening hours.
@@ -50,7 +50,7 @@ pub struct Lab {
 
 /// An instrument.
 #[derive(Clone, Debug)]
-pub struct Instrument {
+pub struct KnownInstrument {
     /// How often it says that it is there; `None` where it does not.
     pub heartbeat: Option<Span>,
     /// When it is to be in service.
@@ -60,29 +60,29 @@ pub struct Instrument {
 /// All laboratories.
 #[derive(Clone, Debug)]
 pub struct Labs {
-    listed: HashMap<String, Lab>,
-    other: Lab,
+    listed: HashMap<String, KnownLab>,
+    other: KnownLab,
 }
 
 /// All instruments.
 #[derive(Clone, Debug)]
 pub struct Instruments {
     /// By lab and machine.
-    listed: HashMap<String, HashMap<String, Instrument>>,
-    other: Instrument,
+    listed: HashMap<String, HashMap<String, KnownInstrument>>,
+    other: KnownInstrument,
 }
 
 /// Hours by calendar and zone, each made once.
 #[derive(Debug)]
-pub(super) struct Calendars<'c> {
+pub(super) struct CalendarHours<'c> {
     calendars: &'c BTreeMap<String, Arc<Timetable>>,
     always: Arc<Hours>,
     made: HashMap<(String, Tz), Arc<Hours>>,
 }
 
-impl<'c> Calendars<'c> {
-    pub(super) fn new(calendars: &'c BTreeMap<String, Arc<Timetable>>) -> Calendars<'c> {
-        Calendars { calendars, always: Arc::new(Hours::always()), made: HashMap::new() }
+impl<'c> CalendarHours<'c> {
+    pub(super) fn new(calendars: &'c BTreeMap<String, Arc<Timetable>>) -> CalendarHours<'c> {
+        CalendarHours { calendars, always: Arc::new(Hours::always()), made: HashMap::new() }
     }
 
     /// The hours of a calendar in a zone; of one that does not exist, or none, always.
@@ -95,19 +95,19 @@ impl<'c> Calendars<'c> {
 }
 
 impl Labs {
-    pub(super) fn new(rows: &[LabRow], calendars: &mut Calendars<'_>) -> Labs {
+    pub(super) fn new(rows: &[LabRow], calendars: &mut CalendarHours<'_>) -> Labs {
         let lab = |row: &LabRow| {
             let zone = row.zone.unwrap_or(Tz::UTC);
             let hours = calendars.hours(row.calendar.as_deref(), zone);
-            (row.lab_id.clone(), Lab { zone, hours, max_silence: row.max_silence })
+            (row.lab_id.clone(), KnownLab { zone, hours, max_silence: row.max_silence })
         };
         let listed = rows.iter().map(lab).collect();
         let hours = Arc::clone(&calendars.always);
-        Labs { listed, other: Lab { zone: Tz::UTC, hours, max_silence: None } }
+        Labs { listed, other: KnownLab { zone: Tz::UTC, hours, max_silence: None } }
     }
 
     /// A laboratory; one that is not listed is in UTC, always open, and may be silent.
-    pub fn of(&self, lab_id: &str) -> &Lab {
+    pub fn of(&self, lab_id: &str) -> &KnownLab {
         self.listed.get(lab_id).unwrap_or(&self.other)
     }
 }
@@ -116,21 +116,21 @@ impl Instruments {
     pub(super) fn new(
         rows: &[InstrumentRow],
         labs: &Labs,
-        calendars: &mut Calendars<'_>,
+        calendars: &mut CalendarHours<'_>,
     ) -> Instruments {
-        let mut listed: HashMap<String, HashMap<String, Instrument>> = HashMap::new();
+        let mut listed: HashMap<String, HashMap<String, KnownInstrument>> = HashMap::new();
         for row in rows {
             let hours = calendars.hours(row.calendar.as_deref(), labs.of(&row.lab_id).zone);
-            let instrument = Instrument { heartbeat: row.heartbeat, hours };
+            let instrument = KnownInstrument { heartbeat: row.heartbeat, hours };
             let of_lab = listed.entry(row.lab_id.clone()).or_default();
             of_lab.insert(row.machine_id.clone(), instrument);
         }
         let hours = Arc::clone(&calendars.always);
-        Instruments { listed, other: Instrument { heartbeat: None, hours } }
+        Instruments { listed, other: KnownInstrument { heartbeat: None, hours } }
     }
 
     /// An instrument; one that is not listed has no heartbeat and is always to be in service.
-    pub fn of(&self, lab_id: &str, machine_id: &str) -> &Instrument {
+    pub fn of(&self, lab_id: &str, machine_id: &str) -> &KnownInstrument {
         let of_lab = self.listed.get(lab_id);
         of_lab.and_then(|machines| machines.get(machine_id)).unwrap_or(&self.other)
     }

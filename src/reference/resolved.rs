@@ -41,7 +41,7 @@ pub enum TargetSource {
 
 /// A test's target.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Resolved {
+pub struct ResolvedTarget {
     /// The longest allowable time; `None` where there is no deadline.
     pub minutes: Option<f64>,
     /// Which minutes count.
@@ -92,7 +92,7 @@ impl TargetSource {
     }
 }
 
-impl Resolved {
+impl ResolvedTarget {
     /// From when it counts. `clock_start` is that of the test: its receipt, or what came to stand in its
     /// place.
     pub fn starts_at(&self, clock_start: Timestamp, collected_at: Option<Timestamp>) -> Timestamp {
@@ -108,7 +108,7 @@ impl Resolved {
         self.share_at(start, hours, 1.0)
     }
 
-    /// As [`Resolved::due_at`], of a share of the target: 0.8 is when four fifths are used up.
+    /// As [`ResolvedTarget::due_at`], of a share of the target: 0.8 is when four fifths are used up.
     pub fn share_at(&self, start: Timestamp, hours: &Hours, share: f64) -> Option<Timestamp> {
         let span = of_minutes(self.minutes? * share);
         Some(match self.clock {
@@ -134,9 +134,9 @@ mod tests {
         Timestamp::parse_rfc3339(text).unwrap()
     }
 
-    fn resolved(minutes: Option<f64>, clock: TargetClock, from: TargetStart) -> Resolved {
+    fn resolved(minutes: Option<f64>, clock: TargetClock, from: TargetStart) -> ResolvedTarget {
         let (source, version) = (TargetSource::Reference, Arc::from(""));
-        Resolved { minutes, clock, from, source, version }
+        ResolvedTarget { minutes, clock, from, source, version }
     }
 
     #[test]

@@ -18,7 +18,7 @@ pub(super) type Hashes<const N: usize> = [Option<u128>; N];
 
 /// A row: what it names, from when on it counts, and what it says.
 #[derive(Clone, Debug)]
-pub(super) struct Row<const N: usize, V> {
+pub(super) struct SpecificRow<const N: usize, V> {
     pub(super) names: Hashes<N>,
     pub(super) valid_from: Option<Timestamp>,
     pub(super) value: V,
@@ -35,7 +35,7 @@ pub(super) struct Specific<const N: usize, V> {
 struct Pattern<const N: usize, V> {
     /// Which of the properties are named.
     names: [bool; N],
-    versions: HashMap<u128, Vec<Version<V>>, BuildHasherDefault<Hashed>>,
+    versions: HashMap<u128, Vec<Version<V>>, BuildHasherDefault<KeyHash>>,
 }
 
 /// What is said from an instant on.
@@ -46,7 +46,7 @@ struct Version<V> {
 }
 
 impl<const N: usize, V> Specific<N, V> {
-    pub(super) fn new(rows: impl IntoIterator<Item = Row<N, V>>) -> Self {
+    pub(super) fn new(rows: impl IntoIterator<Item = SpecificRow<N, V>>) -> Self {
         let mut patterns: Vec<Pattern<N, V>> = Vec::new();
         for row in rows {
             let names = row.names.map(|name| name.is_some());
@@ -118,9 +118,9 @@ pub(super) fn hashes<const N: usize>(texts: [Option<&str>; N]) -> Hashes<N> {
 
 /// Keys are hashes already.
 #[derive(Clone, Copy, Debug, Default)]
-struct Hashed(u64);
+struct KeyHash(u64);
 
-impl Hasher for Hashed {
+impl Hasher for KeyHash {
     fn finish(&self) -> u64 {
         self.0
     }

@@ -15,8 +15,8 @@ use std::sync::Arc;
 
 use crate::flow::Timestamp;
 
-use super::resolved::{Resolved, TargetClock, TargetSource, TargetStart};
-use super::specific::{Row, Specific, hashes, property};
+use super::resolved::{ResolvedTarget, TargetClock, TargetSource, TargetStart};
+use super::specific::{Specific, SpecificRow, hashes, property};
 
 /// How many of a test's properties a target can depend on.
 pub const DIMENSIONS: usize = 4;
@@ -68,8 +68,8 @@ impl TargetOf<'_> {
 /// All targets, ready for look-ups of a few hash probes each.
 #[derive(Clone, Debug)]
 pub struct Targets {
-    rows: Specific<DIMENSIONS, Resolved>,
-    default: Resolved,
+    rows: Specific<DIMENSIONS, ResolvedTarget>,
+    default: ResolvedTarget,
     /// By lab, the versions in the order of their validity.
     published: HashMap<u128, Vec<Published>>,
 }
@@ -78,7 +78,7 @@ pub struct Targets {
 #[derive(Clone, Debug)]
 struct Published {
     valid_from: Timestamp,
-    rows: Specific<DIMENSIONS, Resolved>,
+    rows: Specific<DIMENSIONS, ResolvedTarget>,
 }
 
 impl Targets {
@@ -86,7 +86,7 @@ impl Targets {
     /// fits.
     pub fn new(rows: &[Target], sla_hours: f64) -> Targets {
         let rows = rows.iter().map(|row| row.stored(TargetSource::Reference, row.valid_from));
-        let default = Resolved {
+        let default = ResolvedTarget {
             minutes: Some(sla_hours * 60.0),
             clock: TargetClock::Wall,
             from: TargetStart::Received,
@@ -118,10 +118,10 @@ impl Targets {
         test: &TargetOf<'_>,
         profile_tat_min: Option<f64>,
         received_at: Timestamp,
-    ) -> Resolved {
+    ) -> ResolvedTarget {
         let found = self.find(&test.properties(), received_at);
         let Some(minutes) = profile_tat_min else { return found.clone() };
-        Resolved {
+        ResolvedTarget {
             minutes: deadline(minutes),
             clock: found.clock,
             from: found.from,
@@ -132,14 +132,18 @@ impl Targets {
 
     /// The target of a test without a profile.
     #[inline]
-    pub fn find(&self, properties: &Properties, received_at: Timestamp) -> &Resolved {
+    pub fn find(&self, properties: &Properties, received_at: Timestamp) -> &ResolvedTarget {
         if let Some(found) = self.published_for(properties, received_at) {
             return found;
         }
         self.rows.find(properties, received_at).unwrap_or(&self.default)
     }
 
-    fn published_for(&self, properties: &Properties, received_at: Timestamp) -> Option<&Resolved> {
+    fn published_for(
+        &self,
+        properties: &Properties,
+        received_at: Timestamp,
+    ) -> Option<&ResolvedTarget> {
         if self.published.is_empty() {
             return None;
         }
@@ -164,12 +168,12 @@ impl Target {
         &self,
         source: TargetSource,
         valid_from: Option<Timestamp>,
-    ) -> Row<DIMENSIONS, Resolved> {
+    ) -> SpecificRow<DIMENSIONS, ResolvedTarget> {
         let names = [&self.lab_id, &self.assay, &self.priority, &self.patient_class];
-        Row {
+        SpecificRow {
             names: hashes(names.map(|name| name.as_deref())),
             valid_from,
-            value: Resolved {
+            value: ResolvedTarget {
                 minutes: self.target_minutes.and_then(deadline),
                 clock: self.clock,
                 from: self.from,
@@ -208,7 +212,7 @@ mod tests {
         names: [Option<&str>; 4],
         profile: Option<f64>,
         at: Timestamp,
-    ) -> Resolved {
+    ) -> ResolvedTarget {
         let [lab_id, assay, priority, patient_class] = names;
         targets.resolve(&TargetOf { lab_id, assay, priority, patient_class }, profile, at)
     }
@@ -299,7 +303,7 @@ mod tests {
         let asked = |assay, profile| {
             resolve(&targets, [Some("lab-1"), Some(assay), None, None], profile, at(START))
         };
-        let expected = |minutes, clock, from, source, version: &str| Resolved {
+        let expected = |minutes, clock, from, source, version: &str| ResolvedTarget {
             minutes,
             clock,
             from,

@@ -12,7 +12,7 @@ fn at(text: &str) -> Timestamp {
     Timestamp::parse_rfc3339(text).unwrap()
 }
 
-fn rows() -> Rows {
+fn rows() -> DeadlineRows {
     // Mondays 08:00 to 16:00.
     let monday = Opening { weekday: Weekday::Mon, opens: 480, closes: 960 };
     let mondays = Arc::new(Timetable::new(&[monday], []).unwrap());
@@ -28,7 +28,7 @@ fn rows() -> Rows {
         heartbeat,
         calendar: calendar.map(str::to_owned),
     };
-    Rows {
+    DeadlineRows {
         calendars: [("mondays".to_owned(), mondays)].into(),
         labs: vec![
             lab("berlin", Some(Tz::Europe__Berlin), Some("mondays")),
@@ -39,12 +39,12 @@ fn rows() -> Rows {
             instrument("CH1", Some(Span::MINUTE), Some("mondays")),
             instrument("CH2", None, None),
         ],
-        assays: vec![Assay {
+        assays: vec![AssayRow {
             assay: "APTT".to_owned(),
             max_hold: Some(Span(4 * Span::HOUR.0)),
-            ..Assay::default()
+            ..AssayRow::default()
         }],
-        ..Rows::default()
+        ..DeadlineRows::default()
     }
 }
 

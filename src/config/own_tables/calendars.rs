@@ -5,16 +5,16 @@ use std::sync::Arc;
 
 use chrono::{NaiveDate, Weekday};
 
-use crate::config::csv_text::Cell;
+use crate::config::csv_text::CsvCell;
 use crate::config::fault::{Position, nearest, quoted};
 use crate::config::values::minute_of_day;
 use crate::reference::{MIDNIGHT, Opening, Timetable, WrongTimetable};
 
-use super::sheet::{Row, Said, Sheet};
+use super::sheet::{Sheet, SheetFaults, SheetRow};
 
 /// A calendar while its rows are read.
 #[derive(Debug)]
-struct Draft {
+struct CalendarDraft {
     first: Position,
     openings: Vec<(Position, Opening)>,
     holidays: BTreeSet<NaiveDate>,
@@ -23,19 +23,22 @@ struct Draft {
 }
 
 /// The names of all calendars, those with faults too.
-pub(super) type Names = BTreeSet<String>;
+pub(super) type CalendarNames = BTreeSet<String>;
 
 /// What both tables say.
 #[derive(Debug, Default)]
-pub(super) struct Calendars {
+pub(super) struct ReadCalendars {
     pub(super) timetables: BTreeMap<String, Arc<Timetable>>,
-    pub(super) names: Names,
-    pub(super) said: Vec<Said>,
+    pub(super) names: CalendarNames,
+    pub(super) said: Vec<SheetFaults>,
 }
 
 /// Reads both tables.
-pub(super) fn read(calendars: Option<(Sheet, Said)>, holidays: Option<(Sheet, Said)>) -> Calendars {
-    let mut read = Calendars::default();
+pub(super) fn read(
+    calendars: Option<(Sheet, SheetFaults)>,
+    holidays: Option<(Sheet, SheetFaults)>,
+) -> ReadCalendars {
+    let mut read = ReadCalendars::default();
     let mut drafts = BTreeMap::new();
     let mut of_calendars = calendars.map(|(sheet, mut said)| {
         read_openings(&sheet, &mut drafts, &mut said);
@@ -56,14 +59,18 @@ pub(super) fn read(calendars: Option<(Sheet, Said)>, holidays: Option<(Sheet, Sa
     read
 }
 
-fn read_openings(sheet: &Sheet, drafts: &mut BTreeMap<String, Draft>, said: &mut Said) {
+fn read_openings(
+    sheet: &Sheet,
+    drafts: &mut BTreeMap<String, CalendarDraft>,
+    said: &mut SheetFaults,
+) {
     let columns = ["calendar", "weekday", "opens", "closes"];
     if !sheet.needs(&columns, said) {
         return;
     }
     for row in sheet.rows() {
         let Some(name) = row.needed("calendar", "the calendar's name", said) else { continue };
-        let draft = drafts.entry(name.text.clone()).or_insert_with(|| Draft {
+        let draft = drafts.entry(name.text.clone()).or_insert_with(|| CalendarDraft {
             first: name.at,
             openings: Vec::new(),
             holidays: BTreeSet::new(),
@@ -77,7 +84,7 @@ fn read_openings(sheet: &Sheet, drafts: &mut BTreeMap<String, Draft>, said: &mut
 }
 
 /// A row's span; none where both of its ends are empty, which says that the day is closed.
-fn opening(row: &Row<'_>, said: &mut Said) -> Option<Opening> {
+fn opening(row: &SheetRow<'_>, said: &mut SheetFaults) -> Option<Opening> {
     let weekday = row
         .needed("weekday", "a weekday, 1 for Monday to 7 for Sunday", said)
         .and_then(|cell| weekday(cell, said));
@@ -85,7 +92,7 @@ fn opening(row: &Row<'_>, said: &mut Said) -> Option<Opening> {
     if opens.is_none() && closes.is_none() {
         return None;
     }
-    let end = |column, cell: Option<&Cell>, said: &mut Said| match cell {
+    let end = |column, cell: Option<&CsvCell>, said: &mut SheetFaults| match cell {
         Some(cell) => minute(column, cell, said),
         None => {
             let remedy = "write a time as 08:00, or neither for a day that is closed";
@@ -97,7 +104,7 @@ fn opening(row: &Row<'_>, said: &mut Said) -> Option<Opening> {
     Some(Opening { weekday: weekday?, opens: opens?, closes: closes? })
 }
 
-fn weekday(cell: &Cell, said: &mut Said) -> Option<Weekday> {
+fn weekday(cell: &CsvCell, said: &mut SheetFaults) -> Option<Weekday> {
     let number = cell.text.parse::<u8>().ok().filter(|number| (1..=7).contains(number));
     let weekday = number.and_then(|number| Weekday::try_from(number - 1).ok());
     if weekday.is_none() {
@@ -107,7 +114,7 @@ fn weekday(cell: &Cell, said: &mut Said) -> Option<Weekday> {
     weekday
 }
 
-fn minute(column: &str, cell: &Cell, said: &mut Said) -> Option<u16> {
+fn minute(column: &str, cell: &CsvCell, said: &mut SheetFaults) -> Option<u16> {
     let minute = match cell.text.as_str() {
         "24:00" if column == "closes" => Some(MIDNIGHT),
         text => minute_of_day(text),
@@ -121,9 +128,9 @@ fn minute(column: &str, cell: &Cell, said: &mut Said) -> Option<u16> {
 
 fn read_holidays(
     sheet: &Sheet,
-    drafts: &mut BTreeMap<String, Draft>,
-    names: &Names,
-    said: &mut Said,
+    drafts: &mut BTreeMap<String, CalendarDraft>,
+    names: &CalendarNames,
+    said: &mut SheetFaults,
 ) {
     if !sheet.needs(&["calendar", "date"], said) {
         return;
@@ -141,7 +148,7 @@ fn read_holidays(
     }
 }
 
-fn date_of(cell: &Cell, said: &mut Said) -> Option<NaiveDate> {
+fn date_of(cell: &CsvCell, said: &mut SheetFaults) -> Option<NaiveDate> {
     let text = &cell.text;
     let date =
         if text.len() == 10 { NaiveDate::parse_from_str(text, "%Y-%m-%d").ok() } else { None };
@@ -153,7 +160,7 @@ fn date_of(cell: &Cell, said: &mut Said) -> Option<NaiveDate> {
 }
 
 /// A cell that names no calendar.
-pub(super) fn unknown(cell: &Cell, names: &Names, said: &mut Said) {
+pub(super) fn unknown(cell: &CsvCell, names: &CalendarNames, said: &mut SheetFaults) {
     let remedy = match nearest(&cell.text, names.iter().map(String::as_str)) {
         Some(near) => format!("did you mean {near}?"),
         None => "add its opening hours to data/reference/calendars.csv".to_owned(),
@@ -162,7 +169,7 @@ pub(super) fn unknown(cell: &Cell, names: &Names, said: &mut Said) {
 }
 
 /// The timetable, or what is wrong with it.
-fn finish(name: &str, draft: &Draft, said: &mut Said) -> Option<Timetable> {
+fn finish(name: &str, draft: &CalendarDraft, said: &mut SheetFaults) -> Option<Timetable> {
     let openings: Vec<Opening> = draft.openings.iter().map(|(_, opening)| *opening).collect();
     let made = Timetable::new(&openings, draft.holidays.iter().copied());
     let at = |row: usize| draft.openings.get(row).map_or(draft.first, |(at, _)| *at);

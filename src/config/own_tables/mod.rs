@@ -1,7 +1,7 @@
 //! The reference tables that Turnaround itself reads, row by row: calendars, holidays, labs,
 //! instruments, assays, targets and those of critical results.
 //!
-//! Turns tables that could be read into [`Rows`]; what is wrong with a cell, or with what one table says
+//! Turns tables that could be read into [`DeadlineRows`]; what is wrong with a cell, or with what one table says
 //! of another, is a fault, what may be meant otherwise a note. Columns that are not known are left to
 //! SQL. `sheet` reads cells; each other file reads some tables.
 
@@ -12,22 +12,22 @@ mod targets;
 
 use std::collections::BTreeMap;
 
-use crate::reference::{Assay, Rows};
+use crate::reference::{AssayRow, DeadlineRows};
 
 use super::fault::{Fault, quoted};
 use super::reference::ReferenceTable;
-use sheet::{Said, Sheet};
+use sheet::{Sheet, SheetFaults};
 
 /// What the tables say, and what is wrong or odd about them.
 #[derive(Debug, Default)]
 pub(super) struct OwnTables {
-    pub(super) rows: Rows,
+    pub(super) rows: DeadlineRows,
     pub(super) faults: Vec<Fault>,
     pub(super) notes: Vec<Fault>,
 }
 
 impl OwnTables {
-    fn add(&mut self, said: Said) {
+    fn add(&mut self, said: SheetFaults) {
         self.faults.extend(said.faults.into_vec());
         self.notes.extend(said.notes.into_vec());
     }
@@ -64,7 +64,7 @@ pub(super) fn read(tables: &[ReferenceTable]) -> OwnTables {
     own
 }
 
-fn assays(sheet: &Sheet, said: &mut Said) -> Vec<Assay> {
+fn assays(sheet: &Sheet, said: &mut SheetFaults) -> Vec<AssayRow> {
     sheet.knows(&["assay", "discipline", "loinc", "max_hold_minutes"], said);
     if !sheet.needs(&["assay"], said) {
         return Vec::new();
@@ -79,7 +79,7 @@ fn assays(sheet: &Sheet, said: &mut Said) -> Vec<Assay> {
             said.faults.push(name.at, what, "keep one line for each assay");
             continue;
         }
-        assays.push(Assay {
+        assays.push(AssayRow {
             assay: name.text.clone(),
             discipline: row.text("discipline"),
             loinc: row.text("loinc"),

@@ -6,11 +6,15 @@ use crate::config::fault::quoted;
 use crate::flow::Span;
 use crate::reference::{InstrumentRow, LabRow};
 
-use super::calendars::{Names, unknown};
-use super::sheet::{Row, Said, Sheet};
+use super::calendars::{CalendarNames, unknown};
+use super::sheet::{Sheet, SheetFaults, SheetRow};
 
 /// The labs. That each has an id of its own and a zone that exists was seen to before.
-pub(super) fn labs(sheet: &Sheet, calendars: &Names, said: &mut Said) -> Vec<LabRow> {
+pub(super) fn labs(
+    sheet: &Sheet,
+    calendars: &CalendarNames,
+    said: &mut SheetFaults,
+) -> Vec<LabRow> {
     sheet.knows(&["lab_id", "tz", "calendar", "max_silence_min"], said);
     let rows = sheet.rows().map(|row| {
         Some(LabRow {
@@ -24,7 +28,11 @@ pub(super) fn labs(sheet: &Sheet, calendars: &Names, said: &mut Said) -> Vec<Lab
 }
 
 /// The instruments.
-pub(super) fn instruments(sheet: &Sheet, calendars: &Names, said: &mut Said) -> Vec<InstrumentRow> {
+pub(super) fn instruments(
+    sheet: &Sheet,
+    calendars: &CalendarNames,
+    said: &mut SheetFaults,
+) -> Vec<InstrumentRow> {
     sheet.knows(&["lab_id", "machine_id", "heartbeat_s", "calendar"], said);
     if !sheet.needs(&["lab_id", "machine_id"], said) {
         return Vec::new();
@@ -55,7 +63,11 @@ pub(super) fn instruments(sheet: &Sheet, calendars: &Names, said: &mut Said) -> 
     instruments
 }
 
-fn calendar(row: &Row<'_>, calendars: &Names, said: &mut Said) -> Option<String> {
+fn calendar(
+    row: &SheetRow<'_>,
+    calendars: &CalendarNames,
+    said: &mut SheetFaults,
+) -> Option<String> {
     let cell = row.filled("calendar")?;
     if !calendars.contains(&cell.text) {
         unknown(cell, calendars, said);

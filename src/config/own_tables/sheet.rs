@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use arrow::compute::kernels::cast_utils::string_to_datetime;
 use chrono::Utc;
 
-use crate::config::csv_text::{self, Cell};
+use crate::config::csv_text::{self, CsvCell};
 use crate::config::fault::{Faults, Position, nearest, quoted};
 use crate::config::files;
 use crate::config::reference::ReferenceTable;
@@ -16,29 +16,30 @@ use crate::reference::of_minutes;
 #[derive(Debug)]
 pub(super) struct Sheet {
     columns: BTreeMap<String, (usize, Position)>,
-    rows: Vec<Vec<Cell>>,
+    rows: Vec<Vec<CsvCell>>,
     /// The file's name, for messages.
     name: String,
 }
 
 /// What is wrong with a file, and what is odd about it.
 #[derive(Debug)]
-pub(super) struct Said {
+pub(super) struct SheetFaults {
     pub(super) faults: Faults,
     pub(super) notes: Faults,
 }
 
 /// One row of a sheet.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Row<'s> {
+pub(super) struct SheetRow<'s> {
     sheet: &'s Sheet,
-    cells: &'s [Cell],
+    cells: &'s [CsvCell],
 }
 
 impl Sheet {
     /// The cells of a table that was read before, so that nothing is wrong with their form.
-    pub(super) fn of(table: &ReferenceTable) -> Option<(Sheet, Said)> {
-        let mut said = Said { faults: Faults::of(&table.path), notes: Faults::of(&table.path) };
+    pub(super) fn of(table: &ReferenceTable) -> Option<(Sheet, SheetFaults)> {
+        let mut said =
+            SheetFaults { faults: Faults::of(&table.path), notes: Faults::of(&table.path) };
         let text = files::text(&table.bytes, &mut said.faults)?;
         let mut rows = csv_text::rows(text, &mut said.faults)?.into_iter();
         let header = rows.next()?;
@@ -49,7 +50,7 @@ impl Sheet {
     }
 
     /// Whether all of these columns are there; a fault for each that is not.
-    pub(super) fn needs(&self, columns: &[&str], said: &mut Said) -> bool {
+    pub(super) fn needs(&self, columns: &[&str], said: &mut SheetFaults) -> bool {
         let before = said.faults.count();
         for column in columns.iter().filter(|column| !self.columns.contains_key(**column)) {
             let what = format!("{} has no column `{column}`", self.name);
@@ -64,7 +65,7 @@ impl Sheet {
 
     /// Finds columns that are nearly called as one that is known and missing: left to SQL, a row would
     /// speak of more than it says.
-    pub(super) fn knows(&self, known: &[&str], said: &mut Said) {
+    pub(super) fn knows(&self, known: &[&str], said: &mut SheetFaults) {
         for (name, (_, at)) in &self.columns {
             let missing = known.iter().filter(|known| !self.columns.contains_key(**known));
             if !known.contains(&name.as_str())
@@ -76,20 +77,20 @@ impl Sheet {
         }
     }
 
-    pub(super) fn rows(&self) -> impl Iterator<Item = Row<'_>> {
-        self.rows.iter().map(|cells| Row { sheet: self, cells })
+    pub(super) fn rows(&self) -> impl Iterator<Item = SheetRow<'_>> {
+        self.rows.iter().map(|cells| SheetRow { sheet: self, cells })
     }
 }
 
-impl<'s> Row<'s> {
+impl<'s> SheetRow<'s> {
     /// The cell of a column, also when it is empty; `None` where the column is not there.
-    pub(super) fn cell(&self, column: &str) -> Option<&'s Cell> {
+    pub(super) fn cell(&self, column: &str) -> Option<&'s CsvCell> {
         let (place, _) = self.sheet.columns.get(column)?;
         self.cells.get(*place)
     }
 
     /// The cell of a column, unless it is empty.
-    pub(super) fn filled(&self, column: &str) -> Option<&'s Cell> {
+    pub(super) fn filled(&self, column: &str) -> Option<&'s CsvCell> {
         self.cell(column).filter(|cell| !cell.text.is_empty())
     }
 
@@ -99,7 +100,12 @@ impl<'s> Row<'s> {
     }
 
     /// The cell of a column that must say something.
-    pub(super) fn needed(&self, column: &str, what: &str, said: &mut Said) -> Option<&'s Cell> {
+    pub(super) fn needed(
+        &self,
+        column: &str,
+        what: &str,
+        said: &mut SheetFaults,
+    ) -> Option<&'s CsvCell> {
         let cell = self.filled(column);
         if cell.is_none() {
             let missing = format!("`{column}` is empty");
@@ -113,7 +119,7 @@ impl<'s> Row<'s> {
     }
 
     /// A number; what is none is a fault.
-    pub(super) fn number(&self, column: &str, said: &mut Said) -> Option<f64> {
+    pub(super) fn number(&self, column: &str, said: &mut SheetFaults) -> Option<f64> {
         let cell = self.filled(column)?;
         let number = cell.text.parse().ok().filter(|number: &f64| number.is_finite());
         if number.is_none() {
@@ -124,12 +130,12 @@ impl<'s> Row<'s> {
     }
 
     /// A number of minutes above 0; nothing or 0 is none.
-    pub(super) fn minutes(&self, column: &str, said: &mut Said) -> Option<Span> {
+    pub(super) fn minutes(&self, column: &str, said: &mut SheetFaults) -> Option<Span> {
         self.positive(column, said).map(of_minutes)
     }
 
     /// A number above 0; nothing or 0 is none.
-    pub(super) fn positive(&self, column: &str, said: &mut Said) -> Option<f64> {
+    pub(super) fn positive(&self, column: &str, said: &mut SheetFaults) -> Option<f64> {
         let number = self.number(column, said)?;
         if number < 0.0 {
             let what = format!("`{column}` is below 0");
@@ -139,7 +145,7 @@ impl<'s> Row<'s> {
     }
 
     /// An instant, or a date for its first instant in UTC; what is neither is a fault.
-    pub(super) fn instant(&self, column: &str, said: &mut Said) -> Option<Timestamp> {
+    pub(super) fn instant(&self, column: &str, said: &mut SheetFaults) -> Option<Timestamp> {
         let cell = self.filled(column)?;
         // As the column is read in SQL when it is compared with an instant.
         let instant = string_to_datetime(&Utc, &cell.text).ok();
@@ -156,7 +162,7 @@ impl<'s> Row<'s> {
         &self,
         column: &str,
         known: &[(&'static str, T)],
-        said: &mut Said,
+        said: &mut SheetFaults,
     ) -> T {
         let Some(cell) = self.filled(column) else { return T::default() };
         if let Some((_, value)) = known.iter().find(|(word, _)| *word == cell.text) {

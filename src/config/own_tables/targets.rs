@@ -3,10 +3,10 @@
 use crate::config::fault::quoted;
 use crate::reference::{CriticalStart, CriticalTarget, LabRow, Target, TargetClock, TargetStart};
 
-use super::sheet::{Row, Said, Sheet};
+use super::sheet::{Sheet, SheetFaults, SheetRow};
 
 /// The targets of tests.
-pub(super) fn targets(sheet: &Sheet, labs: &[LabRow], said: &mut Said) -> Vec<Target> {
+pub(super) fn targets(sheet: &Sheet, labs: &[LabRow], said: &mut SheetFaults) -> Vec<Target> {
     let names = ["lab_id", "assay", "priority", "patient_class", "valid_from"];
     let columns = [&names[..], &["target_minutes", "clock", "from"]].concat();
     sheet.knows(&columns, said);
@@ -15,7 +15,7 @@ pub(super) fn targets(sheet: &Sheet, labs: &[LabRow], said: &mut Said) -> Vec<Ta
     }
     let clocks = TargetClock::ALL.map(|clock| (clock.as_str(), clock));
     let starts = TargetStart::ALL.map(|start| (start.as_str(), start));
-    let target = |row: Row<'_>| {
+    let target = |row: SheetRow<'_>| {
         let target = Target {
             lab_id: row.text("lab_id"),
             assay: row.text("assay"),
@@ -35,13 +35,13 @@ pub(super) fn targets(sheet: &Sheet, labs: &[LabRow], said: &mut Said) -> Vec<Ta
 }
 
 /// The targets of critical results.
-pub(super) fn critical(sheet: &Sheet, said: &mut Said) -> Vec<CriticalTarget> {
+pub(super) fn critical(sheet: &Sheet, said: &mut SheetFaults) -> Vec<CriticalTarget> {
     sheet.knows(&["lab_id", "assay", "patient_class", "minutes", "from", "valid_from"], said);
     if !sheet.needs(&["minutes"], said) {
         return Vec::new();
     }
     let starts = CriticalStart::ALL.map(|start| (start.as_str(), start));
-    let target = |row: Row<'_>| {
+    let target = |row: SheetRow<'_>| {
         note_none(&row, "minutes", "for 30 minutes, remove the row", said);
         CriticalTarget {
             lab_id: row.text("lab_id"),
@@ -56,7 +56,7 @@ pub(super) fn critical(sheet: &Sheet, said: &mut Said) -> Vec<CriticalTarget> {
 }
 
 /// A row without a target hides those that would count without it: which of the two is meant?
-fn note_none(row: &Row<'_>, column: &str, otherwise: &str, said: &mut Said) {
+fn note_none(row: &SheetRow<'_>, column: &str, otherwise: &str, said: &mut SheetFaults) {
     let Some(cell) = row.cell(column) else { return };
     let number = cell.text.parse::<f64>().ok();
     let shown = match number {
@@ -69,7 +69,7 @@ fn note_none(row: &Row<'_>, column: &str, otherwise: &str, said: &mut Said) {
 }
 
 /// Priorities are compared as they are stored.
-fn note_priority(row: &Row<'_>, said: &mut Said) {
+fn note_priority(row: &SheetRow<'_>, said: &mut SheetFaults) {
     let Some(cell) = row.filled("priority") else { return };
     if ["S", "A", "R"].contains(&cell.text.as_str()) {
         return;
@@ -79,7 +79,7 @@ fn note_priority(row: &Row<'_>, said: &mut Said) {
 }
 
 /// Without a calendar working minutes are all minutes.
-fn note_clock(row: &Row<'_>, target: &Target, labs: &[LabRow], said: &mut Said) {
+fn note_clock(row: &SheetRow<'_>, target: &Target, labs: &[LabRow], said: &mut SheetFaults) {
     let fits = |lab: &&LabRow| target.lab_id.as_ref().is_none_or(|id| *id == lab.lab_id);
     let has_calendar = labs.iter().filter(fits).any(|lab| lab.calendar.is_some());
     if target.clock != TargetClock::Working || has_calendar {
