@@ -175,7 +175,7 @@ pub(super) const fn bit(field: usize) -> u64 {
 const SLOTS: usize = 256;
 const FREE: u8 = u8::MAX;
 
-/// Open addressing over the fields' names, at most a sixth full.
+/// Open addressing over the fields' names, at most a quarter full.
 static SLOT_OF: [u8; SLOTS] = {
     let mut slots = [FREE; SLOTS];
     let mut field = 0;

@@ -73,6 +73,12 @@ pub const EVENT_FIELDS: &[(&str, FieldKind)] = {
         ("delta_flag", Bool),
         ("repeat_no", Int),
         ("seq", Int),
+        ("outcome", Code(32)),
+        ("channel", Code(32)),
+        ("center_event", Code(32)),
+        ("user", Code(64)),
+        ("version", Int),
+        ("settings", Text(4096)),
     ]
 };
 

@@ -282,6 +282,12 @@ const EVENT_DOCS: [&str; EVENT_FIELDS.len()] = [
     "differs much from the patient's last result",
     "which repetition it is",
     "the feed's own counter",
+    "whether the one to be notified was reached: reached or unreachable",
+    "how it was told: phone or electronic",
+    "what happened to the centre's settings",
+    "who did it; in SQL as \"user\"",
+    "the version of the centre's settings",
+    "the centre's new settings",
 ];
 
 impl Relation {
