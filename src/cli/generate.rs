@@ -13,7 +13,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::clock::{Clock, SystemClock};
 use crate::flow::{Span, Timestamp};
-use crate::source::generator::{Counters, FaultRates, Generator, GeneratorOptions, Profile};
+use crate::source::generator::{
+    Counters, FaultRates, Generator, GeneratorOptions, Profile, TestCourse, parse_share,
+};
 
 use super::WrongInput;
 use output::{FeedTarget, FeedWriter, KafkaTarget, WriteOutcome};
@@ -45,6 +47,10 @@ pub struct Args {
     /// The first instant, as 2026-03-01T00:00:00Z.
     #[arg(long, value_name = "T", value_parser = parse_instant)]
     from: Option<Timestamp>,
+    /// plain (what happens every day) or full (also added tests, upgrades, referrals, lost tubes,
+    /// storage, the centres' settings …) [default: full for network, else plain].
+    #[arg(long)]
+    course: Option<TestCourse>,
     /// How far out of order the feed may be without faults.
     #[arg(long, default_value = "1m", value_name = "SPAN")]
     max_disorder: Span,
@@ -71,9 +77,10 @@ pub struct Args {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Faults (rates as 0.01 or 1%)")]
 struct FaultArgs {
-    /// Where the rates start from: none, default or all.
-    #[arg(long, default_value = "default", value_name = "SET")]
-    faults: FaultSet,
+    /// none, default or all; faults by name and no others, as late=0.01,refused=0.2%,skew=2m; or
+    /// a set and what differs from it, as default,late=5%.
+    #[arg(long, default_value = "default", value_name = "SET|NAME=RATE,…")]
+    faults: FaultRates,
     /// Records that arrive 5 to 60 minutes late [default: 1%].
     #[arg(long, value_name = "RATE", value_parser = parse_rate)]
     late: Option<f64>,
@@ -100,21 +107,9 @@ struct FaultArgs {
     unknown_status: Option<f64>,
 }
 
-/// A set of rates to start from.
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
-enum FaultSet {
-    None,
-    Default,
-    All,
-}
-
 impl FaultArgs {
     fn rates(&self) -> FaultRates {
-        let set = match self.faults {
-            FaultSet::None => FaultRates::NONE,
-            FaultSet::Default => FaultRates::USUAL,
-            FaultSet::All => FaultRates::ALL,
-        };
+        let set = self.faults;
         FaultRates {
             late: self.late.unwrap_or(set.late),
             repeated: self.repeated.unwrap_or(set.repeated),
@@ -139,20 +134,14 @@ impl Args {
             from: self.from.unwrap_or(usual.from),
             max_disorder: self.max_disorder,
             faults: self.faults.rates(),
+            course: self.course.unwrap_or(usual.course),
             ..usual
         }
     }
 }
 
 fn parse_rate(text: &str) -> Result<f64, String> {
-    let (digits, unit) = match text.strip_suffix('%') {
-        Some(digits) => (digits, 0.01),
-        None => (text, 1.0),
-    };
-    match digits.trim().parse::<f64>().map(|rate| rate * unit) {
-        Ok(rate) if (0.0..=1.0).contains(&rate) => Ok(rate),
-        Ok(_) | Err(_) => Err("write a share from 0 to 1, or 0% to 100%".to_owned()),
-    }
+    parse_share(text).ok_or_else(|| "write a share from 0 to 1, or 0% to 100%".to_owned())
 }
 
 fn parse_instant(text: &str) -> Result<Timestamp, String> {
@@ -328,6 +317,10 @@ mod tests {
         let line = "generate --profile demo --out file:- --faults none --late 2% --refused 0.5";
         let rates = parse(line).expect("valid").faults.rates();
         assert_eq!(rates, FaultRates { late: 0.02, refused: 0.5, ..FaultRates::NONE });
+        let line = "generate --profile demo --out file:- --faults late=0.01,skew=1m --late 3%";
+        let rates = parse(line).expect("valid").faults.rates();
+        let expected = FaultRates { late: 0.03, clock_skew: Span::MINUTE, ..FaultRates::NONE };
+        assert_eq!(rates, expected);
         let usual = parse("generate --profile demo --out file:-").expect("valid");
         assert_eq!(usual.options(), GeneratorOptions::new(Profile::Demo));
     }
@@ -337,8 +330,10 @@ mod tests {
         for (line, remedy) in [
             ("generate --profile demos --out file:-", "starter-kit"),
             ("generate --profile demo --out lake", "file:PATH"),
+            ("generate --profile demo --out file:- --course long", "plain or full"),
             ("generate --profile demo --out kafka:", "file:PATH"),
             ("generate --profile demo --out file:- --late 2", "0% to 100%"),
+            ("generate --profile demo --out file:- --faults lat=1%", "late, repeated, malformed"),
             ("generate --profile demo --out file:- --from yesterday", "2026-03-01T00:00:00Z"),
             ("generate --profile demo --out file:- --kafka-option a", "KEY=VALUE"),
         ] {

@@ -1,11 +1,10 @@
 //! From a received tube to the steps of each of its tests: waiting, analysis, verification, and
 //! what goes wrong in a laboratory (not on the way of a record: see `faults`).
 
-use super::dice::Dice;
+use super::critical::plan_critical;
 use super::figures::{
-    ACKNOWLEDGE_MEDIAN_MIN, ACKNOWLEDGE_SIGMA, ASSAYS, Assay, CORRECTED_SHARE, CRITICAL_SHARE,
-    DELTA_SHARE, ERROR_WEIGHTS, LabBench, MISSED_SHARE, READ_BACK_SHARE, REPEAT_SHARE, TAIL_FACTOR,
-    TAIL_SHARE,
+    ASSAYS, Assay, CORRECTED_SHARE, CRITICAL_SHARE, DELTA_SHARE, ERROR_WEIGHTS, LabBench,
+    REPEAT_SHARE, TAIL_FACTOR, TAIL_SHARE,
 };
 use super::lab::Lab;
 use super::tube::{Priority, StepKind, Test, Tube};
@@ -27,6 +26,10 @@ pub(super) fn unplanned(assay: u8) -> Test {
         failed: false,
         high: false,
         read_back: false,
+        called: None,
+        electronic: false,
+        referred: false,
+        added_at: 0,
         value_tenths: 0,
         resulted_at: 0,
     }
@@ -70,7 +73,8 @@ pub(super) fn plan_test(lab: &mut Lab, tube: &mut Tube, index: usize) {
     test.resulted_at = times.resulted;
     tube.push(times.resulted, StepKind::Resulted, index);
     if critical {
-        plan_critical(&mut lab.dice, tube, index, (assay, &mut test), times.resulted);
+        let told = (times.resulted, times.verified);
+        plan_critical(lab, tube, index, (assay, &mut test), told);
     }
     tube.push(times.verified, StepKind::Verified, index);
     if lab.publishes {
@@ -88,7 +92,9 @@ pub(super) fn plan_test(lab: &mut Lab, tube: &mut Tube, index: usize) {
 
 /// In-lab turnaround as published, spread over waiting, analysis and verification.
 fn plan_analysis(lab: &mut Lab, tube: &Tube, assay: &Assay, test: &mut Test) -> Times {
-    let median = match tube.visit.priority {
+    // A test that was added later begins with its own order.
+    let begun = tube.received_at.max(test.added_at);
+    let median = match tube.priority_at(begun) {
         Priority::Stat => assay.stat_median,
         Priority::Asap => (assay.stat_median * assay.routine_median).sqrt(),
         Priority::Routine => assay.routine_median,
@@ -98,6 +104,10 @@ fn plan_analysis(lab: &mut Lab, tube: &Tube, assay: &Assay, test: &mut Test) -> 
         tat_s *= lab.dice.between(TAIL_FACTOR.0, TAIL_FACTOR.1);
     }
     tat_s = tat_s.max(SHORTEST_TAT_S);
+    let until_urgent_s = tube.upgraded_at.saturating_sub(begun) as f64;
+    if 0.0 < until_urgent_s && until_urgent_s < tat_s {
+        tat_s = until_urgent_s + (tat_s - until_urgent_s) * assay.stat_median / median;
+    }
     let verify_share = lab.dice.between(0.08, 0.35);
     let verify_s = if test.auto_verified {
         lab.dice.between(2.0, 40.0).min(0.1 * tat_s)
@@ -105,11 +115,11 @@ fn plan_analysis(lab: &mut Lab, tube: &Tube, assay: &Assay, test: &mut Test) -> 
         verify_share * tat_s
     };
     let wait_s = (tat_s - verify_s) * lab.dice.between(0.25, 0.75);
-    let probe = tube.received_at + wait_s as i64;
+    let probe = begun + wait_s as i64;
     let machine = choose_machine(lab, assay.section, probe);
     test.machine = machine as u16;
-    let slowed = lab.slowed(machine, tube.received_at);
-    let start = tube.received_at + (wait_s * slowed) as i64;
+    let slowed = lab.slowed(machine, begun);
+    let start = begun + (wait_s * slowed) as i64;
     let ready = lab.machines.get_mut(machine).map_or(start, |machine| machine.ready_at(start));
     let resulted = ready + ((tat_s - verify_s - wait_s) * slowed) as i64;
     let verified = (resulted + 1).max(resulted + (verify_s * slowed) as i64);
@@ -167,31 +177,6 @@ fn plan_failure(lab: &mut Lab, tube: &mut Tube, index: usize, test: &mut Test, t
         resulted: times.resulted + moved,
         verified: times.verified + moved,
     };
-}
-
-fn plan_critical(
-    dice: &mut Dice,
-    tube: &mut Tube,
-    index: usize,
-    (assay, test): (&Assay, &mut Test),
-    resulted: i64,
-) {
-    test.high = assay.critical_low == 0.0 || dice.chance(0.5);
-    let value = if test.high {
-        assay.critical_high * dice.between(1.0, 1.25)
-    } else {
-        assay.critical_low * dice.between(0.75, 1.0)
-    };
-    test.value_tenths = (value * 10.0).round() as i32;
-    test.read_back = dice.chance(READ_BACK_SHARE);
-    let flagged = resulted + dice.between(1.0, 15.0) as i64;
-    tube.push(flagged, StepKind::Critical, index);
-    let handled_s = dice.log_normal(ACKNOWLEDGE_MEDIAN_MIN, ACKNOWLEDGE_SIGMA) * 60.0;
-    let notified_s = handled_s * dice.between(0.3, 0.8);
-    tube.push(flagged + (notified_s as i64).max(1), StepKind::Notified, index);
-    if !dice.chance(MISSED_SHARE) {
-        tube.push(flagged + (handled_s as i64).max(2), StepKind::Acknowledged, index);
-    }
 }
 
 /// Three people by night, eleven by day, six in the evening.

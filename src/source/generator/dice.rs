@@ -18,6 +18,11 @@ impl Dice {
         Dice(numbers)
     }
 
+    /// A stream of its own, of which this one tells no more than its beginning.
+    pub(super) fn fork(&mut self) -> Dice {
+        Dice::new(self.0.next_u64(), 0)
+    }
+
     /// Uniform in `(0, 1)`, never an end.
     pub(super) fn unit(&mut self) -> f64 {
         ((self.0.next_u64() >> 12) as f64 + 0.5) * (1.0 / (1u64 << 52) as f64)

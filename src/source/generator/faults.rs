@@ -4,7 +4,7 @@
 //! the future) is neither late nor repeated, so that each dead letter has one cause.
 
 use super::dice::Dice;
-use super::options::FaultRates;
+use super::rates::FaultRates;
 use super::render::Twist;
 
 const LATE_S: (f64, f64) = (5.0 * 60.0, 60.0 * 60.0);

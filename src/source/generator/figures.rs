@@ -76,6 +76,48 @@ pub(super) const CORRECTED_SHARE: f64 = 0.001;
 /// Results that differ from the patient's last one beyond the limit (assumed).
 pub(super) const DELTA_SHARE: f64 = 0.015;
 
+/// Laboratories that call a critical result before they release it.
+pub(super) const CALLS_FIRST_SHARE: f64 = 0.5;
+/// Calls whose first attempt reaches nobody (assumed).
+pub(super) const UNREACHABLE_SHARE: f64 = 0.08;
+/// Of the critical results of the others, those that the system tells and not a person (assumed).
+pub(super) const ELECTRONIC_SHARE: f64 = 0.30;
+/// Who is called.
+pub(super) const CALLED_ROLES: [&str; 4] = ["nurse", "physician", "resident", "midwife"];
+/// Shares of [`CALLED_ROLES`] (assumed).
+pub(super) const CALLED_WEIGHTS: [f64; 4] = [0.55, 0.30, 0.13, 0.02];
+
+/// Received tubes to which a test is added (assumed, as all up to [`KEPT_DAYS`]).
+pub(super) const ADDED_SHARE: f64 = 0.01;
+/// Hours from receipt to the added order: log-normal median.
+pub(super) const ADDED_MEDIAN_H: f64 = 2.5;
+/// Sigma of the same.
+pub(super) const ADDED_SIGMA: f64 = 0.6;
+/// Received tubes that become urgent.
+pub(super) const UPGRADED_SHARE: f64 = 0.005;
+/// Minutes from receipt to the upgrade lie between these.
+pub(super) const UPGRADED_AFTER_MIN: (f64, f64) = (3.0, 45.0);
+/// Tubes that are ordered and cancelled instead of collected.
+pub(super) const UNCOLLECTED_SHARE: f64 = 0.003;
+/// Tubes that are lost on the way, and told so.
+pub(super) const LOST_ON_WAY_SHARE: f64 = 0.0003;
+/// Tubes that are lost in the laboratory, and told so.
+pub(super) const LOST_INSIDE_SHARE: f64 = 0.0002;
+/// Tubes of which nothing is heard any more.
+pub(super) const ABANDONED_SHARE: f64 = 0.0005;
+/// Tests that are sent to another laboratory.
+pub(super) const REFERRED_SHARE: f64 = 0.003;
+/// Hours from sending to the result from there: log-normal median.
+pub(super) const REFERRED_MEDIAN_H: f64 = 26.0;
+/// Sigma of the same.
+pub(super) const REFERRED_SIGMA: f64 = 0.5;
+/// Tubes by courier that another laboratory sent.
+pub(super) const REFERRED_IN_SHARE: f64 = 0.004;
+/// Verified results that are invalidated and issued again.
+pub(super) const INVALIDATED_SHARE: f64 = 0.0007;
+/// A laboratory keeps a stored tube for so many days, between these.
+pub(super) const KEPT_DAYS: (f64, f64) = (2.0, 4.0);
+
 /// Runs that fail, transition form (301 of 15,524 in the laboratory of `tests/it/laboratory.rs`).
 pub(super) const ERROR_SHARE: f64 = 0.019;
 /// Rows that fail, starter kit.

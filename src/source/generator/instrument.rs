@@ -14,6 +14,11 @@ use super::figures::{
 };
 use super::zone::offset_s;
 
+/// A repair of at least so long is told step by step.
+const STEPS_FROM_S: i64 = 20 * 60;
+/// An instrument takes so long to start.
+const STARTING_S: i64 = 2 * 60;
+
 /// Why an instrument stands still.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stop {
@@ -28,6 +33,17 @@ struct Outage {
     start: i64,
     end: i64,
     stop: Stop,
+}
+
+impl Outage {
+    fn begins(self) -> Announcement {
+        let (state, planned, reason) = match self.stop {
+            Stop::Failure => ("DOWN", false, "hardware fault"),
+            Stop::Maintenance => ("MAINTENANCE", true, "daily maintenance"),
+            Stop::Pause => ("PAUSED", false, "reagent load"),
+        };
+        Announcement { at: self.start, state, planned, reason }
+    }
 }
 
 /// An `instrument.state` that is to be told.
@@ -50,8 +66,12 @@ pub(super) struct Instrument {
     pub(super) delay_us: i64,
     /// Share of its runs that fail.
     pub(super) error_share: f64,
+    /// A long repair is told step by step.
+    pub(super) tells_repairs: bool,
     /// What it will say next.
     pub(super) pending: Announcement,
+    /// Which of the first outage's announcements come next; 0 when it has not been told.
+    phase: usize,
     tz: Tz,
     /// Its place in its section: maintenance follows in turn.
     turn: i64,
@@ -83,7 +103,9 @@ impl Instrument {
             skew_s: 0,
             delay_us: 0,
             error_share: 0.0,
+            tells_repairs: false,
             pending,
+            phase: 0,
             tz,
             turn,
             dice,
@@ -117,16 +139,18 @@ impl Instrument {
     /// What it says now; what it will say next takes its place.
     pub(super) fn announce(&mut self) -> Announcement {
         let said = self.pending;
-        let front = self.outages.front().copied();
-        self.pending = match front {
-            Some(outage) if said.at == outage.start && said.state != "RUNNING" => {
-                Announcement { at: outage.end, state: "RUNNING", planned: false, reason: "" }
+        let front = self.outages.front().copied().filter(|_| self.phase > 0);
+        self.pending = match front.and_then(|outage| self.nth_of(outage, self.phase)) {
+            Some(next) => {
+                self.phase += 1;
+                next
             }
-            Some(outage) if said.at == outage.end => {
-                self.outages.pop_front();
+            None => {
+                if front.is_some() {
+                    self.outages.pop_front();
+                }
                 self.next_stop()
             }
-            Some(_) | None => self.next_stop(),
         };
         said
     }
@@ -137,12 +161,26 @@ impl Instrument {
             Some(outage) => outage,
             None => self.plan_one(),
         };
-        let (state, planned, reason) = match outage.stop {
-            Stop::Failure => ("DOWN", false, "hardware fault"),
-            Stop::Maintenance => ("MAINTENANCE", true, "daily maintenance"),
-            Stop::Pause => ("PAUSED", false, "reagent load"),
+        self.phase = 1;
+        outage.begins()
+    }
+
+    /// The n-th announcement of an outage.
+    fn nth_of(&self, outage: Outage, n: usize) -> Option<Announcement> {
+        let unplanned = |at, state, reason| Announcement { at, state, planned: false, reason };
+        let length = outage.end - outage.start;
+        let by_step = self.tells_repairs && length >= STEPS_FROM_S;
+        let steps = match outage.stop {
+            Stop::Failure if by_step => [
+                Some(unplanned(outage.end - length / 5, "DIAGNOSE", "checks after repair")),
+                Some(unplanned(outage.end - STARTING_S, "STARTING", "restart")),
+            ],
+            Stop::Failure | Stop::Maintenance | Stop::Pause => [None, None],
         };
-        Announcement { at: outage.start, state, planned, reason }
+        let ends = unplanned(outage.end, "RUNNING", "");
+        let begins = outage.begins();
+        let mut all = [Some(begins), steps[0], steps[1], Some(ends)].into_iter().flatten();
+        all.nth(n)
     }
 
     /// Plans every outage that starts at or before `at`.
@@ -245,6 +283,20 @@ mod tests {
     }
 
     #[test]
+    fn a_long_repair_is_told_step_by_step() {
+        let mut one = instrument(2);
+        one.tells_repairs = true;
+        one.break_down(FROM + 1000, FROM + 9000);
+        let said: Vec<_> =
+            (0..40).map(|_| one.announce()).map(|a| (a.at - FROM, a.state)).collect();
+        let down = said.iter().position(|said| *said == (1000, "DOWN")).expect("it breaks down");
+        // The last fifth of 8000 s is checked; it starts two minutes before it runs.
+        let after = [(7400, "DIAGNOSE"), (8880, "STARTING"), (9000, "RUNNING")];
+        assert_eq!(said[down + 1..down + 4], after);
+        assert!(said.is_sorted_by_key(|(at, _)| *at));
+    }
+
+    #[test]
     fn a_test_waits_for_the_end_of_a_breakdown() {
         let mut one = instrument(2);
         one.break_down(FROM + 1000, FROM + 9000);
@@ -253,17 +305,49 @@ mod tests {
         assert_eq!(one.ready_at(FROM + 9000), FROM + 9000);
     }
 
-    #[test]
-    fn failures_come_about_every_263_running_hours() {
-        let (mut failures, mut hours) = (0.0, 0.0);
+    /// What forty instruments announce in sixty years: hours from an end to the next failure, and
+    /// minutes of repair.
+    fn failures() -> (Vec<f64>, Vec<f64>) {
+        let (mut hours, mut minutes) = (Vec::new(), Vec::new());
         for stream in 0..40 {
             let mut one = instrument(stream);
-            one.plan_until(FROM + 365 * 86_400);
-            failures += one.outages.iter().filter(|o| o.stop == Stop::Failure).count() as f64;
-            hours += 365.0 * 24.0;
+            let (mut since, mut down) = (FROM, None);
+            while one.pending.at < FROM + 547 * 86_400 {
+                let said = one.announce();
+                match (said.state, down) {
+                    ("DOWN", _) => {
+                        hours.push((said.at - since) as f64 / 3600.0);
+                        down = Some(said.at);
+                    }
+                    ("RUNNING", Some(at)) => {
+                        minutes.push((said.at - at) as f64 / 60.0);
+                        (since, down) = (said.at, None);
+                    }
+                    (_, _) => {}
+                }
+            }
         }
-        // Weibull mean 250 h x 1.0522 and a repair of about an hour.
-        let mean = hours / failures;
-        assert!((mean - 264.0).abs() < 15.0, "{mean}");
+        (hours, minutes)
+    }
+
+    #[test]
+    fn failures_are_weibull_and_repairs_log_normal() {
+        let (mut hours, mut minutes) = failures();
+        let root = (hours.len() as f64).sqrt();
+        assert!(root > 40.0, "{root}");
+        // Weibull of shape 0.9 and scale 250 h: mean 250 x 1.0522 = 263 h, of standard deviation
+        // 1.113 times as much (tables of the gamma function). What would fail during maintenance
+        // fails after it, which adds less than an hour.
+        let mean = hours.iter().sum::<f64>() / hours.len() as f64;
+        assert!((mean - 263.0).abs() < 4.0 * 1.113 * 263.0 / root, "{mean}");
+        // Its median is 250 x ln(2)^(1/0.9) = 166.4 h; an exponential of that mean has 182 h. Its
+        // density there is 0.9 x ln(2) / (2 x 166.4), so that the median errs by 0.5 / density.
+        hours.sort_by(f64::total_cmp);
+        let median = hours[hours.len() / 2];
+        assert!((median - 166.4).abs() < 4.0 * 0.5 * 533.5 / root, "{median}");
+        minutes.sort_by(f64::total_cmp);
+        let median = minutes[minutes.len() / 2];
+        // Of sigma 0.9.
+        assert!((median / 45.0).ln().abs() < 4.0 * 1.2533 * 0.9 / root, "{median}");
     }
 }

@@ -2,13 +2,15 @@
 
 use chrono_tz::Tz;
 
+use super::center::LabCenter;
 use super::dice::{Dice, normal_quantile};
 use super::figures::{
-    ERROR_SHARE, LabBench, REJECT_SHARE, RUN_CAPACITY, RUN_HOURS, SIGMA_BETWEEN_LABS,
+    CALLS_FIRST_SHARE, ERROR_SHARE, KEPT_DAYS, LabBench, REJECT_SHARE, SIGMA_BETWEEN_LABS,
     SIGMA_WITHIN_LAB, STAT_SHARE, ZONES,
 };
 use super::instrument::Instrument;
-use super::options::{GeneratorOptions, Profile};
+use super::options::{GeneratorOptions, Profile, TestCourse};
+use super::runs::PcrRuns;
 use super::zone::ZoneOffset;
 
 /// What a feed says of orders: feeds differ.
@@ -61,10 +63,26 @@ pub(super) struct Lab {
     pub(super) machines: Vec<Instrument>,
     pub(super) runs: PcrRuns,
     pub(super) incidents: Vec<Incident>,
+    /// What is told beyond the plain course, and what it is drawn from.
+    pub(super) beyond: Option<BeyondPlain>,
     pub(super) tubes: u64,
     pub(super) visits: u64,
     /// The feed's own counter of its records.
     pub(super) seq: u64,
+}
+
+/// What a laboratory has when more than the plain course is told. It draws from a stream of its
+/// own, so that the plain course is the same with and without it.
+#[derive(Clone, Debug)]
+pub(super) struct BeyondPlain {
+    pub(super) dice: Dice,
+    /// Critical results are called before they are released.
+    pub(super) calls_first: bool,
+    /// From a tube's storage to its disposal.
+    pub(super) kept_s: i64,
+    pub(super) center: LabCenter,
+    /// What the laboratory's own system says arrives so much after it happened.
+    pub(super) delay_us: i64,
 }
 
 /// What makes one laboratory another than the next.
@@ -107,6 +125,7 @@ fn laboratory(options: &GeneratorOptions, index: u32) -> Lab {
         machines: Vec::new(),
         runs: PcrRuns::new(from, run_every_s(options.profile)),
         incidents: Vec::new(),
+        beyond: beyond(options, index, (traits.tz, from)),
         tubes: 0,
         visits: 0,
         seq: 0,
@@ -117,6 +136,21 @@ fn laboratory(options: &GeneratorOptions, index: u32) -> Lab {
         tell_story(&mut lab, index, from);
     }
     lab
+}
+
+fn beyond(options: &GeneratorOptions, index: u32, (tz, from): (Tz, i64)) -> Option<BeyondPlain> {
+    if options.course == TestCourse::Plain || options.profile == Profile::StarterKit {
+        return None;
+    }
+    let mut dice = Dice::new(options.seed, (4 << 32) | u64::from(index));
+    let of_center = Dice::new(options.seed, (5 << 32) | u64::from(index));
+    Some(BeyondPlain {
+        calls_first: dice.chance(CALLS_FIRST_SHARE),
+        kept_s: (dice.between(KEPT_DAYS.0, KEPT_DAYS.1) * 86_400.0) as i64,
+        center: LabCenter::new(tz, from, of_center),
+        delay_us: transport_delay_us(&mut dice, options),
+        dice,
+    })
 }
 
 /// Seconds between the starts of PCR runs.
@@ -219,6 +253,7 @@ fn instruments(options: &GeneratorOptions, index: u32, lab: &Lab, from: i64) -> 
             let name = format!("{prefix}{}", first + turn);
             let place = (turn, lab.zone.tz);
             let mut machine = Instrument::new(name, section, place, from, dice);
+            machine.tells_repairs = lab.beyond.is_some();
             machine.skew_s = skew_s.round() as i64;
             machine.delay_us = delay_us;
             machine.error_share = error_share;
@@ -300,56 +335,5 @@ impl Lab {
 
     fn during(&self, at: i64) -> impl Iterator<Item = &Incident> {
         self.incidents.iter().filter(move |incident| incident.from <= at && at < incident.to)
-    }
-}
-
-/// PCR runs: one starts at fixed intervals and holds 94 tests.
-#[derive(Clone, Debug)]
-pub(super) struct PcrRuns {
-    every_s: i64,
-    /// Start, end, tests that joined; in the order of time.
-    planned: std::collections::VecDeque<(i64, i64, u32)>,
-    next_start: i64,
-}
-
-impl PcrRuns {
-    fn new(from: i64, every_s: i64) -> PcrRuns {
-        PcrRuns { every_s, planned: std::collections::VecDeque::new(), next_start: from + 3600 }
-    }
-
-    /// Joins the first run with room that starts at or after `ready`: its start and end. Runs
-    /// that started before `now` are forgotten.
-    pub(super) fn join(&mut self, now: i64, ready: i64, dice: &mut Dice) -> (i64, i64) {
-        while self.planned.front().is_some_and(|run| run.0 < now) {
-            self.planned.pop_front();
-        }
-        loop {
-            let room = |run: &&mut (i64, i64, u32)| run.0 >= ready && run.2 < RUN_CAPACITY;
-            if let Some(run) = self.planned.iter_mut().find(room) {
-                run.2 += 1;
-                return (run.0, run.1);
-            }
-            let hours = dice.between(RUN_HOURS.0, RUN_HOURS.1);
-            self.planned.push_back((self.next_start, self.next_start + (hours * 3600.0) as i64, 0));
-            self.next_start += self.every_s;
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_run_holds_94_tests_and_takes_three_to_four_hours() {
-        let mut dice = Dice::new(1, 1);
-        let mut runs = PcrRuns::new(0, 4 * 3600);
-        for n in 0..94 {
-            assert_eq!(runs.join(0, 100, &mut dice).0, 3600, "{n}");
-        }
-        let (start, end) = runs.join(0, 100, &mut dice);
-        assert_eq!(start, 5 * 3600);
-        assert!((3 * 3600..=4 * 3600).contains(&(end - start)));
-        assert_eq!(runs.join(0, 5 * 3600 + 1, &mut dice).0, 9 * 3600);
     }
 }

@@ -13,6 +13,8 @@
 
 mod analysis;
 mod arrivals;
+mod center;
+mod critical;
 mod dice;
 mod faults;
 mod figures;
@@ -23,25 +25,29 @@ mod line;
 mod options;
 mod plan;
 mod queue;
+mod rates;
 mod render;
+mod runs;
+mod seldom;
 mod source;
+mod tell;
 mod tube;
 mod zone;
 
 pub use faults::Counters;
-pub use options::{DEFAULT_FROM, FaultRates, GeneratorOptions, OptionsError, Profile};
+pub use options::{DEFAULT_FROM, GeneratorOptions, OptionsError, Profile, TestCourse};
+pub use rates::{FaultError, FaultRates, parse_share};
 pub use source::GeneratorSource;
 
 use crate::flow::Timestamp;
 
 use analysis::LEAD_S;
 use arrivals::{Stream, next_collection};
-use faults::{GeneratorFaults, RecordFate};
+use faults::GeneratorFaults;
 use lab::{Lab, laboratories};
 use plan::plan_burst;
-use queue::{HeldRecord, Queue, QueueItem};
-use render::{Twist, instrument_event, machine_key, tube_event, tube_key};
-use tube::{StepKind, Tube};
+use queue::{Queue, QueueItem};
+use tube::{ShelvedTube, Tube};
 
 const SECOND_US: i64 = 1_000_000;
 
@@ -50,7 +56,7 @@ const SECOND_US: i64 = 1_000_000;
 pub struct Generated {
     /// When it arrives: its Kafka timestamp.
     pub arrival: Timestamp,
-    /// Its Kafka key: laboratory and specimen, or laboratory and instrument.
+    /// Its Kafka key: laboratory and specimen, laboratory and instrument, or laboratory alone.
     pub key: String,
     /// One JSON object without a line feed (or what a fault made of it).
     pub line: Vec<u8>,
@@ -152,6 +158,12 @@ impl Generator {
                 QueueItem::Instrument(lab, machine) => {
                     self.tell_instrument((lab, machine), arrival_us, line, key.as_deref_mut())
                 }
+                QueueItem::Center(lab) => {
+                    self.tell_center(lab, arrival_us, line, key.as_deref_mut())
+                }
+                QueueItem::Shelved(shelved) => {
+                    self.tell_shelved(shelved, arrival_us, line, key.as_deref_mut())
+                }
                 QueueItem::Held(held) => {
                     line.extend_from_slice(&held.line);
                     if let Some(key) = key.as_deref_mut() {
@@ -185,6 +197,12 @@ impl Generator {
             .iter()
             .map(|machine| machine.pending.at * SECOND_US + machine.delay_us)
             .collect();
+        if let Some(beyond) = &lab.beyond
+            && beyond.center.pending.at < self.cut_s
+        {
+            let arrival_us = beyond.center.pending.at * SECOND_US + beyond.delay_us;
+            self.queue.push(arrival_us, QueueItem::Center(index));
+        }
         for (machine, arrival_us) in first.into_iter().enumerate() {
             self.queue.push(arrival_us, QueueItem::Instrument(index, machine as u32));
         }
@@ -236,104 +254,26 @@ impl Generator {
         false
     }
 
-    /// Queues a tube's next step, or frees its slot when there is none.
+    /// Queues a tube's next step. After the last one its slot is free, and its storage is queued.
     fn schedule_step(&mut self, slot: u32) {
-        let next = self.tubes.get(slot as usize).and_then(|tube| tube.next_step());
-        match next {
-            Some((step, arrival_us)) if step.at < self.cut_s => {
-                self.queue.push(arrival_us, QueueItem::Tube(slot));
+        let Some(tube) = self.tubes.get(slot as usize) else { return };
+        if let Some((step, arrival_us)) = tube.next_step() {
+            if step.at < self.cut_s {
+                return self.queue.push(arrival_us, QueueItem::Tube(slot));
             }
-            Some(_) | None => self.free.push(slot),
+        } else if let Some(at) = tube.stored_at {
+            self.schedule_shelved(tube.shelved(), at);
         }
+        self.free.push(slot);
     }
 
-    fn tell_tube(
-        &mut self,
-        slot: u32,
-        arrival_us: i64,
-        line: &mut Vec<u8>,
-        key: Option<&mut String>,
-    ) -> bool {
-        let Some(tube) = self.tubes.get_mut(slot as usize) else { return false };
-        let Some((step, _)) = tube.next_step() else { return false };
-        let Some(lab) = self.labs.get_mut(tube.lab as usize) else { return false };
-        tube.next += 1;
-        lab.seq += 1;
-        let verdict = self.faults.judge();
-        let start = line.len();
-        tube_event(lab, tube, step, verdict.twist, line);
-        let finished = matches!(step.kind, StepKind::Verified | StepKind::RowOutcome);
-        let mut refused = None;
-        if finished && self.faults.refuse() {
-            lab.seq += 1;
-            let mut line = Vec::new();
-            let twist = Twist { refused: true, ..Twist::default() };
-            tube_event(lab, tube, step, twist, &mut line);
-            let marks = Counters { refused: 1, ..Counters::default() };
-            refused = Some(HeldRecord { line, key: tube_key(lab, tube), marks });
+    /// Queues what is told next of a tube on the shelf.
+    fn schedule_shelved(&mut self, shelved: ShelvedTube, at: i64) {
+        let lab = self.labs.get(shelved.lab as usize);
+        let delay_us = lab.and_then(|lab| lab.beyond.as_ref()).map_or(0, |b| b.delay_us);
+        if at < self.cut_s {
+            self.queue.push(at * SECOND_US + delay_us, QueueItem::Shelved(shelved));
         }
-        let named = key.is_some() || verdict.is_held();
-        let name = if named { tube_key(lab, tube) } else { String::new() };
-        self.schedule_step(slot);
-        if let Some(refused) = refused {
-            self.queue.push(arrival_us + SECOND_US, QueueItem::Held(Box::new(refused)));
-        }
-        self.deliver(verdict, arrival_us, (line, start), (name, key))
-    }
-
-    fn tell_instrument(
-        &mut self,
-        (lab_index, machine_index): (u32, u32),
-        arrival_us: i64,
-        line: &mut Vec<u8>,
-        key: Option<&mut String>,
-    ) -> bool {
-        let Some(lab) = self.labs.get_mut(lab_index as usize) else { return false };
-        lab.seq += 1;
-        let Some(machine) = lab.machines.get_mut(machine_index as usize) else { return false };
-        let said = machine.announce();
-        let (next_s, delay_us) = (machine.pending.at, machine.delay_us);
-        let verdict = self.faults.judge();
-        let start = line.len();
-        let Some(machine) = lab.machines.get(machine_index as usize) else { return false };
-        instrument_event(lab, machine, said, verdict.twist, line);
-        let named = key.is_some() || verdict.is_held();
-        let name = if named { machine_key(lab, machine) } else { String::new() };
-        if next_s < self.cut_s {
-            let item = QueueItem::Instrument(lab_index, machine_index);
-            self.queue.push(next_s * SECOND_US + delay_us, item);
-        }
-        self.deliver(verdict, arrival_us, (line, start), (name, key))
-    }
-
-    /// Lets the record that begins at `start` meet its fate: true when it arrives now.
-    fn deliver(
-        &mut self,
-        verdict: RecordFate,
-        arrival_us: i64,
-        (line, start): (&mut Vec<u8>, usize),
-        (name, key): (String, Option<&mut String>),
-    ) -> bool {
-        if verdict.malformed {
-            self.faults.spoil(line, start);
-        }
-        let marks = verdict.marks();
-        let held_us = verdict.late_us.unwrap_or(0);
-        if let Some(again_us) = verdict.again_us {
-            let copy = line.get(start..).unwrap_or_default().to_vec();
-            let marks = Counters { repeated: 1, late: 0, ..marks };
-            let held = HeldRecord { line: copy, key: name.clone(), marks };
-            self.queue.push(arrival_us + held_us + again_us, QueueItem::Held(Box::new(held)));
-        }
-        if verdict.late_us.is_some() {
-            let held = HeldRecord { line: line.split_off(start), key: name, marks };
-            self.queue.push(arrival_us + held_us, QueueItem::Held(Box::new(held)));
-            return false;
-        }
-        if let Some(key) = key {
-            *key = name;
-        }
-        self.counters.add(marks)
     }
 }
 
@@ -351,5 +291,7 @@ impl Iterator for Generator {
     }
 }
 
+#[cfg(test)]
+mod survey;
 #[cfg(test)]
 mod tests;

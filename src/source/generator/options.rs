@@ -1,4 +1,4 @@
-//! What is to be generated: a profile, its extent, its seed, and how often the feed goes wrong.
+//! What is to be generated: a profile, its extent and its seed.
 //!
 //! Every value can be judged without generating anything ([`GeneratorOptions::validate`]).
 
@@ -6,6 +6,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::flow::{Span, Timestamp};
+
+use super::rates::FaultRates;
 
 /// 2026-03-01T00:00Z, a Sunday: where a feed begins when nothing else is asked for.
 pub const DEFAULT_FROM: Timestamp = Timestamp(1_772_323_200_000_000);
@@ -47,6 +49,14 @@ impl Profile {
         }
     }
 
+    /// How much is told unless told otherwise. The demo's story is told plainly.
+    pub fn default_course(self) -> TestCourse {
+        match self {
+            Profile::Demo | Profile::StarterKit => TestCourse::Plain,
+            Profile::Network => TestCourse::Full,
+        }
+    }
+
     /// How many days it lasts when neither days nor events are given.
     pub fn default_days(self) -> f64 {
         match self {
@@ -73,79 +83,41 @@ impl FromStr for Profile {
     }
 }
 
-/// How often the feed goes wrong. Rates are shares of records from 0 to 1.
-///
-/// Each fault draws from a stream of its own: changing one rate moves no other fault and no
-/// event.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct FaultRates {
-    /// Records that arrive 5 to 60 minutes after they should.
-    pub late: f64,
-    /// Records that arrive a second time, with the same `event_id`, within two minutes.
-    pub repeated: f64,
-    /// Records that are not a JSON object: cut off, not UTF-8, plain text, an array.
-    pub malformed: f64,
-    /// Each instrument's clock is wrong by a constant of at most so much, either way.
-    pub clock_skew: Span,
-    /// Finished tests that are followed by a transition that no state machine allows.
-    pub refused: f64,
-    /// Records stamped with the year 20244, or 1 to 400 days ahead.
-    pub future: f64,
-    /// Records with a field that nobody declared.
-    pub unknown_field: f64,
-    /// Records whose state, status or event type is outside of its enumeration.
-    pub unknown_status: f64,
+/// How much of what happens to a test is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum TestCourse {
+    /// What happens every day.
+    Plain,
+    /// Beside it what happens seldom, or after the result: tests added later, upgrades, referrals,
+    /// lost tubes, calls that reach nobody or come before the flag, invalidated results, tubes that
+    /// are stored and disposed of, an instrument's repair step by step, the centre's settings.
+    Full,
 }
 
-impl FaultRates {
-    /// A perfect feed: in order within `max_disorder`, each record once.
-    pub const NONE: FaultRates = FaultRates {
-        late: 0.0,
-        repeated: 0.0,
-        malformed: 0.0,
-        clock_skew: Span(0),
-        refused: 0.0,
-        future: 0.0,
-        unknown_field: 0.0,
-        unknown_status: 0.0,
-    };
-
-    /// What is usual: 1 % late, 0.1 % repeated, 0.05 % malformed, clocks up to 2 minutes off,
-    /// 0.05 % of finished tests followed by a refused transition.
-    pub const USUAL: FaultRates = FaultRates {
-        late: 0.01,
-        repeated: 0.001,
-        malformed: 0.0005,
-        clock_skew: Span(2 * Span::MINUTE.0),
-        refused: 0.0005,
-        ..FaultRates::NONE
-    };
-
-    /// Every fault at once.
-    pub const ALL: FaultRates = FaultRates {
-        future: 0.0005,
-        unknown_field: 0.001,
-        unknown_status: 0.0005,
-        ..FaultRates::USUAL
-    };
-
-    /// Each rate with its name, for checking.
-    fn shares(&self) -> [(&'static str, f64); 7] {
-        [
-            ("late", self.late),
-            ("repeated", self.repeated),
-            ("malformed", self.malformed),
-            ("refused", self.refused),
-            ("future", self.future),
-            ("unknown_field", self.unknown_field),
-            ("unknown_status", self.unknown_status),
-        ]
+impl TestCourse {
+    /// The name in `--course`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            TestCourse::Plain => "plain",
+            TestCourse::Full => "full",
+        }
     }
 }
 
-impl Default for FaultRates {
-    fn default() -> FaultRates {
-        FaultRates::USUAL
+impl fmt::Display for TestCourse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for TestCourse {
+    type Err = OptionsError;
+
+    fn from_str(text: &str) -> Result<TestCourse, OptionsError> {
+        [TestCourse::Plain, TestCourse::Full]
+            .into_iter()
+            .find(|course| course.as_str() == text)
+            .ok_or_else(|| OptionsError::UnknownCourse { name: text.to_owned() })
     }
 }
 
@@ -172,6 +144,8 @@ pub struct GeneratorOptions {
     pub max_disorder: Span,
     /// How often the feed goes wrong.
     pub faults: FaultRates,
+    /// How much is told. The row form has no words for more than the plain course.
+    pub course: TestCourse,
 }
 
 impl GeneratorOptions {
@@ -186,6 +160,7 @@ impl GeneratorOptions {
             from: DEFAULT_FROM,
             max_disorder: Span::MINUTE,
             faults: FaultRates::USUAL,
+            course: profile.default_course(),
         }
     }
 
@@ -233,6 +208,12 @@ pub enum OptionsError {
     /// No such profile.
     #[error("`{name}` is not a profile; write demo, starter-kit or network")]
     UnknownProfile {
+        /// What was written.
+        name: String,
+    },
+    /// No such course.
+    #[error("`{name}` is not a course; write plain or full")]
+    UnknownCourse {
         /// What was written.
         name: String,
     },

@@ -13,6 +13,7 @@ use super::figures::{
 };
 use super::lab::{Lab, OrderForm, transport_delay_us};
 use super::options::GeneratorOptions;
+use super::seldom;
 use super::tube::{PatientClass, Priority, StepKind, Tube, Visit};
 
 /// Plans the tubes of one burst, collected at `collected_at` (seconds), and adds them to `out`.
@@ -142,12 +143,16 @@ fn plan_tube(
         received_at: collected_at + visit.transport_s,
         reject_reason: 0,
         was_received: true,
+        upgraded_at: i64::MAX,
+        referred_from: None,
+        stored_at: None,
         delay_us: transport_delay_us(&mut lab.dice, options),
         tests: assays.iter().map(|assay| unplanned(*assay)).collect(),
         steps: Vec::with_capacity(6 + 5 * assays.len()),
         next: 0,
     };
     let recollect = plan_journey(lab, &mut tube);
+    seldom::befall(lab, &mut tube);
     tube.steps.sort_by_key(|step| step.at);
     PlannedTube { tube, recollect }
 }
@@ -187,8 +192,11 @@ fn plan_journey(lab: &mut Lab, tube: &mut Tube) -> Option<i64> {
         tube.push(tube.received_at + (minutes * 60.0) as i64, StepKind::Cancelled, 0);
         return None;
     }
+    seldom::upgrade(lab, tube);
     for test in 0..tube.tests.len() {
+        let first = tube.steps.len();
         plan_test(lab, tube, test);
+        seldom::refer(lab, tube, test, first);
     }
     None
 }

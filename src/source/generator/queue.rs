@@ -5,6 +5,7 @@ use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
 use super::faults::Counters;
+use super::tube::ShelvedTube;
 
 /// Something that is pending.
 #[derive(Debug)]
@@ -15,6 +16,10 @@ pub(super) enum QueueItem {
     Tube(u32),
     /// The next state of an instrument: laboratory, instrument.
     Instrument(u32, u32),
+    /// The next event of a laboratory's settings.
+    Center(u32),
+    /// The storage of a tube, then its disposal.
+    Shelved(ShelvedTube),
     /// A record that was held up, or comes again.
     Held(Box<HeldRecord>),
 }

@@ -3,11 +3,12 @@
 //! An event carries what an honest feed would know at that time, and VERIFIED carries every time
 //! of the test, so that durations need no memory. What an instrument stamps has its clock's skew.
 
-use super::figures::{ASSAYS, Assay, ERROR_CODES, KIT_ASSAYS, REJECT_REASONS};
+use super::center::CenterNote;
+use super::figures::{ASSAYS, Assay, CALLED_ROLES, ERROR_CODES, KIT_ASSAYS, REJECT_REASONS};
 use super::instrument::{Announcement, Instrument};
 use super::lab::Lab;
 use super::line::JsonLine;
-use super::tube::{StepKind, Test, Tube, TubeStep};
+use super::tube::{ShelvedTube, StepKind, Test, Tube, TubeStep};
 
 /// How a record is spoilt on purpose.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -28,6 +29,11 @@ pub(super) fn tube_key(lab: &Lab, tube: &Tube) -> String {
     format!("{}:{prefix}{kit}{:06}", lab.id, tube.number)
 }
 
+/// The same of a tube on the shelf.
+pub(super) fn shelved_key(lab: &Lab, shelved: ShelvedTube) -> String {
+    format!("{}:{}{:06}", lab.id, lab.prefix, shelved.number)
+}
+
 /// The message's key: laboratory and instrument.
 pub(super) fn machine_key(lab: &Lab, machine: &Instrument) -> String {
     format!("{}:{}", lab.id, machine.name)
@@ -46,14 +52,14 @@ pub(super) fn tube_event(lab: &Lab, tube: &Tube, step: TubeStep, twist: Twist, o
     let Some(test) = tube.tests.get(usize::from(step.test)) else { return event.line.close() };
     match step.kind {
         StepKind::RowReceived | StepKind::RowOutcome => event.row(tube, test, step),
-        StepKind::OrderCreated => {
+        StepKind::OrderCreated | StepKind::Added | StepKind::Upgraded => {
             event.head("order.created", step.at);
             event.specimen(tube);
             event.order(tube);
             event.line.text("assay", assay_of(test).name);
-            event.visit(tube);
+            event.visit(tube, step.at);
             event.line.text("specimen_type", tube.specimen_type());
-            event.line.time("ordered_at", tube.visit.ordered_at);
+            event.line.time("ordered_at", ordered_at(tube, test));
         }
         StepKind::Ordered => event.tube_transition(tube, step, "ORDERED"),
         StepKind::Collected => event.tube_transition(tube, step, "COLLECTED"),
@@ -61,6 +67,12 @@ pub(super) fn tube_event(lab: &Lab, tube: &Tube, step: TubeStep, twist: Twist, o
         StepKind::Received => event.tube_transition(tube, step, "RECEIVED"),
         StepKind::Rejected => event.tube_transition(tube, step, "REJECTED"),
         StepKind::Cancelled => event.tube_transition(tube, step, "CANCELLED"),
+        StepKind::Lost => event.tube_transition(tube, step, "LOST"),
+        StepKind::Referred => {
+            event.test_transition(tube, test, step, "REFERRED");
+            event.line.numbered("referred_to", ["lab-ref-", ""], tube.number % 7 + 1, 1);
+        }
+        StepKind::Invalidated => event.test_transition(tube, test, step, "INVALIDATED"),
         StepKind::Started | StepKind::InProcess => {
             event.test_transition(tube, test, step, "IN_PROCESS");
         }
@@ -73,7 +85,9 @@ pub(super) fn tube_event(lab: &Lab, tube: &Tube, step: TubeStep, twist: Twist, o
         StepKind::Repeat => event.result(tube, test, step, "result.repeat"),
         StepKind::Corrected => event.result(tube, test, step, "result.corrected"),
         StepKind::Critical => event.critical(tube, test, step, "result.critical"),
-        StepKind::Notified => event.critical(tube, test, step, "critical.notified"),
+        StepKind::Notified | StepKind::Unreachable => {
+            event.critical(tube, test, step, "critical.notified");
+        }
         StepKind::Acknowledged => event.critical(tube, test, step, "critical.acknowledged"),
     }
     event.close();
@@ -96,6 +110,40 @@ pub(super) fn instrument_event(
         event.line.text("reason", said.reason);
     }
     event.close();
+}
+
+/// Writes the storage of a tube, or its disposal.
+pub(super) fn shelved_event(
+    lab: &Lab,
+    shelved: ShelvedTube,
+    (at, twist): (i64, Twist),
+    out: &mut Vec<u8>,
+) {
+    let mut event = EventDraft { lab, twist, line: JsonLine::open(out) };
+    let state = if shelved.stored { "DISPOSED" } else { "STORED" };
+    event.end_of_tube(shelved, at, state);
+    event.close();
+}
+
+/// Writes what happens to a laboratory's settings.
+pub(super) fn center_event(lab: &Lab, said: CenterNote, twist: Twist, out: &mut Vec<u8>) {
+    let mut event = EventDraft { lab, twist, line: JsonLine::open(out) };
+    event.head("center.event", said.at);
+    event.line.text("center_event", said.event);
+    if let Some(user) = said.user {
+        event.line.numbered("user", ["editor-", ""], u64::from(user), 1);
+    }
+    event.line.integer("version", said.version);
+    if let Some((assay, minutes)) = said.target {
+        let assay = ASSAYS.get(usize::from(assay)).map_or("", |assay| assay.name);
+        event.line.text("settings", &format!("assay={assay} priority=R target_minutes={minutes}"));
+    }
+    event.close();
+}
+
+/// When a test was ordered: with its tube, or later.
+fn ordered_at(tube: &Tube, test: &Test) -> i64 {
+    if test.added_at > 0 { test.added_at } else { tube.visit.ordered_at }
 }
 
 fn assay_of(test: &Test) -> &'static Assay {
@@ -147,9 +195,9 @@ impl EventDraft<'_> {
         self.line.coded("patient_ref", ["P", ""], u64::from(tube.visit.patient), (16, 6));
     }
 
-    fn visit(&mut self, tube: &Tube) {
+    fn visit(&mut self, tube: &Tube, at: i64) {
         let visit = &tube.visit;
-        self.line.text("priority", visit.priority.as_str());
+        self.line.text("priority", tube.priority_at(at).as_str());
         self.line.text("patient_class", visit.class.as_str());
         let location = u64::from(visit.location);
         self.line.numbered("location", [visit.class.location(), ""], location, 2);
@@ -160,13 +208,16 @@ impl EventDraft<'_> {
         self.specimen(tube);
         self.state("to_state", state);
         self.order(tube);
-        self.visit(tube);
+        self.visit(tube, step.at);
         self.line.text("specimen_type", tube.specimen_type());
         if let Some(old) = tube.recollect_of {
             self.line.numbered("recollect_of", [&self.lab.prefix, ""], old, 6);
         }
+        if let Some(from) = tube.referred_from {
+            self.line.numbered("referred_from", ["lab-ext-", ""], u64::from(from), 2);
+        }
         self.line.time("ordered_at", tube.visit.ordered_at);
-        let collected = step.kind != StepKind::Ordered;
+        let collected = step.kind != StepKind::Ordered && step.at >= tube.collected_at;
         let under_way = matches!(step.kind, StepKind::Collected | StepKind::InTransit);
         let received = collected && !under_way && tube.was_received;
         if collected {
@@ -181,25 +232,38 @@ impl EventDraft<'_> {
         }
     }
 
+    /// A tube's storage or disposal.
+    fn end_of_tube(&mut self, tube: ShelvedTube, at: i64, state: &str) {
+        self.head("specimen.transition", at);
+        self.line.numbered("specimen_id", [&self.lab.prefix, ""], u64::from(tube.number), 6);
+        self.state("to_state", state);
+        self.line.text("priority", tube.priority.as_str());
+        self.line.text("patient_class", tube.class.as_str());
+        self.line.numbered("location", [tube.class.location(), ""], u64::from(tube.location), 2);
+    }
+
     fn test_transition(&mut self, tube: &Tube, test: &Test, step: TubeStep, state: &str) {
         let failed = matches!(step.kind, StepKind::Started | StepKind::Failed);
         let machine = if failed { test.failed_machine } else { test.machine };
-        let machine = self.lab.machines.get(usize::from(machine));
+        let machine = self.lab.machines.get(usize::from(machine)).filter(|_| !test.referred);
         let skew_s = machine.map_or(0, |machine| machine.skew_s);
-        let by_person = matches!(step.kind, StepKind::Verified | StepKind::Published);
+        let by_person = matches!(
+            step.kind,
+            StepKind::Verified | StepKind::Published | StepKind::Invalidated | StepKind::Referred
+        );
         let at = if by_person { step.at } else { step.at + skew_s };
         let refused = self.twist.refused;
         self.head("specimen.transition", if refused { at + 1 } else { at });
         self.specimen(tube);
         self.line.text("assay", assay_of(test).name);
         self.state("to_state", if refused { "COLLECTED" } else { state });
-        self.visit(tube);
+        self.visit(tube, step.at);
         if refused {
             return;
         }
         if step.kind == StepKind::Verified {
             self.line.numbered("order_id", [&self.lab.prefix, "O"], tube.visit.order, 6);
-            self.line.time("ordered_at", tube.visit.ordered_at);
+            self.line.time("ordered_at", ordered_at(tube, test));
             self.line.time("collected_at", tube.collected_at);
         }
         self.line.time("received_at", tube.received_at);
@@ -211,7 +275,8 @@ impl EventDraft<'_> {
             let code = ERROR_CODES.get(usize::from(test.error_code));
             self.line.text("error_code", code.unwrap_or(&"E01"));
         }
-        if step.kind == StepKind::Published {
+        let told = matches!(step.kind, StepKind::Verified | StepKind::Invalidated);
+        if step.kind == StepKind::Published || (test.referred && !told) {
             return;
         }
         if let Some(machine) = machine {
@@ -235,7 +300,7 @@ impl EventDraft<'_> {
         self.head(event_type, step.at);
         self.specimen(tube);
         self.line.text("assay", assay_of(test).name);
-        self.visit(tube);
+        self.visit(tube, step.at);
         if let Some(machine) = self.lab.machines.get(usize::from(test.machine)) {
             self.line.text("machine_id", &machine.name);
         }
@@ -252,16 +317,32 @@ impl EventDraft<'_> {
         self.line.text("assay", assay.name);
         let number = tube.number * 10 + u64::from(step.test);
         self.line.numbered("critical_id", [&self.lab.prefix, "C"], number, 7);
-        self.visit(tube);
+        self.visit(tube, step.at);
         if step.kind == StepKind::Critical {
             self.line.text("analyte", assay.name);
             self.line.tenths("value", test.value_tenths);
             self.line.text("unit", assay.unit);
             self.line.text("flag", if test.high { "HH" } else { "LL" });
+        } else if let Some(role) = test.called {
+            self.call(test, step, role);
         } else if step.kind == StepKind::Notified {
             self.line.text("notified_to_role", "nurse");
         } else {
             self.line.text("notified_to_role", "physician");
+            self.line.flag("read_back", test.read_back);
+        }
+    }
+
+    /// Who is called, how, and whether he is reached.
+    fn call(&mut self, test: &Test, step: TubeStep, role: u8) {
+        let role = CALLED_ROLES.get(usize::from(role));
+        self.line.text("notified_to_role", role.unwrap_or(&"nurse"));
+        self.line.text("channel", if test.electronic { "electronic" } else { "phone" });
+        if step.kind == StepKind::Unreachable {
+            self.line.text("outcome", "unreachable");
+        } else if step.kind == StepKind::Notified {
+            self.line.text("outcome", "reached");
+        } else if !test.electronic {
             self.line.flag("read_back", test.read_back);
         }
     }

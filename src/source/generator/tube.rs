@@ -103,9 +103,17 @@ pub(super) struct Test {
     /// Critical: flagged high.
     pub(super) high: bool,
     pub(super) read_back: bool,
+    /// Critical: index into [`super::figures::CALLED_ROLES`]; none in the plain course.
+    pub(super) called: Option<u8>,
+    /// Critical: told by the system and not by a person.
+    pub(super) electronic: bool,
+    /// Sent to another laboratory.
+    pub(super) referred: bool,
+    /// When it was added to a tube that was there already; 0 for tests of the order.
+    pub(super) added_at: i64,
     /// Critical: the value in tenths.
     pub(super) value_tenths: i32,
-    /// The last result's time.
+    /// The time of its last result that was told; of the result in the row form.
     pub(super) resulted_at: i64,
 }
 
@@ -113,6 +121,10 @@ pub(super) struct Test {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum StepKind {
     OrderCreated,
+    /// The order of a test that is added to a tube that is there already.
+    Added,
+    /// The order again, now urgent.
+    Upgraded,
     Ordered,
     Collected,
     InTransit,
@@ -129,10 +141,15 @@ pub(super) enum StepKind {
     Resulted,
     Critical,
     Notified,
+    /// A call that reaches nobody.
+    Unreachable,
     Acknowledged,
     Verified,
     Published,
     Corrected,
+    Referred,
+    Invalidated,
+    Lost,
     RowReceived,
     RowOutcome,
 }
@@ -161,6 +178,12 @@ pub(super) struct Tube {
     /// Rejected: index into [`super::figures::REJECT_REASONS`], and whether it was received.
     pub(super) reject_reason: u8,
     pub(super) was_received: bool,
+    /// Urgent from then on, though it was not ordered so.
+    pub(super) upgraded_at: i64,
+    /// Sent here by another laboratory: its number.
+    pub(super) referred_from: Option<u8>,
+    /// When it is stored, after all its steps, if that is told.
+    pub(super) stored_at: Option<i64>,
     /// Each of the tube's records arrives so much after it happened: one interface, one delay,
     /// so that the records of a specimen keep their order.
     pub(super) delay_us: i64,
@@ -170,10 +193,40 @@ pub(super) struct Tube {
     pub(super) next: usize,
 }
 
+/// A tube of which no more than its storage and its disposal are to be told. There are as many as a
+/// laboratory keeps, so it is small.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ShelvedTube {
+    pub(super) lab: u32,
+    pub(super) number: u32,
+    pub(super) priority: Priority,
+    pub(super) class: PatientClass,
+    pub(super) location: u8,
+    /// Its storage has been told.
+    pub(super) stored: bool,
+}
+
 impl Tube {
+    /// What is kept of it on the shelf.
+    pub(super) fn shelved(&self) -> ShelvedTube {
+        ShelvedTube {
+            lab: self.lab,
+            number: self.number as u32,
+            priority: self.priority_at(i64::MAX - 1),
+            class: self.visit.class,
+            location: self.visit.location as u8,
+            stored: false,
+        }
+    }
+
     /// The additive's name.
     pub(super) fn specimen_type(&self) -> &'static str {
         TUBE_KINDS.get(usize::from(self.kind)).map_or("", |kind| kind.name)
+    }
+
+    /// How urgent it is at that time.
+    pub(super) fn priority_at(&self, at: i64) -> Priority {
+        if at >= self.upgraded_at { Priority::Stat } else { self.visit.priority }
     }
 
     /// Adds a step.

@@ -34,6 +34,13 @@ pub(super) fn offset_s(tz: Tz, at: i64) -> i64 {
     })
 }
 
+/// The instant at which a clock there shows `local_s`, given as seconds since the epoch's midnight
+/// by that clock. An instant that the clock passes over counts from before the change.
+pub(super) fn at_local(tz: Tz, local_s: i64) -> i64 {
+    let near = local_s - offset_s(tz, local_s);
+    local_s - offset_s(tz, near)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -43,5 +50,14 @@ mod tests {
         let mut zone = ZoneOffset::new(chrono_tz::America::New_York);
         assert_eq!(zone.offset_s(1_772_323_200), -5 * 3600);
         assert_eq!(zone.offset_s(1_772_323_200 + 8 * 86_400), -4 * 3600);
+    }
+
+    #[test]
+    fn three_in_the_morning_is_found_on_the_night_of_a_change() {
+        // 2026-03-08 in New York: midnight is 05:00Z, three o'clock, an hour early, 07:00Z.
+        let midnight = 20_520 * 86_400;
+        let tz = chrono_tz::America::New_York;
+        assert_eq!(at_local(tz, midnight), midnight + 5 * 3600);
+        assert_eq!(at_local(tz, midnight + 3 * 3600), midnight + 7 * 3600);
     }
 }
