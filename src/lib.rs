@@ -48,4 +48,10 @@ pub mod pipeline;
 
 pub mod serve;
 
+pub mod report;
+
+pub mod feed;
+
+pub mod import;
+
 pub mod cli;

@@ -1,14 +1,15 @@
 //! Breaches into cards, on the channels that the routes name: Teams, Slack, plain JSON.
 //!
 //! ```text
-//! judged rows ─ book ─ notices ─ compose ─ cards ─ route ─ outbox ─ delivery ── webhook
-//!                         └──────────────────────────┴── log: the rows of alerts/
+//! rows ─ judging ─ book ─ notices ─ compose ─ cards ─ route ─ outbox ─ delivery ── webhook
+//!                             └─────────────────────────┴── log: the rows of alerts/
 //! ```
 //!
-//! [`AlertSink`] moves the values. Everything up to the outbox is pure and follows event time; the
-//! clock decides only what is too old to be posted, and delivery. Cards that are to be posted are
-//! written down on the lake until their webhooks have taken them, and that they have (`ledger`); a
-//! later run takes up the ones and leaves out the others (`recall`).
+//! [`judging`] evaluates the rules over what has fired; [`AlertSink`] moves the values from there on.
+//! Everything up to the outbox is pure and follows event time; the clock decides only what is too old to
+//! be posted, and delivery. Cards that are to be posted are written down on the lake until their
+//! webhooks have taken them, and that they have (`ledger`); a later run takes up the ones and leaves out
+//! the others (`recall`).
 
 pub mod answer;
 pub mod book;
@@ -26,6 +27,7 @@ pub mod outbox;
 pub mod pace;
 pub mod reading;
 mod json;
+pub mod judging;
 mod recall;
 mod slack;
 mod teams;

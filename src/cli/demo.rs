@@ -4,18 +4,9 @@
 //! with the same rows. The report is made from what the lake holds, not from what the run counted,
 //! but for the books of the records that were read. No card is posted.
 
-pub mod ask;
-pub mod charts;
 pub mod columns;
-pub mod figures;
 pub mod follow;
-pub mod question;
-pub mod reading;
-pub mod report;
-pub mod row;
-pub mod svg;
 pub mod terminal;
-pub mod words;
 
 use std::collections::BTreeSet;
 use std::io::{IsTerminal as _, Write as _};
@@ -28,17 +19,20 @@ use anyhow::Context as _;
 use super::WrongInput;
 use super::launch::{self, Loaded, Request};
 use super::logging::{self, LogFormat};
+use super::reading;
 use crate::config::{Flags, Project};
 use crate::flow::Span;
 use crate::lake::Lake;
-use crate::lake::view::LakeView;
+use crate::lake::read::sizes::sizes;
 use crate::pipeline;
 use crate::pipeline::progress::{Progress, Summary};
+use crate::report::ask::ask;
+use crate::report::books::Books;
+use crate::report::charts::ShownPeriod;
+use crate::report::html::Report;
+use crate::report::reading::figures;
 use crate::source::generator::{GeneratorOptions, GeneratorSource, Profile};
-use crate::sql::plan::planner::ReferenceRows;
-use charts::ShownPeriod;
 use columns::Paint;
-use report::{Books, Report};
 use terminal::Terminal;
 
 /// The watermark trails by this: more than twice what the instruments' clocks, up to two minutes
@@ -172,14 +166,9 @@ impl Demo {
 
     /// Writes the report and prints the summary.
     async fn tell(&self, summary: &Summary) -> anyhow::Result<()> {
-        let references = self.loaded.project.reference.iter();
-        let references = references
-            .map(|table| ReferenceRows { name: table.name.clone(), rows: table.rows.clone() });
-        let store = self.lake.store();
-        let objects = Arc::clone(&store.objects);
-        let view = LakeView::open(objects, &store.prefix, references.collect()).await?;
-        let figures = reading::figures(&ask::ask(&view).await?);
-        let stored = ask::sizes(&self.lake, &view, self.loaded.project.tables()).await?;
+        let view = reading::open(self.lake.store(), &self.loaded.project).await?;
+        let figures = figures(&ask(&view).await?);
+        let stored = sizes(&self.lake, &view, self.loaded.project.tables()).await?;
         let report = Report {
             figures: &figures,
             books: books(summary),

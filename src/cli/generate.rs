@@ -3,13 +3,10 @@
 //! What was written is told on standard error, or as one JSON object with `--json`; the feed
 //! itself decides nothing here.
 
-pub(crate) mod output;
-
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::clock::{Clock, SystemClock};
 use crate::flow::{Span, Timestamp};
@@ -18,10 +15,12 @@ use crate::source::generator::{
 };
 
 use super::WrongInput;
-use output::{FeedTarget, FeedWriter, KafkaTarget, WriteOutcome};
+use super::launch::feed_error;
+use crate::feed::WriteOutcome;
+use crate::feed::bar::Bar;
+use crate::feed::target::{FeedTarget, KafkaTarget, parse_option};
+use crate::feed::writer::FeedWriter;
 
-/// The progress bar moves every so many records.
-const PROGRESS_EVERY: u64 = 4096;
 /// Kafka keeps messages for so long unless told otherwise.
 const USUAL_RETENTION: Span = Span(7 * Span::DAY.0);
 
@@ -149,15 +148,6 @@ fn parse_instant(text: &str) -> Result<Timestamp, String> {
         .ok_or_else(|| "write an instant as 2026-03-01T00:00:00Z".to_owned())
 }
 
-fn parse_option(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((key, value)) if !key.trim().is_empty() => {
-            Ok((key.trim().to_owned(), value.to_owned()))
-        }
-        Some(_) | None => Err("write KEY=VALUE, as security.protocol=SASL_SSL".to_owned()),
-    }
-}
-
 /// Runs the command.
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let generator =
@@ -166,8 +156,9 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         brokers: args.brokers.clone(),
         partitions: args.partitions,
         options: args.kafka_options.clone(),
+        remedy: "create it, or give --partitions N",
     };
-    let writer = FeedWriter::open(&args.out, &settings).await?;
+    let writer = FeedWriter::open(&args.out, &settings).await.map_err(feed_error)?;
     let bar = progress_bar(&generator);
     let started = Instant::now();
     let (generator, feed) =
@@ -190,14 +181,14 @@ struct Feed {
 fn write_feed(
     mut generator: Generator,
     mut writer: FeedWriter,
-    bar: &ProgressBar,
+    bar: &Bar,
 ) -> anyhow::Result<(Generator, Feed)> {
     let mut feed = Feed::default();
     let (mut line, mut key) = (Vec::with_capacity(1024), String::new());
     let keyed = writer.needs_keys();
     let mut count = 0_u64;
     while let Some(arrival) = generator.write_next(&mut line, keyed.then_some(&mut key)) {
-        match writer.write(&key, &line, arrival)? {
+        match writer.write(key.as_bytes(), &line, Some(arrival)).map_err(feed_error)? {
             WriteOutcome::Taken => {}
             WriteOutcome::ReaderGone => break,
         }
@@ -206,36 +197,27 @@ fn write_feed(
         feed.last = Some(arrival);
         line.clear();
         count += 1;
-        if count.is_multiple_of(PROGRESS_EVERY) {
-            show_progress(bar, &generator, count, arrival);
-        }
+        bar.show(count, || steps(&generator, count, arrival));
     }
-    writer.finish()?;
-    bar.finish_and_clear();
+    writer.finish().map_err(feed_error)?;
+    bar.finish();
     Ok((generator, feed))
 }
 
 /// Counts records where their number is known, else the feed's seconds.
-fn progress_bar(generator: &Generator) -> ProgressBar {
+fn progress_bar(generator: &Generator) -> Bar {
     let options = generator.options();
     let seconds = options.end().map(|end| (end.0 - options.from.0) / Span::SECOND.0);
     let length = generator.expected_events().or(seconds.and_then(|s| u64::try_from(s).ok()));
-    let bar = ProgressBar::new(length.unwrap_or(0));
-    let template = "generating {bar:40} {percent:>3} %  {msg} events  {elapsed}";
-    if let Ok(style) = ProgressStyle::with_template(template) {
-        bar.set_style(style);
-    }
-    bar
+    Bar::to_an_end("generating", "events", length.unwrap_or(0))
 }
 
-fn show_progress(bar: &ProgressBar, generator: &Generator, count: u64, arrival: Timestamp) {
+fn steps(generator: &Generator, count: u64, arrival: Timestamp) -> u64 {
     let seconds = (arrival.0 - generator.options().from.0) / Span::SECOND.0;
-    let position = match generator.expected_events() {
+    match generator.expected_events() {
         Some(_) => count,
         None => u64::try_from(seconds).unwrap_or(0),
-    };
-    bar.set_position(position);
-    bar.set_message(count.to_string());
+    }
 }
 
 fn report(args: &Args, generator: &Generator, feed: Feed, took: Duration) {
@@ -245,7 +227,7 @@ fn report(args: &Args, generator: &Generator, feed: Feed, took: Duration) {
     if args.json {
         let counters = as_json(counters, feed, labs, seconds);
         match args.out {
-            FeedTarget::Stdout => eprintln!("{counters}"),
+            FeedTarget::StandardOutput => eprintln!("{counters}"),
             FeedTarget::File(_) | FeedTarget::Kafka(_) => println!("{counters}"),
         }
         return;

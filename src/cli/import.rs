@@ -1,28 +1,23 @@
 //! `import`: a CSV file into events, sorted by event time.
-//!
-//! The edge around `source/csv`: opens the files, shows the progress, writes what was rejected and
-//! counts. A file appears under its name only when it is complete.
 
-mod output;
-
-use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use self::output::{EventSink, Rejected, partial};
 use super::WrongInput;
+use super::launch::feed_error;
 use crate::config::csv_map::CsvMapFile;
-use crate::flow::Timestamp;
-use crate::source::csv::infer::{SAMPLED_ROWS, Sample};
-use crate::source::csv::map::{CsvForm, map_of_own_names};
-use crate::source::csv::{Converter, CsvRead, CsvRow, EventSorter, RowReader, sort};
+use crate::feed::lines::beside;
+use crate::feed::target::{FeedTarget, KafkaTarget, parse_option};
+use crate::feed::writer::FeedWriter;
+use crate::import::job::{ImportCounts, import};
+use crate::import::map::{CsvForm, map_of_own_names};
+use crate::import::rejected::Rejected;
+use crate::import::{Converter, CsvFile, ImportError};
 
 /// The lab of a file that names none and needs no map.
 const DEFAULT_LAB: &str = "lab-1";
@@ -43,7 +38,7 @@ pub struct Args {
     lab: Option<String>,
     /// Where the events go: `file:PATH`, `file:-` for standard output, or `kafka:TOPIC`.
     #[arg(long, value_name = "OUT", required_unless_present = "infer")]
-    out: Option<String>,
+    out: Option<FeedTarget>,
     /// Where bad rows go [default: OUT.rejected.csv].
     #[arg(long, value_name = "FILE")]
     rejected: Option<PathBuf>,
@@ -51,36 +46,12 @@ pub struct Args {
     #[arg(long, env = "KAFKA_BROKERS", value_name = "HOST:PORT,…")]
     brokers: Option<String>,
     /// A librdkafka setting as `name=value`, for TLS and SASL; may be repeated.
-    #[arg(long = "kafka-option", value_name = "NAME=VALUE")]
-    kafka_options: Vec<String>,
+    #[arg(long = "kafka-option", value_name = "NAME=VALUE", value_parser = parse_option)]
+    kafka_options: Vec<(String, String)>,
     /// End with one JSON object of counters (standard error when events go to standard output).
     #[arg(long)]
     json: bool,
 }
-
-/// Where events go.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum EventOut {
-    File(PathBuf),
-    StandardOutput,
-    Kafka(String),
-}
-
-/// What happened.
-#[derive(Debug, Default)]
-struct ImportCounts {
-    rows: u64,
-    rejected: u64,
-    events: u64,
-    by_status: BTreeMap<String, u64>,
-    first: Option<Timestamp>,
-    last: Option<Timestamp>,
-}
-
-/// Ctrl-C was pressed.
-#[derive(Debug, thiserror::Error)]
-#[error("interrupted; nothing was written under the output's name")]
-struct Interrupted;
 
 /// Runs the command.
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
@@ -97,7 +68,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     };
     match outcome.context("the import ended early")? {
         Ok(()) => Ok(ExitCode::SUCCESS),
-        Err(error) if error.is::<Interrupted>() => {
+        Err(error) if matches!(error.downcast_ref(), Some(ImportError::Interrupted)) => {
             eprintln!("{error}");
             Ok(ExitCode::from(130))
         }
@@ -105,131 +76,38 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     }
 }
 
+/// Blocks until everything is written.
 fn work(args: &Args, stop: &AtomicBool) -> anyhow::Result<()> {
-    if args.infer {
-        return infer(args);
-    }
-    let out = parse_out(args.out.as_deref().unwrap_or_default())?;
     let map = args.map.as_deref().map(CsvMapFile::read);
-    let mut input = open(&args.file)?;
     let form = map.as_ref().map(|map| map.map.source.clone());
-    let delimiter = form.map_or_else(|| sniff(&mut input), |form: CsvForm| Ok(form.delimiter))?;
-    let mut rows = RowReader::new(input, delimiter);
-    let header = read_header(&mut rows, &args.file)?;
-    let converter = converter(args, map.as_ref(), &header, delimiter)?;
-    let rejected_path = args.rejected.clone().unwrap_or_else(|| rejected_path(&out, &args.file));
-    let mut rejected = Rejected { path: rejected_path, file: None };
-    let mut sink = EventSink::open(&out, args)?;
-    let mut sorter = EventSorter::new(&spill_dir(&out), sort::BUFFER_BYTES);
-    let mut counts = ImportCounts::default();
-    convert_all(&mut rows, &converter, &mut sorter, &mut rejected, &mut counts, stop)?;
-    rejected.finish()?;
-    sorter.drain(|_, key, json| {
-        if stop.load(Ordering::Relaxed) {
-            return Err(Interrupted.into());
-        }
-        sink.write(key, json)
-    })?;
-    sink.finish()?;
-    summarise(args, &out, &rejected.path, &counts)
+    let delimiter = form.map(|form: CsvForm| form.delimiter);
+    let file = CsvFile::open(&args.file, delimiter).map_err(import_error)?;
+    // Clap sees to it that there is an output, unless a map is drafted.
+    let Some(out) = &args.out else {
+        let draft = file.draft().map_err(import_error)?;
+        return io::stdout().write_all(draft.as_bytes()).context("could not write the draft");
+    };
+    let converter = converter(args, map.as_ref(), &file.header, file.delimiter)?;
+    let rejected = args.rejected.clone().unwrap_or_else(|| rejected_path(out, &args.file));
+    let settings = KafkaTarget {
+        brokers: args.brokers.clone(),
+        partitions: None,
+        options: args.kafka_options.clone(),
+        remedy: "create it with kafka-topics.sh --create",
+    };
+    let opening = FeedWriter::open(out, &settings);
+    let writer = tokio::runtime::Handle::current().block_on(opening).map_err(feed_error)?;
+    let to = (writer, Rejected::new(rejected.clone()));
+    let counts = import(file, &converter, to, &spill_dir(out), stop).map_err(import_error)?;
+    summarise(args, out, &rejected, &counts)
 }
 
-/// Moves every row into the sorter or to the rejected ones.
-fn convert_all<R: BufRead>(
-    rows: &mut RowReader<R>,
-    converter: &Converter,
-    sorter: &mut EventSorter,
-    rejected: &mut Rejected,
-    counts: &mut ImportCounts,
-    stop: &AtomicBool,
-) -> anyhow::Result<()> {
-    let progress = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(4));
-    progress.set_style(ProgressStyle::with_template("{spinner} {human_pos} rows, {per_sec}")?);
-    let mut row = CsvRow::default();
-    loop {
-        let read = rows.read(&mut row).context("could not read the CSV file")?;
-        let converted = match read {
-            CsvRead::End => break,
-            CsvRead::Bad(why) => Err(why),
-            CsvRead::Row => converter.convert(&row, counts.rows + 1),
-        };
-        counts.rows += 1;
-        progress.inc(1);
-        match converted {
-            Ok(events) => {
-                for event in &events {
-                    counts.count(event.at);
-                    sorter.push(event).context("could not spill events to disk while sorting")?;
-                }
-                if let Some(last) = events.last() {
-                    *counts.by_status.entry(last.status.to_owned()).or_default() += 1;
-                }
-            }
-            Err(why) => {
-                counts.rejected += 1;
-                rejected.write(&row, &why)?;
-            }
-        }
-        if stop.load(Ordering::Relaxed) {
-            return Err(Interrupted.into());
-        }
-    }
-    progress.finish_and_clear();
-    Ok(())
-}
-
-impl ImportCounts {
-    fn count(&mut self, at: Timestamp) {
-        self.events += 1;
-        self.first = Some(self.first.map_or(at, |first| first.min(at)));
-        self.last = Some(self.last.map_or(at, |last| last.max(at)));
-    }
-}
-
-fn parse_out(text: &str) -> anyhow::Result<EventOut> {
-    match text.split_once(':') {
-        Some(("file", "-")) => Ok(EventOut::StandardOutput),
-        Some(("file", path)) if !path.is_empty() => Ok(EventOut::File(PathBuf::from(path))),
-        Some(("kafka", topic)) if !topic.is_empty() => Ok(EventOut::Kafka(topic.to_owned())),
-        Some(_) | None => Err(WrongInput(format!(
-            "`--out {text}` is not a place for events; write file:PATH, file:- or kafka:TOPIC"
-        ))
-        .into()),
-    }
-}
-
-fn open(file: &Path) -> anyhow::Result<Box<dyn BufRead>> {
-    if file == Path::new("-") {
-        return Ok(Box::new(BufReader::new(io::stdin())));
-    }
-    let opened = File::open(file).map_err(|error| {
-        WrongInput(format!("could not open `{}`: {error}; check the path", file.display()))
-    })?;
-    Ok(Box::new(BufReader::with_capacity(1 << 20, opened)))
-}
-
-/// The delimiter that the first line holds most of.
-fn sniff(input: &mut dyn BufRead) -> anyhow::Result<u8> {
-    let start = input.fill_buf().context("could not read the CSV file")?;
-    let line = start.split(|byte| *byte == b'\n').next().unwrap_or_default();
-    let count = |wanted: u8| line.iter().filter(|byte| **byte == wanted).count();
-    let most = [b'|', b'\t', b';', b','].into_iter().max_by_key(|byte| count(*byte));
-    Ok(most.unwrap_or(b','))
-}
-
-fn read_header<R: BufRead>(rows: &mut RowReader<R>, file: &Path) -> anyhow::Result<Vec<String>> {
-    let mut row = CsvRow::default();
-    let wrong = |what: &str| WrongInput(format!("`{}` {what}", file.display()));
-    match rows.read(&mut row).context("could not read the CSV file")? {
-        CsvRead::Row => Ok(row.fields().map(str::to_owned).collect()),
-        CsvRead::End => Err(wrong("is empty; its first line has to name the columns").into()),
-        CsvRead::Bad(_) if row.raw.starts_with(b"\xff\xfe") || row.raw.starts_with(b"\xfe\xff") => {
-            Err(wrong("is written in UTF-16; save it as UTF-8").into())
-        }
-        CsvRead::Bad(why) => Err(wrong(&format!(
-            "has no header that can be read: {why}; its first line has to name the columns, in UTF-8"
-        ))
-        .into()),
+/// An import's error as the command's.
+fn import_error(error: ImportError) -> anyhow::Error {
+    match error {
+        ImportError::Wrong(text) => WrongInput(text).into(),
+        ImportError::Feed(error) => feed_error(error),
+        other @ (ImportError::Interrupted | ImportError::Failed { .. }) => other.into(),
     }
 }
 
@@ -271,35 +149,12 @@ fn converter(
     })
 }
 
-fn infer(args: &Args) -> anyhow::Result<()> {
-    let mut input = open(&args.file)?;
-    let delimiter = sniff(&mut input)?;
-    let mut rows = RowReader::new(input, delimiter);
-    let header = read_header(&mut rows, &args.file)?;
-    let mut sample = Sample::new(header, delimiter);
-    let mut row = CsvRow::default();
-    let mut seen = 0;
-    while seen < SAMPLED_ROWS {
-        match rows.read(&mut row).context("could not read the CSV file")? {
-            CsvRead::Row => sample.add(&row),
-            CsvRead::Bad(_) => {}
-            CsvRead::End => break,
-        }
-        seen += 1;
-    }
-    io::stdout().write_all(sample.draft().as_bytes()).context("could not write the draft")
-}
-
 /// `<out>.rejected.csv`; beside nothing but here where the output is no file.
-fn rejected_path(out: &EventOut, input: &Path) -> PathBuf {
-    let with_suffix = |path: &Path| {
-        let mut name = path.as_os_str().to_owned();
-        name.push(".rejected.csv");
-        PathBuf::from(name)
-    };
+fn rejected_path(out: &FeedTarget, input: &Path) -> PathBuf {
+    let with_suffix = |path: &Path| beside(path, "rejected.csv");
     match out {
-        EventOut::File(path) => with_suffix(path),
-        EventOut::StandardOutput | EventOut::Kafka(_) => match input.file_name() {
+        FeedTarget::File(path) => with_suffix(path),
+        FeedTarget::StandardOutput | FeedTarget::Kafka(_) => match input.file_name() {
             Some(name) => with_suffix(Path::new(name)),
             None => PathBuf::from("import.rejected.csv"),
         },
@@ -307,11 +162,11 @@ fn rejected_path(out: &EventOut, input: &Path) -> PathBuf {
 }
 
 /// A folder that only this process uses: beside the output, since there is room for it there.
-fn spill_dir(out: &EventOut) -> PathBuf {
+fn spill_dir(out: &FeedTarget) -> PathBuf {
     let id = std::process::id();
     match out {
-        EventOut::File(path) => partial(path, &format!("sorting-{id}")),
-        EventOut::StandardOutput | EventOut::Kafka(_) => {
+        FeedTarget::File(path) => beside(path, &format!("sorting-{id}")),
+        FeedTarget::StandardOutput | FeedTarget::Kafka(_) => {
             std::env::temp_dir().join(format!("turnaround-sorting-{id}"))
         }
     }
@@ -319,7 +174,7 @@ fn spill_dir(out: &EventOut) -> PathBuf {
 
 fn summarise(
     args: &Args,
-    out: &EventOut,
+    out: &FeedTarget,
     rejected: &Path,
     counts: &ImportCounts,
 ) -> anyhow::Result<()> {
@@ -335,8 +190,8 @@ fn summarise(
             "last_event_time": span.map(|(_, last)| last.to_rfc3339()),
         });
         match out {
-            EventOut::StandardOutput => writeln!(io::stderr(), "{object}"),
-            EventOut::File(_) | EventOut::Kafka(_) => writeln!(io::stdout(), "{object}"),
+            FeedTarget::StandardOutput => writeln!(io::stderr(), "{object}"),
+            FeedTarget::File(_) | FeedTarget::Kafka(_) => writeln!(io::stdout(), "{object}"),
         }
         .context("could not print the counters")?;
     } else {

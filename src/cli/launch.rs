@@ -17,10 +17,11 @@ use crate::alert::zones::LabZones;
 use crate::alert::{AlertSetup, AlertSink};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Env, Flags, Project, Settings, SourceSpec};
+use crate::feed::FeedError;
 use crate::flow::Timestamp;
 use crate::judge::EventPace;
+use crate::lake::write::parts::Filing;
 use crate::lake::{Lake, LakeError};
-use crate::pipeline::filed::Filing;
 use crate::pipeline::progress::Progress;
 use crate::pipeline::{Job, RunError};
 use crate::plan::build;
@@ -221,6 +222,14 @@ pub fn source_error(error: SourceError) -> anyhow::Error {
     match error {
         SourceError::Wrong(text) => WrongInput(text).into(),
         failed @ SourceError::Failed { .. } => failed.into(),
+    }
+}
+
+/// A feed's error as the command's.
+pub fn feed_error(error: FeedError) -> anyhow::Error {
+    match error {
+        FeedError::Wrong(text) => WrongInput(text).into(),
+        failed @ FeedError::Failed { .. } => failed.into(),
     }
 }
 

@@ -8,6 +8,7 @@ pub mod import;
 pub mod launch;
 pub mod logging;
 pub mod query;
+pub mod reading;
 pub mod relations;
 pub mod run;
 pub mod test_alert;

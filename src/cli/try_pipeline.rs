@@ -13,7 +13,7 @@ use super::launch::{self, Request};
 use super::logging::{self, LogFormat};
 use crate::config::Flags;
 use crate::lake::Lake;
-use crate::lake::view::LakeView;
+use crate::lake::read::{Beside, LakeView};
 use crate::pipeline;
 use crate::pipeline::progress::Progress;
 
@@ -66,7 +66,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let summary = pipeline::run(job, source, std::future::pending()).await;
     let summary = summary.map_err(launch::run_error)?;
     let store = lake.store();
-    let view = LakeView::open(Arc::clone(&store.objects), &store.prefix, Vec::new()).await?;
+    let view = LakeView::open(Arc::clone(&store.objects), &store.prefix, Beside::default()).await?;
     let held = view.tables();
     let mut out = std::io::stdout().lock();
     for table in tables {

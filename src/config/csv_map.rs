@@ -10,9 +10,9 @@ use chrono_tz::Tz;
 use super::decode::{Fields, NamedNode};
 use super::fault::{Fault, Faults, Position, nearest, quoted};
 use super::yaml::{Document, Node, YamlEntry, YamlValue};
-use crate::source::csv::Converter;
-use crate::source::csv::map::{Anchor, CsvForm, CsvMap, FieldRule, MapFault, ShiftSide};
-use crate::source::csv::time::DateOrder;
+use crate::import::Converter;
+use crate::import::map::{Anchor, CsvForm, CsvMap, FieldRule, MapFault, ShiftSide};
+use crate::import::time::DateOrder;
 
 const RULE_EXAMPLE: &str = "a column's name, or a map as { column: result, otherwise: COMPLETED }";
 
@@ -357,8 +357,8 @@ fields:
 
     #[test]
     fn a_drafted_map_is_a_map() {
-        use crate::source::csv::infer::Sample;
-        use crate::source::csv::{CsvRead, CsvRow, RowReader};
+        use crate::import::infer::Sample;
+        use crate::import::{CsvRead, CsvRow, RowReader};
         let file = "pan_day;test id;clinic_name;result;col_rec_tat;rec_ver_tat;first_name\n\
                     4;covid;ward a;negative;1.4;5.2;x\n7;covid;lab;invalid;2.3;5.8;y\n";
         let mut rows = RowReader::new(file.as_bytes(), b';');

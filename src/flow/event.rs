@@ -7,7 +7,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit, TimestampMi
 use arrow::error::ArrowError;
 
 use super::coded::coded_type;
-use super::{Partition, Timestamp};
+use super::{Partition, Timestamp, Window};
 
 /// What a column of an event holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -149,4 +149,14 @@ impl EventBatch {
             }
         }
     }
+}
+
+/// An event that came too late for a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LateEvent {
+    /// Its place in the batch.
+    pub event: u32,
+    /// From the start of the first window that it missed to the end of the last; none for sessions,
+    /// whose bounds depend on what else comes.
+    pub missed: Option<Window>,
 }

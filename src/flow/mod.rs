@@ -14,13 +14,15 @@ pub mod local;
 pub mod offset;
 pub mod output;
 pub mod record;
+pub mod reference;
 pub mod safe_name;
 pub mod time;
 
 pub use dead_letter::{DeadLetter, Reason};
-pub use event::EventBatch;
+pub use event::{EventBatch, LateEvent};
 pub use journal::IdleAdvance;
-pub use offset::{Offset, OffsetRange, Partition};
+pub use offset::{Extents, Offset, OffsetRange, Partition};
 pub use output::{OutputBatch, Window};
 pub use record::{Framing, RawBatch};
-pub use time::{Span, Timestamp};
+pub use reference::ReferenceRows;
+pub use time::{Span, Timestamp, epoch_day};

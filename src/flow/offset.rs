@@ -1,5 +1,6 @@
 //! Positions in the input.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -37,3 +38,6 @@ impl OffsetRange {
         OffsetRange { from: first, to: Offset(last.0 + 1) }
     }
 }
+
+/// What partitions hold, from the first record that is still there to their end.
+pub type Extents = BTreeMap<Arc<Partition>, OffsetRange>;

@@ -1,9 +1,12 @@
 //! What SQL hands to the sinks.
 
+use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
+use arrow::array::{AsArray, RecordBatch};
+use arrow::datatypes::TimestampMicrosecondType as Micros;
 use chrono::NaiveDate;
+use datafusion::common::{Result, internal_err};
 
 use super::Timestamp;
 
@@ -34,4 +37,30 @@ pub struct OutputBatch {
     pub revision: u32,
     /// The rows.
     pub rows: RecordBatch,
+}
+
+/// Where the rows of each window of a firing stand, which holds them in the order of its windows;
+/// windows without rows have none.
+///
+/// # Errors
+/// Where a row belongs to none of the windows, or does not tell its own: it would be lost.
+pub fn by_window(fired: &OutputBatch) -> Result<Vec<(Window, Range<usize>)>> {
+    let rows = &fired.rows;
+    let time = |name: &str| rows.column_by_name(name)?.as_primitive_opt::<Micros>();
+    let (Some(starts), Some(ends)) = (time("window_start"), time("window_end")) else {
+        return internal_err!("rows of `{}` do not tell their windows", fired.table);
+    };
+    let mut from = 0;
+    let of_window = |window: &Window| {
+        let is_of =
+            |row: &usize| starts.value(*row) == window.start.0 && ends.value(*row) == window.end.0;
+        let range = from..from + (from..rows.num_rows()).take_while(is_of).count();
+        from = range.end;
+        (*window, range)
+    };
+    let ranges = fired.windows.iter().map(of_window).collect();
+    match rows.num_rows() - from {
+        0 => Ok(ranges),
+        left => internal_err!("{left} rows of `{}` belong to no window that fired", fired.table),
+    }
 }

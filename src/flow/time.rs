@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use chrono::{DateTime, NaiveDate, NaiveTime, SecondsFormat, Utc};
+use chrono::{DateTime, Datelike, NaiveDate, NaiveTime, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
 
 /// An instant in microseconds since the Unix epoch, UTC.
@@ -139,9 +139,24 @@ impl fmt::Display for Span {
     }
 }
 
+/// Days from 0001-01-01 to 1970-01-01.
+const EPOCH_DAY_FROM_CE: i32 = 719_163;
+
+/// Days since 1970-01-01.
+pub fn epoch_day(date: NaiveDate) -> i32 {
+    date.num_days_from_ce() - EPOCH_DAY_FROM_CE
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn epoch_days_count_from_1970() {
+        let date = |y, m, d| NaiveDate::from_ymd_opt(y, m, d).unwrap();
+        assert_eq!(epoch_day(date(1970, 1, 1)), 0);
+        assert_eq!(epoch_day(date(2026, 3, 1)), 20_513);
+    }
 
     #[test]
     fn spans_read_back_what_they_print() {

@@ -2,8 +2,12 @@
 //!
 //! The invariant: an object, once put, never changes. Every put is put-if-absent; an object that
 //! is already there with the same rows is success, with other rows it is a [`LakeError::Conflict`].
-//! So the same input may be written any number of times, by any number of processes. When to
-//! write what under which name is the caller's business (`flow::lake_key` has the names).
+//! So the same input may be written any number of times, by any number of processes.
+//!
+//! In come rows and names (`flow::lake_key`), out go objects; nothing is kept. This file is every verb of one
+//! lake, over a `store` that may be away (`patience`, `error`); `encode` makes an object's bytes, with
+//! `row_group`, `row_hash` and `pieces`; `section` is the schema of what is no table. `write` decides what a
+//! run puts when and under which name; `read` reads a lake as tables.
 
 // long because it is every verb of one store.
 
@@ -14,9 +18,12 @@ pub mod journal;
 mod layout;
 pub mod patience;
 mod pieces;
+pub mod read;
 mod row_group;
 pub mod row_hash;
+pub mod section;
 pub mod store;
+pub mod write;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Display;
@@ -444,5 +451,3 @@ impl MetadataFetch for RangeReads<'_> {
 
 #[cfg(test)]
 mod tests;
-pub mod section;
-pub mod view;

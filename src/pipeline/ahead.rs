@@ -16,7 +16,6 @@ use futures::stream::FuturesOrdered;
 use tokio::sync::{mpsc, oneshot};
 
 use super::RunError;
-use super::filed::Filing;
 use super::pump::Events;
 use super::work::{Worked, work};
 use crate::clock::Clock;
@@ -24,6 +23,7 @@ use crate::cores;
 use crate::decode::decode;
 use crate::flow::{IdleAdvance, Partition, RawBatch, Span, Timestamp};
 use crate::judge::Judge;
+use crate::lake::write::parts::Filing;
 use crate::plan::planned::Plan;
 use crate::source::SourceEvent;
 use crate::source::align::Alignment;

@@ -11,25 +11,21 @@
 //! `‖` marks what runs on every core: batches are decoded and worked on in parallel and come back
 //! in the order in which they were read. Judging (watermarks, repeats) and collecting run alone,
 //! in that order. So results do not depend on how many cores there are.
+//!
+//! In come a plan, a source, a lake and the cards' sink; out goes a summary. This file is the loop, read it
+//! first. Its steps: `pump` reads beside it, `ahead` and `work` are what comes before the windows, `stage`
+//! what comes from there on, over the `tables` of each pipeline (`rows` where they have no windows).
+//! `notes` says what objects tell of their table, `memory` what is held, `progress` how far it has come.
 
 mod ahead;
-pub mod archived;
-pub mod breaches;
-pub mod deliver;
-pub mod filed;
-pub mod journal;
-pub mod leaving;
-pub mod live;
 pub mod memory;
+mod notes;
 pub mod progress;
 pub mod pump;
-pub mod puts;
 pub mod rows;
 pub mod stage;
-pub mod standing;
 pub mod tables;
 pub mod work;
-pub mod parting;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -44,14 +40,16 @@ use crate::alert::AlertSink;
 use crate::clock::Clock;
 use crate::flow::Timestamp;
 use crate::judge::{EventPace, Judge};
+use crate::lake::write::WriteError;
+use crate::lake::write::archived::OtherInput;
+use crate::lake::write::deliver::Delivery;
+use crate::lake::write::parts::Filing;
 use crate::lake::{Lake, LakeError};
 use crate::plan::planned::Plan;
 use crate::source::{Source, SourceError};
 use ahead::{Ahead, Done, WORKED_AHEAD};
-use archived::OtherInput;
-use deliver::Delivery;
-use filed::Filing;
 use memory::MemoryBound;
+use notes::table_notes;
 use progress::{Progress, Summary};
 use pump::Pump;
 use stage::Stage;
@@ -123,6 +121,16 @@ pub enum RunError {
     StageGone,
 }
 
+impl From<WriteError> for RunError {
+    fn from(error: WriteError) -> RunError {
+        match error {
+            WriteError::Lake(error) => RunError::Lake(error),
+            WriteError::OtherInput(error) => RunError::OtherInput(error),
+            WriteError::Rows { of, source } => RunError::Compute { pipeline: of, source },
+        }
+    }
+}
+
 /// Runs until the input ends or `stop` is ready.
 pub async fn run(
     job: Job,
@@ -158,14 +166,14 @@ async fn run_until(
     };
     let (lake, dead_letters) = (for_run(job.lake), job.dead_letters.map(for_run));
     let judge = Judge::new(&partitions, job.pace, clock.now());
-    let mut delivery = Delivery::new(lake.clone(), dead_letters, &job.plan.pipelines);
+    let mut delivery = Delivery::new(lake.clone(), dead_letters, table_notes(&job.plan.pipelines));
     let judge = match delivery.learn(&partitions, &source.extents(), clock.now()).await {
         Ok(journal) => judge.with_journal(journal),
         // Nothing has been read yet, so nothing is due.
-        Err(RunError::Lake(LakeError::Stopped { .. })) => {
+        Err(WriteError::Lake(LakeError::Stopped { .. })) => {
             return Ok(Summary { interrupted: true, ..Summary::default() });
         }
-        Err(error) => return Err(error),
+        Err(error) => return Err(error.into()),
     };
     let plan = Arc::new(job.plan);
     let mut alerts = job.alerts;

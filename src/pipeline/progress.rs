@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::work::Counts;
+use crate::alert::judging::RuleFault;
 use crate::flow::Timestamp;
 use crate::lake::{Lake, StoreReach};
 use crate::sql::collect::collected::Tally;
@@ -84,15 +85,6 @@ impl Progress {
 /// What is held is whole after every line, so one who panicked has spoilt nothing.
 fn held<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// An alert rule that could not be evaluated on some rows.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RuleFault {
-    /// How many rows.
-    pub rows: u64,
-    /// Why, of the last of them.
-    pub reason: String,
 }
 
 /// What a run has done.

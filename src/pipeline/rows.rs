@@ -1,96 +1,36 @@
-//! The rows of a row-level table until their day settles; and as runs of each partition's input,
-//! for `live/`.
-//!
-//! Runs are cut by `parting`. Those of an hour are put together once the partition's watermark has
-//! passed it.
+//! A row-level table as a run fills it: its days until they settle, and runs of each partition's
+//! input for `live/`.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use chrono::NaiveDate;
+use arrow::datatypes::Schema;
 use datafusion::common::Result;
 
-use super::filed::Cut;
-use super::live::{LiveName, LiveObject, Moment};
-use super::parting::{RowPart, hour_of, run_of, with_date};
-use super::tables::Settled;
-use crate::flow::lake_key::InputKey;
 use crate::flow::{Offset, OffsetRange, Partition, Span, Timestamp};
-use crate::keep::held::Keeper;
-use crate::keep::order::RowOrder;
-use crate::keep::pile::Pile;
-use crate::keep::runs;
-use crate::keep::runs::SortedDays;
-use crate::plan::planned::PipelinePlan;
+use crate::lake::write::Settled;
+use crate::lake::write::live::{LiveObject, Moment};
+use crate::lake::write::parting::RowPart;
+use crate::lake::write::runs::TableRuns;
 use crate::sql::collect::collected::Tally;
-use crate::sql::fire::output::epoch_day;
-use crate::window::OffsetsByPartition;
+use crate::sql::fire::row_level::RowLevel;
 
-/// Bytes of runs' rows that a table keeps in memory.
-const RUNS_IN_MEMORY: usize = 4 << 20;
-
-/// When a row-level table's day settles: its end and the allowed lateness.
-pub fn settles_at(date: NaiveDate, lateness: Span) -> Timestamp {
-    let days = i64::from(epoch_day(date)) + 1;
-    Timestamp(days.saturating_mul(Span::DAY.0)).plus(lateness)
-}
-
-/// The rows of a row-level table whose days have not settled.
-pub struct RowLevel {
+/// A row-level table.
+pub struct RowTable {
     table: Arc<str>,
-    lateness: Span,
-    days: SortedDays,
-    origins: BTreeMap<NaiveDate, OffsetsByPartition>,
-    partitions: BTreeMap<Arc<Partition>, Runs>,
-    /// Keeps the rows of runs until their hour is put together.
-    keeper: Keeper,
-    tally: Tally,
+    days: RowLevel,
+    runs: TableRuns,
 }
 
-/// One partition's runs.
-struct Runs {
-    /// The offset and watermark at which the next record will be judged.
-    reached: (i64, i64),
-    /// Those that go on.
-    open: BTreeMap<(Cut, Cut, NaiveDate), Run>,
-    /// Those that are complete and whose hour goes on.
-    hours: BTreeMap<(Cut, NaiveDate), Vec<Run>>,
-    /// Whole hours of days that are past.
-    past: BTreeMap<(Cut, NaiveDate), Run>,
-}
-
-#[derive(Clone)]
-struct Run {
-    first: i64,
-    last: i64,
-    rows: Pile,
-    put: bool,
-}
-
-impl RowLevel {
-    /// A table without rows.
-    pub fn new(pipeline: &PipelinePlan) -> Result<RowLevel> {
-        let schema = with_date(&pipeline.query.schema);
-        // The grain tells rows apart, but for repeats that came too late to be known as such.
-        let places = pipeline.spec.grain.iter().map(|name| schema.index_of(name));
-        let grain = places.collect::<std::result::Result<Vec<usize>, _>>()?;
-        let columns: Vec<usize> = (0..schema.fields().len()).collect();
-        let deciding = grain.iter().max().map_or(columns.len(), |last| last + 1);
-        let order = RowOrder::new(&schema, &columns, deciding)?;
-        let lateness = pipeline.spec.allowed_lateness;
-        Ok(RowLevel::of(pipeline.spec.name.as_str().into(), lateness, order))
-    }
-
-    fn of(table: Arc<str>, lateness: Span, order: RowOrder) -> RowLevel {
-        RowLevel {
-            table,
-            lateness,
-            days: SortedDays::new(order, runs::IN_MEMORY),
-            origins: BTreeMap::new(),
-            partitions: BTreeMap::new(),
-            keeper: Keeper::new(RUNS_IN_MEMORY),
-            tally: Tally::default(),
-        }
+impl RowTable {
+    /// A table without rows, over a query's columns.
+    pub fn new(
+        table: &Arc<str>,
+        query: &Schema,
+        grain: &[String],
+        lateness: Span,
+    ) -> Result<RowTable> {
+        let days = RowLevel::new(query, grain, lateness)?;
+        Ok(RowTable { table: Arc::clone(table), days, runs: TableRuns::new(table) })
     }
 
     /// Takes in what one batch of a partition gave; `live` says whether runs are asked for.
@@ -101,19 +41,12 @@ impl RowLevel {
         partition: &Arc<Partition>,
         live: bool,
     ) -> Result<()> {
-        self.tally.counted += tally.counted;
-        self.tally.late += tally.late;
-        self.tally.other += tally.other;
+        self.days.count(tally);
         for part in parts {
             let range = OffsetRange { from: Offset(part.first), to: Offset(part.last + 1) };
-            let origins = self.origins.entry(part.date).or_default();
-            let covered = origins.entry(Arc::clone(partition)).or_insert(range);
-            covered.from = covered.from.min(range.from);
-            covered.to = covered.to.max(range.to);
-            self.days.add(part.date, part.rows.clone())?;
+            self.days.collect((part.date, part.rows.clone()), partition, range)?;
             if live {
-                let runs = self.partitions.entry(Arc::clone(partition));
-                runs.or_insert_with(Runs::new).add(part, &mut self.keeper)?;
+                self.runs.add(partition, part)?;
             }
         }
         Ok(())
@@ -129,169 +62,57 @@ impl RowLevel {
         next: i64,
         watermark: Timestamp,
     ) -> Result<()> {
-        let Some(runs) = self.partitions.get_mut(partition) else { return Ok(()) };
-        runs.reached = (next, watermark.0);
-        runs.complete(run_of(next, watermark.0), &mut self.keeper)
+        self.runs.reached(partition, next, watermark)
     }
 
     /// What is to be put into `live/` now.
     pub fn due(&mut self, moment: Moment) -> Result<Vec<LiveObject>> {
-        let lateness = self.lateness;
-        let past = |date: NaiveDate| {
-            let past = moment.past().is_some_and(|past| settles_at(date, lateness) <= past);
-            past && !moment.rests
-        };
-        let mut due = Vec::new();
-        for (partition, runs) in &mut self.partitions {
-            let objects =
-                runs.due(moment, &past, &mut self.keeper)?.into_iter().map(|(date, run)| {
-                    let input = InputKey::of(partition, Offset(run.first), Offset(run.last));
-                    let range = OffsetRange { from: Offset(run.first), to: Offset(run.last + 1) };
-                    LiveObject {
-                        table: Arc::clone(&self.table),
-                        date,
-                        name: LiveName::Rows(input),
-                        rows: run.rows,
-                        origins: OffsetsByPartition::from([(Arc::clone(partition), range)]),
-                    }
-                });
-            due.extend(objects);
-        }
-        Ok(due)
+        self.runs.due(moment, |date| self.days.settles_at(date))
     }
 
     /// Takes out the days that have settled.
     pub fn settle(&mut self, watermark: Timestamp) -> Vec<Settled> {
-        let (before, taken) = match watermark {
-            Timestamp::MAX => (NaiveDate::MAX, self.days.settle_all()),
-            Timestamp::MIN => return Vec::new(),
-            reached => {
-                let before = reached.minus(self.lateness).date();
-                (before, self.days.settle_before(before))
-            }
-        };
-        if taken.is_empty() {
-            return Vec::new();
+        let settled = self.days.settle(watermark);
+        if !settled.is_empty()
+            && let Some(before) = self.days.settled_before(watermark)
+        {
+            self.runs.settled_before(before);
         }
-        for runs in self.partitions.values_mut() {
-            runs.open.retain(|(.., date), _| *date >= before);
-            runs.hours.retain(|(_, date), _| *date >= before);
-            runs.past.retain(|(_, date), _| *date >= before);
-        }
-        let mut settled = Vec::with_capacity(taken.len());
-        for (date, rows) in taken {
-            let (table, rows) = (Arc::clone(&self.table), rows.into_rows());
-            let origins = self.origins.remove(&date).unwrap_or_default();
-            settled.push(Settled { table, date, rows, origins });
-        }
-        settled
+        let day =
+            |(date, rows, origins)| Settled { table: Arc::clone(&self.table), date, rows, origins };
+        settled.into_iter().map(day).collect()
     }
 
     /// Bytes held: rows of days that have not settled, and those that wait for `live/`.
     pub fn size(&self) -> usize {
-        let runs = self.partitions.values().flat_map(|runs| {
-            let hours = runs.hours.values().flatten();
-            runs.open.values().chain(hours).chain(runs.past.values())
-        });
-        let young: usize = runs.map(|run| run.rows.size()).sum();
-        young + self.keeper.in_memory() + self.days.size()
+        self.runs.size() + self.days.size()
     }
 
     /// Brings the rows of days that have not settled to disk.
     pub fn spill(&mut self) -> Result<()> {
-        self.keeper.keep_on_disk();
+        self.runs.spill();
         self.days.spill()
     }
 
     /// The table's name and what became of the events in it.
     pub fn tally(&self) -> (Arc<str>, Tally) {
-        (Arc::clone(&self.table), self.tally)
+        (Arc::clone(&self.table), self.days.tally())
     }
-}
-
-impl Runs {
-    fn new() -> Runs {
-        Runs {
-            reached: (0, i64::MIN),
-            open: BTreeMap::new(),
-            hours: BTreeMap::new(),
-            past: BTreeMap::new(),
-        }
-    }
-
-    fn add(&mut self, part: RowPart, keeper: &mut Keeper) -> Result<()> {
-        let RowPart { run, hour, date, first, last, rows } = part;
-        let fresh = || Run { first, last, rows: Pile::default(), put: false };
-        let open = self.open.entry((run, hour, date)).or_insert_with(fresh);
-        open.last = last;
-        open.rows.add(&rows, keeper)
-    }
-
-    /// Moves the runs that nothing can be added to any more to their hours.
-    fn complete(&mut self, reached: Cut, keeper: &mut Keeper) -> Result<()> {
-        let goes_on = ((reached.0, reached.1), (i64::MIN, i64::MIN), NaiveDate::MIN);
-        let open = self.open.split_off(&goes_on);
-        for ((_, hour, date), mut run) in std::mem::replace(&mut self.open, open) {
-            run.rows.settle(keeper)?;
-            self.hours.entry((hour, date)).or_default().push(run);
-        }
-        Ok(())
-    }
-
-    fn due(
-        &mut self,
-        moment: Moment,
-        past: &impl Fn(NaiveDate) -> bool,
-        keeper: &mut Keeper,
-    ) -> Result<Vec<(NaiveDate, Run)>> {
-        let reached = hour_of(self.reached.0, self.reached.1);
-        let go_on = self.hours.split_off(&(reached, NaiveDate::MIN));
-        let mut due = Vec::new();
-        for ((hour, date), runs) in std::mem::replace(&mut self.hours, go_on) {
-            let Some(whole) = together(runs, keeper)?.filter(|whole| !whole.put) else { continue };
-            if past(date) {
-                self.past.insert((hour, date), whole);
-            } else {
-                due.push((date, whole));
-            }
-        }
-        if moment.rests {
-            let past = std::mem::take(&mut self.past).into_iter();
-            due.extend(past.map(|((_, date), whole)| (date, whole)));
-        }
-        for ((hour, date), runs) in &mut self.hours {
-            let closes = Timestamp(hour.1.saturating_add(1).saturating_mul(Span::HOUR.0));
-            if moment.is_behind(closes) || past(*date) {
-                continue;
-            }
-            for run in runs.iter_mut().filter(|run| !run.put) {
-                run.put = true;
-                due.push((*date, run.clone()));
-            }
-        }
-        Ok(due)
-    }
-}
-
-/// The runs of an hour as one; a lone one as it is.
-fn together(runs: Vec<Run>, keeper: &mut Keeper) -> Result<Option<Run>> {
-    let mut runs = runs.into_iter();
-    let Some(mut whole) = runs.next() else { return Ok(None) };
-    for run in runs {
-        whole.last = run.last;
-        whole.rows.append(run.rows, keeper)?;
-        whole.put = false;
-    }
-    Ok(Some(whole))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pipeline::parting::Parting;
+    use crate::flow::Span;
+    use crate::flow::lake_key::InputKey;
+    use crate::lake::write::live::LiveName;
+    use crate::lake::write::parting::Parting;
+    use crate::sql::fire::row_level::with_date;
     use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch};
     use arrow::datatypes::{DataType, Field, Int64Type, Schema};
+    use chrono::NaiveDate;
     use proptest::prelude::*;
+    use std::collections::BTreeMap;
 
     /// 2026-03-01T00:00:00Z, by `date -u -d 2026-03-01 +%s`.
     const MIDNIGHT: i64 = 1_772_323_200_000_000;
@@ -327,7 +148,7 @@ mod tests {
         }
         let column: ArrayRef = Arc::new(Int64Array::from_iter_values(rows.iter().map(|row| row.1)));
         let batch = RecordBatch::try_new(Arc::new(schema.clone()), vec![column]).unwrap();
-        let mut parting = Parting::new(&schema, true);
+        let mut parting = Parting::new(with_date(&schema), true);
         let place = |row: usize| {
             let offset = rows[row].0;
             Some((times[offset], offset as i64, watermark(&times, offset)))
@@ -347,9 +168,8 @@ mod tests {
     /// covered, and the days as they settle.
     fn deliver(partitions: [&[Record]; 2], turns: &[usize]) -> (Put, Vec<(NaiveDate, Vec<i64>)>) {
         let names = [0, 1].map(|index| Arc::new(Partition { topic: "lab".into(), index }));
-        let schema = with_date(&Schema::new(vec![Field::new("n", DataType::Int64, false)]));
-        let order = RowOrder::new(&schema, &[0, 1], 1).unwrap();
-        let mut rows = RowLevel::of("t".into(), Span::HOUR, order);
+        let schema = Schema::new(vec![Field::new("n", DataType::Int64, false)]);
+        let mut rows = RowTable::new(&"t".into(), &schema, &["n".to_owned()], Span::HOUR).unwrap();
         let moment = Moment {
             watermark: Timestamp::MIN,
             now: Timestamp(0),

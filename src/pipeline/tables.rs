@@ -3,19 +3,16 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::SchemaRef;
 use chrono::NaiveDate;
 use datafusion::common::Result;
 
-use super::live::{LiveObject, Moment};
-use super::parting::with_date;
-use super::rows::RowLevel;
+use super::rows::RowTable;
 use super::work::PipelineWork;
 use crate::flow::{OutputBatch, Partition, Span, Timestamp};
-use crate::keep::order::RowStream;
+use crate::lake::write::Settled;
+use crate::lake::write::live::{LiveObject, Moment};
 use crate::plan::planned::{PipelinePlan, Plan};
 use crate::sql::collect::collected::Tally;
-use crate::sql::collect::family::Family;
 use crate::sql::fire::Engine;
 use crate::sql::fire::day::OpenDays;
 use crate::window::{Extent, OffsetsByPartition};
@@ -23,30 +20,21 @@ use crate::window::{Extent, OffsetsByPartition};
 /// One pipeline while it runs.
 pub struct Tables {
     engines: Vec<Engine>,
-    row_level: Option<RowLevel>,
+    row_level: Option<RowTable>,
     /// The days that have not settled, by table.
     days: Vec<(Arc<str>, OpenDays)>,
     lateness: Span,
-}
-
-/// A day that has settled.
-pub struct Settled {
-    /// The table.
-    pub table: Arc<str>,
-    /// The day.
-    pub date: NaiveDate,
-    /// Its rows, sorted, as they are asked for; at least one batch.
-    pub rows: RowStream,
-    /// Where they came from.
-    pub origins: OffsetsByPartition,
 }
 
 impl Tables {
     /// The tables of a pipeline, empty.
     pub fn new(plan: &Plan, pipeline: &PipelinePlan) -> Result<Tables> {
         let engines = pipeline.engines(&plan.executor)?;
-        let row_level =
-            pipeline.families.is_empty().then(|| RowLevel::new(pipeline)).transpose()?;
+        let row_level = || {
+            let (spec, query) = (&pipeline.spec, &pipeline.query.schema);
+            RowTable::new(&spec.name.as_str().into(), query, &spec.grain, spec.allowed_lateness)
+        };
+        let row_level = pipeline.families.is_empty().then(row_level).transpose()?;
         let days = engines.iter().flat_map(Engine::outputs);
         let days = days.map(|output| Ok((Arc::clone(&output.table), OpenDays::of(output)?)));
         let (days, lateness) = (days.collect::<Result<_>>()?, pipeline.spec.allowed_lateness);
@@ -181,31 +169,15 @@ impl Tables {
         if watermark == Timestamp::MIN {
             return Some(NaiveDate::MIN);
         }
-        let reached = watermark.minus(self.lateness);
         let (engine, place) = self.engine_of(table)?;
-        match engine.family().as_ref() {
-            Family::Fixed { grid, shapes } => {
-                // The whole day of it is open, wherever in the day windows begin.
-                Some(grid.open_from(shapes[place], watermark).date())
-            }
-            Family::Calendar(zones) => {
-                let starts = zones.calendars().iter();
-                let open = starts.map(|zone| zone.period_of(reached).local_start.date());
-                open.min()
-            }
-            Family::Session(sessions) => {
-                let settled = reached.minus(sessions.gap).minus(sessions.wait).date();
-                let open = engine.first_open_session().map(Timestamp::date);
-                Some(open.map_or(settled, |open| open.min(settled)))
-            }
-        }
+        engine.settled_before(place, watermark, self.lateness)
     }
 
     /// Every table's name and what became of the events in it.
     pub fn tallies(&self) -> Vec<(Arc<str>, Tally)> {
         let windowed = self.engines.iter().flat_map(Engine::tallies);
         let windowed = windowed.map(|(table, tally)| (Arc::clone(table), tally));
-        let rows = self.row_level.iter().map(RowLevel::tally);
+        let rows = self.row_level.iter().map(RowTable::tally);
         windowed.chain(rows).collect()
     }
 
@@ -227,24 +199,13 @@ impl Tables {
     pub fn size(&self) -> usize {
         let engines: usize = self.engines.iter().map(Engine::size).sum();
         let days: usize = self.days.iter().map(|(_, days)| days.size()).sum();
-        engines + days + self.row_level.as_ref().map_or(0, RowLevel::size)
+        engines + days + self.row_level.as_ref().map_or(0, RowTable::size)
     }
 
     /// Brings to disk what can be, and keeps it there from now on.
     pub fn spill(&mut self) -> Result<()> {
         self.engines.iter_mut().for_each(Engine::spill);
         self.days.iter_mut().try_for_each(|(_, days)| days.spill())?;
-        self.row_level.as_mut().map_or(Ok(()), RowLevel::spill)
-    }
-}
-
-impl PipelinePlan {
-    /// The columns of one of the pipeline's tables.
-    pub fn table_schema(&self, table: &str) -> Option<SchemaRef> {
-        if self.families.is_empty() {
-            return (self.spec.name == table).then(|| with_date(&self.query.schema));
-        }
-        let mut outputs = self.families.iter().flat_map(|family| &family.outputs);
-        outputs.find(|output| *output.table == *table).map(|output| Arc::clone(&output.schema))
+        self.row_level.as_mut().map_or(Ok(()), RowTable::spill)
     }
 }

@@ -9,18 +9,21 @@ use arrow::array::{AsArray, RecordBatch, RecordBatchOptions, UInt32Array};
 use arrow::compute::take;
 use datafusion::common::Result;
 
-use super::filed::{self, Filed, Filing};
-use super::parting::{Parting, RowPart};
-use super::rows::settles_at;
 use crate::decode::Forgotten;
+use crate::flow::LateEvent;
 use crate::flow::coded::plain;
 use crate::flow::{Partition, Timestamp, Window};
 use crate::judge::Judged;
+use crate::lake::write::parting::{Parting, RowPart};
+use crate::lake::write::parts::{Filed, Filing};
+use crate::lake::write::sections;
+use crate::lake::write::sections::{FiledRecords, LateRows};
 use crate::plan::planned::{PipelinePlan, Plan};
 use crate::relate::relate;
-use crate::sql::collect::collected::{LateEvent, Partial, Tally};
+use crate::sql::collect::collected::{Partial, Tally};
 use crate::sql::collect::partial::partial;
 use crate::sql::collect::sourced_rows::SourcedRows;
+use crate::sql::fire::row_level::{settles_at, with_date};
 use crate::sql::plan::places::Places;
 use crate::sql::plan::query::{RowWise, Way};
 use crate::sql::plan::relation_rows::RelationRows;
@@ -70,7 +73,7 @@ pub struct PipelineWork {
 /// What became of a batch's records: each is counted, late only, repeated, a dead letter or other.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Counts {
-    /// Records, whatever became of them.
+    /// FiledRecords, whatever became of them.
     pub records: u64,
     /// Events that at least one table counts.
     pub counted: u64,
@@ -78,7 +81,7 @@ pub struct Counts {
     pub late_only: u64,
     /// Events that were dropped as repeats.
     pub repeated: u64,
-    /// Records that could not become events.
+    /// FiledRecords that could not become events.
     pub dead_letters: u64,
     /// Events of kinds that no table counts.
     pub other: u64,
@@ -145,12 +148,24 @@ pub fn work(plan: &Plan, judged: Judged, filing: Filing) -> Result<Worked> {
         next_offset: next_offset(&judged),
         first_record: first_record(&judged),
         pipelines,
-        filed: filed::file(&judged, &late, filing)?,
+        filed: sections::file(&records_of(&judged), &late, filing)?,
         held_back: judged.held_back,
         remembered: judged.remembered,
         counts: Box::new(counts),
         forgotten: judged.forgotten,
     })
+}
+
+fn records_of(judged: &Judged) -> FiledRecords<'_> {
+    FiledRecords {
+        events: &judged.events,
+        watermark_before: judged.watermark_before.values(),
+        repeated: &judged.repeated,
+        repeated_watermark: judged.repeated_watermark.values(),
+        dead_letters: &judged.dead_letters,
+        leaps: &judged.held_back,
+        watermark: judged.watermark,
+    }
 }
 
 fn next_offset(judged: &Judged) -> i64 {
@@ -171,14 +186,6 @@ fn first_record(judged: &Judged) -> Option<Timestamp> {
 struct EventFates {
     counted: Vec<bool>,
     late: Vec<bool>,
-}
-
-/// Rows of events that missed a table.
-pub struct LateRows {
-    /// The table.
-    pub table: Arc<str>,
-    /// The events, with the windows that they missed.
-    pub events: Vec<LateEvent>,
 }
 
 impl EventFates {
@@ -308,7 +315,7 @@ fn row_level(
     let mut counted = vec![false; events];
     let mut late = vec![false; events];
     let mut days: HashMap<usize, Window> = HashMap::new();
-    let mut parting = Parting::new(&pipeline.query.schema, !once);
+    let mut parting = Parting::new(with_date(&pipeline.query.schema), !once);
     let lateness = pipeline.spec.allowed_lateness;
     let parts: Vec<SourcedRows> = match row_wise {
         RowWise::Branches(branches) => {

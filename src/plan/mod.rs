@@ -8,6 +8,7 @@
 //! what objects were computed with. It knows the stages; the stages do not know it.
 
 pub mod build;
+pub mod columns;
 pub mod faults;
 pub mod fingerprint;
 pub mod needs;

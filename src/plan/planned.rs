@@ -9,7 +9,7 @@ use arrow::array::RecordBatch;
 use chrono_tz::Tz;
 use datafusion::common::Result;
 
-use super::rules::Rule;
+use crate::alert::judging::Rule;
 use crate::config::{Fault, PipelineSpec};
 use crate::decode::DecodeOptions;
 use crate::reference::Reference;

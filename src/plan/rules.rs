@@ -3,59 +3,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::{BooleanArray, RecordBatch};
 use datafusion::common::{DFSchema, DataFusionError};
 use datafusion::prelude::SessionContext;
 
 use super::faults::{PlanFault, SpecPart};
+use crate::alert::judging::Rule;
 use crate::alert::rule::AlertRule;
 use crate::config::PipelineSpec;
 use crate::sql::fire::output::OutputShape;
-use crate::sql::plan::predicate::{Failed, Predicate};
-
-/// A rule over one table.
-#[derive(Clone)]
-pub struct Rule {
-    /// As declared.
-    pub rule: Arc<AlertRule>,
-    /// The columns that name a group.
-    pub grain: Arc<[String]>,
-    /// The columns that `when` names.
-    pub figures: Vec<String>,
-    /// Units of the columns.
-    pub units: BTreeMap<String, String>,
-    when: Predicate,
-    until: Option<Predicate>,
-}
-
-/// A rule's predicates over rows.
-pub struct Judgement {
-    /// `when`; null is false.
-    pub when: BooleanArray,
-    /// `until`; null is false.
-    pub until: Option<BooleanArray>,
-    /// The rows on which one of them could not be evaluated.
-    pub failed: Option<Failed>,
-}
-
-impl Rule {
-    /// Evaluates the predicates.
-    pub fn judge(&self, rows: &RecordBatch) -> Judgement {
-        let when = self.when.evaluate(rows);
-        let until = self.until.as_ref().map(|until| until.evaluate(rows));
-        let mut failed = when.failed;
-        let until = until.map(|until| {
-            failed = match (failed.take(), until.failed) {
-                (Some(one), Some(other)) => {
-                    Some(Failed { rows: &one.rows | &other.rows, reason: one.reason })
-                }
-                (one, other) => one.or(other),
-            };
-            until.holds
-        });
-        Judgement { when: when.holds, until, failed }
-    }
-}
+use crate::sql::plan::predicate::Predicate;
 
 /// The rules of a pipeline that apply to one of its tables; adds what they should be warned of.
 pub fn rules_of(

@@ -4,20 +4,17 @@
 //! It does not look inside of a record.
 
 pub mod align;
-pub mod csv;
 pub mod file;
 pub mod generator;
 pub mod kafka;
-pub mod kafka_out;
 mod pool;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 
-use crate::flow::{Offset, OffsetRange, Partition, RawBatch};
+use crate::flow::{Extents, Offset, Partition, RawBatch};
 use align::Alignment;
 
 /// The longest that [`Source::next`] waits for a record before it says [`SourceEvent::Quiet`].
@@ -69,9 +66,6 @@ pub struct SourceProgress {
     /// What `done` and `total` count.
     pub unit: ProgressUnit,
 }
-
-/// What partitions hold, from the first record that is still there to their end.
-pub type Extents = BTreeMap<Arc<Partition>, OffsetRange>;
 
 /// Where records come from.
 #[async_trait]

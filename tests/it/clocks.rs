@@ -10,8 +10,8 @@ use std::sync::Arc;
 use serde_json::Value;
 use turnaround::clock::{Clock, SystemClock};
 use turnaround::flow::{Span, Timestamp};
+use turnaround::lake::write::parts::Filing;
 use turnaround::pipeline;
-use turnaround::pipeline::filed::Filing;
 use turnaround::pipeline::progress::{Progress, Summary};
 use turnaround::source::file::FileSource;
 

@@ -7,10 +7,10 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::task::JoinHandle;
 
-use super::charts::ShownPeriod;
-use super::words;
 use crate::flow::{Span, Timestamp};
 use crate::pipeline::progress::Progress;
+use crate::report::charts::ShownPeriod;
+use crate::report::words;
 
 const PAUSE: Duration = Duration::from_millis(100);
 

@@ -1,27 +1,15 @@
 //! Figures → the summary that a person reads in the terminal: under 60 lines, under 100 columns.
 
-use super::charts::analysers;
 use super::columns::{CellTone, Paint, Word};
-use super::figures::{Figures, LabFigures, rate};
-use super::report::Books;
-use super::words;
+use crate::lake::read::sizes::Stored;
+use crate::report::books::Books;
+use crate::report::charts::analysers;
+use crate::report::figures::{Figures, LabFigures, rate};
+use crate::report::words;
 
 const GROUPS_SHOWN: usize = 4;
 const MACHINES_SHOWN: usize = 3;
 const ALERTS_SHOWN: usize = 6;
-
-/// How large a table is on the lake.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stored {
-    /// The table.
-    pub name: String,
-    /// Its rows.
-    pub rows: u64,
-    /// Its settled objects.
-    pub objects: u64,
-    /// Their bytes.
-    pub bytes: u64,
-}
 
 /// What the summary tells.
 #[derive(Clone, Debug)]

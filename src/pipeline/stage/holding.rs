@@ -1,9 +1,9 @@
 //! What the run holds in memory, told in metrics and held against what is allowed.
 
 use super::Stage;
+use crate::lake::write::cabinet::Cabinet;
+use crate::lake::write::live::WindowHours;
 use crate::metrics as names;
-use crate::pipeline::filed::Cabinet;
-use crate::pipeline::live::WindowHours;
 use crate::pipeline::memory::Measure;
 use crate::pipeline::tables::Tables;
 

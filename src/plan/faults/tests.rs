@@ -6,9 +6,9 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
 
 use super::*;
+use crate::flow::ReferenceRows;
 use crate::plan::build::relation_defs;
 use crate::sql::plan::planner;
-use crate::sql::plan::planner::ReferenceRows;
 use crate::sql::plan::query;
 
 /// Each text is wrong in one way. The snapshot beside this file holds what is said: place, mistake,

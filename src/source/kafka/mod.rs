@@ -32,8 +32,8 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::align::Alignment;
-use super::{Extents, ProgressUnit, QUIET_AFTER, Source, SourceError, SourceEvent, SourceProgress};
-use crate::flow::{Framing, Offset, OffsetRange, Partition, RawBatch, Timestamp};
+use super::{ProgressUnit, QUIET_AFTER, Source, SourceError, SourceEvent, SourceProgress};
+use crate::flow::{Extents, Framing, Offset, OffsetRange, Partition, RawBatch, Timestamp};
 use context::Context;
 use lane::Bounds;
 use reader::{Reader, Reins};

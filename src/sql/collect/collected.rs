@@ -7,7 +7,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, RecordBatch};
 
 use super::slice_key::SliceKey;
-use crate::flow::{OffsetRange, Window};
+use crate::flow::{LateEvent, OffsetRange};
 use crate::keep::held::Held;
 use crate::sql::keys::Keys;
 use crate::window::ProtoSession;
@@ -49,16 +49,6 @@ pub struct Tally {
     pub late: u64,
     /// Events that were not of the table's kind.
     pub other: u64,
-}
-
-/// An event that came too late for a table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LateEvent {
-    /// Its place in the batch.
-    pub event: u32,
-    /// From the start of the first window that it missed to the end of the last; none for sessions,
-    /// whose bounds depend on what else comes.
-    pub missed: Option<Window>,
 }
 
 /// What one batch of events gives to one family.

@@ -4,10 +4,10 @@
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 
-use super::collected::{LateEvent, Partial, Tally};
+use super::collected::{Partial, Tally};
 use super::session_family::SessionFamily;
 use super::slice_key::SliceKey;
-use crate::flow::{Offset, OffsetRange, Span, Timestamp, Window};
+use crate::flow::{LateEvent, Offset, OffsetRange, Span, Timestamp, Window};
 use crate::window::{Calendar, Lateness, PaneGrid, Period, Shape};
 
 /// Where rows go in time.
@@ -89,6 +89,22 @@ impl Family {
             }
             Family::Calendar(_) => LONGEST_PERIOD,
             Family::Session(sessions) => Span(sessions.gap.0.saturating_add(sessions.wait.0)),
+        }
+    }
+
+    /// How long after its end a window can still fire, of a pipeline with so much allowed lateness.
+    pub fn closes_after(&self, allowed_lateness: Span) -> Span {
+        match self {
+            Family::Fixed { .. } | Family::Calendar(_) => allowed_lateness,
+            Family::Session(sessions) => sessions.wait,
+        }
+    }
+
+    /// Whether each window is one key's, so that many end at once.
+    pub fn is_keyed(&self) -> bool {
+        match self {
+            Family::Fixed { .. } | Family::Calendar(_) => false,
+            Family::Session(_) => true,
         }
     }
 

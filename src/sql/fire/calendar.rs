@@ -4,7 +4,7 @@
 //! Periods of several zones may begin and end at the same instants: they are one window of the table,
 //! fire together, and are revised together.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use chrono::NaiveTime;
@@ -12,12 +12,41 @@ use datafusion::common::Result;
 
 use super::output::FiredWindow;
 use super::sliding::Sliding;
-use super::{Engine, FiredTable, PendingRows, ROWS_PER_BATCH};
+use super::{Engine, PendingRows, ROWS_PER_BATCH};
 use crate::flow::{OutputBatch, Timestamp};
 use crate::sql::collect::collected::Chunk;
 use crate::sql::collect::family::LabCalendars;
 use crate::sql::plan::query::Way;
-use crate::window::{CONNECTED, Extent, Layers, Period};
+use crate::window::{CONNECTED, Extent, Layers, Origins, Period};
+
+/// What is kept for the calendar windows of a table, beside the cursors.
+#[derive(Default)]
+pub(crate) struct CalendarState {
+    /// What waits for its firing: when that is due, the period, and the revision.
+    pub(crate) waiting: BTreeMap<(Timestamp, Period, u32), Layers<Chunk>>,
+    /// What has been counted in periods that may be revised yet.
+    pub(crate) counted: BTreeMap<(Timestamp, Period), Layers<Chunk>>,
+    pub(crate) origins: Origins<Period>,
+    /// The next period to expect rows in, by calendar.
+    next: Vec<Option<Period>>,
+    /// The end of the last period that held rows.
+    last: Option<Timestamp>,
+}
+
+impl CalendarState {
+    /// Of so many calendars.
+    pub(crate) fn new(calendars: usize) -> CalendarState {
+        CalendarState { next: vec![None; calendars], ..CalendarState::default() }
+    }
+
+    pub(crate) fn layers(&self) -> impl Iterator<Item = &Layers<Chunk>> {
+        self.waiting.values().chain(self.counted.values())
+    }
+
+    pub(crate) fn weight(&self) -> usize {
+        self.layers().map(Layers::weight).sum()
+    }
+}
 
 /// A firing of a period.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -59,7 +88,7 @@ impl Engine {
             out.extend(self.finish(0, pending)?);
         }
         let open = watermark.minus(zones.lateness().allowed());
-        self.periods.counted.retain(|(end, _), _| *end > open);
+        self.calendar.counted.retain(|(end, _), _| *end > open);
         Ok(out)
     }
 
@@ -76,7 +105,7 @@ impl Engine {
         if zones.lateness().revisions() > 0 {
             let (joiner, keeper, total) = (&mut self.joiner, &mut self.keeper, self.keys.len());
             layers.fold(|alike| joiner.join(&self.query, keeper, alike, total))?;
-            self.periods.counted.insert((one.period.window.end, one.period), layers);
+            self.calendar.counted.insert((one.period.window.end, one.period), layers);
         }
         Ok(chunks)
     }
@@ -84,9 +113,9 @@ impl Engine {
     /// What counts in a period: what was counted before, and what has waited for this firing.
     fn layers_of(&mut self, one: DuePeriod) -> Layers<Chunk> {
         let DuePeriod { at, period, revision } = one;
-        let before = self.periods.counted.remove(&(period.window.end, period));
+        let before = self.calendar.counted.remove(&(period.window.end, period));
         let mut layers = before.unwrap_or_default();
-        layers.append(self.periods.waiting.remove(&(at, period, revision)).unwrap_or_default());
+        layers.append(self.calendar.waiting.remove(&(at, period, revision)).unwrap_or_default());
         layers
     }
 
@@ -98,7 +127,7 @@ impl Engine {
         watermark: Timestamp,
         extent: Extent,
     ) -> Vec<DuePeriod> {
-        let held = self.periods.waiting.keys().take_while(|(at, ..)| *at <= watermark);
+        let held = self.calendar.waiting.keys().take_while(|(at, ..)| *at <= watermark);
         let held = held.map(|&(at, period, revision)| DuePeriod { at, period, revision });
         let mut due: BTreeSet<DuePeriod> = held.collect();
         if self.expected.is_some() {
@@ -120,7 +149,7 @@ impl Engine {
         let Period { window, local_start } = one.period;
         let date = local_start.date();
         let first = Period { window, local_start: date.and_time(NaiveTime::MIN) };
-        let counted = self.periods.counted.range((window.end, first)..);
+        let counted = self.calendar.counted.range((window.end, first)..);
         let counted = counted
             .map(|((_, period), _)| *period)
             .take_while(|period| period.window == window && period.local_start.date() == date);
@@ -141,7 +170,7 @@ impl Engine {
         held: &[Period],
     ) -> Vec<DuePeriod> {
         let mut empty = Vec::new();
-        let FiredTable { last_period, next_period, .. } = &mut self.tables[0];
+        let CalendarState { last: last_period, next: next_period, .. } = &mut self.calendar;
         // A period that holds rows and has begun by then is one for every calendar.
         let begun = held.iter().filter(|held| held.window.start <= extent.ends_at);
         let until = begun.map(|held| held.window.end).fold(extent.ends_at, Timestamp::max);

@@ -6,16 +6,16 @@
 //! not told apart by window but sorted.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{AsArray, RecordBatch};
+use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
-use arrow::datatypes::{SchemaRef, TimestampMicrosecondType as Micros};
+use arrow::datatypes::SchemaRef;
 use chrono::NaiveDate;
-use datafusion::common::{Result, internal_err};
+use datafusion::common::Result;
 
 use super::output::{OutputShape, sort_by};
+use crate::flow::output::by_window;
 use crate::flow::{OutputBatch, Window};
 use crate::keep::held::{Held, Keeper};
 use crate::keep::order::{RowOrder, RowStream};
@@ -166,32 +166,6 @@ impl WindowDays {
     }
 }
 
-/// Where the rows of each window of a firing stand, which holds them in the order of its windows;
-/// windows without rows have none.
-///
-/// # Errors
-/// Where a row belongs to none of the windows, or does not tell its own: it would be lost.
-pub fn by_window(fired: &OutputBatch) -> Result<Vec<(Window, Range<usize>)>> {
-    let rows = &fired.rows;
-    let time = |name: &str| rows.column_by_name(name)?.as_primitive_opt::<Micros>();
-    let (Some(starts), Some(ends)) = (time("window_start"), time("window_end")) else {
-        return internal_err!("rows of `{}` do not tell their windows", fired.table);
-    };
-    let mut from = 0;
-    let of_window = |window: &Window| {
-        let is_of =
-            |row: &usize| starts.value(*row) == window.start.0 && ends.value(*row) == window.end.0;
-        let range = from..from + (from..rows.num_rows()).take_while(is_of).count();
-        from = range.end;
-        (*window, range)
-    };
-    let ranges = fired.windows.iter().map(of_window).collect();
-    match rows.num_rows() - from {
-        0 => Ok(ranges),
-        left => internal_err!("{left} rows of `{}` belong to no window that fired", fired.table),
-    }
-}
-
 /// The rows of a day's windows in their order, read as they are asked for.
 struct DayRows {
     schema: SchemaRef,
@@ -261,6 +235,8 @@ mod tests {
     use super::*;
     use crate::flow::Timestamp;
     use crate::flow::event::timestamp_type;
+    use arrow::array::AsArray;
+    use arrow::datatypes::TimestampMicrosecondType as Micros;
 
     fn schema() -> SchemaRef {
         Arc::new(Schema::new(vec![

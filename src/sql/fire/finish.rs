@@ -143,7 +143,7 @@ impl Engine {
                 let end = grid.pane_of(fired.window.end.0);
                 let panes = end - shapes[index].size..end;
                 let window = Counted { panes, bound: grid.bound(end, revision) };
-                let within = self.panes.within(&window);
+                let within = self.fixed.panes.within(&window);
                 Ok(within.map(|(_, chunk)| Arc::clone(chunk)).collect())
             }
         }

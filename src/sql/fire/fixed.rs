@@ -11,14 +11,41 @@ use datafusion::common::Result;
 
 use super::output::FiredWindow;
 use super::sliding::Sliding;
-use super::{Engine, FiredTable, PendingRows, ROWS_PER_BATCH, WindowCursor};
+use super::{Engine, PendingRows, ROWS_PER_BATCH, WindowCursor};
 use crate::flow::{OutputBatch, Timestamp, Window};
 use crate::sql::collect::collected::Chunk;
 use crate::sql::plan::query::Way;
-use crate::window::{CONNECTED, Counted, Extent, Layers, PaneGrid, Shape};
+use crate::window::{CONNECTED, Counted, Extent, Layers, Origins, PaneBook, PaneGrid, Shape};
 
 /// Parts of a pane that weigh less than this on average are joined, though the pane is read once.
 const SMALL_BYTES: usize = 64 << 10;
+
+/// What is kept for the fixed windows of a family, beside the cursors.
+#[derive(Default)]
+pub(crate) struct FixedState {
+    pub(crate) panes: PaneBook<Chunk>,
+    pub(crate) origins: Origins<i64>,
+    tables: Vec<FixedTable>,
+}
+
+/// How far one table has come.
+struct FixedTable {
+    /// The last window end that has fired or was passed, in panes.
+    passed: i64,
+    /// By revision, 1 first: the last window end whose revision was looked at, in panes.
+    revised: Vec<i64>,
+    /// The last window end that held rows, in panes.
+    last_held: Option<i64>,
+}
+
+impl FixedState {
+    /// Of so many tables, each with so many revisions.
+    pub(crate) fn new(tables: usize, revisions: usize) -> FixedState {
+        let table =
+            || FixedTable { passed: i64::MIN, revised: vec![i64::MIN; revisions], last_held: None };
+        FixedState { tables: (0..tables).map(|_| table()).collect(), ..FixedState::default() }
+    }
+}
 
 /// How far windows may fire, as pane ends.
 struct FiringLimits {
@@ -66,7 +93,7 @@ impl Engine {
         let mut out = Vec::new();
         let mut pending = PendingRows::of(0);
         while let Some((end, held)) = self.next_end(index, grid, shape, limits) {
-            let table = &mut self.tables[index];
+            let table = &mut self.fixed.tables[index];
             table.passed = end;
             if held {
                 table.last_held = Some(end);
@@ -90,7 +117,7 @@ impl Engine {
         shape: Shape,
         limits: &FiringLimits,
     ) -> Option<(i64, bool)> {
-        let table = &self.tables[index];
+        let table = &self.fixed.tables[index];
         let with_rows = self.next_with_rows(table, grid, shape);
         let with_rows = with_rows.filter(|end| *end <= limits.reached);
         let empty = self.next_empty(table, shape, limits);
@@ -102,7 +129,7 @@ impl Engine {
     }
 
     /// The next window end that may fire without rows.
-    fn next_empty(&self, table: &FiredTable, shape: Shape, limits: &FiringLimits) -> Option<i64> {
+    fn next_empty(&self, table: &FixedTable, shape: Shape, limits: &FiringLimits) -> Option<i64> {
         self.expected.as_ref()?;
         let last_held = table.last_held?;
         let (after, until) = limits.empty;
@@ -112,10 +139,10 @@ impl Engine {
     }
 
     /// The next window end whose window holds rows.
-    fn next_with_rows(&self, table: &FiredTable, grid: PaneGrid, shape: Shape) -> Option<i64> {
+    fn next_with_rows(&self, table: &FixedTable, grid: PaneGrid, shape: Shape) -> Option<i64> {
         let following = table.passed.saturating_add(shape.slide);
         let mut soonest: Option<i64> = None;
-        for (pane, ready) in self.panes.from(following.saturating_sub(shape.size)) {
+        for (pane, ready) in self.fixed.panes.from(following.saturating_sub(shape.size)) {
             if soonest.is_some_and(|end| end <= following || end <= pane) {
                 break;
             }
@@ -136,14 +163,15 @@ impl Engine {
         revision: u32,
         watermark: Timestamp,
     ) -> BTreeSet<i64> {
-        let looked_at = &mut self.tables[index].revised[revision as usize - 1];
+        let looked_at = &mut self.fixed.tables[index].revised[revision as usize - 1];
         let (floor, ceiling) = (*looked_at, grid.last_due(shape, watermark, revision));
         if ceiling <= floor {
             return BTreeSet::new();
         }
         *looked_at = ceiling;
         let (after, until) = (grid.bound(floor, revision - 1), grid.bound(ceiling, revision));
-        self.panes
+        self.fixed
+            .panes
             .late(after, until)
             .flat_map(|place| grid.revised_ends(shape, place, revision))
             .filter(|end| floor < *end && *end <= ceiling)
@@ -204,25 +232,25 @@ impl Engine {
         let is_read_again = shape.shared_panes().is_some() || several;
         let worth =
             |layers: &Layers<Chunk>| is_read_again || layers.weight() < layers.len() * SMALL_BYTES;
-        self.panes.join(fresh..end, window.bound, worth, |alike| {
+        self.fixed.panes.join(fresh..end, window.bound, worth, |alike| {
             joiner.join(&self.query, keeper, alike, total)
         })?;
         match &before {
             Some(before) => {
-                for (pane, chunk) in self.panes.leaving(before, start) {
+                for (pane, chunk) in self.fixed.panes.leaving(before, start) {
                     sliding.leave(chunk, pane)?;
                 }
             }
             None => sliding.clear(),
         }
-        for (pane, chunk) in self.panes.entering(&window, before.as_ref()) {
+        for (pane, chunk) in self.fixed.panes.entering(&window, before.as_ref()) {
             sliding.enter(chunk, pane, self.keys.len())?;
         }
         let mut groups = sliding.groups(&self.keys).to_vec();
         if let Some(expected) = &mut self.expected {
             expected.complete(&mut groups, &mut self.keys, None)?;
         }
-        let book = &self.panes;
+        let book = &self.fixed.panes;
         sliding.read(&groups, self.keys.len(), || {
             book.within(&window).map(|(_, chunk)| chunk.as_ref()).collect()
         })?;
@@ -235,13 +263,13 @@ impl Engine {
     /// Drops the panes that no window will count again, and the cursors that stood on them.
     fn forget(&mut self, grid: PaneGrid, shapes: &[Shape], watermark: Timestamp) {
         let last = grid.lateness().revisions();
-        let needed = self.tables.iter().zip(shapes).map(|(table, shape)| {
+        let needed = self.fixed.tables.iter().zip(shapes).map(|(table, shape)| {
             let revisable = grid.last_due(*shape, watermark, last).saturating_add(shape.slide);
             // The panes of the last window stay: they have yet to leave it.
             table.passed.min(revisable).saturating_sub(shape.size)
         });
         let Some(first) = needed.min() else { return };
-        self.panes.forget_before(first);
+        self.fixed.panes.forget_before(first);
         for cursor in self.tables.iter_mut().flat_map(|table| &mut table.cursors) {
             if cursor.at.as_ref().is_some_and(|at| at.panes.start < first) {
                 *cursor = WindowCursor::default();

@@ -4,19 +4,26 @@
 //! rows that were on time for it, and once more for every step of lateness in which rows came. A
 //! window without rows fires only where a reference table names groups to expect, and then only
 //! after a window that held rows, within the bounds that [`Engine::advance`] is given.
+//!
+//! In come partial states and watermarks, out go result rows; kept is what open windows need, by kind of
+//! window in the file that fires it: `fixed` (tumbling and hopping), `calendar`, `session`; `row_level` keeps
+//! the rows of tables without windows. What they share: `sliding` counts a window as it slides, `finish`
+//! makes results of what fired and `output` a table's rows, `expect` the groups without rows, `origins` where
+//! rows came from, `reclaim` forgets groups; `day` keeps what fired until its day settles.
 
 mod calendar;
 mod finish;
 mod fixed;
 mod origins;
 mod reclaim;
+pub mod row_level;
 mod session;
 mod session_parts;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::ArrayRef;
+use chrono::NaiveDate;
 use datafusion::common::Result;
 
 use super::collect::collected::{Chunk, Partial, Tally};
@@ -26,12 +33,14 @@ use super::collect::slice_key::SliceKey;
 use super::keys::Keys;
 use super::plan::execute::Executor;
 use super::plan::query::{Query, Way};
-use crate::flow::{OutputBatch, Partition, Timestamp, Window};
+use crate::flow::{OutputBatch, Partition, Span, Timestamp};
 use crate::keep::held;
 use crate::keep::held::Keeper;
 use crate::keep::own::{bytes_of, own};
-use crate::window::{Counted, Extent, Layers, Origins, PaneBook, Period, Weigh};
+use crate::window::{Counted, Extent, Weigh};
+use calendar::CalendarState;
 use expect::Expected;
+use fixed::FixedState;
 use output::{FiredWindow, OutputShape};
 use session::Sessions;
 use sliding::Sliding;
@@ -47,25 +56,13 @@ pub struct Engine {
     keys: Keys,
     expected: Option<Expected>,
     tables: Vec<FiredTable>,
-    panes: PaneBook<Chunk>,
     joiner: Joiner,
     keeper: Keeper,
-    periods: Periods,
-    pane_origins: Origins<i64>,
-    period_origins: Origins<Period>,
-    session_origins: Origins<Window>,
+    fixed: FixedState,
+    calendar: CalendarState,
     sessions: Option<Sessions>,
     /// How many groups there may be before those that are gone are looked for.
     reclaim_at: usize,
-}
-
-/// The calendar periods of a table.
-#[derive(Default)]
-struct Periods {
-    /// What waits for its firing: when that is due, the period, and the revision.
-    waiting: BTreeMap<(Timestamp, Period, u32), Layers<Chunk>>,
-    /// What has been counted in periods that may be revised yet.
-    counted: BTreeMap<(Timestamp, Period), Layers<Chunk>>,
 }
 
 /// One table of the family.
@@ -74,16 +71,6 @@ struct FiredTable {
     /// By revision, 0 first: the window as it was last read. Empty where windows are recomputed;
     /// those of revisions are made when first needed.
     cursors: Vec<WindowCursor>,
-    /// The last window end that has fired or was passed, in panes.
-    passed: i64,
-    /// By revision, 1 first: the last window end whose revision was looked at, in panes.
-    revised: Vec<i64>,
-    /// The last window end that held rows, in panes.
-    last_held: Option<i64>,
-    /// Calendar tables: the next period to expect rows in, by calendar.
-    next_period: Vec<Option<Period>>,
-    /// Calendar tables: the end of the last period that held rows.
-    last_period: Option<Timestamp>,
     tally: Tally,
 }
 
@@ -126,27 +113,20 @@ impl Engine {
                 Way::Incremental(_) => (0..=revisions).map(|_| WindowCursor::default()).collect(),
                 Way::Recompute(_) | Way::RowLevel(_) => Vec::new(),
             },
-            passed: i64::MIN,
-            revised: vec![i64::MIN; revisions],
-            last_held: None,
-            next_period: vec![None; calendars],
-            last_period: None,
             tally: Tally::default(),
         });
+        let tables: Vec<FiredTable> = tables.collect();
         Engine {
-            tables: tables.collect(),
+            fixed: FixedState::new(tables.len(), revisions),
+            calendar: CalendarState::new(calendars),
+            tables,
             query,
             family,
             executor,
             keys: Keys::default(),
             expected,
-            panes: PaneBook::default(),
             joiner: Joiner::default(),
             keeper: Keeper::new(held::IN_MEMORY),
-            periods: Periods::default(),
-            pane_origins: Origins::default(),
-            period_origins: Origins::default(),
-            session_origins: Origins::default(),
             sessions,
             reclaim_at: reclaim::AT_FIRST,
         }
@@ -218,11 +198,11 @@ impl Engine {
                     Family::Fixed { grid, .. } => ready > grid.ticks(pane + 1),
                     Family::Calendar(_) | Family::Session(_) => false,
                 };
-                self.panes.add((pane, ready, late), Arc::new(chunk), join)
+                self.fixed.panes.add((pane, ready, late), Arc::new(chunk), join)
             }
             (SliceKey::Period { period, revision }, family) => {
                 let due = period.window.end.plus(family.lateness().due_after(revision));
-                let place = self.periods.waiting.entry((due, period, revision)).or_default();
+                let place = self.calendar.waiting.entry((due, period, revision)).or_default();
                 place.add(Arc::new(chunk), join)
             }
             // Collected by `Sessions`.
@@ -263,13 +243,39 @@ impl Engine {
                 let lateness = grid.lateness();
                 let last_due = lateness.due_after(lateness.revisions());
                 let done = reached.minus(self.family.longest()).minus(last_due);
-                let held = self.panes.from(grid.pane_of(done.0)).next();
+                let held = self.fixed.panes.from(grid.pane_of(done.0)).next();
                 held.map(|(pane, _)| grid.start_of(pane))
             }
             Family::Calendar(_) => {
-                self.periods.waiting.keys().map(|(_, period, _)| period.window.start).min()
+                self.calendar.waiting.keys().map(|(_, period, _)| period.window.start).min()
             }
             Family::Session(_) => self.first_open_session(),
+        }
+    }
+
+    /// The date before which a table's days have settled by a watermark, with so much allowed lateness.
+    /// Days are those of the zones' clocks for calendar windows, else of UTC.
+    pub fn settled_before(
+        &self,
+        place: usize,
+        watermark: Timestamp,
+        allowed_lateness: Span,
+    ) -> Option<NaiveDate> {
+        let reached = watermark.minus(allowed_lateness);
+        match self.family.as_ref() {
+            Family::Fixed { grid, shapes } => {
+                // The whole day of it is open, wherever in the day windows begin.
+                Some(grid.open_from(shapes[place], watermark).date())
+            }
+            Family::Calendar(zones) => {
+                let starts = zones.calendars().iter();
+                starts.map(|zone| zone.period_of(reached).local_start.date()).min()
+            }
+            Family::Session(sessions) => {
+                let settled = reached.minus(sessions.gap).minus(sessions.wait).date();
+                let open = self.first_open_session().map(Timestamp::date);
+                Some(open.map_or(settled, |open| open.min(settled)))
+            }
         }
     }
 
@@ -279,22 +285,12 @@ impl Engine {
         let sliding: usize =
             cursors.filter_map(|cursor| cursor.sliding.as_ref()).map(Sliding::size).sum();
         let sessions = self.sessions.as_ref().map_or(0, Sessions::size);
-        sliding + self.panes.weight() + self.periods.weight() + sessions + self.keys.size()
+        sliding + self.fixed.panes.weight() + self.calendar.weight() + sessions + self.keys.size()
     }
 
     /// Keeps rows that wait for recompute on disk from now on.
     pub fn spill(&mut self) {
         self.keeper.keep_on_disk();
-    }
-}
-
-impl Periods {
-    fn layers(&self) -> impl Iterator<Item = &Layers<Chunk>> {
-        self.waiting.values().chain(self.counted.values())
-    }
-
-    fn weight(&self) -> usize {
-        self.layers().map(Layers::weight).sum()
     }
 }
 

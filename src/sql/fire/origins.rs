@@ -1,5 +1,6 @@
 //! Where the rows that windows count came from, for the notes of the objects they are put in.
 
+use std::ops::RangeBounds;
 use std::sync::Arc;
 
 use chrono::NaiveDate;
@@ -19,11 +20,11 @@ impl Engine {
         for (slice, range) in origins {
             match slice {
                 SliceKey::Pane { pane, ready } => {
-                    self.pane_origins.add(*pane, *ready, partition, *range);
+                    self.fixed.origins.add(*pane, *ready, partition, *range);
                 }
                 SliceKey::Period { period, revision } => {
                     let since = i64::from(*revision);
-                    self.period_origins.add(*period, since, partition, *range);
+                    self.calendar.origins.add(*period, since, partition, *range);
                 }
                 // Noted by `Sessions`.
                 SliceKey::Session(_) => {}
@@ -37,14 +38,14 @@ impl Engine {
             Family::Fixed { grid, .. } => {
                 let (start, end) = (grid.pane_of(window.start.0), grid.pane_of(window.end.0));
                 let bound = grid.bound(end, revision);
-                self.pane_origins.over(start..end, |_, ready| ready <= bound)
+                self.fixed.origins.over(start..end, |_, ready| ready <= bound)
             }
             Family::Calendar(_) => {
                 let of = |period: &crate::window::Period| period.window == window;
                 let revision = i64::from(revision);
-                self.period_origins.over(.., |period, since| of(period) && since <= revision)
+                self.calendar.origins.over(.., |period, since| of(period) && since <= revision)
             }
-            Family::Session(_) => self.session_origins.over(window..=window, |_, _| true),
+            Family::Session(_) => self.session_origins(window..=window),
         }
     }
 
@@ -58,17 +59,17 @@ impl Engine {
                 let next = shape.align_up(midnight(date.succ_opt().unwrap_or(date)));
                 let last_end = next - shape.slide + shape.size;
                 let last = grid.lateness().revisions();
-                self.pane_origins.over(first..last_end, |pane, ready| {
+                self.fixed.origins.over(first..last_end, |pane, ready| {
                     ready <= grid.bound(shape.last_end(*pane).min(last_end), last)
                 })
             }
             Family::Calendar(_) => {
-                self.period_origins.over(.., |period, _| period.local_start.date() == date)
+                self.calendar.origins.over(.., |period, _| period.local_start.date() == date)
             }
             Family::Session(_) => {
                 let of = |date| Window { start: Timestamp::midnight(date), end: Timestamp::MIN };
                 let next = date.succ_opt().unwrap_or(date);
-                self.session_origins.over(of(date)..of(next), |_, _| true)
+                self.session_origins(of(date)..of(next))
             }
         }
     }
@@ -77,9 +78,18 @@ impl Engine {
     pub fn forget_origins(&mut self, date: NaiveDate) {
         if let Family::Fixed { grid, .. } = self.family.as_ref() {
             let first = grid.pane_of(Timestamp::midnight(date).0);
-            self.pane_origins.retain(|pane| *pane >= first);
+            self.fixed.origins.retain(|pane| *pane >= first);
         }
-        self.period_origins.retain(|period| period.local_start.date() >= date);
-        self.session_origins.retain(|window| window.start.date() >= date);
+        self.calendar.origins.retain(|period| period.local_start.date() >= date);
+        if let Some(sessions) = &mut self.sessions {
+            sessions.origins.retain(|window| window.start.date() >= date);
+        }
+    }
+
+    fn session_origins(&self, windows: impl RangeBounds<Window>) -> OffsetsByPartition {
+        let sessions = self.sessions.as_ref();
+        sessions.map_or_else(OffsetsByPartition::new, |sessions| {
+            sessions.origins.over(windows, |_, _| true)
+        })
     }
 }

@@ -10,15 +10,13 @@ use arrow::array::{
 use arrow::compute::{SortColumn, lexsort_to_indices, take_record_batch};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, UInt32Type};
 use arrow::row::{RowConverter, SortField};
-use chrono::{Datelike, NaiveDate};
+use chrono::NaiveDate;
 use datafusion::common::{Result, exec_err, plan_err};
 
 use crate::flow::event::timestamp_type;
-use crate::flow::{OutputBatch, Timestamp, Window};
+use crate::flow::{OutputBatch, Timestamp, Window, epoch_day};
 use crate::window::Period;
 
-/// Days from 0001-01-01 to 1970-01-01.
-const EPOCH_DAY_FROM_CE: i32 = 719_163;
 /// Columns of our own that a query must not name.
 const RESERVED: &[&str] =
     &["window_start", "window_end", "local_start", "revision", "is_tile", "incomplete", "date"];
@@ -266,21 +264,4 @@ pub fn sort_by(rows: &RecordBatch, columns: &[usize]) -> Result<RecordBatch> {
         .collect();
     let order = lexsort_to_indices(&columns, None)?;
     Ok(take_record_batch(rows, &order)?)
-}
-
-/// Days since 1970-01-01.
-pub fn epoch_day(date: NaiveDate) -> i32 {
-    date.num_days_from_ce() - EPOCH_DAY_FROM_CE
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn epoch_days_count_from_1970() {
-        let date = |y, m, d| NaiveDate::from_ymd_opt(y, m, d).unwrap();
-        assert_eq!(epoch_day(date(1970, 1, 1)), 0);
-        assert_eq!(epoch_day(date(2026, 3, 1)), 20_513);
-    }
 }

@@ -28,8 +28,8 @@ impl Engine {
         }
         let mut renumbered: Vec<Option<u32>> = vec![None; self.keys.len()];
         let mut kept = Keys::default();
-        let waiting = self.periods.layers().flat_map(Layers::iter);
-        let chunks = self.panes.entries().chain(waiting);
+        let waiting = self.calendar.layers().flat_map(Layers::iter);
+        let chunks = self.fixed.panes.entries().chain(waiting);
         for group in chunks.flat_map(|chunk| &chunk.groups) {
             let number = &mut renumbered[*group as usize];
             number.get_or_insert_with(|| kept.intern(self.keys.get(*group)));
@@ -46,9 +46,9 @@ impl Engine {
     }
 
     fn renumber(&mut self, numbers: &[Option<u32>]) -> Result<()> {
-        let periods = &mut self.periods;
+        let periods = &mut self.calendar;
         let chunks = periods.waiting.values_mut().chain(periods.counted.values_mut());
-        for chunk in chunks.flat_map(Layers::iter_mut).chain(self.panes.entries_mut()) {
+        for chunk in chunks.flat_map(Layers::iter_mut).chain(self.fixed.panes.entries_mut()) {
             let chunk: &mut Chunk = Arc::make_mut(chunk);
             for group in &mut chunk.groups {
                 // Each chunk's groups were numbered above.
@@ -67,7 +67,7 @@ impl Engine {
             for cursor in &mut table.cursors {
                 let mut sliding = Sliding::new(incremental, shared);
                 if let Some(window) = &cursor.at {
-                    for (pane, chunk) in self.panes.within(window) {
+                    for (pane, chunk) in self.fixed.panes.within(window) {
                         sliding.enter(chunk, pane, self.keys.len())?;
                     }
                 }

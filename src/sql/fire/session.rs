@@ -15,25 +15,27 @@ use super::session_parts::{
 };
 use super::sliding::Sliding;
 use super::{Engine, PendingRows, ROWS_PER_BATCH};
-use crate::flow::{OutputBatch, Partition, Timestamp};
+use crate::flow::{OutputBatch, Partition, Timestamp, Window};
 use crate::sql::collect::collected::{Chunk, Partial};
 use crate::sql::collect::session_family::SessionFamily;
 use crate::sql::collect::slice_key::SliceKey;
 use crate::sql::plan::places::project_by_place;
 use crate::sql::plan::query::{Incremental, Query, Way};
-use crate::window::{Session, SessionBook};
+use crate::window::{Origins, Session, SessionBook};
 
 /// The sessions of one table that are open.
 pub(crate) struct Sessions {
     book: SessionBook<SessionPart>,
     /// Bytes of all parts.
     bytes: usize,
+    /// Of sessions that have fired.
+    pub(crate) origins: Origins<Window>,
 }
 
 impl Sessions {
     /// None open.
     pub(crate) fn new(family: &SessionFamily) -> Sessions {
-        Sessions { book: SessionBook::new(family.gap), bytes: 0 }
+        Sessions { book: SessionBook::new(family.gap), bytes: 0, origins: Origins::default() }
     }
 
     /// Takes in what one batch gave.
@@ -124,7 +126,7 @@ impl Engine {
         let mut out = Vec::new();
         for session in &due {
             for (partition, range) in session.parts.iter().flat_map(|part| &part.from) {
-                self.session_origins.add(session.window, 0, partition, *range);
+                sessions.origins.add(session.window, 0, partition, *range);
             }
         }
         while !due.is_empty() {

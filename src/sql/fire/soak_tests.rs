@@ -11,12 +11,12 @@ use super::output::OutputShape;
 use super::tests::{
     Row, SQL, Windows, by_definition, expecting, relation_rows, results, row, schema,
 };
+use crate::flow::ReferenceRows;
 use crate::flow::{OutputBatch, Partition, Span, Timestamp};
 use crate::sql::collect::family::{Family, LabCalendars};
 use crate::sql::collect::partial::partial;
 use crate::sql::plan::execute::Executor;
 use crate::sql::plan::planner;
-use crate::sql::plan::planner::ReferenceRows;
 use crate::sql::plan::query;
 use crate::sql::plan::query::{Query, Way};
 use crate::sql::plan::relation::RelationDef;
@@ -75,8 +75,8 @@ impl Bench {
 
     /// How many parts are held.
     fn parts(&self) -> usize {
-        let periods: usize = self.engine.periods.layers().map(Layers::len).sum();
-        self.engine.panes.entries().count() + periods
+        let periods: usize = self.engine.calendar.layers().map(Layers::len).sum();
+        self.engine.fixed.panes.entries().count() + periods
     }
 }
 
@@ -136,7 +136,7 @@ fn a_late_row_lets_go_of_its_batch() {
         .collect();
     rows.push(row(5, 39_000, "a", 1.0));
     bench.collect(&rows, 0);
-    let held = bench.engine.panes.from(i64::MIN).zip(bench.engine.panes.entries());
+    let held = bench.engine.fixed.panes.from(i64::MIN).zip(bench.engine.fixed.panes.entries());
     let states = held.filter(|((pane, _), _)| *pane == 0).flat_map(|(_, chunk)| &chunk.states);
     let bytes: usize = states.flatten().map(|state| state.get_buffer_memory_size()).sum();
     assert!(0 < bytes && bytes < 100_000, "{bytes} bytes are held for one row");

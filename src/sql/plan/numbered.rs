@@ -182,9 +182,9 @@ mod tests {
     use tokio::runtime::Handle;
 
     use super::*;
+    use crate::flow::ReferenceRows;
     use crate::sql::plan::places::Places;
     use crate::sql::plan::planner;
-    use crate::sql::plan::planner::ReferenceRows;
     use crate::sql::plan::query;
     use crate::sql::plan::query::{RowWise, Way};
     use crate::sql::plan::relation::RelationDef;

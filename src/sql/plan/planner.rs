@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
 use datafusion::common::{Result, ScalarValue, TableReference};
 use datafusion::datasource::{MemTable, ViewTable};
 use datafusion::execution::SessionStateBuilder;
@@ -12,6 +11,7 @@ use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::prelude::{SessionConfig, SessionContext};
 
 use super::relation::{RelationDef, RelationTable};
+use crate::flow::ReferenceRows;
 use crate::sql::aggregate::functions::sketch::rewrite::ReadInAggregate;
 use crate::sql::aggregate::registry;
 
@@ -33,15 +33,6 @@ pub struct ViewText {
     pub name: String,
     /// A SELECT.
     pub sql: String,
-}
-
-/// A reference table: `ref.<name>`.
-#[derive(Clone, Debug)]
-pub struct ReferenceRows {
-    /// The name after `ref.`.
-    pub name: String,
-    /// Its rows.
-    pub rows: RecordBatch,
 }
 
 /// A session with our functions, without tables.

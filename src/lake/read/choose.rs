@@ -1,0 +1,141 @@
+//! Which of a lake's objects make up which table: of every window the highest revision, of two objects
+//! for the same rows one.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use chrono::NaiveDate;
+use futures::TryStreamExt;
+use object_store::path::Path;
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
+
+use super::error::LakeViewError;
+use crate::flow::Window;
+use crate::flow::lake_key::{FiringKey, InputKey, LIVE, LakeKey, SafeName, Section, TABLES};
+use crate::flow::layout::{self, FORMAT, OtherLayout};
+
+/// Whether the lake is marked as one of our layout. One without the mark has nothing or old names;
+/// that is seen when it is listed.
+pub(super) async fn refuse_other_layout(
+    objects: &Arc<dyn ObjectStore>,
+    prefix: &Path,
+) -> Result<bool, LakeViewError> {
+    let mark = FORMAT.split('/').fold(prefix.clone(), |path, part| path.join(part));
+    match objects.get(&mark).await {
+        Ok(found) => {
+            let text = found.bytes().await.map_err(LakeViewError::List)?;
+            layout::read(&text).map(|()| true).map_err(LakeViewError::OtherLayout)
+        }
+        Err(object_store::Error::NotFound { .. }) => Ok(false),
+        Err(error) => Err(LakeViewError::List(error)),
+    }
+}
+
+/// Lists our objects. Live ones first: a day that settles meanwhile is then seen twice, never
+/// not at all, and settled wins.
+pub(super) async fn list(
+    objects: &Arc<dyn ObjectStore>,
+    prefix: &Path,
+) -> Result<Vec<(LakeKey, ObjectMeta)>, LakeViewError> {
+    let depth = prefix.parts().count();
+    let sections = Section::ALL.iter().map(|section| section.as_str());
+    let mut listed = Vec::new();
+    for folder in [LIVE, TABLES].into_iter().chain(sections) {
+        let folder = prefix.clone().join(folder);
+        let metas: Vec<ObjectMeta> =
+            objects.list(Some(&folder)).try_collect().await.map_err(LakeViewError::List)?;
+        for meta in metas {
+            let parts: Vec<_> = meta.location.parts().skip(depth).collect();
+            let name = parts.iter().map(AsRef::as_ref).collect::<Vec<&str>>().join("/");
+            if let Some(key) = LakeKey::parse(&name) {
+                listed.push((key, meta));
+            } else if layout::is_old(&name) {
+                return Err(LakeViewError::OtherLayout(OtherLayout::Old));
+            }
+        }
+    }
+    Ok(listed)
+}
+
+/// Of two objects for the same rows, which one counts: the higher revision; computed by two
+/// versions of the SQL, the one put later.
+type Rank = (u32, chrono::DateTime<chrono::Utc>, Path);
+
+/// Which objects make up which table. Every section is there, maybe without objects.
+pub(super) fn choose(listed: Vec<(LakeKey, ObjectMeta)>) -> BTreeMap<String, Vec<ObjectMeta>> {
+    let mut settled: BTreeMap<(SafeName, NaiveDate), (Rank, ObjectMeta)> = BTreeMap::new();
+    let mut live: BTreeMap<(SafeName, NaiveDate, LivePlace), (Rank, ObjectMeta)> = BTreeMap::new();
+    let mut tables: BTreeMap<String, Vec<ObjectMeta>> =
+        Section::ALL.iter().map(|section| (section.as_str().to_owned(), Vec::new())).collect();
+    let rank = |revision, meta: &ObjectMeta| (revision, meta.last_modified, meta.location.clone());
+    for (key, meta) in without_covered(listed) {
+        match key {
+            LakeKey::Settled { table, date, revision } => {
+                keep_higher(&mut settled, (table, date), rank(revision, &meta), meta);
+            }
+            LakeKey::Live { date, firing } => {
+                let FiringKey { table, window, revision, .. } = firing;
+                let place = LivePlace::Window(window);
+                keep_higher(&mut live, (table, date, place), rank(revision, &meta), meta);
+            }
+            LakeKey::Ending { table, date, ends, .. } => {
+                let place = LivePlace::Ends(ends);
+                keep_higher(&mut live, (table, date, place), rank(0, &meta), meta);
+            }
+            LakeKey::Rows { table, date, input, .. } => {
+                let place = LivePlace::Rows(input);
+                keep_higher(&mut live, (table, date, place), rank(0, &meta), meta);
+            }
+            LakeKey::Input { section, .. } | LakeKey::Aside { section, .. } => {
+                tables.entry(section.as_str().to_owned()).or_default().push(meta);
+            }
+        }
+    }
+    let settled_days: BTreeSet<_> = settled.keys().cloned().collect();
+    for ((table, _), (_, meta)) in settled {
+        tables.entry(table.as_str().to_owned()).or_default().push(meta);
+    }
+    for ((table, date, _), (_, meta)) in live {
+        let day = (table, date);
+        if !settled_days.contains(&day) {
+            tables.entry(day.0.as_str().to_owned()).or_default().push(meta);
+        }
+    }
+    tables
+}
+
+/// What a live object holds: of two for the same place one counts.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum LivePlace {
+    Window(Window),
+    Ends(Window),
+    Rows(InputKey),
+}
+
+/// The objects but those live ones in whose place another stands.
+fn without_covered(listed: Vec<(LakeKey, ObjectMeta)>) -> Vec<(LakeKey, ObjectMeta)> {
+    let mut covering: BTreeMap<(SafeName, NaiveDate), Vec<LakeKey>> = BTreeMap::new();
+    for (key, _) in &listed {
+        if let LakeKey::Ending { table, date, .. } | LakeKey::Rows { table, date, .. } = key {
+            covering.entry((table.clone(), *date)).or_default().push(key.clone());
+        }
+    }
+    let covered = |key: &LakeKey| {
+        let Some(table) = key.table() else { return false };
+        let day = covering.get(&(table.clone(), key.date()));
+        day.is_some_and(|day| day.iter().any(|other| other.covers(key)))
+    };
+    listed.into_iter().filter(|(key, _)| !covered(key)).collect()
+}
+
+fn keep_higher<K: Ord>(
+    kept: &mut BTreeMap<K, (Rank, ObjectMeta)>,
+    key: K,
+    rank: Rank,
+    meta: ObjectMeta,
+) {
+    let higher = kept.get(&key).is_none_or(|(other, _)| *other < rank);
+    if higher {
+        kept.insert(key, (rank, meta));
+    }
+}

@@ -1,0 +1,191 @@
+//! Chosen objects → tables of DataFusion. A table's footers are read when a query names it.
+
+use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arrow::datatypes::{Field, Schema, SchemaRef};
+use async_trait::async_trait;
+use datafusion::catalog::{SchemaProvider, Session, TableProvider};
+use datafusion::common::config::TableParquetOptions;
+use datafusion::datasource::TableType;
+use datafusion::datasource::file_format::FileFormat;
+use datafusion::datasource::file_format::parquet::ParquetFormat;
+use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder};
+use datafusion::datasource::table_schema::TableSchema;
+use datafusion::error::Result as DataFusionResult;
+use datafusion::execution::SessionState;
+use datafusion::execution::object_store::ObjectStoreUrl;
+use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::empty::EmptyExec;
+use futures::{FutureExt, StreamExt, TryStreamExt};
+use object_store::{ObjectMeta, ObjectStore};
+use parquet::errors::ParquetError;
+
+use crate::flow::lake_key::Section;
+use crate::lake::section::section_schema;
+
+/// Footers read at once.
+const FOOTER_READS: usize = 32;
+
+/// The schema that names the lake's tables. A table's footers are read when a query names it.
+pub(super) struct LakeSchema {
+    /// The objects of each table and section.
+    pub(super) tables: BTreeMap<String, Vec<ObjectMeta>>,
+    /// Tables without objects.
+    planned: Mutex<BTreeMap<String, SchemaRef>>,
+    objects: Arc<dyn ObjectStore>,
+    store_url: ObjectStoreUrl,
+    planning: SessionState,
+}
+
+impl std::fmt::Debug for LakeSchema {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LakeSchema").field("tables", &self.tables.keys()).finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl SchemaProvider for LakeSchema {
+    fn table_names(&self) -> Vec<String> {
+        self.tables.keys().cloned().collect()
+    }
+
+    async fn table(&self, name: &str) -> DataFusionResult<Option<Arc<dyn TableProvider>>> {
+        let none = Vec::new();
+        let planned = self.planned(name);
+        let Some(metas) = self.tables.get(name).or(planned.as_ref().map(|_| &none)) else {
+            return Ok(None);
+        };
+        let options = &self.planning.config().options().execution.parquet;
+        let options = TableParquetOptions { global: options.clone(), ..Default::default() };
+        let format = Arc::new(ParquetFormat::default().with_options(options));
+        let section = Section::ALL.into_iter().find(|section| section.as_str() == name);
+        let schema = match (section, planned) {
+            (Some(section), _) if metas.is_empty() => section_schema(section),
+            (None, Some(planned)) if metas.is_empty() => planned,
+            (_, _) => self.merged_schema(&format, metas).await?,
+        };
+        let store_url = self.store_url.clone();
+        Ok(Some(Arc::new(ObjectsTable { schema, metas: metas.clone(), format, store_url })))
+    }
+
+    async fn table_type(&self, name: &str) -> DataFusionResult<Option<TableType>> {
+        Ok(self.table_exist(name).then_some(TableType::Base))
+    }
+
+    fn table_exist(&self, name: &str) -> bool {
+        self.tables.contains_key(name) || self.planned(name).is_some()
+    }
+}
+
+impl LakeSchema {
+    /// Tables over the objects of a store, which the session that plans knows by a URL.
+    pub(super) fn new(
+        tables: BTreeMap<String, Vec<ObjectMeta>>,
+        (objects, store_url): (Arc<dyn ObjectStore>, ObjectStoreUrl),
+        planning: SessionState,
+    ) -> LakeSchema {
+        LakeSchema { tables, planned: Mutex::default(), objects, store_url, planning }
+    }
+
+    /// Makes an empty table of one that has no object.
+    pub(super) fn plan_table(&self, name: &str, schema: SchemaRef) {
+        let mut planned = self.planned.lock().unwrap_or_else(PoisonError::into_inner);
+        planned.insert(name.to_owned(), schema);
+    }
+
+    fn planned(&self, name: &str) -> Option<SchemaRef> {
+        let planned = self.planned.lock().unwrap_or_else(PoisonError::into_inner);
+        planned.get(name).map(Arc::clone)
+    }
+
+    /// Every column of any object. Where SQL changed a column's type, the newest day's counts and
+    /// older values are cast to it.
+    async fn merged_schema(
+        &self,
+        format: &Arc<ParquetFormat>,
+        metas: &[ObjectMeta],
+    ) -> DataFusionResult<SchemaRef> {
+        let read = |meta: ObjectMeta| async move {
+            let one = std::slice::from_ref(&meta);
+            let inferring = format.infer_schema(&self.planning, &self.objects, one);
+            // The Parquet library panics on some damaged footers.
+            let inferred = AssertUnwindSafe(inferring).catch_unwind().await.unwrap_or_else(|_| {
+                let text = "the footer is damaged; delete the object".to_owned();
+                Err(ParquetError::General(text).into())
+            });
+            inferred.map_err(|error| error.context(format!("could not read `{}`", meta.location)))
+        };
+        let schemas: Vec<SchemaRef> = futures::stream::iter(metas.iter().cloned())
+            .map(read)
+            .buffered(FOOTER_READS)
+            .try_collect()
+            .await?;
+        let mut fields: Vec<Field> = Vec::new();
+        for field in schemas.iter().flat_map(|schema| schema.fields()) {
+            // An object that lacks the column has nulls in its place.
+            let field = field.as_ref().clone().with_nullable(true);
+            match fields.iter_mut().find(|earlier| earlier.name() == field.name()) {
+                Some(earlier) => *earlier = field,
+                None => fields.push(field),
+            }
+        }
+        Ok(Arc::new(Schema::new(fields)))
+    }
+}
+
+/// One table: a schema and the objects that hold its rows.
+#[derive(Debug)]
+struct ObjectsTable {
+    schema: SchemaRef,
+    metas: Vec<ObjectMeta>,
+    format: Arc<ParquetFormat>,
+    store_url: ObjectStoreUrl,
+}
+
+#[async_trait]
+impl TableProvider for ObjectsTable {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    fn supports_filters_pushdown(
+        &self,
+        filters: &[&Expr],
+    ) -> DataFusionResult<Vec<TableProviderFilterPushDown>> {
+        Ok(vec![TableProviderFilterPushDown::Inexact; filters.len()])
+    }
+
+    async fn scan(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        _filters: &[Expr],
+        limit: Option<usize>,
+    ) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
+        if self.metas.is_empty() {
+            let schema = match projection {
+                Some(columns) => Arc::new(self.schema.project(columns)?),
+                None => Arc::clone(&self.schema),
+            };
+            return Ok(Arc::new(EmptyExec::new(schema)));
+        }
+        let files = self.metas.iter().cloned().map(PartitionedFile::from).collect();
+        let groups = FileGroup::new(files).split_files(state.config().target_partitions());
+        let table_schema = TableSchema::from(Arc::clone(&self.schema));
+        let source = self.format.file_source(table_schema);
+        let scan = FileScanConfigBuilder::new(self.store_url.clone(), source)
+            .with_file_groups(groups)
+            .with_projection_indices(projection.cloned())?
+            .with_limit(limit)
+            .build();
+        self.format.create_physical_plan(state, scan).await
+    }
+}
