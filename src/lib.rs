@@ -28,6 +28,8 @@ pub mod judge;
 
 pub mod reference;
 
+pub mod lifecycle;
+
 pub mod relate;
 
 pub mod window;

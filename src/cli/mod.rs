@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod demo;
+pub mod diagram;
 pub mod explain;
 pub mod generate;
 pub mod import;
@@ -39,6 +40,8 @@ enum Command {
     Try(try_pipeline::Args),
     /// Say how a pipeline will be computed, and why.
     Explain(explain::Args),
+    /// Draw the state machines that tests, instruments and others follow.
+    Diagram(diagram::Args),
     /// Write made-up but realistic events.
     Generate(generate::Args),
     /// Turn a CSV file into events.
@@ -90,13 +93,14 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Demo(args) => demo::run(args).await,
         Command::Run(args) => run::run(args).await,
-        Command::Check(args) => check::run(args).await,
-        Command::Try(args) => try_pipeline::run(args).await,
-        Command::Explain(args) => explain::run(args).await,
+        Command::Check(args) => printed(check::run(args).await),
+        Command::Try(args) => printed(try_pipeline::run(args).await),
+        Command::Explain(args) => printed(explain::run(args).await),
+        Command::Diagram(args) => printed(diagram::run(args).await),
         Command::Generate(args) => generate::run(args).await,
         Command::Import(args) => import::run(args).await,
         Command::Query(args) => query::run(args).await,
-        Command::Relations(args) => relations::run(args).await,
+        Command::Relations(args) => printed(relations::run(args).await),
         Command::TestAlert(args) => test_alert::run(args).await,
     }
 }
@@ -114,9 +118,35 @@ fn told(error: &anyhow::Error) -> String {
     text
 }
 
+/// What a command gives that only prints: a reader who has seen enough (`… | head`) is no failure.
+fn printed(outcome: anyhow::Result<ExitCode>) -> anyhow::Result<ExitCode> {
+    let is_gone = |error: &anyhow::Error| {
+        let mut causes = error.chain().filter_map(|cause| cause.downcast_ref::<std::io::Error>());
+        causes.any(|cause| cause.kind() == std::io::ErrorKind::BrokenPipe)
+    };
+    match outcome {
+        Err(error) if is_gone(&error) => Ok(ExitCode::SUCCESS),
+        outcome => outcome,
+    }
+}
+
 /// Prints an error and its causes, and chooses the exit code.
 fn report(error: &anyhow::Error) -> ExitCode {
     eprintln!("error: {}", told(error));
     let wrong = error.chain().any(|cause| cause.is::<WrongInput>());
     ExitCode::from(if wrong { 2 } else { 1 })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Error, ErrorKind};
+
+    use super::*;
+
+    #[test]
+    fn a_reader_who_has_seen_enough_is_no_failure() {
+        let failed = |kind| printed(Err(anyhow::Error::new(Error::from(kind)).context("printing")));
+        assert!(failed(ErrorKind::BrokenPipe).is_ok());
+        assert!(failed(ErrorKind::PermissionDenied).is_err());
+    }
 }

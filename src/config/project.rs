@@ -3,6 +3,7 @@
 //! ```text
 //! turnaround.yaml            settings, optional
 //! pipelines/<name>.yaml      one pipeline each, at least one
+//! pipelines/lifecycles/<name>.yaml  state machines, optional
 //! sql/marts/<name>.sql       its query
 //! sql/staging/<name>.sql     views that the queries read, optional
 //! data/reference/<name>.csv  the tables ref.<name>, optional
@@ -24,10 +25,12 @@ use std::path::{Path, PathBuf};
 use super::decode::{is_name, name_like};
 use super::fault::{Fault, Faults, Position, nearest, quoted};
 use super::files::{self, ProjectFiles};
+use super::lifecycle_yaml;
 use super::pipeline::PipelineSpec;
 use super::reference::ReferenceTable;
 use super::yaml::Document;
 use super::{own_tables, pipeline_yaml};
+use crate::lifecycle::machine::StateMachine;
 use crate::reference::DeadlineRows;
 
 /// The shipped reference tables that every project has unless it brings its own.
@@ -48,6 +51,8 @@ pub struct Project {
     pub reference: Vec<ReferenceTable>,
     /// What those of them say that Turnaround itself reads.
     pub reference_rows: DeadlineRows,
+    /// The state machines in the order of their names.
+    pub machines: Vec<StateMachine>,
     /// `turnaround.yaml`, or the file that was named in its place; for `Settings::resolve`.
     pub settings: Option<Document>,
     /// What looks like a mistake and may be none.
@@ -146,6 +151,7 @@ fn read_files(files: &ProjectFiles, faults: Vec<Fault>) -> ReadProject {
     read_reference(files, &mut reading);
     read_staging(files, &mut reading);
     read_pipelines(files, &mut reading);
+    read_machines(files, &mut reading);
     check_tables(&reading.project, &mut reading.faults);
     check_alerts(&reading.project, &mut reading.faults);
     if !reading.lacks_relations {
@@ -251,6 +257,36 @@ fn read_pipelines(files: &ProjectFiles, reading: &mut ReadProject) {
     }
 }
 
+/// Where state machines stand, below `pipelines/`.
+const LIFECYCLES: &str = "lifecycles/";
+
+/// The project's own machines, and the shipped ones that it does not have.
+fn read_machines(files: &ProjectFiles, reading: &mut ReadProject) {
+    let own =
+        files.below("pipelines", "yaml").map(|(path, name, bytes)| (files.path(path), name, bytes));
+    let mut machines = BTreeMap::new();
+    let shipped = ProjectFiles::shipped();
+    let theirs = shipped.below("pipelines", "yaml");
+    let theirs = theirs.map(|(path, name, bytes)| (shipped.path(path), name, bytes));
+    for (path, name, bytes) in own.chain(theirs) {
+        let Some(name) = name.strip_prefix(LIFECYCLES) else { continue };
+        if machines.contains_key(name) {
+            continue;
+        }
+        let mut of_file = Faults::of(&path);
+        if !is_name(name) {
+            let what = format!("the machine's name {} cannot name a relation", quoted(name));
+            of_file.push(Position::START, what, format!("rename it to {}.yaml", name_like(name)));
+        }
+        let document =
+            files::text(bytes, &mut of_file).and_then(|text| Document::parse(text, &mut of_file));
+        let machine = document.and_then(|doc| lifecycle_yaml::read(name, &doc, &mut of_file));
+        machines.insert(name.to_owned(), machine);
+        reading.faults.extend(of_file.into_vec());
+    }
+    reading.project.machines = machines.into_values().flatten().collect();
+}
+
 /// Each table has one writer.
 fn check_tables(project: &Project, faults: &mut Vec<Fault>) {
     let mut writers: BTreeMap<String, &PipelineSpec> = BTreeMap::new();
@@ -330,8 +366,10 @@ fn note_unread(files: &ProjectFiles, project: &mut Project) {
         }
     }
     for (path, name, _) in files.below("pipelines", "yaml") {
-        if name.contains('/') {
-            let remedy = "pipelines stand directly in pipelines/".to_owned();
+        if name.contains('/') && !name.starts_with(LIFECYCLES) {
+            let remedy =
+                "pipelines stand directly in pipelines/, machines in pipelines/lifecycles/"
+                    .to_owned();
             note(path, "this file is not read", remedy);
         }
     }

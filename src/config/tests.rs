@@ -327,7 +327,7 @@ fn what_pipelines_share_is_checked() {
         notes,
         [
             "pipelines/quality/rule.yaml:1:1: this file is not read. \
-         pipelines stand directly in pipelines/",
+         pipelines stand directly in pipelines/, machines in pipelines/lifecycles/",
             "sql/marts/orphan.sql:1:1: no pipeline uses this file. \
          add pipelines/orphan.yaml, or remove it",
         ]

@@ -14,6 +14,7 @@
 //! Only the columns that are needed are computed, a column at a time.
 
 mod build;
+pub mod changed;
 mod schema;
 mod select;
 #[cfg(test)]

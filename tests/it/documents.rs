@@ -202,9 +202,6 @@ fn cited(text: &str) -> Vec<String> {
     words.filter(is_document).map(str::to_owned).collect()
 }
 
-/// Written together with what it describes, which is under way.
-const UNDER_WAY: &str = "docs/lifecycles.md";
-
 /// Named from the repository's root, or from the file that names them.
 #[test]
 fn every_document_that_is_spoken_of_is_there() {
@@ -221,9 +218,6 @@ fn every_document_that_is_spoken_of_is_there() {
             let (path, place) = word.split_once('#').unwrap_or((&word, ""));
             let beside = file.parent().expect("a folder").join(path);
             let of_root = root().join(path);
-            if path == UNDER_WAY && !of_root.exists() {
-                continue;
-            }
             let target = if of_root.exists() { of_root } else { beside };
             if !target.exists() || !place.is_empty() && !has_anchor(&target, place) {
                 missing.push(format!("{name}: {word}"));

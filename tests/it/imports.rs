@@ -23,7 +23,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("judge", &["flow", "decode", "window", "metrics", "source::CAUGHT_UP_HOLDS"]),
     ("quality", &["flow"]),
     ("reference", &["flow"]),
-    ("relate", &["flow", "reference"]),
+    ("relate", &["flow", "lifecycle", "reference"]),
     ("lifecycle", &["flow", "reference"]),
     ("window", &["flow"]),
     ("keep", &["flow"]),
@@ -33,7 +33,16 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("checkpoint", &["flow", "lifecycle", "window"]),
     (
         "config",
-        &["flow", "source", "import", "reference", "window", "alert::rule", "alert::format"],
+        &[
+            "flow",
+            "source",
+            "import",
+            "reference",
+            "window",
+            "lifecycle",
+            "alert::rule",
+            "alert::format",
+        ],
     ),
     (
         "plan",

@@ -24,7 +24,7 @@ BESIDE = [
     ("REJECTED", ["COLLECTED", "IN_TRANSIT", "RECEIVED", "IN_PROCESS", "ERROR"], "REJECTED"),
     ("CANCELLED", ["ORDERED", "COLLECTED", "RECEIVED"], "CANCELLED"),
     ("RECEIVED", ["CANCELLED"], "RECEIVED"),
-    ("ERROR", ["IN_PROCESS"], "ERROR"),
+    ("ERROR", ["RECEIVED", "IN_PROCESS"], "ERROR"),
     ("IN_PROCESS", ["ERROR", "RESULTED", "INVALIDATED"], "IN_PROCESS"),
     ("repeat", ["RESULTED"], "IN_PROCESS"),
     ("INVALIDATED", ["VERIFIED", "PUBLISHED"], "INVALIDATED"),
@@ -40,7 +40,7 @@ LEADS_TO = {"repeat": "IN_PROCESS", "correct": "PUBLISHED"}
 AFTER_VERIFICATION = [*COMPLETE, "INVALIDATED", "correct"]
 PHASES = {"ORDERED": "waiting", "COLLECTED": "waiting", "IN_TRANSIT": "waiting", "RECEIVED": "waiting",
           "IN_PROCESS": "analytical", "ERROR": "analytical", "REFERRED": "analytical",
-          "RESULTED": "verification", "INVALIDATED": "rework", "LOST": "lost"}
+          "RESULTED": "verification", "LOST": "lost"}
 RANKS = {"R": 0, "A": 1, "S": 2}
 PRIORITIES = {"STAT": "S", "ASAP": "A", "ROUTINE": "R"}
 
@@ -74,10 +74,10 @@ def priority_of(event):
 
 
 def receipt_told(event):
-    """When the tube was received, if the event tells: a transition's own time, a row's received_at."""
+    """When the tube was received, if the event tells: a receipt's own time, else the column received_at."""
     if is_row(event) and event.get("received_at") is not None:
         return event["received_at"]
-    return time_of(event) if word_of(event) == "RECEIVED" else None
+    return time_of(event) if word_of(event) == "RECEIVED" else event.get("received_at")
 
 
 def collection_told(event):
@@ -92,7 +92,7 @@ def order_told(event):
     return time_of(event) if word_of(event) == "ORDERED" else None
 
 
-def allowed(test, row_form=False):
+def allowed(test):
     """The words that may come in the test's state, each with the state to which it leads."""
     state = test["state"]
     if test["final"]:
@@ -103,9 +103,6 @@ def allowed(test, row_form=False):
     for word, from_states, to_state in BESIDE:
         if state in from_states:
             words[word] = to_state
-    # Choice: a row leaves IN_PROCESS out, so its ERROR comes from RECEIVED too. No skip is counted for it.
-    if row_form and state == "RECEIVED":
-        words["ERROR"] = "ERROR"
     return words
 
 
@@ -138,7 +135,6 @@ class Machine:
             "state": None, "final": False, "since": None,
             "first_at": None,    # of its first event
             "applied_at": None,  # of the last event applied to it
-            "heard_at": None,    # of the last event that it had, repeats included
             "ordered_at": None, "collected_at": tube["collected_at"], "received_at": tube["received_at"],
             "resulted_at": None, "completed_at": None,
             "clock_start_at": None, "target_minutes": None, "due_at": None,
@@ -215,12 +211,14 @@ class Machine:
         reason = None
         if test["applied_at"] is not None and at < test["applied_at"]:
             reason = "overtaken"
-        elif state is None or self.implies_receipt(test, event) or word in allowed(test, is_row(event)):
+        elif state is None or self.implies_receipt(test, event) or word in allowed(test):
             return "transitions"
         elif word == state:
             return "repeated"
         elif is_row(event) and word == "RECEIVED" and test["received_at"] is not None:
             return "repeated"
+        elif word == "ORDERED" and state in LINE:
+            return "repeated"  # an order that is told late tells of a time, and asks for nothing
         else:
             reason = "not_allowed"
         self.row("refused", test, noticed_at=noticed(event), reason=reason, state=state, word=word,
@@ -249,8 +247,6 @@ class Machine:
             # Choice: a test whose first word is beyond verification never completes and is never due.
             test["verified_before"] = (word_of(event) in AFTER_VERIFICATION
                                        and not self.implies_receipt(test, event))
-        # Choice: a repeat puts off abandonment, but is not an event applied; a refusal is neither.
-        test["heard_at"] = max(at, test["heard_at"] or at)
         if RANKS[priority_of(event)] > RANKS[test["priority"]]:
             test["priority"] = priority_of(event)
             # Choice: not after completion, nor once the due has been judged.
@@ -262,8 +258,9 @@ class Machine:
     def resolve(self, test):
         """Fixes clock start and target once receipt and assay are known; whether it did, with a deadline."""
         if (test["assay"] is None or test["received_at"] is None or test["clock_start_at"] is not None
-                or test["verified_before"]):
-            return False
+                or test["verified_before"] or test["final"]
+                or test["state"] in FINISHED and test["state"] != "CANCELLED"):
+            return False  # a test that is over gets no clock any more
         test["clock_start_at"] = self.clock_start(test)
         self.set_target(test)
         return test["due_at"] is not None
@@ -300,15 +297,14 @@ class Machine:
             if before is not None and received_at < before:
                 self.row("backdated", test, noticed_at=noticed(event), at=received_at, to_state="RECEIVED")
         was = test["state"]
-        to_state = LEADS_TO.get(word, word) if was is None else allowed(test, is_row(event))[word]
+        to_state = LEADS_TO.get(word, word) if was is None else allowed(test)[word]
         self.transition(test, to_state, at, implied=False)
         test["applied_at"] = at
         self.consequences(test, event, was)
 
     def transition(self, test, to_state, at, implied):
         was = test["state"]
-        # Choice: an implied receipt before an event that has been applied gives negative seconds.
-        seconds = None if was is None else (at - test["since"]) / 1e6
+        seconds = None if was is None or at < test["since"] else (at - test["since"]) / 1e6
         if was in LINE and to_state in LINE and LINE.index(to_state) > LINE.index(was) + 1:
             self.counts["skipped"] += 1  # Choice: transitions that skip, not the states skipped
         test["state"], test["since"] = to_state, at
@@ -355,8 +351,8 @@ class Machine:
         for position, test in enumerate(self.tests):
             if test["due_at"] is not None and test["due"] is None:
                 waiting.append((test["due_at"], 2 * position, self.judge_due, test))
-            if test["state"] not in FINISHED and not test["final"] and test["heard_at"] is not None:
-                at = test["heard_at"] + self.abandon_after
+            if test["state"] not in FINISHED and not test["final"] and test["since"] is not None:
+                at = test["since"] + self.abandon_after
                 waiting.append((at, 2 * position + 1, self.abandon, test))
         return waiting
 
@@ -378,8 +374,9 @@ class Machine:
                      phase=PHASES.get(state) if late else None)
 
     def abandon(self, test, at):
-        # Choice: no event made it, so `transitions` does not count it, and no event is overtaken by it.
+        # No event made it, so `transitions` does not count it.
         self.transition(test, "ABANDONED", at, implied=False)
+        test["applied_at"] = at
 
 
 def noticed(event):

@@ -1,0 +1,222 @@
+//! Timelines by hand, and the engine's laws.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch, StringArray};
+use chrono_tz::Tz;
+
+use super::*;
+use crate::config::lifecycle_yaml::read_text;
+use crate::lifecycle::stage::JudgedEvents;
+
+/// 2026-03-01T00:00:00Z, by `date -u -d 2026-03-01 +%s`.
+const MARCH: i64 = 1_772_323_200_000_000;
+const MINUTE: i64 = 60_000_000;
+
+fn shipped(name: &str) -> Arc<StateMachine> {
+    let path = format!("{}/pipelines/lifecycles/{name}.yaml", env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(path).unwrap();
+    Arc::new(read_text(name, &text).unwrap_or_else(|faults| panic!("{faults:?}")))
+}
+
+/// Events of one laboratory: minutes after the first of March, and texts by column.
+type Event<'a> = (i64, &'a [(&'a str, &'a str)]);
+
+/// Events as a batch, the watermark trailing by two minutes.
+fn batch(machine: &StateMachine, events: &[Event<'_>], first: i64) -> Vec<EntityStep> {
+    let times: Vec<i64> = events.iter().map(|(minute, _)| MARCH + minute * MINUTE).collect();
+    let mut stood = i64::MIN;
+    let before = times.iter().map(|time| {
+        let before = stood;
+        stood = stood.max(time - 2 * MINUTE);
+        before
+    });
+    let before: Vec<i64> = before.collect();
+    let offsets: Vec<i64> = (first..).take(events.len()).collect();
+    let column = |name: &str| -> ArrayRef {
+        let text = |(_, texts): &Event<'_>| {
+            let found = texts.iter().find(|(column, _)| *column == name);
+            found.map(|(_, text)| (*text).to_owned())
+        };
+        Arc::new(events.iter().map(text).collect::<StringArray>())
+    };
+    let names = ["event_type", "lab_id", "machine_id", "instrument_state", "reason", "specimen_id"];
+    let columns: Vec<(&str, ArrayRef)> = names.iter().map(|name| (*name, column(name))).collect();
+    let rows = RecordBatch::try_from_iter_with_nullable(
+        columns.into_iter().map(|(name, column)| (name, column, true)),
+    );
+    let rows = rows.unwrap();
+    let judged = JudgedEvents {
+        rows: &rows,
+        offsets: &offsets,
+        times: &times,
+        watermark_before: &before,
+        guards: &[],
+    };
+    steps(machine, judged).unwrap()
+}
+
+/// Each move as minute, name, from, to.
+fn told(machine: &StateMachine, moves: &Moves) -> Vec<(i64, String, Option<String>, String)> {
+    let name = |state| machine.name(state).map(str::to_owned);
+    let told = |one: &Move| {
+        ((one.at - MARCH) / MINUTE, one.name.clone(), name(one.from), name(one.to).unwrap())
+    };
+    moves.moved.iter().map(told).collect()
+}
+
+fn one(minute: i64, name: &str, from: &str, to: &str) -> (i64, String, Option<String>, String) {
+    let from = (from != "new").then(|| from.to_owned());
+    (minute, name.to_owned(), from, to.to_owned())
+}
+
+fn state(state: &str) -> [(&str, &str); 4] {
+    [
+        ("event_type", "instrument.state"),
+        ("lab_id", "north"),
+        ("machine_id", "M1"),
+        ("instrument_state", state),
+    ]
+}
+
+/// A heartbeat of ten minutes, in Berlin.
+#[derive(Debug)]
+struct Berlin;
+
+impl Lengths for Berlin {
+    fn zone(&self, _: &Key) -> Tz {
+        Tz::Europe__Berlin
+    }
+
+    fn heartbeat(&self, _: &Key) -> Option<i64> {
+        Some(10 * MINUTE)
+    }
+
+    fn target(&self, _: &Key, _: i64) -> Option<i64> {
+        Some(30 * MINUTE)
+    }
+}
+
+#[test]
+fn a_pause_becomes_long_and_a_silence_unknown() {
+    let machine = shipped("instrument");
+    let (idle, run, pause) = (state("ID"), state("OP"), state("PA"));
+    let events: [Event<'_>; 5] = [(0, &idle), (10, &run), (20, &pause), (28, &run), (29, &run)];
+    let expected = [
+        one(0, "rest", "new", "IDLE"),
+        one(10, "run", "IDLE", "RUNNING"),
+        one(20, "pause", "RUNNING", "PAUSED"),
+        one(25, "pause_long", "PAUSED", "PAUSED_LONG"),
+        one(28, "run", "PAUSED_LONG", "RUNNING"),
+        // Last heard of at 29: three heartbeats later nobody knows.
+        one(59, "fall_silent", "RUNNING", "UNKNOWN"),
+    ];
+    for cut in 1..=events.len() {
+        let mut entities = Entities::new(Arc::clone(&machine), Arc::new(Berlin), i64::MAX);
+        let mut seen = Vec::new();
+        for (number, events) in events.chunks(cut).enumerate() {
+            let steps = batch(&machine, events, (number * cut) as i64);
+            let watermark = steps.last().map_or(i64::MIN, |step| step.at - 2 * MINUTE);
+            seen.extend(told(&machine, &entities.batch(steps, watermark)));
+        }
+        seen.extend(told(&machine, &entities.finish(MARCH + 120 * MINUTE)));
+        assert_eq!(seen, expected, "in batches of {cut}");
+        assert_eq!(entities.counts().repeated, 1);
+        assert_eq!(entities.counts().timed, 2);
+    }
+}
+
+const BOX: &str = "
+description: A courier's box.
+entity: [lab_id, reason]
+events:
+  center.event: { word: machine_id }
+transitions:
+  - { name: load, from: [new, EMPTY], on: load, to: LOADED }
+  - { name: deliver, from: LOADED, on: deliver, to: EMPTY }
+timers:
+  - { name: nightly, in: LOADED, at: \"03:00\", to: LOST }
+finished: [EMPTY, LOST]
+";
+
+fn boxed(word: &str) -> [(&str, &str); 4] {
+    [("event_type", "center.event"), ("lab_id", "north"), ("reason", "B7"), ("machine_id", word)]
+}
+
+#[test]
+fn a_machine_of_ones_own_refuses_what_does_not_fit_and_knows_the_local_night() {
+    let machine = Arc::new(read_text("box", BOX).unwrap());
+    let mut entities = Entities::new(Arc::clone(&machine), Arc::new(Berlin), i64::MAX);
+    let (load, deliver) = (boxed("load"), boxed("deliver"));
+    let steps = batch(&machine, &[(0, &deliver), (10, &load), (12, &load), (30, &deliver)], 0);
+    let mut moves = entities.batch(steps, i64::MIN);
+    let steps = batch(&machine, &[(60, &load)], 4);
+    moves.moved.extend(entities.batch(steps, MARCH + 58 * MINUTE).moved);
+    let last = entities.finish(MARCH + 24 * 60 * MINUTE);
+    moves.moved.extend(last.moved);
+    moves.refused.extend(last.refused);
+    let expected = [
+        one(10, "load", "new", "LOADED"),
+        one(30, "deliver", "LOADED", "EMPTY"),
+        one(60, "load", "EMPTY", "LOADED"),
+        // 03:00 in Berlin is 02:00 UTC in winter.
+        one(120, "nightly", "LOADED", "LOST"),
+    ];
+    assert_eq!(told(&machine, &moves), expected);
+    let counts = entities.counts();
+    assert_eq!((counts.addressed, counts.transitions, counts.refused), (5, 3, 1));
+    assert_eq!((counts.repeated, counts.timed), (1, 1));
+}
+
+#[test]
+fn local_times_come_once_a_day_also_when_clocks_change() {
+    let at = |text: &str| crate::flow::Timestamp::parse_rfc3339(text).unwrap().0;
+    let next = |since: &str, minute| timers::next_local(Tz::Europe__Berlin, at(since), minute);
+    // 02:30 does not come on 29 March: the first instant after the gap.
+    assert_eq!(next("2026-03-28T22:00:00Z", 150), Some(at("2026-03-29T01:00:00Z")));
+    // 02:30 comes twice on 25 October: the first one counts, and the second is not another day's.
+    assert_eq!(next("2026-10-24T22:00:00Z", 150), Some(at("2026-10-25T00:30:00Z")));
+    assert_eq!(next("2026-10-25T00:30:00Z", 150), Some(at("2026-10-26T01:30:00Z")));
+    assert_eq!(next("2026-07-01T21:59:59Z", 0), Some(at("2026-07-01T22:00:00Z")));
+    assert_eq!(next("2026-07-01T22:00:00Z", 0), Some(at("2026-07-02T22:00:00Z")));
+}
+
+#[test]
+fn what_is_wrong_with_a_machine_is_said_with_its_place() {
+    let text = "description: d
+entity: [lab_id, nothing]
+events:
+  center.event: { says: load }
+begins: [A]
+finished: [Z]
+transitions:
+  - { name: go, from: A, on: load, to: B }
+  - { name: again, from: A, on: load, to: A }
+  - { name: lift, from: B, on: heave, to: C }
+";
+    let faults = read_text("box.yaml", text).unwrap_err();
+    let mut told: Vec<String> = faults.iter().map(ToString::to_string).collect();
+    told.sort_by_key(|fault| fault.split(':').nth(1).and_then(|line| line.parse::<u32>().ok()));
+    assert_eq!(
+        told,
+        [
+            "box.yaml:2:18: the event has no column `nothing`. name a column of the event (see docs/events.md)",
+            "box.yaml:6:12: there is no state `Z`. name a state of the line, of a transition or of a timer",
+            "box.yaml:9:5: `go` and `again` both lead from `A` on `load`. give the first one a `when`, or take one of them out",
+            "box.yaml:10:5: no event says `heave`. name a word that `events` says",
+        ]
+    );
+    let text = "description: d
+entity: [lab_id]
+events:
+  center.event: { says: load }
+transitions:
+  - { name: go, from: new, on: load, to: B }
+  - { name: off, from: X, on: load, to: C }
+";
+    let faults = read_text("box.yaml", text).unwrap_err();
+    let told: Vec<String> = faults.iter().map(ToString::to_string).collect();
+    assert_eq!(told.len(), 4, "{told:?}");
+    assert!(told[0].starts_with("box.yaml:6:42: nothing leads from the state `B`"), "{told:?}");
+    assert!(told[1].starts_with("box.yaml:7:24: nothing leads to the state `X`"), "{told:?}");
+}

@@ -1,0 +1,152 @@
+//! The stage: what is shared by all cores, and what is kept of each partition.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::array::{BooleanArray, RecordBatch};
+use arrow::error::ArrowError;
+
+use super::machine::StateMachine;
+use super::prepare::{StepEvents, steps};
+use super::test::Tests;
+use super::test::change::{Changes, TestCounts, WantedRows};
+use super::test::rules::{Rules, TestSettings};
+use super::test::step::TestStep;
+use super::texts::RunTexts;
+use crate::flow::Partition;
+
+/// What all cores read: the machine, and the texts that records hold as codes.
+#[derive(Clone, Debug)]
+pub struct LifecycleShared {
+    rules: Arc<Rules>,
+    settings: Arc<TestSettings>,
+    texts: Arc<RunTexts>,
+}
+
+/// Judged events of one partition, in the order of their offsets.
+#[derive(Clone, Copy, Debug)]
+pub struct JudgedEvents<'a> {
+    /// The events, with the columns that [`super::columns`] names.
+    pub rows: &'a RecordBatch,
+    /// Their offsets.
+    pub offsets: &'a [i64],
+    /// Their event times, microseconds.
+    pub times: &'a [i64],
+    /// The partition's watermark before each.
+    pub watermark_before: &'a [i64],
+    /// For each guard of the machine, whether it holds for each event.
+    pub guards: &'a [BooleanArray],
+}
+
+/// A batch's steps, made on any core.
+#[derive(Debug)]
+pub struct Prepared(Vec<TestStep>);
+
+impl Prepared {
+    /// How many events say something to the machine.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether none does.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl LifecycleShared {
+    /// What is shared by all who follow tests by this machine.
+    ///
+    /// # Errors
+    /// The states and words that the test's machine must have and has not.
+    pub fn new(
+        machine: StateMachine,
+        settings: TestSettings,
+    ) -> Result<LifecycleShared, Vec<&'static str>> {
+        let rules = Arc::new(Rules::new(machine, &settings)?);
+        Ok(LifecycleShared { rules, settings: Arc::new(settings), texts: Arc::default() })
+    }
+
+    /// Makes a batch's events into steps: pure but for codes of new texts, so on any core.
+    ///
+    /// # Errors
+    /// When a column does not hold what decode puts into it.
+    pub fn prepare(&self, events: JudgedEvents<'_>) -> Result<Prepared, ArrowError> {
+        let JudgedEvents { rows, offsets, times, watermark_before, guards } = events;
+        let events = StepEvents { rows, offsets, times, watermark_before, guards };
+        steps(&self.rules.machine, &self.texts, &events).map(Prepared)
+    }
+
+    /// The machine.
+    pub fn machine(&self) -> &StateMachine {
+        &self.rules.machine
+    }
+
+    /// The texts of codes.
+    pub fn texts(&self) -> &RunTexts {
+        &self.texts
+    }
+}
+
+/// The tests of all partitions.
+#[derive(Debug)]
+pub struct Lifecycle {
+    shared: LifecycleShared,
+    wanted: WantedRows,
+    partitions: BTreeMap<Arc<Partition>, Tests>,
+}
+
+impl Lifecycle {
+    /// Nothing has been seen.
+    pub fn new(shared: LifecycleShared, wanted: WantedRows) -> Lifecycle {
+        Lifecycle { shared, wanted, partitions: BTreeMap::new() }
+    }
+
+    fn of(&mut self, partition: &Arc<Partition>) -> &mut Tests {
+        let Lifecycle { shared, wanted, partitions } = self;
+        let LifecycleShared { rules, settings, texts } = shared;
+        partitions.entry(Arc::clone(partition)).or_insert_with(|| {
+            Tests::new(Arc::clone(rules), Arc::clone(settings), Arc::clone(texts), *wanted)
+        })
+    }
+
+    /// Takes in a batch and does what is due by the partition's watermark after it.
+    pub fn batch(
+        &mut self,
+        partition: &Arc<Partition>,
+        Prepared(steps): Prepared,
+        watermark: i64,
+    ) -> Changes {
+        self.of(partition).batch(steps, watermark)
+    }
+
+    /// Does what is due by a watermark that moved without a record.
+    pub fn advance(&mut self, partition: &Arc<Partition>, watermark: i64) -> Changes {
+        self.of(partition).advance(watermark)
+    }
+
+    /// The input has ended at `end`: all that waits is applied, and timers go off up to there.
+    pub fn finish(&mut self, end: i64) -> Vec<(Arc<Partition>, Changes)> {
+        let finish = |(partition, tests): (&Arc<Partition>, &mut Tests)| {
+            (Arc::clone(partition), tests.finish(end))
+        };
+        self.partitions.iter_mut().map(finish).collect()
+    }
+
+    /// How many came to what, over all partitions.
+    pub fn counts(&self) -> TestCounts {
+        let counts = self.partitions.values().map(Tests::counts);
+        counts.fold(TestCounts::default(), TestCounts::plus)
+    }
+
+    /// Tests that are held whole, and those that are put down.
+    pub fn held(&self) -> (usize, usize) {
+        let held = self.partitions.values().map(Tests::held);
+        held.fold((0, 0), |sum, held| (sum.0 + held.0, sum.1 + held.1))
+    }
+
+    /// Bytes of memory that are held.
+    pub fn bytes(&self) -> usize {
+        self.partitions.values().map(Tests::bytes).sum()
+    }
+}

@@ -1,0 +1,399 @@
+//! What comes out: one value per row of a relation, texts still as codes.
+
+use super::record::{Time, Urgency};
+use super::step::Told;
+use crate::lifecycle::cut::RowCut;
+use crate::lifecycle::id::EntityId;
+use crate::lifecycle::machine::{EventWord, MachineState};
+
+/// What every row has.
+#[derive(Clone, Debug)]
+pub struct ChangeHead {
+    /// The row's event time.
+    pub at: i64,
+    /// The partition's watermark before the record that it comes from; of a timer, its own time.
+    pub watermark_before: i64,
+    /// Which of the released steps it comes from; [`TIMER`] for a timer.
+    pub source: u32,
+    /// When, in the order of records, it was made.
+    pub cut: RowCut,
+    /// The tube.
+    pub specimen: EntityId,
+    /// The laboratory's code.
+    pub lab: u32,
+    /// The assay's code.
+    pub assay: u32,
+    /// The patient class's code.
+    pub class: u32,
+    /// The location's code.
+    pub location: u32,
+    /// The priority.
+    pub priority: Urgency,
+}
+
+/// In the place of a source: a timer's row.
+pub const TIMER: u32 = u32::MAX;
+
+/// A row of `transitions`.
+#[derive(Clone, Debug)]
+pub struct TransitionRow {
+    /// What every row has.
+    pub head: ChangeHead,
+    /// The state before; none of a new test.
+    pub from: MachineState,
+    /// The state after.
+    pub to: MachineState,
+    /// Microseconds in the state before.
+    pub stayed: Option<i64>,
+    /// The machine's code.
+    pub machine: u32,
+    /// The operator's code.
+    pub operator: u32,
+    /// The error code's code.
+    pub error: u32,
+    /// Why, as a code or a word.
+    pub reason: u32,
+    /// A row form implied it: it is on time or backdated, never a revision.
+    pub implied: bool,
+}
+
+/// A row of `completions`.
+#[derive(Clone, Debug)]
+pub struct CompletionRow {
+    /// What every row has.
+    pub head: ChangeHead,
+    /// When it was ordered.
+    pub ordered: Time,
+    /// When it was collected.
+    pub collected: Time,
+    /// When it was received.
+    pub received: Time,
+    /// When its last result was there.
+    pub resulted: Time,
+    /// When its clock started.
+    pub clock_start: Time,
+    /// When it is due.
+    pub due: Time,
+    /// Its target, microseconds.
+    pub target: Time,
+    /// The machine's code.
+    pub machine: u32,
+    /// The operator's code.
+    pub operator: u32,
+    /// How often it was repeated.
+    pub repeats: u16,
+    /// Whether no person verified it.
+    pub auto_verified: Told,
+    /// Whether it differs much from the patient's last one.
+    pub delta_flag: Told,
+}
+
+/// Whether a test was done in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DueOutcome {
+    /// Done by then.
+    OnTime,
+    /// Not done by then.
+    Breached,
+}
+
+impl DueOutcome {
+    /// As it stands in the table.
+    pub fn text(self) -> &'static str {
+        match self {
+            DueOutcome::OnTime => "on_time",
+            DueOutcome::Breached => "breached",
+        }
+    }
+}
+
+/// Where a test that is not done in time stood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OverrunPhase {
+    /// For the analysis to begin.
+    Waiting,
+    /// For a result.
+    Analytical,
+    /// For somebody to verify the result.
+    Verification,
+    /// For a tube that is lost.
+    Lost,
+}
+
+impl OverrunPhase {
+    /// As it stands in the table.
+    pub fn text(self) -> &'static str {
+        match self {
+            OverrunPhase::Waiting => "waiting",
+            OverrunPhase::Analytical => "analytical",
+            OverrunPhase::Verification => "verification",
+            OverrunPhase::Lost => "lost",
+        }
+    }
+}
+
+/// A row of `due`.
+#[derive(Clone, Debug)]
+pub struct DueRow {
+    /// What every row has.
+    pub head: ChangeHead,
+    /// When it was due, microseconds.
+    pub due_at: i64,
+    /// Its target, microseconds.
+    pub target: Time,
+    /// What came of it.
+    pub outcome: DueOutcome,
+    /// The state that it stood in.
+    pub state: MachineState,
+    /// What it was waiting for.
+    pub phase: Option<OverrunPhase>,
+}
+
+/// What a deadline came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeadlineStage {
+    /// A share of the target has run.
+    AtRisk,
+    /// Not done by then.
+    Breached,
+    /// The test is finished, late or not.
+    Ended,
+}
+
+impl DeadlineStage {
+    /// As it stands in the table.
+    pub fn text(self) -> &'static str {
+        match self {
+            DeadlineStage::AtRisk => "at_risk",
+            DeadlineStage::Breached => "breached",
+            DeadlineStage::Ended => "ended",
+        }
+    }
+}
+
+/// A row of `deadlines`.
+#[derive(Clone, Debug)]
+pub struct DeadlineRow {
+    /// What every row has.
+    pub head: ChangeHead,
+    /// What the deadline came to.
+    pub stage: DeadlineStage,
+    /// When it was due, microseconds.
+    pub due_at: Time,
+    /// Its target, microseconds.
+    pub target: Time,
+    /// The state that it stood in.
+    pub state: MachineState,
+    /// The machine's code.
+    pub machine: u32,
+}
+
+/// A row of `rejections`.
+#[derive(Clone, Debug)]
+pub struct RejectionRow {
+    /// What every row has.
+    pub head: ChangeHead,
+    /// Why, as a code or a word.
+    pub reason: u32,
+    /// The machine's code.
+    pub machine: u32,
+    /// Whether one of the tests was being analysed.
+    pub is_analytical: bool,
+    /// How many tests.
+    pub tests: u32,
+}
+
+/// A row of `errors`.
+#[derive(Clone, Debug)]
+pub struct ErrorRow {
+    /// What every row has.
+    pub head: ChangeHead,
+    /// The machine's code.
+    pub machine: u32,
+    /// The operator's code.
+    pub operator: u32,
+    /// The error code's code.
+    pub error: u32,
+    /// When it was received.
+    pub received: Time,
+}
+
+/// What became of a finished test.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Restated {
+    /// The result was taken back.
+    Invalidated,
+    /// It is worked on again.
+    Reissued,
+    /// The result was corrected.
+    Corrected,
+    /// It was done in time after all.
+    DueOverturned,
+}
+
+impl Restated {
+    /// As it stands in the table.
+    pub fn text(self) -> &'static str {
+        match self {
+            Restated::Invalidated => "invalidated",
+            Restated::Reissued => "reissued",
+            Restated::Corrected => "corrected",
+            Restated::DueOverturned => "due_overturned",
+        }
+    }
+}
+
+/// A row of `restatements`.
+#[derive(Clone, Debug)]
+pub struct RestatementRow {
+    /// What every row has.
+    pub head: ChangeHead,
+    /// What kind of change.
+    pub kind: Restated,
+    /// What was told before.
+    pub was: String,
+    /// What is told now.
+    pub is: String,
+}
+
+/// Why a step was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefusalReason {
+    /// It is older than the last one that was applied.
+    Overtaken,
+    /// The state does not allow it.
+    NotAllowed,
+    /// Another came first: it carries a version that is no longer the entity's.
+    Conflict,
+}
+
+impl RefusalReason {
+    /// As it stands in the table.
+    pub fn text(self) -> &'static str {
+        match self {
+            RefusalReason::Overtaken => "overtaken",
+            RefusalReason::NotAllowed => "not_allowed",
+            RefusalReason::Conflict => "conflict",
+        }
+    }
+}
+
+/// A row of `refused`.
+#[derive(Clone, Debug)]
+pub struct RefusedRow {
+    /// What every row has.
+    pub head: ChangeHead,
+    /// Why, as a code or a word.
+    pub reason: RefusalReason,
+    /// The state that it stood in.
+    pub state: MachineState,
+    /// What was asked for.
+    pub word: EventWord,
+    /// The row form's ERROR: nothing is allowed.
+    pub is_final: bool,
+}
+
+/// A row of `backdated`.
+#[derive(Clone, Debug)]
+pub struct BackdatedRow {
+    /// What every row has.
+    pub head: ChangeHead,
+    /// The time that it is about.
+    pub happened: i64,
+    /// The state after.
+    pub to: MachineState,
+}
+
+/// What became of a released step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// A transition of at least one of the tests that it addressed.
+    Moved,
+    /// It told of what was known.
+    Repeated,
+    /// None of the tests allowed it.
+    Refused,
+}
+
+/// A step that was released.
+#[derive(Clone, Copy, Debug)]
+pub struct ReleasedStep {
+    /// Its offset.
+    pub offset: i64,
+    /// Its row in the batch in hand, where it came in that.
+    pub row: Option<u32>,
+    /// What became of it.
+    pub fate: Fate,
+}
+
+/// How many came to what, per test that an event addressed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TestCounts {
+    /// Tests that events addressed, all told.
+    pub addressed: u64,
+    /// Transitions that an event asked for.
+    pub transitions: u64,
+    /// Transitions that a row form implied; not among the others.
+    pub implied: u64,
+    /// Transitions that a timer made; not among the others.
+    pub timed: u64,
+    /// Refused.
+    pub refused: u64,
+    /// Told of what was known.
+    pub repeated: u64,
+    /// States of the line that were passed over.
+    pub skipped: u64,
+}
+
+impl TestCounts {
+    /// Both together.
+    pub fn plus(self, more: TestCounts) -> TestCounts {
+        TestCounts {
+            addressed: self.addressed + more.addressed,
+            transitions: self.transitions + more.transitions,
+            implied: self.implied + more.implied,
+            timed: self.timed + more.timed,
+            refused: self.refused + more.refused,
+            repeated: self.repeated + more.repeated,
+            skipped: self.skipped + more.skipped,
+        }
+    }
+}
+
+/// Which rows somebody wants.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct WantedRows {
+    /// Rows of `transitions`.
+    pub transitions: bool,
+    /// Rows of `completions`.
+    pub completions: bool,
+    /// Rows of `due`.
+    pub due: bool,
+    /// Rows of `deadlines`.
+    pub deadlines: bool,
+}
+
+/// All rows that steps and timers made, in the order in which they were.
+#[derive(Debug, Default)]
+pub struct Changes {
+    /// Steps that were released.
+    pub released: Vec<ReleasedStep>,
+    /// Rows of `transitions`.
+    pub transitions: Vec<TransitionRow>,
+    /// Rows of `completions`.
+    pub completions: Vec<CompletionRow>,
+    /// When it is due.
+    pub due: Vec<DueRow>,
+    /// Rows of `deadlines`.
+    pub deadlines: Vec<DeadlineRow>,
+    /// Rows of `rejections`.
+    pub rejections: Vec<RejectionRow>,
+    /// Rows of `errors`.
+    pub errors: Vec<ErrorRow>,
+    /// Rows of `restatements`.
+    pub restatements: Vec<RestatementRow>,
+    /// Rows of `refused`.
+    pub refused: Vec<RefusedRow>,
+    /// Rows of `backdated`.
+    pub backdated: Vec<BackdatedRow>,
+}

@@ -1,0 +1,210 @@
+//! The tests of a partition: events and timers in their order in, changes out.
+//!
+//! Comes in: steps (`step`), by the order of their offsets, and watermarks. Goes out: changes
+//! (`change`). It keeps tubes and their tests (`record`, `keeper`), timers, and steps that wait for the
+//! watermark. Read `apply` for what an event does, `deadline` for what time does.
+
+mod apply;
+pub mod change;
+mod deadline;
+mod keeper;
+pub(in crate::lifecycle) mod record;
+pub(in crate::lifecycle) mod rules;
+pub(in crate::lifecycle) mod step;
+mod take;
+mod tell;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use change::{Changes, TestCounts, WantedRows};
+use keeper::TubeKeeper;
+use record::Mark;
+use rules::{Rules, TestSettings};
+use step::TestStep;
+
+use super::cut::{RowCut, RowCuts, Stood};
+use super::texts::RunTexts;
+use super::waiting::{Released, Waiting};
+use super::wheel::Wheel;
+
+/// How far into event time finished tests are looked at for leaving.
+const LOOK_EVERY: i64 = 600_000_000;
+
+/// The tests of one partition.
+#[derive(Debug)]
+pub(super) struct Tests {
+    rules: Arc<Rules>,
+    settings: Arc<TestSettings>,
+    texts: Arc<RunTexts>,
+    wanted: WantedRows,
+    keeper: TubeKeeper,
+    wheel: Wheel,
+    waiting: Waiting<TestStep>,
+    counts: TestCounts,
+    /// The watermark up to which steps and timers have been released.
+    reached: i64,
+    /// Timers earlier than this have gone off.
+    passed: i64,
+    /// Where the last late step was applied.
+    late: RowCut,
+    /// The offset of the last step that was taken in.
+    last_offset: i64,
+    looked: i64,
+}
+
+/// Where rows go while steps are applied.
+struct Made<'a> {
+    changes: &'a mut Changes,
+    source: u32,
+    cut: RowCut,
+    /// Whether the step in hand came in the batch in hand.
+    in_hand: bool,
+}
+
+impl Tests {
+    pub(super) fn new(
+        rules: Arc<Rules>,
+        settings: Arc<TestSettings>,
+        texts: Arc<RunTexts>,
+        wanted: WantedRows,
+    ) -> Tests {
+        Tests {
+            rules,
+            settings,
+            texts,
+            wanted,
+            keeper: TubeKeeper::default(),
+            wheel: Wheel::default(),
+            waiting: Waiting::default(),
+            counts: TestCounts::default(),
+            reached: i64::MIN,
+            passed: i64::MIN,
+            late: RowCut { offset: -1, watermark: i64::MIN },
+            last_offset: -1,
+            looked: i64::MIN,
+        }
+    }
+
+    /// Takes in a batch's steps, in the order of their offsets, and does what is due by `watermark`.
+    pub(super) fn batch(&mut self, steps: Vec<TestStep>, watermark: i64) -> Changes {
+        let first = steps.first().map_or(i64::MAX, |step| step.offset);
+        let stood = steps.iter().map(|step| Stood::new(step.offset, step.watermark_before));
+        let cuts = RowCuts::of(stood, self.last_offset, self.reached, watermark);
+        self.last_offset = steps.last().map_or(self.last_offset, |step| step.offset);
+        self.waiting.add(steps);
+        self.release(watermark, first, &cuts)
+    }
+
+    /// Does what is due by a watermark that moved without a record.
+    pub(super) fn advance(&mut self, watermark: i64) -> Changes {
+        let cuts = RowCuts::of(std::iter::empty(), self.last_offset, self.reached, watermark);
+        self.release(watermark, i64::MAX, &cuts)
+    }
+
+    /// The input has ended: what waits is applied, and timers go off up to `end`.
+    pub(super) fn finish(&mut self, end: i64) -> Changes {
+        let until = end.saturating_add(1).max(self.reached);
+        let last = self.waiting.last().map_or(until, |last| last.saturating_add(1).max(until));
+        let cuts = RowCuts::of(std::iter::empty(), self.last_offset, self.reached, until);
+        let mut changes = Changes::default();
+        self.release_into(last, (i64::MAX, until), &cuts, &mut changes);
+        changes
+    }
+
+    fn release(&mut self, watermark: i64, first: i64, cuts: &RowCuts) -> Changes {
+        let mut changes = Changes::default();
+        self.release_into(watermark, (first, watermark), cuts, &mut changes);
+        changes
+    }
+
+    /// Steps before `watermark` and timers before `timers_until` in their order; steps from offset
+    /// `first` on are of the batch in hand.
+    fn release_into(
+        &mut self,
+        watermark: i64,
+        (first, timers_until): (i64, i64),
+        cuts: &RowCuts,
+        changes: &mut Changes,
+    ) {
+        let released = self.waiting.release(watermark);
+        changes.released.reserve(released.len());
+        for (place, (turn, step)) in released.iter().enumerate() {
+            self.soon(&released, place);
+            self.timers(turn.min(timers_until), cuts, changes);
+            let cut = cuts.of_step(turn, Stood::new(step.offset, step.watermark_before), step.at);
+            if step.at < step.watermark_before {
+                self.late = cut;
+            }
+            let in_hand = step.offset >= first;
+            let mut made = Made { changes, source: 0, cut, in_hand };
+            self.apply(step, &mut made);
+        }
+        self.timers(timers_until, cuts, changes);
+        self.reached = self.reached.max(watermark);
+        if self.reached.saturating_sub(LOOK_EVERY) >= self.looked {
+            self.looked = self.reached;
+            self.keeper.forget(self.reached.saturating_sub(self.rules.keep_finished));
+        }
+    }
+
+    /// Asks for the memory of steps to come, so that none waits for it.
+    #[inline]
+    fn soon(&self, released: &Released<TestStep>, place: usize) {
+        if let Some(step) = released.get(place + 24) {
+            self.keeper.soon(step.tube);
+        }
+        if let Some(step) = released.get(place + 16) {
+            self.keeper.soon_tube(step.tube);
+        }
+        if let Some(step) = released.get(place + 8) {
+            self.keeper.soon_test(step.tube);
+        }
+    }
+
+    /// Timers before `until`.
+    fn timers(&mut self, until: i64, cuts: &RowCuts, changes: &mut Changes) {
+        while self.wheel.may_be_due(until) {
+            let tests = &self.keeper.tests;
+            let time_of = |at: u32| {
+                let test = &tests[at];
+                Some((test.timer.get()?, test.born))
+            };
+            let Some(timer) = self.wheel.next(until, time_of) else { break };
+            // What a late event has begun in the past is its own doing.
+            let cut = if timer.at < self.passed { self.late } else { cuts.of_time(timer.at) };
+            let mut made =
+                Made { changes: &mut *changes, source: change::TIMER, cut, in_hand: false };
+            self.went_off(timer, cut, &mut made);
+        }
+        self.passed = self.passed.max(until);
+    }
+
+    /// Puts a tube down when nothing is waited for.
+    fn settle(&mut self, tube: u32) {
+        let (rules, wanted) = (&self.rules, self.wanted);
+        self.keeper.put_down(tube, |test| {
+            let is_over = rules.machine.is_finished(test.state) || test.marks.has(Mark::RowError);
+            let waits_for_due = test.due.is_some() && !test.marks.has(Mark::DueSaid);
+            !is_over
+                || (wanted.due || wanted.deadlines) && waits_for_due
+                || rules.may_complete(test) && !test.marks.has(Mark::Left)
+        });
+    }
+
+    /// How many came to what.
+    pub(super) fn counts(&self) -> TestCounts {
+        self.counts
+    }
+
+    /// Tests that are held whole, and those that are put down.
+    pub(super) fn held(&self) -> (usize, usize) {
+        self.keeper.held()
+    }
+
+    /// Bytes of memory that are held.
+    pub(super) fn bytes(&self) -> usize {
+        self.keeper.bytes() + self.wheel.bytes() + self.waiting.bytes()
+    }
+}
