@@ -22,7 +22,8 @@ const EVENT: &str = "event_id:text schema_version:int64 event_type:text lab_id:t
     processed_at:time machine_id:text operator_id:text error_code:text reject_reason:text \
     recollect_of:text referred_to:text referred_from:text critical_id:text analyte:text \
     value:double unit:text flag:text notified_to_role:text read_back:bool instrument_state:text \
-    planned:bool reason:text auto_verified:bool delta_flag:bool repeat_no:int64 seq:int64";
+    planned:bool reason:text auto_verified:bool delta_flag:bool repeat_no:int64 seq:int64 \
+    outcome:text channel:text center_event:text user:text version:int64 settings:text";
 
 const DEAD_LETTERS: &str = "reason:text detail:text bytes:binary date:date";
 
