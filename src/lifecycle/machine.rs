@@ -213,6 +213,12 @@ impl StateMachine {
         self.state_of_word(word) == Some(state) || ways.any(|way| way.to == state)
     }
 
+    /// Whether a word is a command that must have seen the entity's version.
+    pub(super) fn compares(&self, word: EventWord) -> bool {
+        let mut ways = self.ways.iter().flat_map(|ways| &ways[word.0 as usize]);
+        ways.any(|way| way.compare_and_set)
+    }
+
     /// A word's text.
     pub fn word_text(&self, word: EventWord) -> &str {
         &self.words[word.0 as usize]

@@ -133,7 +133,11 @@ impl Entities {
             return self.refuse(at, step, RefusalReason::Overtaken, cut, moves);
         }
         let way = self.machine.way(entity.state, step.word, step.guards);
+        let is_stale = step.version.is_some_and(|version| version != entity.version);
         let Some(way) = way else {
+            if is_stale && self.machine.compares(step.word) {
+                return self.refuse(at, step, RefusalReason::Conflict, cut, moves);
+            }
             if !is_new && self.machine.asks_for(step.word, entity.state) {
                 entity.heard = entity.heard.max(step.at);
                 self.counts.repeated += 1;
@@ -141,7 +145,6 @@ impl Entities {
             }
             return self.refuse(at, step, RefusalReason::NotAllowed, cut, moves);
         };
-        let is_stale = step.version.is_some_and(|version| version != entity.version);
         if way.compare_and_set && is_stale {
             return self.refuse(at, step, RefusalReason::Conflict, cut, moves);
         }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
+use arrow::datatypes::DataType;
 use chrono_tz::Tz;
 
 use super::*;
@@ -40,8 +41,12 @@ fn batch(machine: &StateMachine, events: &[Event<'_>], first: i64) -> Vec<Entity
         };
         Arc::new(events.iter().map(text).collect::<StringArray>())
     };
-    let names = ["event_type", "lab_id", "machine_id", "instrument_state", "reason", "specimen_id"];
-    let columns: Vec<(&str, ArrayRef)> = names.iter().map(|name| (*name, column(name))).collect();
+    let names =
+        ["event_type", "lab_id", "machine_id", "instrument_state", "reason", "center_event"];
+    let mut columns: Vec<(&str, ArrayRef)> =
+        names.iter().map(|name| (*name, column(name))).collect();
+    let versions = column("version");
+    columns.push(("version", arrow::compute::cast(&versions, &DataType::Int64).unwrap()));
     let rows = RecordBatch::try_from_iter_with_nullable(
         columns.into_iter().map(|(name, column)| (name, column, true)),
     );
@@ -166,6 +171,60 @@ fn a_machine_of_ones_own_refuses_what_does_not_fit_and_knows_the_local_night() {
     let counts = entities.counts();
     assert_eq!((counts.addressed, counts.transitions, counts.refused), (5, 3, 1));
     assert_eq!((counts.repeated, counts.timed), (1, 1));
+}
+
+fn command<'a>(word: &'a str, version: &'a str) -> [(&'a str, &'a str); 4] {
+    [
+        ("event_type", "center.event"),
+        ("lab_id", "north"),
+        ("center_event", word),
+        ("version", version),
+    ]
+}
+
+/// The night of a transfer that failed, played through to recovery; a lease that ran out before it, and
+/// a second editor who had not seen the first.
+#[test]
+fn a_centre_recovers_from_a_transfer_that_failed() {
+    let machine = shipped("center");
+    let edit = |version| command("starts_editing", version);
+    let word = |word| command(word, "");
+    let (first, second, again) = (edit("0"), edit("0"), edit("2"));
+    let (save, stale) = (command("saving_changes", "3"), command("saving_changes", "2"));
+    let (failed, recovered, done) =
+        (word("file_not_trans"), word("reco_trans_done"), word("db_prod_done"));
+    let events: [Event<'_>; 8] = [
+        (0, &first),
+        (5, &second),
+        (100, &again),
+        (110, &stale),
+        (120, &save),
+        (1380, &failed),
+        (1400, &recovered),
+        (1560, &done),
+    ];
+    let mut entities = Entities::new(Arc::clone(&machine), Arc::new(Berlin), i64::MAX);
+    let steps = batch(&machine, &events[..3], 0);
+    let mut moves = entities.batch(steps, MARCH + 98 * MINUTE);
+    let rest = entities.batch(batch(&machine, &events[3..], 3), MARCH + 1558 * MINUTE);
+    for more in [rest, entities.finish(MARCH + 1560 * MINUTE)] {
+        moves.moved.extend(more.moved);
+        moves.refused.extend(more.refused);
+    }
+    let expected = [
+        one(0, "starts_editing", "new", "edit"),
+        one(60, "change_timer_done", "edit", "free"),
+        one(100, "starts_editing", "free", "edit"),
+        one(120, "saving_changes", "edit", "wait00_trans"),
+        one(1380, "file_not_trans", "wait00_trans", "reco_trans"),
+        one(1400, "reco_trans_done", "reco_trans", "wait03_prod"),
+        one(1560, "db_prod_done", "wait03_prod", "free"),
+    ];
+    assert_eq!(told(&machine, &moves), expected);
+    let refused = moves.refused.iter().map(|one| (one.noticed_at, one.reason));
+    let conflict = |minute| (MARCH + minute * MINUTE, RefusalReason::Conflict);
+    assert_eq!(refused.collect::<Vec<_>>(), [conflict(5), conflict(110)]);
+    assert_eq!(entities.counts().repeated, 0);
 }
 
 #[test]
