@@ -154,20 +154,7 @@ pub fn open_lake(loaded: &Loaded, location: &str) -> anyhow::Result<Lake> {
 
 /// A lake's error as the command's: wrong where the location is, failed otherwise.
 fn wrong_or_failed(error: LakeError) -> anyhow::Error {
-    match error {
-        LakeError::BadLocation { .. } | LakeError::OtherLayout { .. } => {
-            WrongInput(error.to_string()).into()
-        }
-        LakeError::Missing { .. }
-        | LakeError::Unreachable { .. }
-        | LakeError::Denied { .. }
-        | LakeError::NoSpace { .. }
-        | LakeError::Conflict { .. }
-        | LakeError::Unreadable { .. }
-        | LakeError::Encode { .. }
-        | LakeError::Stopped { .. }
-        | LakeError::Interrupted { .. } => error.into(),
-    }
+    if error.is_of_location() { WrongInput(error.to_string()).into() } else { error.into() }
 }
 
 /// Opens the source that the settings name.

@@ -42,17 +42,8 @@ pub async fn open(store: &Store, project: &Project) -> anyhow::Result<LakeView> 
 
 /// A lake that is not there, or a location that is none, is wrong input.
 pub fn wrong_lake(error: LakeError) -> anyhow::Error {
-    match error {
-        LakeError::BadLocation { .. }
-        | LakeError::Missing { .. }
-        | LakeError::OtherLayout { .. } => WrongInput(error.to_string()).into(),
-        LakeError::Unreachable { .. }
-        | LakeError::Denied { .. }
-        | LakeError::NoSpace { .. }
-        | LakeError::Conflict { .. }
-        | LakeError::Unreadable { .. }
-        | LakeError::Encode { .. }
-        | LakeError::Stopped { .. }
-        | LakeError::Interrupted { .. } => error.into(),
+    if error.is_of_location() || matches!(error, LakeError::Missing { .. }) {
+        return WrongInput(error.to_string()).into();
     }
+    error.into()
 }

@@ -163,6 +163,11 @@ impl LakeError {
         self.concern() == Concern::Object
     }
 
+    /// Whether the lake was named wrongly: no call will ever succeed there.
+    pub fn is_of_location(&self) -> bool {
+        matches!(self, LakeError::BadLocation { .. } | LakeError::OtherLayout { .. })
+    }
+
     fn concern(&self) -> Concern {
         match self {
             LakeError::Unreachable { .. } => Concern::Passing,

@@ -180,17 +180,8 @@ impl Tests {
             made.changes.backdated.push(BackdatedRow { head, happened: received, to });
         }
         if self.wanted.transitions {
-            made.changes.transitions.push(TransitionRow {
-                head,
-                from,
-                to,
-                stayed,
-                machine: NO_TEXT,
-                operator: NO_TEXT,
-                error: NO_TEXT,
-                reason: NO_TEXT,
-                implied: true,
-            });
+            let row = TransitionRow::untold(head, (from, to), stayed, true);
+            made.changes.transitions.push(row);
         }
     }
 

@@ -5,6 +5,7 @@ use super::step::Told;
 use crate::lifecycle::cut::RowCut;
 use crate::lifecycle::id::EntityId;
 use crate::lifecycle::machine::{EventWord, MachineState};
+use crate::lifecycle::texts::NO_TEXT;
 
 /// What every row has.
 #[derive(Clone, Debug)]
@@ -55,6 +56,28 @@ pub struct TransitionRow {
     pub reason: u32,
     /// A row form implied it: it is on time or backdated, never a revision.
     pub implied: bool,
+}
+
+impl TransitionRow {
+    /// A transition of which no event tells anything beside it: implied by a row, or made by a timer.
+    pub(super) fn untold(
+        head: ChangeHead,
+        (from, to): (MachineState, MachineState),
+        stayed: Option<i64>,
+        implied: bool,
+    ) -> TransitionRow {
+        TransitionRow {
+            head,
+            from,
+            to,
+            stayed,
+            machine: NO_TEXT,
+            operator: NO_TEXT,
+            error: NO_TEXT,
+            reason: NO_TEXT,
+            implied,
+        }
+    }
 }
 
 /// A row of `completions`.

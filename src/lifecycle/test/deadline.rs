@@ -222,17 +222,8 @@ impl Tests {
         let test = &mut self.keeper.tests[at];
         (test.state, test.since) = (to, Time::at(time));
         if self.wanted.transitions {
-            made.changes.transitions.push(TransitionRow {
-                head,
-                from,
-                to,
-                stayed,
-                machine: NO_TEXT,
-                operator: NO_TEXT,
-                error: NO_TEXT,
-                reason: NO_TEXT,
-                implied: false,
-            });
+            let row = TransitionRow::untold(head, (from, to), stayed, false);
+            made.changes.transitions.push(row);
         }
     }
 }

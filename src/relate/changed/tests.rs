@@ -35,18 +35,25 @@ fn head(texts: &RunTexts) -> ChangeHead {
     }
 }
 
+/// Instrument, operator, error and reason.
+fn codes(texts: &RunTexts) -> [u32; 4] {
+    [
+        texts.code(CodedColumn::Machine, "M1"),
+        texts.code(CodedColumn::Operator, "O1"),
+        texts.code(CodedColumn::Error, "E01"),
+        texts.code(CodedColumn::Reason, "RC"),
+    ]
+}
+
 fn minute(minute: i64) -> Time {
     Time::at(minute * MINUTE)
 }
 
 /// What is told of the test's course.
 fn course(machine: &StateMachine, texts: &RunTexts) -> Changes {
-    let code = |column, text| texts.code(column, text);
     let state = |name| machine.state_named(name).unwrap();
     let head = head(texts);
-    let (instrument, operator) =
-        (code(CodedColumn::Machine, "M1"), code(CodedColumn::Operator, "O1"));
-    let (error, reason) = (code(CodedColumn::Error, "E01"), code(CodedColumn::Reason, "RC"));
+    let [instrument, operator, error, reason] = codes(texts);
     let (from, to) = (state("RESULTED"), state("VERIFIED"));
     Changes {
         transitions: vec![TransitionRow {
@@ -81,12 +88,9 @@ fn course(machine: &StateMachine, texts: &RunTexts) -> Changes {
 
 /// One row of each relation, at minute 90: ordered at 10, collected at 20, received at 30, resulted at 80.
 fn changes(machine: &StateMachine, texts: &RunTexts) -> Changes {
-    let code = |column, text| texts.code(column, text);
     let state = |name| machine.state_named(name).unwrap();
     let head = head(texts);
-    let (instrument, operator) =
-        (code(CodedColumn::Machine, "M1"), code(CodedColumn::Operator, "O1"));
-    let (error, reason) = (code(CodedColumn::Error, "E01"), code(CodedColumn::Reason, "RC"));
+    let [instrument, operator, error, reason] = codes(texts);
     let (from, to) = (state("RESULTED"), state("VERIFIED"));
     Changes {
         due: vec![DueRow {
