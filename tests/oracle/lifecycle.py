@@ -258,9 +258,9 @@ class Machine:
     def resolve(self, test):
         """Fixes clock start and target once receipt and assay are known; whether it did, with a deadline."""
         if (test["assay"] is None or test["received_at"] is None or test["clock_start_at"] is not None
-                or test["verified_before"] or test["final"]
+                or test["verified_before"] or test["completed_at"] is not None or test["final"]
                 or test["state"] in FINISHED and test["state"] != "CANCELLED"):
-            return False  # a test that is over gets no clock any more
+            return False  # a test that is over, or was verified once, gets no clock any more
         test["clock_start_at"] = self.clock_start(test)
         self.set_target(test)
         return test["due_at"] is not None

@@ -29,9 +29,9 @@ impl Tests {
     pub(super) fn resolve(&mut self, at: u32) -> bool {
         let test = &self.keeper.tests[at];
         let may = !test.clock_start.is_some() && test.received.is_some() && test.assay != NO_TEXT;
-        // A test that is over gets no clock any more.
+        // A test that is over, or was verified once, gets no clock any more.
         let is_over = self.rules.machine.is_finished(test.state) || test.marks.has(Mark::RowError);
-        if !may || test.marks.has(Mark::Forgotten) || is_over && !self.rules.may_complete(test) {
+        if !may || test.marks.has(Mark::Completed) || is_over && !self.rules.may_complete(test) {
             return false;
         }
         self.keeper.tests[at].clock_start = self.clock_start(at);

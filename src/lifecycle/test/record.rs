@@ -76,7 +76,8 @@ pub(in crate::lifecycle) struct Marks(u16);
 /// The truths.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::lifecycle) enum Mark {
-    /// It has completed, or had before it was forgotten.
+    /// It has completed, or its first event tells that it had: it may have been forgotten. It never
+    /// completes again and gets no clock any more.
     Completed = 1,
     /// Its row of `due` has been made, or will never be.
     DueSaid = 2,
@@ -86,15 +87,12 @@ pub(in crate::lifecycle) enum Mark {
     RiskSaid = 8,
     /// The row form's ERROR: finished, and not due.
     RowError = 16,
-    /// Its first event tells of an earlier verification: it may have been forgotten, has no deadline
-    /// and never completes.
-    Forgotten = 32,
     /// Nothing was heard of it for as long as finished tests are kept.
-    Left = 64,
+    Left = 32,
     /// Of a test that is put down: the receipt is known of its tube.
-    TubeReceived = 128,
+    TubeReceived = 64,
     /// Of a test that is put down: the receipt is known of itself.
-    TestReceived = 256,
+    TestReceived = 128,
 }
 
 impl Marks {

@@ -38,7 +38,6 @@ impl Tests {
             let receipt = if step.form == ToldBy::Row { step.received } else { Time::NONE };
             test.mentioned = receipt.or(Time::at(step.at));
             if rules.tells_of_verification(step.word) && !implies {
-                test.marks.set(Mark::Forgotten);
                 test.marks.set(Mark::Completed);
             }
         }
