@@ -1,65 +1,148 @@
 //! When, in the order of a partition's records, a row was made: what row-level objects are cut by.
+//!
+//! A row that waits for the watermark is made by the record that brings the watermark past it. So where
+//! a row stands among the records follows from the records alone, and not from how batches are cut.
 
-/// The record that brought a row about.
+/// The place among a partition's records at which a row stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RowCut {
-    /// Its offset.
+    /// The offset of the record that it stands before; of a late record's row that record's own.
     pub offset: i64,
-    /// The watermark that it brought; of a late record the one that stood before it.
+    /// The watermark that stood there.
     pub watermark: i64,
 }
 
-/// A record's offset and the watermark that stood before it.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Stood {
-    offset: i64,
-    watermark_before: i64,
+/// What brought a row about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Brought {
+    /// The offset of the record that did.
+    pub by: i64,
+    /// Where the row stands.
+    pub cut: RowCut,
 }
 
-impl Stood {
-    pub(super) fn new(offset: i64, watermark_before: i64) -> Stood {
-        Stood { offset, watermark_before }
+/// The watermark has risen to `watermark`, by the record at `by`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Rise {
+    by: i64,
+    watermark: i64,
+}
+
+impl Rise {
+    fn brought(self) -> Brought {
+        let cut = RowCut { offset: self.by.saturating_add(1), watermark: self.watermark };
+        Brought { by: self.by, cut }
+    }
+}
+
+/// How the watermark rose within a batch: of all its records, whatever became of them.
+#[derive(Clone, Debug, Default)]
+pub struct BatchRises {
+    /// What stood before the first record.
+    first: Option<i64>,
+    rises: Vec<Rise>,
+    last: Option<i64>,
+}
+
+impl BatchRises {
+    /// Of records in the order of their offsets: each one's offset, and the watermark before it.
+    pub fn of(records: impl IntoIterator<Item = (i64, i64)>) -> BatchRises {
+        let mut found = BatchRises::default();
+        let mut stood = i64::MIN;
+        for (offset, watermark) in records {
+            match found.last {
+                None => found.first = Some(watermark),
+                Some(by) if watermark > stood => found.rises.push(Rise { by, watermark }),
+                Some(_) => {}
+            }
+            (stood, found.last) = (watermark.max(stood), Some(offset));
+        }
+        found
+    }
+
+    /// The offset of the last record.
+    pub(super) fn last(&self) -> Option<i64> {
+        self.last
     }
 }
 
 /// Which record brought the watermark beyond a time: rows that wait for the watermark are made then.
 pub(super) struct RowCuts {
-    /// Watermarks that stood before records, rising, each with the offset of the record before.
-    rises: Vec<RowCut>,
-    end: RowCut,
+    rises: Vec<Rise>,
+    end: Rise,
 }
 
 impl RowCuts {
-    /// Of records in their order, the first of which follows the one at `last` and found `reached`.
-    pub(super) fn of(
-        records: impl Iterator<Item = Stood>,
-        last: i64,
-        reached: i64,
-        watermark: i64,
-    ) -> RowCuts {
-        let (mut stood, mut before) = (reached, last);
-        let mut rises = Vec::new();
-        for record in records {
-            if record.watermark_before > stood {
-                stood = record.watermark_before;
-                rises.push(RowCut { offset: before, watermark: stood });
-            }
-            before = record.offset;
-        }
-        RowCuts { rises, end: RowCut { offset: before, watermark } }
+    /// Of a batch, the first record of which follows the one at `last` and found `reached`.
+    pub(super) fn of(batch: &BatchRises, last: i64, reached: i64, watermark: i64) -> RowCuts {
+        let first = batch.first.map(|watermark| Rise { by: last, watermark });
+        let all = first.into_iter().chain(batch.rises.iter().copied());
+        let rises = all.filter(|rise| rise.watermark > reached).collect();
+        RowCuts { rises, end: Rise { by: batch.last.unwrap_or(last), watermark } }
     }
 
-    /// When something that waited for the watermark to pass `at` was made.
-    pub(super) fn of_time(&self, at: i64) -> RowCut {
+    /// What made something that waited for the watermark to pass `at`.
+    pub(super) fn of_time(&self, at: i64) -> Brought {
         let rise = self.rises.partition_point(|rise| rise.watermark <= at);
-        self.rises.get(rise).copied().unwrap_or(self.end)
+        self.rises.get(rise).copied().unwrap_or(self.end).brought()
     }
 
-    /// When a step was applied, whose turn was at `turn`: a late one at once.
-    pub(super) fn of_step(&self, turn: i64, stood: Stood, at: i64) -> RowCut {
-        if at < stood.watermark_before {
-            return RowCut { offset: stood.offset, watermark: stood.watermark_before };
+    /// What made a step's rows, whose turn was at `turn`: a late one is applied at once.
+    pub(super) fn of_step(
+        &self,
+        turn: i64,
+        (offset, watermark_before): (i64, i64),
+        at: i64,
+    ) -> Brought {
+        if at < watermark_before {
+            let cut = RowCut { offset, watermark: watermark_before };
+            return Brought { by: offset, cut };
         }
         self.of_time(turn)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The watermark rises to 10 by the record at 4, to 20 by the one at 7, and to 30 by the last, at 9.
+    const RECORDS: [(i64, i64); 6] = [(3, 5), (4, 5), (5, 10), (7, 10), (8, 20), (9, 20)];
+
+    fn brought(by: i64, watermark: i64) -> Brought {
+        Brought { by, cut: RowCut { offset: by + 1, watermark } }
+    }
+
+    #[test]
+    fn a_row_stands_behind_the_record_that_brought_the_watermark_past_it() {
+        let cuts = RowCuts::of(&BatchRises::of(RECORDS), 2, 5, 30);
+        assert_eq!([4, 9, 10, 19, 20, 29].map(|at| cuts.of_time(at)), [
+            brought(4, 10),
+            brought(4, 10),
+            brought(7, 20),
+            brought(7, 20),
+            brought(9, 30),
+            brought(9, 30),
+        ]);
+        let late = Brought { by: 8, cut: RowCut { offset: 8, watermark: 20 } };
+        assert_eq!(cuts.of_step(20, (8, 20), 3), late);
+        assert_eq!(cuts.of_step(25, (8, 20), 25), brought(9, 30));
+    }
+
+    /// Also a watermark that was found risen, by an idle advance, is the doing of the record before.
+    #[test]
+    fn batches_may_be_cut_anywhere() {
+        for at in 0..=RECORDS.len() {
+            let (one, other) = RECORDS.split_at(at);
+            let between = one.iter().chain(other).nth(at).map_or(30, |record| record.1);
+            let first = RowCuts::of(&BatchRises::of(one.to_vec()), 2, 3, between);
+            let last = one.last().map_or(2, |record| record.0);
+            let second = RowCuts::of(&BatchRises::of(other.to_vec()), last, between, 30);
+            let whole = RowCuts::of(&BatchRises::of(RECORDS), 2, 3, 30);
+            for time in 3..30 {
+                let cuts = if time < between { &first } else { &second };
+                assert_eq!(cuts.of_time(time), whole.of_time(time), "cut at {at}, time {time}");
+            }
+        }
     }
 }

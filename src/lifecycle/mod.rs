@@ -27,8 +27,9 @@ mod words;
 pub use stage::{JudgedEvents, Lifecycle, LifecycleShared, Prepared};
 pub use test::change;
 pub use test::record::{Time, Urgency};
-pub use test::rules::{ResolveTarget, TargetQuery, TestSettings};
+pub use test::rules::TestSettings;
 pub use test::step::Told;
+pub use test::target::TargetOrigin;
 
 /// The event's columns that tests are followed by, beside those that guards read.
 pub fn columns(machine: &machine::StateMachine) -> std::collections::BTreeSet<String> {

@@ -45,6 +45,8 @@ pub(super) struct StepEvents<'a> {
     pub(super) watermark_before: &'a [i64],
     /// Of each guard of the machine, whether it holds for each event.
     pub(super) guards: &'a [BooleanArray],
+    /// Whether a table has counted each event by itself; none where none has.
+    pub(super) counted: Option<&'a [bool]>,
 }
 
 /// The steps of the events that say something to the machine, in their order.
@@ -87,6 +89,7 @@ pub(super) fn steps(
             repeat_no: columns.repeat_no(row),
             word,
             form,
+            is_counted: events.counted.is_some_and(|counted| counted[row]),
             priority: columns.priority(row),
             auto_verified: told(columns.auto_verified, row),
             delta_flag: told(columns.delta_flag, row),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use arrow::array::{BooleanArray, RecordBatch};
 use arrow::error::ArrowError;
 
+use super::cut::BatchRises;
 use super::machine::StateMachine;
 use super::prepare::{StepEvents, steps};
 use super::test::Tests;
@@ -36,6 +37,8 @@ pub struct JudgedEvents<'a> {
     pub watermark_before: &'a [i64],
     /// For each guard of the machine, whether it holds for each event.
     pub guards: &'a [BooleanArray],
+    /// Whether a table has counted each event by itself; none where none has.
+    pub counted: Option<&'a [bool]>,
 }
 
 /// A batch's steps, made on any core.
@@ -43,14 +46,9 @@ pub struct JudgedEvents<'a> {
 pub struct Prepared(Vec<TestStep>);
 
 impl Prepared {
-    /// How many events say something to the machine.
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    /// Whether none does.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+    /// The rows of the events that say something to the machine, ascending.
+    pub fn rows(&self) -> impl Iterator<Item = u32> {
+        self.0.iter().map(|step| step.row)
     }
 }
 
@@ -72,8 +70,8 @@ impl LifecycleShared {
     /// # Errors
     /// When a column does not hold what decode puts into it.
     pub fn prepare(&self, events: JudgedEvents<'_>) -> Result<Prepared, ArrowError> {
-        let JudgedEvents { rows, offsets, times, watermark_before, guards } = events;
-        let events = StepEvents { rows, offsets, times, watermark_before, guards };
+        let JudgedEvents { rows, offsets, times, watermark_before, guards, counted } = events;
+        let events = StepEvents { rows, offsets, times, watermark_before, guards, counted };
         steps(&self.rules.machine, &self.texts, &events).map(Prepared)
     }
 
@@ -106,18 +104,19 @@ impl Lifecycle {
         let Lifecycle { shared, wanted, partitions } = self;
         let LifecycleShared { rules, settings, texts } = shared;
         partitions.entry(Arc::clone(partition)).or_insert_with(|| {
-            Tests::new(Arc::clone(rules), Arc::clone(settings), Arc::clone(texts), *wanted)
+            Tests::new(Arc::clone(rules), settings, Arc::clone(texts), *wanted)
         })
     }
 
-    /// Takes in a batch and does what is due by the partition's watermark after it.
+    /// Takes in a batch, in which the watermark rose so, and does what is due by the partition's watermark
+    /// after it.
     pub fn batch(
         &mut self,
         partition: &Arc<Partition>,
-        Prepared(steps): Prepared,
+        (Prepared(steps), rises): (Prepared, &BatchRises),
         watermark: i64,
     ) -> Changes {
-        self.of(partition).batch(steps, watermark)
+        self.of(partition).batch(steps, rises, watermark)
     }
 
     /// Does what is due by a watermark that moved without a record.

@@ -18,7 +18,7 @@ pub use moves::{Move, MoveSource, Moves, Refused};
 pub use step::{EntityStep, Key, MOST_KEYS, steps};
 pub use timers::{Lengths, NoLengths};
 
-use super::cut::{RowCut, RowCuts, Stood};
+use super::cut::{BatchRises, RowCut, RowCuts};
 use super::keys::KeyTable;
 use super::machine::{MachineState, StateMachine};
 use super::slab::Slab;
@@ -82,18 +82,17 @@ impl Entities {
     }
 
     /// Takes in a batch's steps and does what is due by `watermark`.
-    pub fn batch(&mut self, steps: Vec<EntityStep>, watermark: i64) -> Moves {
+    pub fn batch(&mut self, steps: Vec<EntityStep>, rises: &BatchRises, watermark: i64) -> Moves {
         let first = steps.first().map_or(i64::MAX, |step| step.offset);
-        let stood = steps.iter().map(|step| Stood::new(step.offset, step.watermark_before));
-        let cuts = RowCuts::of(stood, self.last_offset, self.reached, watermark);
-        self.last_offset = steps.last().map_or(self.last_offset, |step| step.offset);
+        let cuts = RowCuts::of(rises, self.last_offset, self.reached, watermark);
+        self.last_offset = rises.last().unwrap_or(self.last_offset);
         self.waiting.add(steps);
         self.release(watermark, (first, watermark), &cuts)
     }
 
     /// Does what is due by a watermark that moved without a record.
     pub fn advance(&mut self, watermark: i64) -> Moves {
-        let cuts = RowCuts::of(std::iter::empty(), self.last_offset, self.reached, watermark);
+        let cuts = self.no_records(watermark);
         self.release(watermark, (i64::MAX, watermark), &cuts)
     }
 
@@ -101,8 +100,12 @@ impl Entities {
     pub fn finish(&mut self, end: i64) -> Moves {
         let until = end.saturating_add(1).max(self.reached);
         let last = self.waiting.last().map_or(until, |last| last.saturating_add(1).max(until));
-        let cuts = RowCuts::of(std::iter::empty(), self.last_offset, self.reached, until);
+        let cuts = self.no_records(until);
         self.release(last, (i64::MAX, until), &cuts)
+    }
+
+    fn no_records(&self, watermark: i64) -> RowCuts {
+        RowCuts::of(&BatchRises::default(), self.last_offset, self.reached, watermark)
     }
 
     fn release(
@@ -115,7 +118,8 @@ impl Entities {
         let released = self.waiting.release(watermark);
         for (turn, step) in released.iter() {
             self.timers(turn.min(timers_until), cuts, &mut moves);
-            let cut = cuts.of_step(turn, Stood::new(step.offset, step.watermark_before), step.at);
+            let stood = (step.offset, step.watermark_before);
+            let cut = cuts.of_step(turn, stood, step.at).cut;
             self.apply(step, step.offset >= first, cut, &mut moves);
         }
         self.timers(timers_until, cuts, &mut moves);
@@ -232,7 +236,7 @@ impl Entities {
             let entities = &self.entities;
             let time_of = |at: u32| entities[at].timer.map(|time| (time, entities[at].born));
             let Some(timer) = self.wheel.next(until, time_of) else { return };
-            self.went_off(timer, cuts.of_time(timer.at), moves);
+            self.went_off(timer, cuts.of_time(timer.at).cut, moves);
         }
     }
 

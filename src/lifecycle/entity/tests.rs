@@ -23,6 +23,14 @@ fn shipped(name: &str) -> Arc<StateMachine> {
 /// Events of one laboratory: minutes after the first of March, and texts by column.
 type Event<'a> = (i64, &'a [(&'a str, &'a str)]);
 
+impl Entities {
+    fn batch_of(&mut self, steps: Vec<EntityStep>, watermark: i64) -> Moves {
+        let records = steps.iter().map(|step| (step.offset, step.watermark_before));
+        let rises = BatchRises::of(records.collect::<Vec<_>>());
+        self.batch(steps, &rises, watermark)
+    }
+}
+
 /// Events as a batch, the watermark trailing by two minutes.
 fn batch(machine: &StateMachine, events: &[Event<'_>], first: i64) -> Vec<EntityStep> {
     let times: Vec<i64> = events.iter().map(|(minute, _)| MARCH + minute * MINUTE).collect();
@@ -57,6 +65,7 @@ fn batch(machine: &StateMachine, events: &[Event<'_>], first: i64) -> Vec<Entity
         times: &times,
         watermark_before: &before,
         guards: &[],
+        counted: None,
     };
     steps(machine, judged).unwrap()
 }
@@ -122,7 +131,7 @@ fn a_pause_becomes_long_and_a_silence_unknown() {
         for (number, events) in events.chunks(cut).enumerate() {
             let steps = batch(&machine, events, (number * cut) as i64);
             let watermark = steps.last().map_or(i64::MIN, |step| step.at - 2 * MINUTE);
-            seen.extend(told(&machine, &entities.batch(steps, watermark)));
+            seen.extend(told(&machine, &entities.batch_of(steps, watermark)));
         }
         seen.extend(told(&machine, &entities.finish(MARCH + 120 * MINUTE)));
         assert_eq!(seen, expected, "in batches of {cut}");
@@ -154,9 +163,9 @@ fn a_machine_of_ones_own_refuses_what_does_not_fit_and_knows_the_local_night() {
     let mut entities = Entities::new(Arc::clone(&machine), Arc::new(Berlin), i64::MAX);
     let (load, deliver) = (boxed("load"), boxed("deliver"));
     let steps = batch(&machine, &[(0, &deliver), (10, &load), (12, &load), (30, &deliver)], 0);
-    let mut moves = entities.batch(steps, i64::MIN);
+    let mut moves = entities.batch_of(steps, i64::MIN);
     let steps = batch(&machine, &[(60, &load)], 4);
-    moves.moved.extend(entities.batch(steps, MARCH + 58 * MINUTE).moved);
+    moves.moved.extend(entities.batch_of(steps, MARCH + 58 * MINUTE).moved);
     let last = entities.finish(MARCH + 24 * 60 * MINUTE);
     moves.moved.extend(last.moved);
     moves.refused.extend(last.refused);
@@ -205,8 +214,8 @@ fn a_centre_recovers_from_a_transfer_that_failed() {
     ];
     let mut entities = Entities::new(Arc::clone(&machine), Arc::new(Berlin), i64::MAX);
     let steps = batch(&machine, &events[..3], 0);
-    let mut moves = entities.batch(steps, MARCH + 98 * MINUTE);
-    let rest = entities.batch(batch(&machine, &events[3..], 3), MARCH + 1558 * MINUTE);
+    let mut moves = entities.batch_of(steps, MARCH + 98 * MINUTE);
+    let rest = entities.batch_of(batch(&machine, &events[3..], 3), MARCH + 1558 * MINUTE);
     for more in [rest, entities.finish(MARCH + 1560 * MINUTE)] {
         moves.moved.extend(more.moved);
         moves.refused.extend(more.refused);

@@ -29,7 +29,7 @@ impl Tests {
     pub(super) fn apply(&mut self, step: &TestStep, made: &mut Made<'_>) {
         let wanted = TubeWanted { key: step.tube, specimen: &step.specimen, lab: step.lab };
         let tube = self.keeper.tube(&wanted);
-        made.source = made.changes.released.len() as u32;
+        made.causes();
         let outcome = if step.assay == NO_TEXT {
             self.apply_to_tube(tube, step, made)
         } else {
@@ -44,7 +44,7 @@ impl Tests {
             Became::Refused => Fate::Refused,
         };
         let row = made.in_hand.then_some(step.row);
-        made.changes.released.push(ReleasedStep { offset: step.offset, row, fate });
+        made.became(ReleasedStep { row, is_counted: step.is_counted, fate });
         self.settle(tube);
     }
 

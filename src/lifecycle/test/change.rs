@@ -2,7 +2,8 @@
 
 use super::record::{Time, Urgency};
 use super::step::Told;
-use crate::lifecycle::cut::RowCut;
+use super::target::TargetOrigin;
+use crate::lifecycle::cut::Brought;
 use crate::lifecycle::id::EntityId;
 use crate::lifecycle::machine::{EventWord, MachineState};
 use crate::lifecycle::texts::NO_TEXT;
@@ -14,10 +15,8 @@ pub struct ChangeHead {
     pub at: i64,
     /// The partition's watermark before the record that it comes from; of a timer, its own time.
     pub watermark_before: i64,
-    /// Which of the released steps it comes from; [`TIMER`] for a timer.
-    pub source: u32,
-    /// When, in the order of records, it was made.
-    pub cut: RowCut,
+    /// Which of the causes brought it about.
+    pub cause: u32,
     /// The tube.
     pub specimen: EntityId,
     /// The laboratory's code.
@@ -31,9 +30,6 @@ pub struct ChangeHead {
     /// The priority.
     pub priority: Urgency,
 }
-
-/// In the place of a source: a timer's row.
-pub const TIMER: u32 = u32::MAX;
 
 /// A row of `transitions`.
 #[derive(Clone, Debug)]
@@ -99,6 +95,10 @@ pub struct CompletionRow {
     pub due: Time,
     /// Its target, microseconds.
     pub target: Time,
+    /// Where its target comes from; none where none was asked for.
+    pub origin: Option<TargetOrigin>,
+    /// Working time from the clock's start, microseconds.
+    pub working: Option<i64>,
     /// The machine's code.
     pub machine: u32,
     /// The operator's code.
@@ -164,6 +164,8 @@ pub struct DueRow {
     pub due_at: i64,
     /// Its target, microseconds.
     pub target: Time,
+    /// Where its target comes from.
+    pub origin: Option<TargetOrigin>,
     /// What came of it.
     pub outcome: DueOutcome,
     /// The state that it stood in.
@@ -338,13 +340,22 @@ pub enum Fate {
     Refused,
 }
 
+/// What brings rows about: a step, or time.
+#[derive(Clone, Copy, Debug)]
+pub struct Cause {
+    /// The record that did, and where the rows stand.
+    pub brought: Brought,
+    /// The step; none for timers.
+    pub step: Option<ReleasedStep>,
+}
+
 /// A step that was released.
 #[derive(Clone, Copy, Debug)]
 pub struct ReleasedStep {
-    /// Its offset.
-    pub offset: i64,
     /// Its row in the batch in hand, where it came in that.
     pub row: Option<u32>,
+    /// Whether a table has counted its event by itself.
+    pub is_counted: bool,
     /// What became of it.
     pub fate: Fate,
 }
@@ -399,8 +410,8 @@ pub struct WantedRows {
 /// All rows that steps and timers made, in the order in which they were.
 #[derive(Debug, Default)]
 pub struct Changes {
-    /// Steps that were released.
-    pub released: Vec<ReleasedStep>,
+    /// What brought them about, in the order of work.
+    pub causes: Vec<Cause>,
     /// Rows of `transitions`.
     pub transitions: Vec<TransitionRow>,
     /// Rows of `completions`.

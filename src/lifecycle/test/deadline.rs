@@ -4,16 +4,12 @@ use super::change::{
     ChangeHead, DeadlineRow, DeadlineStage, DueOutcome, DueRow, OverrunPhase, TransitionRow,
 };
 use super::record::{Mark, TestRecord, Time};
-use super::rules::TargetQuery;
 use super::step::TestStep;
+use super::target::TestTarget;
 use super::{Made, Tests};
-use crate::lifecycle::cut::RowCut;
 use crate::lifecycle::machine::MachineState;
-use crate::lifecycle::texts::{CodedColumn, NO_TEXT};
+use crate::lifecycle::texts::NO_TEXT;
 use crate::lifecycle::wheel::WheelTimer;
-
-/// A minute in microseconds.
-const MINUTE: f64 = 60_000_000.0;
 
 impl Tests {
     /// The later of the receipt and the test's own order, or where none is known its first event.
@@ -41,33 +37,11 @@ impl Tests {
 
     /// From the clock start, or from a later rise of the priority.
     pub(super) fn set_target(&mut self, at: u32) {
-        let target = self.target(at);
-        let share = self.rules.at_risk_share;
         let test = &mut self.keeper.tests[at];
-        let from = test.clock_start.max(test.risen).get();
-        let span = from.zip(target.and_then(Time::get));
-        let after = |span: Option<i64>| span.map_or(Time::NONE, Time::at);
-        test.target = target.unwrap_or(Time::NONE);
-        test.due = after(span.map(|(from, target)| from.saturating_add(target)));
-        test.risk =
-            after(span.map(|(from, target)| from.saturating_add((target as f64 * share) as i64)));
-    }
-
-    /// The target of a test as a length of time; none where it has no deadline.
-    fn target(&mut self, at: u32) -> Option<Time> {
-        let test = &self.keeper.tests[at];
-        let lab = self.texts.text(CodedColumn::Lab, self.keeper.tubes[test.tube].lab);
-        let assay = self.texts.text(CodedColumn::Assay, test.assay);
-        let class = self.texts.text(CodedColumn::Class, test.class);
-        let minutes = (self.settings.target)(&TargetQuery {
-            lab_id: lab.as_deref(),
-            assay: assay.as_deref(),
-            priority: test.priority.letter(),
-            patient_class: class.as_deref(),
-            profile_minutes: test.profile.get().map(|profile| profile as f64 / MINUTE),
-            at: test.clock_start.get()?,
-        })?;
-        (minutes > 0.0).then(|| Time::at((minutes * MINUTE).round() as i64))
+        let lab = self.keeper.tubes[test.tube].lab;
+        let Some(found) = self.targets.of(test, lab) else { return };
+        let TestTarget { target, due, risk, origin } = found;
+        (test.target, test.due, test.risk, test.origin) = (target, due, risk, origin);
     }
 
     /// Judges a due time that had passed when the step told of it. After the step has been applied.
@@ -96,6 +70,7 @@ impl Tests {
         let phase = if done { None } else { phase(self, at) };
         let test = &mut self.keeper.tests[at];
         let (target, machine) = (test.target, test.machine);
+        let origin = self.targets.origin(test.origin);
         if outcome == DueOutcome::Breached {
             test.marks.set(Mark::Breached);
             if self.wanted.deadlines {
@@ -112,7 +87,7 @@ impl Tests {
             }
         }
         if self.wanted.due {
-            made.changes.due.push(DueRow { head, due_at: due, target, outcome, state, phase });
+            made.changes.due.push(DueRow { head, due_at: due, target, origin, outcome, state, phase });
         }
     }
 
@@ -166,7 +141,7 @@ impl Tests {
     }
 
     /// A timer went off: what is due happens, and the next one is set.
-    pub(super) fn went_off(&mut self, timer: WheelTimer, cut: RowCut, made: &mut Made<'_>) {
+    pub(super) fn went_off(&mut self, timer: WheelTimer, made: &mut Made<'_>) {
         let at = timer.entity;
         if self.keeper.tests[at].timer != Time::at(timer.at)
             || self.keeper.tests[at].born != timer.born
@@ -178,15 +153,15 @@ impl Tests {
         let is_open =
             !self.rules.machine.is_finished(test.state) && !test.marks.has(Mark::RowError);
         if is_open && test.risk.get() == Some(time) && !test.marks.has(Mark::RiskSaid) {
-            self.say_risk(at, time, cut, made);
+            self.say_risk(at, time, made);
         }
         let test = &self.keeper.tests[at];
         if test.due.get() == Some(time) && !test.marks.has(Mark::DueSaid) {
-            let head = self.timed_head(at, time, cut);
+            let head = self.timed_head(at, time, made);
             self.say_due(at, time, head, made);
         }
         if self.abandoned_at(&self.keeper.tests[at]).get() == Some(time) {
-            self.abandon(at, time, cut, made);
+            self.abandon(at, time, made);
         }
         if self.leaves_at(&self.keeper.tests[at]).get() == Some(time) {
             self.keeper.tests[at].marks.set(Mark::Left);
@@ -196,8 +171,8 @@ impl Tests {
         self.settle(tube);
     }
 
-    fn say_risk(&mut self, at: u32, time: i64, cut: RowCut, made: &mut Made<'_>) {
-        let head = self.timed_head(at, time, cut);
+    fn say_risk(&mut self, at: u32, time: i64, made: &mut Made<'_>) {
+        let head = self.timed_head(at, time, made);
         let test = &mut self.keeper.tests[at];
         test.marks.set(Mark::RiskSaid);
         let TestRecord { due, target, state, machine, .. } = *test;
@@ -213,12 +188,12 @@ impl Tests {
     }
 
     /// Nothing was heard of it for long.
-    fn abandon(&mut self, at: u32, time: i64, cut: RowCut, made: &mut Made<'_>) {
+    fn abandon(&mut self, at: u32, time: i64, made: &mut Made<'_>) {
         let test = &self.keeper.tests[at];
         let Some((_, to)) = self.rules.machine.after(test.state) else { return };
         self.counts.timed += 1;
         let (from, stayed) = (test.state, Time::at(time).since(test.since));
-        let head = self.timed_head(at, time, cut);
+        let head = self.timed_head(at, time, made);
         let test = &mut self.keeper.tests[at];
         (test.state, test.since) = (to, Time::at(time));
         if self.wanted.transitions {

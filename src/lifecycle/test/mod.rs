@@ -12,19 +12,21 @@ pub(in crate::lifecycle) mod record;
 pub(in crate::lifecycle) mod rules;
 pub(in crate::lifecycle) mod step;
 mod take;
+pub(in crate::lifecycle) mod target;
 mod tell;
 #[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
 
-use change::{Changes, TestCounts, WantedRows};
+use change::{Cause, Changes, ReleasedStep, TestCounts, WantedRows};
 use keeper::TubeKeeper;
 use record::Mark;
 use rules::{Rules, TestSettings};
 use step::TestStep;
+use target::TargetFinder;
 
-use super::cut::{RowCut, RowCuts, Stood};
+use super::cut::{BatchRises, Brought, RowCut, RowCuts};
 use super::texts::RunTexts;
 use super::waiting::{Released, Waiting};
 use super::wheel::Wheel;
@@ -36,8 +38,7 @@ const LOOK_EVERY: i64 = 600_000_000;
 #[derive(Debug)]
 pub(super) struct Tests {
     rules: Arc<Rules>,
-    settings: Arc<TestSettings>,
-    texts: Arc<RunTexts>,
+    targets: TargetFinder,
     wanted: WantedRows,
     keeper: TubeKeeper,
     wheel: Wheel,
@@ -48,8 +49,8 @@ pub(super) struct Tests {
     /// Timers earlier than this have gone off.
     passed: i64,
     /// Where the last late step was applied.
-    late: RowCut,
-    /// The offset of the last step that was taken in.
+    late: Brought,
+    /// The offset of the last record.
     last_offset: i64,
     looked: i64,
 }
@@ -57,23 +58,54 @@ pub(super) struct Tests {
 /// Where rows go while steps are applied.
 struct Made<'a> {
     changes: &'a mut Changes,
-    source: u32,
-    cut: RowCut,
+    brought: Brought,
+    /// The cause in hand, among those of the changes.
+    cause: u32,
     /// Whether the step in hand came in the batch in hand.
     in_hand: bool,
+}
+
+impl<'a> Made<'a> {
+    fn of_step(changes: &'a mut Changes, brought: Brought, in_hand: bool) -> Made<'a> {
+        Made { changes, brought, cause: 0, in_hand }
+    }
+
+    /// Timers that one record brings about are one cause.
+    fn of_timer(changes: &'a mut Changes, brought: Brought) -> Made<'a> {
+        let is_it = |last: &Cause| last.step.is_none() && last.brought == brought;
+        let known = changes.causes.last().is_some_and(is_it);
+        let mut made = Made { changes, brought, cause: 0, in_hand: false };
+        if known {
+            made.cause = made.changes.causes.len() as u32 - 1;
+        } else {
+            made.causes();
+        }
+        made
+    }
+
+    /// Notes a new cause of the rows to come.
+    fn causes(&mut self) {
+        self.cause = self.changes.causes.len() as u32;
+        self.changes.causes.push(Cause { brought: self.brought, step: None });
+    }
+
+    /// Notes what became of the step that is the cause in hand.
+    fn became(&mut self, step: ReleasedStep) {
+        self.changes.causes[self.cause as usize].step = Some(step);
+    }
 }
 
 impl Tests {
     pub(super) fn new(
         rules: Arc<Rules>,
-        settings: Arc<TestSettings>,
+        settings: &TestSettings,
         texts: Arc<RunTexts>,
         wanted: WantedRows,
     ) -> Tests {
+        let reference = Arc::clone(&settings.reference);
         Tests {
             rules,
-            settings,
-            texts,
+            targets: TargetFinder::new(reference, texts, settings.at_risk_share),
             wanted,
             keeper: TubeKeeper::default(),
             wheel: Wheel::default(),
@@ -81,25 +113,29 @@ impl Tests {
             counts: TestCounts::default(),
             reached: i64::MIN,
             passed: i64::MIN,
-            late: RowCut { offset: -1, watermark: i64::MIN },
+            late: Brought { by: -1, cut: RowCut { offset: 0, watermark: i64::MIN } },
             last_offset: -1,
             looked: i64::MIN,
         }
     }
 
     /// Takes in a batch's steps, in the order of their offsets, and does what is due by `watermark`.
-    pub(super) fn batch(&mut self, steps: Vec<TestStep>, watermark: i64) -> Changes {
+    pub(super) fn batch(
+        &mut self,
+        steps: Vec<TestStep>,
+        rises: &BatchRises,
+        watermark: i64,
+    ) -> Changes {
         let first = steps.first().map_or(i64::MAX, |step| step.offset);
-        let stood = steps.iter().map(|step| Stood::new(step.offset, step.watermark_before));
-        let cuts = RowCuts::of(stood, self.last_offset, self.reached, watermark);
-        self.last_offset = steps.last().map_or(self.last_offset, |step| step.offset);
+        let cuts = RowCuts::of(rises, self.last_offset, self.reached, watermark);
+        self.last_offset = rises.last().unwrap_or(self.last_offset);
         self.waiting.add(steps);
         self.release(watermark, first, &cuts)
     }
 
     /// Does what is due by a watermark that moved without a record.
     pub(super) fn advance(&mut self, watermark: i64) -> Changes {
-        let cuts = RowCuts::of(std::iter::empty(), self.last_offset, self.reached, watermark);
+        let cuts = self.no_records(watermark);
         self.release(watermark, i64::MAX, &cuts)
     }
 
@@ -107,10 +143,14 @@ impl Tests {
     pub(super) fn finish(&mut self, end: i64) -> Changes {
         let until = end.saturating_add(1).max(self.reached);
         let last = self.waiting.last().map_or(until, |last| last.saturating_add(1).max(until));
-        let cuts = RowCuts::of(std::iter::empty(), self.last_offset, self.reached, until);
+        let cuts = self.no_records(until);
         let mut changes = Changes::default();
         self.release_into(last, (i64::MAX, until), &cuts, &mut changes);
         changes
+    }
+
+    fn no_records(&self, watermark: i64) -> RowCuts {
+        RowCuts::of(&BatchRises::default(), self.last_offset, self.reached, watermark)
     }
 
     fn release(&mut self, watermark: i64, first: i64, cuts: &RowCuts) -> Changes {
@@ -129,16 +169,15 @@ impl Tests {
         changes: &mut Changes,
     ) {
         let released = self.waiting.release(watermark);
-        changes.released.reserve(released.len());
+        changes.causes.reserve(released.len());
         for (place, (turn, step)) in released.iter().enumerate() {
             self.soon(&released, place);
             self.timers(turn.min(timers_until), cuts, changes);
-            let cut = cuts.of_step(turn, Stood::new(step.offset, step.watermark_before), step.at);
+            let brought = cuts.of_step(turn, (step.offset, step.watermark_before), step.at);
             if step.at < step.watermark_before {
-                self.late = cut;
+                self.late = brought;
             }
-            let in_hand = step.offset >= first;
-            let mut made = Made { changes, source: 0, cut, in_hand };
+            let mut made = Made::of_step(changes, brought, step.offset >= first);
             self.apply(step, &mut made);
         }
         self.timers(timers_until, cuts, changes);
@@ -173,10 +212,8 @@ impl Tests {
             };
             let Some(timer) = self.wheel.next(until, time_of) else { break };
             // What a late event has begun in the past is its own doing.
-            let cut = if timer.at < self.passed { self.late } else { cuts.of_time(timer.at) };
-            let mut made =
-                Made { changes: &mut *changes, source: change::TIMER, cut, in_hand: false };
-            self.went_off(timer, cut, &mut made);
+            let brought = if timer.at < self.passed { self.late } else { cuts.of_time(timer.at) };
+            self.went_off(timer, &mut Made::of_timer(changes, brought));
         }
         self.passed = self.passed.max(until);
     }

@@ -1,5 +1,6 @@
 //! What is kept of a tube and its tests.
 
+use super::target::NO_ORIGIN;
 use crate::lifecycle::id::EntityId;
 use crate::lifecycle::machine::MachineState;
 use crate::lifecycle::slab::NIL;
@@ -158,6 +159,8 @@ pub(in crate::lifecycle) struct TestRecord {
     pub(in crate::lifecycle) target: Time,
     /// When its priority rose after the receipt.
     pub(in crate::lifecycle) risen: Time,
+    /// The number of where its target comes from.
+    pub(in crate::lifecycle) origin: u32,
     /// The offset of its first event.
     pub(in crate::lifecycle) born: i64,
     /// When its nearest timer goes off; none where it waits for nothing.
@@ -191,6 +194,7 @@ impl Default for TestRecord {
             profile: Time::NONE,
             target: Time::NONE,
             risen: Time::NONE,
+            origin: NO_ORIGIN,
             born: 0,
             timer: Time::NONE,
             tube: NIL,

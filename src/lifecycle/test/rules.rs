@@ -1,50 +1,21 @@
 //! The test's machine with what the product knows of its states beside the table.
 
-use std::fmt;
 use std::sync::Arc;
 
 use super::record::{Mark, TestRecord};
 use crate::flow::Span;
 use crate::lifecycle::machine::{EventWord, MachineState, StateMachine};
-
-/// What a target depends on.
-#[derive(Clone, Copy, Debug)]
-pub struct TargetQuery<'a> {
-    /// The laboratory.
-    pub lab_id: Option<&'a str>,
-    /// The assay.
-    pub assay: Option<&'a str>,
-    /// `R`, `A` or `S`.
-    pub priority: &'a str,
-    /// The patient's class.
-    pub patient_class: Option<&'a str>,
-    /// The profile's own target in minutes, where the feed tells one.
-    pub profile_minutes: Option<f64>,
-    /// When the clock started, in microseconds: the version that was valid then counts.
-    pub at: i64,
-}
-
-/// Finds the target of a test: minutes, none where it has no deadline.
-pub type ResolveTarget = dyn Fn(&TargetQuery<'_>) -> Option<f64> + Send + Sync;
+use crate::reference::Reference;
 
 /// How tests are followed.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct TestSettings {
-    /// The target of a test.
-    pub target: Arc<ResolveTarget>,
+    /// Targets, and the laboratories' opening hours.
+    pub reference: Arc<Reference>,
     /// At risk from this share of the target on.
     pub at_risk_share: f64,
     /// How long a finished test is kept.
     pub keep_finished: Span,
-}
-
-impl fmt::Debug for TestSettings {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TestSettings")
-            .field("at_risk_share", &self.at_risk_share)
-            .field("keep_finished", &self.keep_finished)
-            .finish_non_exhaustive()
-    }
 }
 
 /// The test's machine, and its states and words by what they mean.
@@ -63,7 +34,6 @@ pub(in crate::lifecycle) struct Rules {
     pub(in crate::lifecycle) received_word: EventWord,
     pub(in crate::lifecycle) collected_word: EventWord,
     pub(in crate::lifecycle) ordered_word: EventWord,
-    pub(in crate::lifecycle) at_risk_share: f64,
     pub(in crate::lifecycle) keep_finished: i64,
     /// By word: the state that a test stands in which is first seen by it.
     first: Vec<MachineState>,
@@ -114,7 +84,6 @@ impl Rules {
             received_word,
             ordered_word,
             collected_word,
-            at_risk_share: settings.at_risk_share,
             keep_finished: settings.keep_finished.0,
             machine,
         })

@@ -59,6 +59,8 @@ pub(in crate::lifecycle) struct TestStep {
     pub(in crate::lifecycle) repeat_no: u16,
     pub(in crate::lifecycle) word: EventWord,
     pub(in crate::lifecycle) form: ToldBy,
+    /// Whether a table has counted its event by itself.
+    pub(in crate::lifecycle) is_counted: bool,
     pub(in crate::lifecycle) priority: Urgency,
     pub(in crate::lifecycle) auto_verified: Told,
     pub(in crate::lifecycle) delta_flag: Told,

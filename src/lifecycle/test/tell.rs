@@ -8,7 +8,6 @@ use super::change::{
 use super::record::{Mark, Time};
 use super::step::{TestStep, ToldBy};
 use super::{Made, Tests};
-use crate::lifecycle::cut::RowCut;
 use crate::lifecycle::machine::MachineState;
 
 impl Tests {
@@ -107,7 +106,14 @@ impl Tests {
         }
     }
 
-    pub(super) fn completion(&self, at: u32, step: &TestStep, made: &Made<'_>) -> CompletionRow {
+    pub(super) fn completion(
+        &mut self,
+        at: u32,
+        step: &TestStep,
+        made: &Made<'_>,
+    ) -> CompletionRow {
+        let clock_start = self.clock_start(at);
+        let working = self.targets.working(step.lab, clock_start, Time::at(step.at));
         let test = &self.keeper.tests[at];
         CompletionRow {
             head: self.head(at, step, step.at, made),
@@ -115,9 +121,11 @@ impl Tests {
             collected: test.collected,
             received: test.received,
             resulted: test.resulted,
-            clock_start: self.clock_start(at),
+            clock_start,
+            working,
             due: test.due,
             target: test.target,
+            origin: self.targets.origin(test.origin),
             machine: test.machine,
             operator: test.operator,
             repeats: test.repeats,
@@ -169,8 +177,7 @@ impl Tests {
         ChangeHead {
             at: time,
             watermark_before: step.watermark_before,
-            source: made.source,
-            cut: made.cut,
+            cause: made.cause,
             specimen: step.specimen.clone(),
             lab: step.lab,
             assay: test.assay,
@@ -181,15 +188,14 @@ impl Tests {
     }
 
     /// The head of a row that a timer makes.
-    pub(super) fn timed_head(&self, at: u32, time: i64, cut: RowCut) -> ChangeHead {
+    pub(super) fn timed_head(&self, at: u32, time: i64, made: &Made<'_>) -> ChangeHead {
         let test = &self.keeper.tests[at];
         let tube = &self.keeper.tubes[test.tube];
         ChangeHead {
             at: time,
             // What time brings about is on time, unless a late event let it begin in the past.
             watermark_before: time.max(self.passed),
-            source: super::change::TIMER,
-            cut,
+            cause: made.cause,
             specimen: tube.specimen.clone(),
             lab: tube.lab,
             assay: test.assay,

@@ -13,13 +13,15 @@ use serde_json::{Value, json};
 use super::Tests;
 use super::change::{ChangeHead, Changes, TestCounts, WantedRows};
 use super::record::Time;
-use super::rules::{Rules, TargetQuery, TestSettings};
+use super::rules::{Rules, TestSettings};
 use crate::config::lifecycle_yaml;
 use crate::flow::Span;
 use crate::flow::event::EVENT_SCHEMA;
+use crate::lifecycle::cut::BatchRises;
 use crate::lifecycle::machine::StateMachine;
 use crate::lifecycle::prepare::{StepEvents, steps};
 use crate::lifecycle::texts::{CodedColumn, RunTexts};
+use crate::reference::{DeadlineRows, Reference, Target};
 
 const WANTED: WantedRows =
     WantedRows { transitions: true, completions: true, due: true, deadlines: true };
@@ -27,6 +29,19 @@ const WANTED: WantedRows =
 fn shipped_machine() -> StateMachine {
     let text = include_str!("../../../pipelines/lifecycles/test.yaml");
     lifecycle_yaml::read_text("test", text).unwrap_or_else(|faults| panic!("{faults:?}"))
+}
+
+/// The case's targets: one for all tests, and others by priority.
+fn reference(targets: &Value) -> Reference {
+    let row = |priority: Option<&str>, minutes: &Value| Target {
+        priority: priority.map(str::to_owned),
+        target_minutes: minutes.as_f64(),
+        ..Target::default()
+    };
+    let by_priority = targets["by_priority"].as_object().into_iter().flatten();
+    let mut rows = vec![row(None, &targets["default_minutes"])];
+    rows.extend(by_priority.map(|(priority, minutes)| row(Some(priority), minutes)));
+    Reference::new(&DeadlineRows { targets: rows, ..DeadlineRows::default() }, 4.0)
 }
 
 /// What is followed, with the case's own targets.
@@ -41,19 +56,14 @@ impl Run {
         let mut machine = shipped_machine();
         let after = Span(case["abandon_after_us"].as_i64().unwrap_or(7 * 86_400_000_000));
         machine.abandon_after(after);
-        let targets = case["targets"].clone();
-        let target = move |query: &TargetQuery<'_>| {
-            let own = targets["by_priority"][query.priority].as_f64();
-            own.or(targets["default_minutes"].as_f64()).filter(|minutes| *minutes > 0.0)
-        };
         let settings = TestSettings {
-            target: Arc::new(target),
+            reference: Arc::new(reference(&case["targets"])),
             at_risk_share: case["at_risk_share"].as_f64().unwrap_or(0.8),
             keep_finished: Span(i64::MAX),
         };
         let rules = Rules::new(machine.clone(), &settings).unwrap();
         let texts = Arc::new(RunTexts::default());
-        let tests = Tests::new(Arc::new(rules), Arc::new(settings), Arc::clone(&texts), WANTED);
+        let tests = Tests::new(Arc::new(rules), &settings, Arc::clone(&texts), WANTED);
         Run { machine, texts, tests }
     }
 
@@ -67,7 +77,10 @@ impl Run {
             let batch = &events[from..to];
             let steps = self.steps(batch);
             let after = batch.last().map(|event| micros(&event["watermark_after"]));
-            let changes = self.tests.batch(steps, after.unwrap_or(i64::MIN));
+            let rises = BatchRises::of(
+                batch.iter().map(|one| (micros(&one["offset"]), micros(&one["watermark_before"]))),
+            );
+            let changes = self.tests.batch(steps, &rises, after.unwrap_or(i64::MIN));
             rows.extend(self.rows(&changes));
             (from, turn) = (to, turn + 1);
         }
@@ -91,6 +104,7 @@ impl Run {
             times: &times,
             watermark_before: &before,
             guards,
+            counted: None,
         };
         steps(&self.machine, &self.texts, &events).unwrap()
     }

@@ -17,7 +17,7 @@ use crate::lifecycle::change::{
 };
 use crate::lifecycle::machine::{MachineState, StateMachine};
 use crate::lifecycle::texts::{CodedColumn, RunTexts};
-use crate::lifecycle::{Time, Told};
+use crate::lifecycle::{TargetOrigin, Time, Told};
 
 /// A minute in microseconds.
 const MINUTE: f64 = 60_000_000.0;
@@ -39,8 +39,21 @@ pub struct ChangeNames<'a> {
 pub struct Changed {
     /// The rows, with the needed columns in the order of the relation; texts may be coded.
     pub rows: RecordBatch,
-    /// What the stage knows of each beside its columns.
-    pub heads: Vec<ChangeHead>,
+    /// Event time of each row, microseconds.
+    pub time: Int64Array,
+    /// The partition's watermark before the event that each row came from.
+    pub watermark_before: Int64Array,
+    /// Which of the changes' causes brought each row about; ascending.
+    pub cause: UInt32Array,
+    /// Which rows windows do not count, nor take for late: receipts that a row form told of too late.
+    /// None where there is none.
+    pub barred: Option<BooleanArray>,
+}
+
+impl Changed {
+    fn with_barred(self, barred: BooleanArray) -> Changed {
+        Changed { barred: (barred.true_count() > 0).then_some(barred), ..self }
+    }
 }
 
 /// The rows of a relation. `needed` are places among its columns; their order does not matter.
@@ -57,7 +70,11 @@ pub fn changed(
     let columns: Vec<&ChangeColumn> = columns.map(|(_, column)| column).collect();
     match relation {
         ChangeRelation::Transitions => {
-            made(&changes.transitions, |row| &row.head, &columns, names, transition)
+            let rows = &changes.transitions;
+            let made = made(rows, |row| &row.head, &columns, names, transition)?;
+            let is_barred =
+                |row: &TransitionRow| row.implied && row.head.at < row.head.watermark_before;
+            Ok(made.with_barred(rows.iter().map(|row| Some(is_barred(row))).collect()))
         }
         ChangeRelation::Completions => {
             made(&changes.completions, |row| &row.head, &columns, names, completion)
@@ -105,9 +122,15 @@ fn due(rows: &ChangeRows<'_, DueRow>, name: &str) -> MadeColumn {
         "outcome" => rows.word(|row| Some(row.outcome.text())),
         "state" => rows.state(|row| row.state)?,
         "phase" => rows.word(|row| row.phase.map(OverrunPhase::text)),
+        "target_source" => rows.word(|row| source(row.origin.as_ref())),
+        "target_version" => rows.word(|row| Some(&*row.origin.as_ref()?.version)),
         "at" => rows.time(|row| Some(row.head.at)),
         _ => return Ok(None),
     }))
+}
+
+fn source(origin: Option<&TargetOrigin>) -> Option<&'static str> {
+    Some(origin?.source.as_str())
 }
 
 fn deadline(rows: &ChangeRows<'_, DeadlineRow>, name: &str) -> MadeColumn {
@@ -213,6 +236,10 @@ fn completion(rows: &ChangeRows<'_, CompletionRow>, name: &str) -> MadeColumn {
             Some(Some(started) > row.received.get())
         }),
         "due_at" => rows.time(|row| row.due.get()),
+        "tat_working_minutes" => rows.minutes(|row| row.working),
+        "target_source" => rows.word(|row| source(row.origin.as_ref())),
+        "target_version" => rows.word(|row| Some(&*row.origin.as_ref()?.version)),
+        "clock" => rows.word(|row| Some(row.origin.as_ref()?.clock.as_str())),
         _ => return Ok(None),
     }))
 }
@@ -250,8 +277,14 @@ fn made<R>(
         arrays.push(made);
     }
     let schema = Arc::new(Schema::new(fields));
-    let heads = rows.rows.iter().map(|row| head(row).clone()).collect();
-    Ok(Changed { rows: with_columns(&schema, arrays, rows.rows.len())?, heads })
+    let heads = || rows.rows.iter().map(&head);
+    Ok(Changed {
+        rows: with_columns(&schema, arrays, rows.rows.len())?,
+        time: heads().map(|head| head.at).collect::<Vec<_>>().into(),
+        watermark_before: heads().map(|head| head.watermark_before).collect::<Vec<_>>().into(),
+        cause: heads().map(|head| head.cause).collect::<Vec<_>>().into(),
+        barred: None,
+    })
 }
 
 /// Rows to be read a column at a time.

@@ -83,6 +83,10 @@ const REASON: ChangeColumn =
     column("reject_reason", Text, "HL7 table 0490 or a local code (ref.reject_reasons)");
 const TARGET: ChangeColumn =
     column("target_minutes", Float, "allowable time; null without a deadline");
+const TARGET_SOURCE: ChangeColumn =
+    column("target_source", Text, "what told the target: profile, centre, reference or default");
+const TARGET_VERSION: ChangeColumn =
+    column("target_version", Text, "since when that is valid; empty where it is always");
 const DUE_AT: ChangeColumn = column("due_at", Time, "when it is to be done");
 
 const TRANSITIONS: &[ChangeColumn] = &[
@@ -120,6 +124,10 @@ const COMPLETIONS: &[ChangeColumn] = &[
     column("clock_start_at", Time, "the later of the receipt and the test's own order"),
     column("add_on", Bool, "the clock started after the receipt"),
     DUE_AT,
+    column("tat_working_minutes", Float, "minutes of tat_minutes in which the laboratory was open"),
+    TARGET_SOURCE,
+    TARGET_VERSION,
+    column("clock", Text, "which minutes count towards the target: wall or working"),
 ];
 
 const DUE: &[ChangeColumn] = &[
@@ -130,6 +138,8 @@ const DUE: &[ChangeColumn] = &[
     column("state", Text, "the state that it stood in"),
     column("phase", Text, "what a test that is late waited for; null when it was done late"),
     column("at", Time, "the later of due_at and the event that told of it (event time)"),
+    TARGET_SOURCE,
+    TARGET_VERSION,
 ];
 
 const DEADLINES: &[ChangeColumn] = &[

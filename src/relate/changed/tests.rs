@@ -5,11 +5,11 @@ use arrow::util::pretty::pretty_format_batches;
 use super::*;
 use crate::config::lifecycle_yaml::read_text;
 use crate::lifecycle::change::*;
-use crate::lifecycle::cut::RowCut;
 use crate::lifecycle::id::EntityId;
 use crate::lifecycle::machine::StateMachine;
 use crate::lifecycle::texts::{CodedColumn, RunTexts};
-use crate::lifecycle::{Time, Told, Urgency};
+use crate::lifecycle::{TargetOrigin, Time, Told, Urgency};
+use crate::reference::{TargetClock, TargetSource};
 
 const MINUTE: i64 = 60_000_000;
 
@@ -24,8 +24,7 @@ fn head(texts: &RunTexts) -> ChangeHead {
     ChangeHead {
         at: 90 * MINUTE,
         watermark_before: 88 * MINUTE,
-        source: 0,
-        cut: RowCut { offset: 7, watermark: 91 * MINUTE },
+        cause: 3,
         specimen: EntityId::new("S-1"),
         lab: code(CodedColumn::Lab, "north"),
         assay: code(CodedColumn::Assay, "K"),
@@ -47,6 +46,14 @@ fn codes(texts: &RunTexts) -> [u32; 4] {
 
 fn minute(minute: i64) -> Time {
     Time::at(minute * MINUTE)
+}
+
+fn origin() -> TargetOrigin {
+    TargetOrigin {
+        source: TargetSource::Centre,
+        version: "2026-03-01T00:00:00Z".into(),
+        clock: TargetClock::Working,
+    }
 }
 
 /// What is told of the test's course.
@@ -76,6 +83,8 @@ fn course(machine: &StateMachine, texts: &RunTexts) -> Changes {
             clock_start: minute(30),
             due: minute(89),
             target: minute(59),
+            origin: Some(origin()),
+            working: Some(45 * MINUTE),
             machine: instrument,
             operator,
             repeats: 2,
@@ -97,6 +106,7 @@ fn changes(machine: &StateMachine, texts: &RunTexts) -> Changes {
             head: head.clone(),
             due_at: 89 * MINUTE,
             target: minute(59),
+            origin: Some(origin()),
             outcome: DueOutcome::Breached,
             state: from,
             phase: Some(OverrunPhase::Verification),
@@ -145,7 +155,9 @@ fn changes(machine: &StateMachine, texts: &RunTexts) -> Changes {
 fn row(changes: &Changes, relation: ChangeRelation, names: ChangeNames<'_>) -> Vec<String> {
     let all: Vec<usize> = (0..relation.columns().count()).collect();
     let made = changed(changes, relation, &all, names).unwrap();
-    assert_eq!(made.heads.len(), 1);
+    assert_eq!(made.time.values(), &[90 * MINUTE]);
+    assert_eq!(made.watermark_before.values(), &[88 * MINUTE]);
+    assert_eq!(made.cause.values(), &[3]);
     let columns = made.rows.columns().iter().zip(relation.columns());
     let of = |(array, column): (&arrow::array::ArrayRef, &ChangeColumn)| {
         let plain = crate::flow::coded::plain(array).unwrap();
@@ -177,9 +189,12 @@ fn every_column_of_every_relation_holds_its_value() {
          collect_to_receive_minutes 10.0; receive_to_result_minutes 50.0; \
          result_to_verify_minutes 10.0; total_minutes 80.0; target_minutes 59.0; within_target false; \
          machine_id M1; operator_id O1; auto_verified true; delta_flag false; repeats 2; \
-         clock_start_at 1970-01-01T00:30:00Z; add_on false; due_at 1970-01-01T01:29:00Z",
+         clock_start_at 1970-01-01T00:30:00Z; add_on false; due_at 1970-01-01T01:29:00Z; \
+         tat_working_minutes 45.0; target_source centre; target_version 2026-03-01T00:00:00Z; \
+         clock working",
         "kind test; due_at 1970-01-01T01:29:00Z; target_minutes 59.0; outcome breached; \
-         state RESULTED; phase verification; at 1970-01-01T01:30:00Z",
+         state RESULTED; phase verification; at 1970-01-01T01:30:00Z; target_source centre; \
+         target_version 2026-03-01T00:00:00Z",
         "stage ended; due_at 1970-01-01T01:29:00Z; target_minutes 59.0; state VERIFIED; machine_id M1; \
          at 1970-01-01T01:30:00Z",
         "reject_reason RC; phase analytical; machine_id M1; tests 3; rejected_at 1970-01-01T01:30:00Z",
