@@ -40,17 +40,15 @@ pub struct FilledRelation<'r> {
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let project = Project::load(args.project.as_deref());
     let project = project.map_err(|faults| wrong_project(&faults))?;
-    let docs: Vec<Vec<(&str, &str)>> = relate::Relation::ALL
-        .iter()
+    let docs: Vec<Vec<(&str, &str)>> = relate::Relation::all()
         .map(|relation| relation.columns().iter().map(|column| (column.name, column.doc)).collect())
         .collect();
-    let relations: Vec<FilledRelation<'_>> = relate::Relation::ALL
-        .iter()
+    let relations: Vec<FilledRelation<'_>> = relate::Relation::all()
         .zip(&docs)
         .map(|(relation, docs)| FilledRelation {
             name: relation.name(),
             event_time: relation.event_time_column(),
-            schema: relate::relation_schema(*relation),
+            schema: relate::relation_schema(relation),
             docs,
         })
         .collect();

@@ -72,6 +72,8 @@ pub struct TimeSettings {
     /// A partition that is silent and fully read for so long no longer holds time back. Default
     /// 30 s.
     pub idle_after: Span,
+    /// How long a finished test is remembered, in event time. Default 48 h.
+    pub keep_finished: Span,
 }
 
 /// When state is written down: whichever comes first.
@@ -134,6 +136,7 @@ impl Default for Settings {
                 max_future: Span(5 * Span::MINUTE.0),
                 max_leap: Span(15 * Span::MINUTE.0),
                 idle_after: Span(30 * Span::SECOND.0),
+                keep_finished: Span(48 * Span::HOUR.0),
             },
             alerts: AlertSettings::default(),
             memory: None,

@@ -190,6 +190,9 @@ fn time(value: &NamedNode<'_>, settings: &mut Settings, faults: &mut Faults) {
     if let Some(span) = fields.take("idle_after").and_then(|value| value.positive_span(faults)) {
         settings.time.idle_after = span;
     }
+    if let Some(span) = fields.take("keep_finished").and_then(|value| value.positive_span(faults)) {
+        settings.time.keep_finished = span;
+    }
     fields.finish(faults);
 }
 

@@ -124,6 +124,12 @@ impl Lifecycle {
         self.of(partition).advance(watermark)
     }
 
+    /// Nothing will come of a partition any more: what waits is applied. What is open there goes on as
+    /// [`Lifecycle::advance`] says.
+    pub fn end(&mut self, partition: &Arc<Partition>) -> Changes {
+        self.of(partition).end()
+    }
+
     /// The input has ended at `end`: all that waits is applied, and timers go off up to there.
     pub fn finish(&mut self, end: i64) -> Vec<(Arc<Partition>, Changes)> {
         let finish = |(partition, tests): (&Arc<Partition>, &mut Tests)| {

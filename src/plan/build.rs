@@ -13,6 +13,7 @@ use tokio::runtime::Handle;
 
 use super::faults::{PlanFault, SpecPart, sql_faults, yaml_fault};
 use super::fingerprint::fingerprint_of;
+use super::follow::follow;
 use super::needs::{decoded_columns, relations_of};
 use super::planned::{FamilyPlan, PipelinePlan, Plan, Unplanned};
 use super::reference::labs_of;
@@ -71,7 +72,12 @@ pub async fn plan(
     let by_lab = pipelines.iter().flat_map(|pipeline| &pipeline.families).any(|family| {
         matches!(family.family.as_ref(), Family::Calendar(zones) if zones.calendars().len() > 1)
     });
-    let columns = (!archive).then(|| decoded_columns(&relations));
+    let reference = Arc::new(Reference::new(&project.reference_rows, settings.sla_hours));
+    let follow = match follow(&context, (project, settings), &reference, &relations) {
+        Ok(follow) => follow,
+        Err(faults) => return Err(Unplanned { faults, warnings }),
+    };
+    let columns = (!archive).then(|| decoded_columns(&relations, follow.as_ref()));
     Ok(Plan {
         pipelines,
         decode: DecodeOptions {
@@ -80,7 +86,7 @@ pub async fn plan(
             columns,
         },
         relations,
-        reference: Arc::new(Reference::new(&project.reference_rows, settings.sla_hours)),
+        follow,
         by_lab,
         executor: Executor::new(context.task_ctx(), Handle::current()),
         labs,
@@ -112,11 +118,10 @@ pub async fn planner(project: &Project) -> std::result::Result<SessionContext, V
 
 /// The relations that SQL can read.
 pub fn relation_defs() -> Vec<RelationDef> {
-    Relation::ALL
-        .iter()
+    Relation::all()
         .map(|relation| RelationDef {
             name: relation.name(),
-            schema: relation_schema(*relation),
+            schema: relation_schema(relation),
             event_time: relation.event_time_column(),
         })
         .collect()

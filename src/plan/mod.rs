@@ -11,6 +11,7 @@ pub mod build;
 pub mod columns;
 pub mod faults;
 pub mod fingerprint;
+pub mod follow;
 pub mod needs;
 pub mod planned;
 pub mod reference;

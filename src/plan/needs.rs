@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::planned::PipelinePlan;
+use super::follow::FollowPlan;
 use crate::relate::{Relation, event_columns};
 
 /// The relations that some query reads, with the columns to make.
@@ -18,9 +19,14 @@ pub(crate) fn relations_of(pipelines: &[PipelinePlan]) -> Vec<(Relation, Vec<usi
 }
 
 /// The event columns that relations are made from, late rows are filed with, and leaps told apart by.
-pub(crate) fn decoded_columns(relations: &[(Relation, Vec<usize>)]) -> BTreeSet<usize> {
+pub(crate) fn decoded_columns(
+    relations: &[(Relation, Vec<usize>)],
+    follow: Option<&FollowPlan>,
+) -> BTreeSet<usize> {
+    let events = relations.iter().filter(|(relation, _)| *relation == Relation::Events);
     let mut columns: BTreeSet<usize> =
-        relations.iter().flat_map(|(relation, needed)| event_columns(*relation, needed)).collect();
+        events.flat_map(|(_, needed)| event_columns(needed)).collect();
+    columns.extend(follow.map(FollowPlan::event_columns).unwrap_or_default());
     let filed = ["event_time", "lab_id", "machine_id"];
     let fields = crate::flow::event::EVENT_FIELDS.iter().enumerate();
     columns.extend(fields.filter(|(_, (name, _))| filed.contains(name)).map(|(place, _)| place));

@@ -9,10 +9,10 @@ use arrow::array::RecordBatch;
 use chrono_tz::Tz;
 use datafusion::common::Result;
 
+use super::follow::FollowPlan;
 use crate::alert::judging::Rule;
 use crate::config::{Fault, PipelineSpec};
 use crate::decode::DecodeOptions;
-use crate::reference::Reference;
 use crate::relate::Relation;
 use crate::sql::collect::family::Family;
 use crate::sql::fire::Engine;
@@ -29,8 +29,8 @@ pub struct Plan {
     pub decode: DecodeOptions,
     /// The relations that some query reads, with the columns to make.
     pub relations: Vec<(Relation, Vec<usize>)>,
-    /// Targets, opening hours and what else deadlines need.
-    pub reference: Arc<Reference>,
+    /// How tests are followed; none where no query asks for it.
+    pub follow: Option<FollowPlan>,
     /// Whether a calendar asks for each row's lab.
     pub by_lab: bool,
     /// Runs the parts of plans that are not row-wise.

@@ -1,24 +1,15 @@
-//! Between decode and window: events into the relations that SQL reads.
+//! The relations that SQL reads: events as they are, and what the lifecycle stage tells of them.
 //!
-//! A relation's row comes from one event, in the order of the events, and says no more than that
-//! event does: no state is kept here, and what one event cannot tell is null, never zero.
+//! `schema` says what there is. `events` are a batch's events by themselves: no state is kept, and what one
+//! event cannot tell is null, never zero. `changed` are changes of tests, each brought about by an event
+//! or by time; both forms of event give the same changes.
 //!
-//! - The row form and the transition form give the same relations. COMPLETED is VERIFIED.
-//! - A row with an outcome (`COMPLETED`, `ERROR`, `REJECTED`, `CANCELLED`, `IN_PROCESS`) is one
-//!   transition, to that state. It is not also its receipt: a feed that writes the receipt as a row
-//!   of its own (`turnaround import` does) would be counted twice, and without state one cannot
-//!   know. A feed of outcome rows alone therefore shows no RECEIVED in `transitions`.
-//! - The same holds for a second VERIFIED of a test: both are completions.
-//! - A duration is null when either end is unknown or when it is negative.
-//!
-//! Only the columns that are needed are computed, a column at a time.
+//! Only the columns that are needed are made, a column at a time.
 
-mod build;
 pub mod changed;
+mod events;
 mod schema;
-mod select;
-#[cfg(test)]
-mod tests;
 
-pub use build::{Related, event_columns, relate};
+pub use changed::ChangeRelation;
+pub use events::{event_columns, event_rows, event_times};
 pub use schema::{Relation, RelationColumn, relation_schema};

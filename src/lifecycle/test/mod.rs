@@ -149,6 +149,12 @@ impl Tests {
         changes
     }
 
+    /// No record comes any more: what waits is applied, and timers go off up to the last of it.
+    pub(super) fn end(&mut self) -> Changes {
+        let last = self.waiting.last().unwrap_or(self.reached);
+        self.finish(last)
+    }
+
     fn no_records(&self, watermark: i64) -> RowCuts {
         RowCuts::of(&BatchRises::default(), self.last_offset, self.reached, watermark)
     }

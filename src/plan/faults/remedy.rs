@@ -157,7 +157,7 @@ fn unknown_table(message: &str, words: &Words) -> Option<ToldMistake> {
         let remedy = format!("add data/reference/{reference}.csv, or correct the name");
         return Some(ToldMistake::new(what, remedy).at(words.find(&name)));
     }
-    let known = || Relation::ALL.iter().map(|relation| relation.name());
+    let known = || Relation::all().map(Relation::name);
     let remedy = match nearest(&name, known()) {
         Some(near) => format!("did you mean {near}?"),
         None => format!(

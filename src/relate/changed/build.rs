@@ -9,7 +9,8 @@ use arrow::array::{
 use arrow::datatypes::{Field, Schema, UInt32Type};
 use arrow::error::ArrowError;
 
-use super::columns::{ChangeColumn, ChangeRelation};
+use super::columns::ChangeRelation;
+use crate::relate::schema::RelationColumn;
 use crate::flow::coded::with_columns;
 use crate::lifecycle::change::{
     BackdatedRow, ChangeHead, Changes, CompletionRow, DeadlineRow, DueRow, ErrorRow, OverrunPhase,
@@ -67,7 +68,7 @@ pub fn changed(
     names: ChangeNames<'_>,
 ) -> Result<Changed, ArrowError> {
     let columns = relation.columns().enumerate().filter(|(at, _)| needed.contains(at));
-    let columns: Vec<&ChangeColumn> = columns.map(|(_, column)| column).collect();
+    let columns: Vec<&RelationColumn> = columns.map(|(_, column)| column).collect();
     match relation {
         ChangeRelation::Transitions => {
             let rows = &changes.transitions;
@@ -248,7 +249,7 @@ fn completion(rows: &ChangeRows<'_, CompletionRow>, name: &str) -> MadeColumn {
 fn made<R>(
     rows: &[R],
     head: impl Fn(&R) -> &ChangeHead,
-    columns: &[&ChangeColumn],
+    columns: &[&RelationColumn],
     names: ChangeNames<'_>,
     own: impl Fn(&ChangeRows<'_, R>, &str) -> MadeColumn,
 ) -> Result<Changed, ArrowError> {

@@ -1,8 +1,6 @@
 //! The relations of changes, their columns and what these mean (docs/lifecycles.md).
 
-use arrow::datatypes::DataType;
-
-use crate::flow::event::timestamp_type;
+use crate::relate::schema::{ColumnHolds, RelationColumn, column};
 
 /// What SQL can read of changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -27,47 +25,10 @@ pub enum ChangeRelation {
     Backdated,
 }
 
-/// What a column holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ColumnHolds {
-    Text,
-    Time,
-    Int,
-    Float,
-    Bool,
-}
-
-/// One column of a relation of changes.
-#[derive(Clone, Copy, Debug)]
-pub struct ChangeColumn {
-    /// Its name in SQL.
-    pub name: &'static str,
-    /// What it means.
-    pub doc: &'static str,
-    pub(super) holds: ColumnHolds,
-}
-
-impl ChangeColumn {
-    /// Its Arrow type, texts plain.
-    pub fn data_type(&self) -> DataType {
-        match self.holds {
-            ColumnHolds::Text => DataType::Utf8,
-            ColumnHolds::Time => timestamp_type(),
-            ColumnHolds::Int => DataType::Int64,
-            ColumnHolds::Float => DataType::Float64,
-            ColumnHolds::Bool => DataType::Boolean,
-        }
-    }
-}
-
 use ColumnHolds::{Bool, Float, Int, Text, Time};
 
-const fn column(name: &'static str, holds: ColumnHolds, doc: &'static str) -> ChangeColumn {
-    ChangeColumn { name, doc, holds }
-}
-
 /// What every relation has in front.
-const HEAD: [ChangeColumn; 6] = [
+const HEAD: [RelationColumn; 6] = [
     column("lab_id", Text, "performing laboratory"),
     column("specimen_id", Text, "the tube"),
     column("assay", Text, "the test; null while none is known"),
@@ -76,20 +37,20 @@ const HEAD: [ChangeColumn; 6] = [
     column("location", Text, "ward or clinic"),
 ];
 
-const MACHINE: ChangeColumn = column("machine_id", Text, "the instrument");
-const OPERATOR: ChangeColumn = column("operator_id", Text, "who worked on it");
-const ERROR_CODE: ChangeColumn = column("error_code", Text, "the instrument's error code");
-const REASON: ChangeColumn =
+const MACHINE: RelationColumn = column("machine_id", Text, "the instrument");
+const OPERATOR: RelationColumn = column("operator_id", Text, "who worked on it");
+const ERROR_CODE: RelationColumn = column("error_code", Text, "the instrument's error code");
+const REASON: RelationColumn =
     column("reject_reason", Text, "HL7 table 0490 or a local code (ref.reject_reasons)");
-const TARGET: ChangeColumn =
+const TARGET: RelationColumn =
     column("target_minutes", Float, "allowable time; null without a deadline");
-const TARGET_SOURCE: ChangeColumn =
+const TARGET_SOURCE: RelationColumn =
     column("target_source", Text, "what told the target: profile, centre, reference or default");
-const TARGET_VERSION: ChangeColumn =
+const TARGET_VERSION: RelationColumn =
     column("target_version", Text, "since when that is valid; empty where it is always");
-const DUE_AT: ChangeColumn = column("due_at", Time, "when it is to be done");
+const DUE_AT: RelationColumn = column("due_at", Time, "when it is to be done");
 
-const TRANSITIONS: &[ChangeColumn] = &[
+const TRANSITIONS: &[RelationColumn] = &[
     column("from_state", Text, "the state before; null of a new test"),
     column("to_state", Text, "the state after"),
     column("seconds_in_state", Float, "time in the state before; null when negative or unknown"),
@@ -101,7 +62,7 @@ const TRANSITIONS: &[ChangeColumn] = &[
     column("implied", Bool, "a row form told of it together with what came after"),
 ];
 
-const COMPLETIONS: &[ChangeColumn] = &[
+const COMPLETIONS: &[RelationColumn] = &[
     column("ordered_at", Time, "order placed"),
     column("collected_at", Time, "specimen collected"),
     column("received_at", Time, "receipt in the laboratory"),
@@ -130,7 +91,7 @@ const COMPLETIONS: &[ChangeColumn] = &[
     column("clock", Text, "which minutes count towards the target: wall or working"),
 ];
 
-const DUE: &[ChangeColumn] = &[
+const DUE: &[RelationColumn] = &[
     column("kind", Text, "test"),
     DUE_AT,
     TARGET,
@@ -142,7 +103,7 @@ const DUE: &[ChangeColumn] = &[
     TARGET_VERSION,
 ];
 
-const DEADLINES: &[ChangeColumn] = &[
+const DEADLINES: &[RelationColumn] = &[
     column("stage", Text, "at_risk, breached or ended"),
     DUE_AT,
     TARGET,
@@ -151,7 +112,7 @@ const DEADLINES: &[ChangeColumn] = &[
     column("at", Time, "when it came to that (event time)"),
 ];
 
-const REJECTIONS: &[ChangeColumn] = &[
+const REJECTIONS: &[RelationColumn] = &[
     REASON,
     column("phase", Text, "pre_analytical, or analytical where a test was being analysed"),
     MACHINE,
@@ -159,7 +120,7 @@ const REJECTIONS: &[ChangeColumn] = &[
     column("rejected_at", Time, "when it was rejected (event time)"),
 ];
 
-const ERRORS: &[ChangeColumn] = &[
+const ERRORS: &[RelationColumn] = &[
     MACHINE,
     OPERATOR,
     ERROR_CODE,
@@ -168,14 +129,14 @@ const ERRORS: &[ChangeColumn] = &[
     column("at", Time, "when it failed (event time)"),
 ];
 
-const RESTATEMENTS: &[ChangeColumn] = &[
+const RESTATEMENTS: &[RelationColumn] = &[
     column("kind", Text, "invalidated, reissued, corrected or due_overturned"),
     column("was", Text, "what was told before: a state, or an outcome"),
     column("is", Text, "what is told now"),
     column("at", Time, "when it changed (event time)"),
 ];
 
-const REFUSED: &[ChangeColumn] = &[
+const REFUSED: &[RelationColumn] = &[
     column("reason", Text, "not_allowed, overtaken or conflict"),
     column("state", Text, "the state that it met"),
     column("word", Text, "what the event asked for"),
@@ -183,7 +144,7 @@ const REFUSED: &[ChangeColumn] = &[
     column("noticed_at", Time, "the later of its time and the watermark before it (event time)"),
 ];
 
-const BACKDATED: &[ChangeColumn] = &[
+const BACKDATED: &[RelationColumn] = &[
     column("to_state", Text, "what happened"),
     column("at", Time, "when it happened"),
     column(
@@ -236,7 +197,7 @@ impl ChangeRelation {
         }
     }
 
-    fn own(self) -> &'static [ChangeColumn] {
+    fn own(self) -> &'static [RelationColumn] {
         match self {
             ChangeRelation::Transitions => TRANSITIONS,
             ChangeRelation::Completions => COMPLETIONS,
@@ -251,7 +212,7 @@ impl ChangeRelation {
     }
 
     /// The columns in order.
-    pub fn columns(self) -> impl Iterator<Item = &'static ChangeColumn> {
+    pub fn columns(self) -> impl Iterator<Item = &'static RelationColumn> {
         HEAD.iter().chain(self.own())
     }
 }

@@ -9,4 +9,4 @@ mod columns;
 mod tests;
 
 pub use build::{ChangeNames, Changed, changed};
-pub use columns::{ChangeColumn, ChangeRelation};
+pub use columns::ChangeRelation;

@@ -3,6 +3,7 @@
 use arrow::util::pretty::pretty_format_batches;
 
 use super::*;
+use crate::relate::schema::RelationColumn;
 use crate::config::lifecycle_yaml::read_text;
 use crate::lifecycle::change::*;
 use crate::lifecycle::id::EntityId;
@@ -159,7 +160,7 @@ fn row(changes: &Changes, relation: ChangeRelation, names: ChangeNames<'_>) -> V
     assert_eq!(made.watermark_before.values(), &[88 * MINUTE]);
     assert_eq!(made.cause.values(), &[3]);
     let columns = made.rows.columns().iter().zip(relation.columns());
-    let of = |(array, column): (&arrow::array::ArrayRef, &ChangeColumn)| {
+    let of = |(array, column): (&arrow::array::ArrayRef, &RelationColumn)| {
         let plain = crate::flow::coded::plain(array).unwrap();
         assert_eq!(plain.data_type(), &column.data_type(), "{}", column.name);
         let text = arrow::util::display::array_value_to_string(&plain, 0).unwrap();

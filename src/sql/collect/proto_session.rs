@@ -185,6 +185,7 @@ fn by_session(
         watermark_before: times(&input.watermark_before)?,
         source_row: take(&input.source_row, &order, None)?.as_primitive::<UInt32Type>().clone(),
         lab: None,
+        barred: None,
     };
     let slices = cutting.numbers.clone().map(|number| {
         let rows = out.sessions[number].rows.clone();

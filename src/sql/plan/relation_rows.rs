@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow::array::{AsArray, BooleanArray, Int64Array, RecordBatch, StringArray, UInt32Array};
-use arrow::compute::{filter, filter_record_batch};
+use arrow::compute::{filter, filter_record_batch, not};
 use arrow::datatypes::{Int64Type, UInt32Type};
 use datafusion::common::Result;
 
@@ -24,6 +24,9 @@ pub struct RelationRows {
     pub source_row: UInt32Array,
     /// The lab of each row, where a calendar asks for it.
     pub lab: Option<StringArray>,
+    /// Rows that windows neither count nor take for late; row-level tables have them while their day is
+    /// open. None where there is none.
+    pub barred: Option<BooleanArray>,
 }
 
 impl RelationRows {
@@ -46,7 +49,22 @@ impl RelationRows {
                 Some(lab) => Some(filter(lab, keep)?.as_string::<i32>().clone()),
                 None => None,
             },
+            barred: match &self.barred {
+                Some(barred) => Some(filter(barred, keep)?.as_boolean().clone()),
+                None => None,
+            },
         })
+    }
+
+    /// The rows that windows may count.
+    ///
+    /// # Errors
+    /// When they cannot be filtered, which is a fault of ours.
+    pub fn unbarred(&self) -> Result<RelationRows> {
+        match &self.barred {
+            Some(barred) => Ok(RelationRows { barred: None, ..self.filtered(&not(barred)?)? }),
+            None => Ok(self.clone()),
+        }
     }
 
     /// A run of the rows.
@@ -58,6 +76,7 @@ impl RelationRows {
             watermark_before: self.watermark_before.slice(start, length),
             source_row: self.source_row.slice(start, length),
             lab: self.lab.as_ref().map(|lab| lab.slice(start, length)),
+            barred: self.barred.as_ref().map(|barred| barred.slice(start, length)),
         }
     }
 }
