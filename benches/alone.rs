@@ -3,7 +3,7 @@
 //!
 //!     cargo bench --bench alone -- FILE [all]
 //!
-//! The columns are those of turnaround-time percentiles by lab and assay; with `all`, all of them.
+//! The columns are those that tests are followed by, with `all` all of them.
 //! `make bench` holds the rates of whole pipelines against this one.
 
 use std::sync::Arc;
@@ -11,9 +11,11 @@ use std::time::Instant;
 
 use futures::StreamExt;
 use futures::stream::FuturesOrdered;
+use turnaround::config::Project;
 use turnaround::decode::{DecodeOptions, decode};
 use turnaround::flow::{Span, Timestamp};
-use turnaround::relate::{Relation, event_columns};
+use turnaround::flow::event::EVENT_FIELDS;
+use turnaround::lifecycle;
 use turnaround::source::file::{CHUNK_BYTES, FileSource};
 use turnaround::source::{Source, SourceEvent};
 
@@ -29,14 +31,16 @@ fn main() -> anyhow::Result<()> {
         return Ok(());
     };
     let all = arguments.get(1).is_some_and(|what| what == "all");
-    let wanted = ["lab_id", "assay", "tat_minutes"];
-    let columns = Relation::Completions.columns();
-    let needed: Vec<usize> =
-        (0..columns.len()).filter(|place| wanted.contains(&columns[*place].name)).collect();
+    let project = Project::load(None);
+    let project = project.map_err(|faults| anyhow::anyhow!("the project: {faults:?}"))?;
+    let machine = project.machines.iter().find(|machine| machine.spec.name == "test");
+    let followed = machine.map(lifecycle::columns).unwrap_or_default();
+    let fields = EVENT_FIELDS.iter().enumerate();
+    let followed = fields.filter(|(_, (name, _))| followed.contains(*name));
     let options = Arc::new(DecodeOptions {
         default_lab: None,
         max_future: Span(5 * Span::MINUTE.0),
-        columns: (!all).then(|| event_columns(Relation::Completions, &needed)),
+        columns: (!all).then(|| followed.map(|(place, _)| place).collect()),
     });
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let began = Instant::now();

@@ -11,11 +11,16 @@ use arrow::json::ReaderBuilder;
 use bytes::Bytes;
 use divan::Bencher;
 use divan::counter::{BytesCount, ItemsCount};
+use turnaround::config::Project;
 use turnaround::decode::{DecodeOptions, Decoded, Repeats, decode};
 use turnaround::flow::event::{EVENT_FIELDS, EVENT_SCHEMA};
 use turnaround::flow::{Framing, Partition, RawBatch, Span, Timestamp};
-use turnaround::reference::{Target, Targets};
-use turnaround::relate::{Relation, event_columns, relate};
+use turnaround::lifecycle::change::WantedRows;
+use turnaround::lifecycle::cut::BatchRises;
+use turnaround::lifecycle::{
+    self, JudgedEvents, Lifecycle, LifecycleShared, Prepared, TestSettings,
+};
+use turnaround::reference::Reference;
 
 fn main() {
     divan::main();
@@ -71,16 +76,26 @@ fn options(columns: Option<BTreeSet<usize>>) -> DecodeOptions {
     DecodeOptions { default_lab: None, max_future: Span(5 * Span::MINUTE.0), columns }
 }
 
-/// The columns that turnaround-time percentiles by lab and assay need.
-fn percentiles() -> Vec<usize> {
-    let wanted = ["lab_id", "assay", "tat_minutes"];
-    let columns = Relation::Completions.columns();
-    (0..columns.len()).filter(|i| wanted.contains(&columns[*i].name)).collect()
+/// The columns that tests are followed by.
+fn followed() -> BTreeSet<usize> {
+    let columns = lifecycle::columns(shared().machine());
+    let fields = EVENT_FIELDS.iter().enumerate();
+    fields.filter(|(_, (name, _))| columns.contains(*name)).map(|(place, _)| place).collect()
+}
+
+fn shared() -> LifecycleShared {
+    let project = Project::load(None).expect("the shipped project has no faults");
+    let machine = project.machines.iter().find(|machine| machine.spec.name == "test");
+    let settings = TestSettings {
+        reference: Arc::new(Reference::new(&project.reference_rows, 4.0)),
+        at_risk_share: 0.8,
+        keep_finished: Span(48 * Span::HOUR.0),
+    };
+    LifecycleShared::new(machine.expect("it is shipped").clone(), settings).expect("it is whole")
 }
 
 fn decoded() -> Decoded {
-    let columns = event_columns(Relation::Completions, &percentiles());
-    decode(&BATCH, &options(Some(columns)))
+    decode(&BATCH, &options(Some(followed())))
 }
 
 #[divan::bench]
@@ -93,8 +108,8 @@ fn all_columns(bencher: Bencher) {
 }
 
 #[divan::bench]
-fn columns_of_percentiles(bencher: Bencher) {
-    let options = options(Some(event_columns(Relation::Completions, &percentiles())));
+fn columns_of_tests(bencher: Bencher) {
+    let options = options(Some(followed()));
     bencher
         .counter(BytesCount::new(BATCH.bytes.len()))
         .counter(ItemsCount::new(ROWS))
@@ -128,31 +143,38 @@ fn repeats(bencher: Bencher) {
 }
 
 #[divan::bench]
-fn completions_of_percentiles(bencher: Bencher) {
-    let (decoded, needed) = (decoded(), percentiles());
-    let targets = Targets::new(&[], 4.0);
-    bencher
-        .counter(ItemsCount::new(ROWS))
-        .bench(|| relate(&decoded.events, Relation::Completions, &needed, &targets));
+fn steps_of_tests(bencher: Bencher) {
+    let (decoded, shared) = (decoded(), shared());
+    let times = decoded.events.times().expect("events have times");
+    let watermarks: Vec<i64> = times.iter().map(|time| time - Span::MINUTE.0).collect();
+    bencher.counter(ItemsCount::new(ROWS)).bench(|| prepared(&shared, &decoded, &watermarks));
 }
 
+/// Tests that are each told of by one row: the receipt is implied, and each completes.
 #[divan::bench]
-fn completions_with_targets(bencher: Bencher) {
-    let columns = Relation::Completions.columns();
-    let needed: Vec<usize> = (0..columns.len()).collect();
-    let decoded = decode(&BATCH, &options(None));
-    let target = |assay: u64, priority: &str| Target {
-        lab_id: None,
-        assay: Some(format!("A{assay:02}")),
-        priority: Some(priority.to_owned()),
-        patient_class: None,
-        target_minutes: Some(60.0),
-        ..Target::default()
+fn tests_of_rows(bencher: Bencher) {
+    let (decoded, shared) = (decoded(), shared());
+    let times = decoded.events.times().expect("events have times");
+    let watermarks: Vec<i64> = times.iter().map(|time| time - Span::MINUTE.0).collect();
+    let last = times.last().copied().unwrap_or_default();
+    let rises = BatchRises::of(decoded.events.offsets.iter().copied().zip(watermarks.clone()));
+    let wanted = WantedRows { completions: true, ..WantedRows::default() };
+    let inputs = || {
+        (Lifecycle::new(shared.clone(), wanted), prepared(&shared, &decoded, &watermarks))
     };
-    let rows: Vec<Target> =
-        (0..20).flat_map(|assay| ["S", "R"].map(|priority| target(assay, priority))).collect();
-    let targets = Targets::new(&rows, 4.0);
-    bencher
-        .counter(ItemsCount::new(ROWS))
-        .bench(|| relate(&decoded.events, Relation::Completions, &needed, &targets));
+    bencher.counter(ItemsCount::new(ROWS)).with_inputs(inputs).bench_values(|(mut tests, steps)| {
+        tests.batch(&decoded.events.partition, (steps, &rises), last)
+    });
+}
+
+fn prepared(shared: &LifecycleShared, decoded: &Decoded, watermarks: &[i64]) -> Prepared {
+    let events = JudgedEvents {
+        rows: &decoded.events.rows,
+        offsets: &decoded.events.offsets,
+        times: decoded.events.times().expect("events have times"),
+        watermark_before: watermarks,
+        guards: &[],
+        counted: None,
+    };
+    shared.prepare(events).expect("columns are of their types")
 }

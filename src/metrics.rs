@@ -6,7 +6,7 @@
 use metrics::{Unit, describe_counter, describe_gauge};
 
 /// Records read, by what became of them: label `fate` (`counted`, `late_only`, `repeated`,
-/// `dead_letter`, `other`), each record once.
+/// `refused`, `dead_letter`, `other`), each record once.
 pub const RECORDS: &str = "turnaround_records_total";
 /// Events that some table missed since they came too late for it.
 pub const LATE: &str = "turnaround_late_total";

@@ -1,12 +1,16 @@
--- One row per lab, assay, priority and window: completed tests and those that took longer than
--- their target. A test that took exactly its target is within it.
-SELECT c.lab_id, c.assay, c.priority,
-       count(*)                                                     AS completed,
-       count(*) FILTER (WHERE c.tat_minutes > c.target_minutes)     AS breached,
-       CAST(count(*) FILTER (WHERE c.tat_minutes > c.target_minutes) AS DOUBLE)
+-- One row per lab, assay, priority and window: tests that were due and those that were not done by
+-- then. A test is judged once, when its time has come, finished or not; one that was done exactly then
+-- is on time. What was breached is told by the phase that overran.
+SELECT d.lab_id, d.assay, d.priority,
+       count(*)                                                     AS due,
+       count(*) FILTER (WHERE d.outcome = 'breached')               AS breached,
+       CAST(count(*) FILTER (WHERE d.outcome = 'breached') AS DOUBLE)
            / NULLIF(count(*), 0)                                    AS breach_rate,
-       count(*) FILTER (WHERE c.tat_minutes IS NULL)                AS unjudged,
-       max(c.tat_minutes)                                           AS worst_minutes,
-       max(c.target_minutes)                                        AS target_minutes
-FROM completions AS c
-GROUP BY c.lab_id, c.assay, c.priority
+       count(*) FILTER (WHERE d.phase = 'waiting')                  AS waiting,
+       count(*) FILTER (WHERE d.phase = 'analytical')               AS analytical,
+       count(*) FILTER (WHERE d.phase = 'verification')             AS verification,
+       count(*) FILTER (WHERE d.phase = 'lost')                     AS lost,
+       count(*) FILTER (WHERE d.outcome = 'breached' AND d.phase IS NULL) AS done_late,
+       max(d.target_minutes)                                        AS target_minutes
+FROM due AS d
+GROUP BY d.lab_id, d.assay, d.priority

@@ -224,13 +224,14 @@ fn report(summary: &Summary, as_json: bool) -> std::io::Result<()> {
     writeln!(
         errors,
         "{} records in {:.1} s: {} counted, {} too late for every table ({} for some), {} repeated, \
-         {} dead letters; {} objects ({} bytes) written, {} cards",
+         {} refused, {} dead letters; {} objects ({} bytes) written, {} cards",
         counts.records,
         summary.seconds,
         counts.counted,
         counts.late_only,
         counts.late,
         counts.repeated,
+        counts.refused,
         counts.dead_letters,
         summary.objects,
         summary.bytes,
@@ -239,17 +240,14 @@ fn report(summary: &Summary, as_json: bool) -> std::io::Result<()> {
 }
 
 /// The counters as one JSON object: `events_in` is the sum of `counted`, `late_only`, `repeated`,
-/// `dead_letters` and `other`; `late` counts the events that some table missed.
+/// `refused`, `dead_letters` and `other`; `late` counts the events that some table missed.
 pub fn to_json(summary: &Summary) -> Value {
     let counts = &summary.counts;
     let tables: Map<String, Value> = summary
         .tables
         .iter()
         .map(|(table, tally)| {
-            let value = json!({
-                "counted": tally.counted, "late": tally.late, "not_of_kind": tally.other,
-            });
-            (table.clone(), value)
+            (table.clone(), json!({ "counted": tally.counted, "late": tally.late }))
         })
         .collect();
     let rule_faults: Map<String, Value> = summary
@@ -262,6 +260,7 @@ pub fn to_json(summary: &Summary) -> Value {
         "counted": counts.counted,
         "late_only": counts.late_only,
         "repeated": counts.repeated,
+        "refused": counts.refused,
         "dead_letters": counts.dead_letters,
         "other": counts.other,
         "late": counts.late,

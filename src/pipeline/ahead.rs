@@ -4,20 +4,22 @@
 //! A batch stays on one core from its first byte to its partial states, so that what one stage has
 //! written is in the cache when the next one reads it. Judging is done in the order in which batches
 //! were read: the judge is handed from each batch to the next, and a batch that is decoded before
-//! its turn waits for it.
+//! its turn waits for it. Where tests are followed, `following` is handed on in the same way, after it.
 
-use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::FuturesOrdered;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 use super::RunError;
+use super::following::{Following, PartitionChanges};
+use super::handed::{Handed, Turn};
 use super::pump::Events;
-use super::work::{Worked, work};
+use super::released::{Released, released};
+use super::work::{Worked, begin, finish};
 use crate::clock::Clock;
 use crate::cores;
 use crate::decode::decode;
@@ -40,21 +42,21 @@ pub(super) const WORKED_AHEAD: usize = 4;
 pub(super) enum Done {
     /// A batch.
     Worked(datafusion::common::Result<Worked>),
-    /// Idle partitions whose watermarks have moved on.
-    Idle(Vec<IdleAdvance>),
-    /// A partition of which nothing will come any more.
-    Ended(Arc<Partition>),
-    /// The input has ended; how far it has come, where anything came.
-    End(Option<Timestamp>),
+    /// Idle partitions whose watermarks have moved on, and what that gives.
+    Idle(Vec<IdleAdvance>, Vec<Released>),
+    /// A partition of which nothing will come any more, and what that gives.
+    Ended(Arc<Partition>, Vec<Released>),
+    /// The input has ended; how far it has come, where anything came, and what that gives.
+    End(Option<Timestamp>, Vec<Released>),
 }
 
 /// What is begun, in order. Perhaps no watermark has moved.
 enum Step {
     Worked(datafusion::common::Result<Worked>),
-    CaughtUp(Vec<IdleAdvance>),
-    Ticked(Vec<IdleAdvance>),
-    Ended(Arc<Partition>),
-    End(Option<Timestamp>),
+    CaughtUp(Vec<IdleAdvance>, Vec<Released>),
+    Ticked(Vec<IdleAdvance>, Vec<Released>),
+    Ended(Arc<Partition>, Vec<Released>),
+    End(Option<Timestamp>, Vec<Released>),
 }
 
 /// Something of which the end is waited for.
@@ -67,28 +69,21 @@ pub(super) struct Ahead {
     clock: Arc<dyn Clock>,
     tick: Duration,
     filing: Filing,
-    /// The judge, once everything that was begun before has been judged.
-    judge: oneshot::Receiver<Box<Judge>>,
-}
-
-/// A place in the order of judging.
-struct Turn {
-    judge: oneshot::Receiver<Box<Judge>>,
-    next: oneshot::Sender<Box<Judge>>,
+    judge: Handed<Judge>,
+    following: Option<Handed<Following>>,
 }
 
 impl Ahead {
     pub(super) fn new(
         plan: Arc<Plan>,
-        judge: Judge,
+        (judge, partitions): (Judge, &[Arc<Partition>]),
         alignment: Arc<Alignment>,
-        clock: Arc<dyn Clock>,
-        tick: Duration,
+        (clock, tick): (Arc<dyn Clock>, Duration),
         filing: Filing,
     ) -> Ahead {
-        let (first, waiting) = oneshot::channel();
-        hand_on(first, Box::new(judge));
-        Ahead { plan, alignment, clock, tick, filing, judge: waiting }
+        let following = plan.follow.as_ref().map(|follow| Following::new(follow, partitions));
+        let (judge, following) = (Handed::new(judge), following.map(Handed::new));
+        Ahead { plan, alignment, clock, tick, filing, judge, following }
     }
 
     /// Runs until the input ends, fails, or nobody waits for what comes.
@@ -114,17 +109,17 @@ impl Ahead {
                             batches -= 1;
                             Ok(Done::Worked(worked))
                         }
-                        Ok(Step::CaughtUp(moved)) => Ok(Done::Idle(moved)),
-                        Ok(Step::Ticked(moved)) => {
+                        Ok(Step::CaughtUp(moved, released)) => Ok(Done::Idle(moved, released)),
+                        Ok(Step::Ticked(moved, released)) => {
                             ticks = !ended;
-                            Ok(Done::Idle(moved))
+                            Ok(Done::Idle(moved, released))
                         }
-                        Ok(Step::Ended(partition)) => Ok(Done::Ended(partition)),
-                        Ok(Step::End(reached)) => Ok(Done::End(reached)),
+                        Ok(Step::Ended(partition, released)) => Ok(Done::Ended(partition, released)),
+                        Ok(Step::End(reached, released)) => Ok(Done::End(reached, released)),
                         Err(error) => Err(error),
                     };
-                    let last = matches!(done, Ok(Done::End(_)) | Err(_));
-                    let nothing = matches!(&done, Ok(Done::Idle(moved)) if moved.is_empty());
+                    let last = matches!(done, Ok(Done::End(..)) | Err(_));
+                    let nothing = matches!(&done, Ok(Done::Idle(moved, _)) if moved.is_empty());
                     if !nothing && to.send(done).await.is_err() || last {
                         return;
                     }
@@ -144,7 +139,7 @@ impl Ahead {
                     }
                     Ok(SourceEvent::Ended(partition)) => {
                         running.push_back(self.caught_up(Arc::clone(&partition), Instant::now()));
-                        running.push_back(Box::pin(async { Ok(Step::Ended(partition)) }));
+                        running.push_back(self.ended(partition));
                     }
                     Ok(SourceEvent::Quiet) => {}
                     Ok(SourceEvent::End) => {
@@ -160,28 +155,32 @@ impl Ahead {
         }
     }
 
-    /// The next place in the order of judging.
-    fn turn(&mut self) -> Turn {
-        let (next, after) = oneshot::channel();
-        Turn { judge: std::mem::replace(&mut self.judge, after), next }
-    }
-
     /// Begins to decode, judge and work on a batch, on a core that is free.
     fn working(&mut self, raw: RawBatch) -> Promise {
-        let turn = self.turn();
+        let (judge, following) = self.turns();
         let (plan, clock, filing) = (Arc::clone(&self.plan), Arc::clone(&self.clock), self.filing);
         let alignment = Arc::clone(&self.alignment);
         let working = tokio::task::spawn_blocking(move || {
             let decoded = decode(&raw, &plan.decode);
             let (partition, bytes) = (Arc::clone(&raw.partition), raw.bytes.len() as u64);
             drop(raw);
-            let mut judge = turn.judge.blocking_recv().map_err(|_| RunError::StageGone)?;
-            let judged = judge.judge(decoded, clock.now());
-            hand_on(turn.next, judge);
+            let judged = judge.take(|judge| judge.judge(decoded, clock.now()))?;
             let worked = judged.map_err(Into::into).and_then(|judged| {
                 alignment.judged(&partition, bytes, judged.watermark);
-                work(&plan, judged, filing)
+                begin(&plan, judged, filing.once)
             });
+            let (begun, followed) = match worked {
+                Ok(begun) => begun,
+                Err(error) => return Ok(Step::Worked(Err(error))),
+            };
+            let (changes, held) = match (following, followed) {
+                (Some(turn), Some(batch)) => {
+                    turn.take(|following| (following.batch(batch), following.bytes()))?
+                }
+                (_, _) => (Vec::new(), 0),
+            };
+            let worked = released(&plan, changes, filing.once)
+                .and_then(|released| finish(begun, (released, held), filing));
             Ok(Step::Worked(worked))
         });
         Box::pin(async { working.await? })
@@ -190,62 +189,72 @@ impl Ahead {
     /// Notes that everything a partition held when it was `said` has been delivered.
     fn caught_up(&mut self, partition: Arc<Partition>, said: Instant) -> Promise {
         let (clock, alignment) = (Arc::clone(&self.clock), Arc::clone(&self.alignment));
-        let judging = self.judging(move |judge| {
+        let caught_up = move |judge: &mut Judge| {
             let advance = judge.caught_up(&partition, before(clock.now(), said.elapsed()));
             if let Some(IdleAdvance { partition, watermark, .. }) = &advance {
                 alignment.moved(partition, *watermark);
             }
-            advance
-        });
-        Box::pin(async { Ok(Step::CaughtUp(judging.await?.into_iter().collect())) })
+            advance.into_iter().collect::<Vec<_>>()
+        };
+        self.judging(caught_up, |following, moved| following.moved(moved), Step::CaughtUp)
     }
 
     /// Lets time move on in partitions that are idle.
     fn advancing(&mut self) -> Promise {
         let (clock, alignment) = (Arc::clone(&self.clock), Arc::clone(&self.alignment));
-        let judging = self.judging(move |judge| {
+        let advance = move |judge: &mut Judge| {
             let moved = judge.advance_idle(clock.now());
             moved.iter().for_each(|to| alignment.moved(&to.partition, to.watermark));
             moved
-        });
-        Box::pin(async { Ok(Step::Ticked(judging.await?)) })
+        };
+        self.judging(advance, |following, moved| following.moved(moved), Step::Ticked)
+    }
+
+    /// Nothing will come of a partition any more.
+    fn ended(&mut self, partition: Arc<Partition>) -> Promise {
+        self.judging(|_| partition, Following::ended, Step::Ended)
     }
 
     /// Asks how far the input has come. Only records that bear times of their own can be ahead of
     /// the clock and yet count.
     fn ending(&mut self) -> Promise {
         let limit = if self.filing.record_times { self.clock.now() } else { Timestamp::MAX };
-        let judging = self.judging(move |judge| judge.reached(limit));
-        Box::pin(async { Ok(Step::End(judging.await?)) })
+        let reached = move |judge: &mut Judge| judge.reached(limit);
+        self.judging(reached, |following, reached| following.finish(*reached), Step::End)
     }
 
-    /// Begins to judge something that is not a batch: a task, so that the judge is handed on also
-    /// while nobody asks for what comes out.
-    fn judging<T, J>(&mut self, judging: J) -> impl Future<Output = Result<T, RunError>> + use<T, J>
-    where
-        T: Send + 'static,
-        J: FnOnce(&mut Judge) -> T + Send + 'static,
-    {
-        let turn = self.turn();
-        let judged = tokio::spawn(async {
-            let mut judge = turn.judge.await.map_err(|_| RunError::StageGone)?;
-            let judged = judging(&mut judge);
-            hand_on(turn.next, judge);
-            Ok(judged)
+    /// The next places in the order of judging and of following.
+    fn turns(&mut self) -> (Turn<Judge>, Option<Turn<Following>>) {
+        (self.judge.turn(), self.following.as_mut().map(Handed::turn))
+    }
+
+    /// Begins to judge something that is not a batch, and to follow it: a task, so that both are handed
+    /// on also while nobody asks for what comes out.
+    fn judging<T: Send + Sync + 'static>(
+        &mut self,
+        judging: impl FnOnce(&mut Judge) -> T + Send + 'static,
+        follow: impl FnOnce(&mut Following, &T) -> Vec<PartitionChanges> + Send + 'static,
+        step: impl FnOnce(T, Vec<Released>) -> Step + Send + 'static,
+    ) -> Promise {
+        let (judge, following) = self.turns();
+        let (plan, once) = (Arc::clone(&self.plan), self.filing.once);
+        let judged = tokio::spawn(async move {
+            let judged = judge.taken(judging).await?;
+            let changes = match following {
+                Some(turn) => turn.taken(|following| follow(following, &judged)).await?,
+                None => Vec::new(),
+            };
+            let released = released(&plan, changes, once);
+            let released = released.map_err(|source| super::failed("relations", source))?;
+            Ok(step(judged, released))
         });
-        async { judged.await? }
+        Box::pin(async { judged.await? })
     }
 }
 
 /// The time of the clock so long ago.
 fn before(now: Timestamp, ago: Duration) -> Timestamp {
     now.minus(Span(i64::try_from(ago.as_micros()).unwrap_or(i64::MAX)))
-}
-
-/// Hands the judge to whoever is next.
-fn hand_on(next: oneshot::Sender<Box<Judge>>, judge: Box<Judge>) {
-    // Nobody is next when the run has been stopped.
-    drop(next.send(judge));
 }
 
 #[cfg(test)]
@@ -263,7 +272,6 @@ mod tests {
     use crate::flow::{Framing, Offset};
     use crate::judge::EventPace;
     use crate::pipeline::pump::Pump;
-    use crate::reference::{DeadlineRows, Reference};
     use crate::source::{CAUGHT_UP_HOLDS, Source, SourceError};
     use crate::sql::plan::execute::Executor;
 
@@ -296,7 +304,7 @@ mod tests {
             pipelines: Vec::new(),
             decode,
             relations: Vec::new(),
-            reference: Arc::new(Reference::new(&DeadlineRows::default(), 4.0)),
+            follow: None,
             by_lab: false,
             executor: Executor::new(SessionContext::new().task_ctx(), Handle::current()),
             labs: BTreeMap::new(),
@@ -335,8 +343,8 @@ mod tests {
             let judge = Judge::new(&partitions, pace, Timestamp(0));
             let filing = Filing { archive: false, record_times: false, once: false };
             let (plan, clock) = (Arc::new(idle_plan()), Arc::new(SystemClock));
-            let ahead =
-                Ahead::new(plan, judge, Arc::default(), clock, Duration::from_millis(1), filing);
+            let pace = (clock as Arc<dyn Clock>, Duration::from_millis(1));
+            let ahead = Ahead::new(plan, (judge, &partitions), Arc::default(), pace, filing);
             let (to, mut done) = mpsc::channel(1);
             let running = tokio::spawn(ahead.run(events, to));
             while done.is_empty() {
@@ -353,8 +361,8 @@ mod tests {
                         batches += 1;
                         assert_eq!(worked.unwrap().next_offset, batches, "in their order");
                     }
-                    Done::Idle(_) | Done::Ended(_) => {}
-                    Done::End(_) => ended = true,
+                    Done::Idle(..) | Done::Ended(..) => {}
+                    Done::End(..) => ended = true,
                 }
             }
             assert_eq!((batches, ended), (20, true));
@@ -389,12 +397,12 @@ mod tests {
         let filing = Filing { archive: false, record_times: false, once: false };
         let (plan, clock) = (Arc::new(idle_plan()), Arc::new(SystemClock));
         let tick = Duration::from_millis(1);
-        let ahead = Ahead::new(plan, judge, Arc::clone(&alignment), clock, tick, filing);
+        let ahead = Ahead::new(plan, (judge, &partitions), Arc::clone(&alignment), (clock, tick), filing);
         let (to, mut done) = mpsc::channel(100);
         ahead.run(events, to).await;
         let mut moved = Vec::new();
         while let Some(some) = done.recv().await {
-            if let Done::Idle(some) = some.unwrap() {
+            if let Done::Idle(some, _) = some.unwrap() {
                 moved.extend(some);
             }
         }

@@ -18,10 +18,13 @@
 //! `notes` says what objects tell of their table, `memory` what is held, `progress` how far it has come.
 
 mod ahead;
+mod following;
+mod handed;
 pub mod memory;
 mod notes;
 pub mod progress;
 pub mod pump;
+pub mod released;
 pub mod rows;
 pub mod stage;
 pub mod tables;
@@ -199,7 +202,8 @@ async fn run_until(
     stage.trimmed(trimmed);
     let (events, pump) = Pump::start(source, Arc::clone(&job.progress));
     let (ahead, done) = mpsc::channel(WORKED_AHEAD);
-    let stages = Ahead::new(plan, judge, alignment, clock, job.tick, job.filing);
+    let judging = (judge, partitions.as_slice());
+    let stages = Ahead::new(plan, judging, alignment, (clock, job.tick), job.filing);
     let stages = tokio::spawn(stages.run(events, ahead));
     let commit = |worked: &Worked| pump.commit(&worked.partition, worked.next_offset);
     job.progress.ready.store(true, Ordering::Relaxed);
@@ -248,10 +252,10 @@ async fn drive(
                     commit(&worked);
                     stage.collect(worked, progress).await?;
                 }
-                Some(Done::Idle(moved)) => stage.moved(moved).await?,
-                Some(Done::Ended(partition)) => stage.ended(&partition).await?,
-                Some(Done::End(reached)) => {
-                    stage.input_ended(reached);
+                Some(Done::Idle(moved, released)) => stage.moved(moved, released).await?,
+                Some(Done::Ended(partition, released)) => stage.ended(&partition, released).await?,
+                Some(Done::End(reached, released)) => {
+                    stage.input_ended(reached, released);
                     return Ok(Ended::Told);
                 }
                 None => return Ok(Ended::Silently),

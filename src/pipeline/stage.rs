@@ -8,11 +8,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use datafusion::common::Result as SqlResult;
+
 use super::RunError;
 use super::memory::MemoryBound;
 use super::progress::Progress;
 use super::tables::Tables;
-use super::work::{Counts, Worked};
+use super::released::Released;
+use super::work::{Counts, PipelineWork, Worked};
 use crate::alert::AlertSink;
 use crate::alert::judging::Breaches;
 use crate::clock::Clock;
@@ -145,25 +148,35 @@ impl Stage {
         for object in complete.map_err(|error| super::failed("the lake's sections", error))? {
             self.delivery.filed(&worked.partition, object).await?;
         }
-        for (place, work) in worked.pipelines.into_iter().enumerate() {
-            match work {
-                Ok(work) => {
-                    let collected = match &mut self.tables[place] {
-                        Some(tables) => tables.collect(work, &worked.partition, !self.filing.once),
-                        None => Ok(()),
-                    };
-                    if let Err(error) = collected {
-                        self.fail(place, &error);
-                    }
-                }
-                Err(error) => self.fail(place, &error),
-            }
-        }
+        self.take_in(worked.pipelines, &worked.partition);
+        self.release(worked.released);
         self.reached(&worked.partition, worked.next_offset, worked.watermark);
         self.watermark.observe(&worked.partition, worked.watermark);
         progress.records.store(self.counts.records, Ordering::Relaxed);
         self.advance(self.watermark.current(), self.watermark.current()).await?;
         self.put_live(true).await
+    }
+
+    /// Takes in what a partition gave to each pipeline.
+    fn take_in(&mut self, pipelines: Vec<SqlResult<PipelineWork>>, partition: &Arc<Partition>) {
+        for (place, work) in pipelines.into_iter().enumerate() {
+            let collected = match (work, &mut self.tables[place]) {
+                (Ok(work), Some(tables)) => tables.collect(work, partition, !self.filing.once),
+                (Ok(_), None) => Ok(()),
+                (Err(error), _) => Err(error),
+            };
+            if let Err(error) = collected {
+                self.fail(place, &error);
+            }
+        }
+    }
+
+    /// Takes in what changes of tests gave.
+    fn release(&mut self, released: Vec<Released>) {
+        for Released { partition, pipelines, counts, .. } in released {
+            self.count(&counts);
+            self.take_in(pipelines, &partition);
+        }
     }
 
     /// Notes where a partition's next record will be judged.
@@ -178,7 +191,12 @@ impl Stage {
 
     /// Takes in the watermarks of idle partitions. They are journalled before anything is put that
     /// depends on them, and not before.
-    pub async fn moved(&mut self, moved: Vec<IdleAdvance>) -> Result<(), RunError> {
+    pub async fn moved(
+        &mut self,
+        moved: Vec<IdleAdvance>,
+        released: Vec<Released>,
+    ) -> Result<(), RunError> {
+        self.release(released);
         let mut complete = Vec::new();
         for advance in moved {
             let IdleAdvance { partition, next, watermark } = &advance;
@@ -201,7 +219,12 @@ impl Stage {
     }
 
     /// Nothing will come of a partition any more: windows do not wait for it.
-    pub async fn ended(&mut self, partition: &Partition) -> Result<(), RunError> {
+    pub async fn ended(
+        &mut self,
+        partition: &Partition,
+        released: Vec<Released>,
+    ) -> Result<(), RunError> {
+        self.release(released);
         self.watermark.end(partition);
         self.advance(self.watermark.current(), self.watermark.current()).await
     }
@@ -212,6 +235,7 @@ impl Stage {
             ("counted", counts.counted),
             ("late_only", counts.late_only),
             ("repeated", counts.repeated),
+            ("refused", counts.refused),
             ("dead_letter", counts.dead_letters),
             ("other", counts.other),
         ];
@@ -276,8 +300,9 @@ impl Stage {
         Ok(())
     }
 
-    /// Notes that the input has ended, and how far it had come.
-    pub fn input_ended(&mut self, reached: Option<Timestamp>) {
+    /// Notes that the input has ended, and how far it had come; takes in what that gives.
+    pub fn input_ended(&mut self, reached: Option<Timestamp>, released: Vec<Released>) {
+        self.release(released);
         self.reached = reached;
     }
 

@@ -1,25 +1,32 @@
-//! What is done with a judged batch without looking at any other: relations, partial states,
-//! row-level rows, and the rows of archive, late and dead letters. Pure, so it runs on any core.
+//! What is done with a judged batch without looking at any other: events as a relation, partial states,
+//! row-level rows, steps of tests, and the rows of archive, late and dead letters. Pure, so it runs on any
+//! core.
+//!
+//! First what events give by themselves ([`begin`]); then, where tests are followed, the batch takes its
+//! turn in `following`, and `released` says what that gives; [`finish`] puts both together.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use arrow::array::{AsArray, RecordBatch, RecordBatchOptions, UInt32Array};
-use arrow::compute::take;
+use arrow::array::{AsArray, BooleanArray, RecordBatch, RecordBatchOptions};
 use datafusion::common::Result;
 
+use super::following::{FollowedBatch, rises_of};
+use super::released::Released;
 use crate::decode::Forgotten;
 use crate::flow::LateEvent;
 use crate::flow::coded::plain;
-use crate::flow::{Partition, Timestamp, Window};
+use crate::flow::{Partition, Span, Timestamp, Window};
 use crate::judge::Judged;
 use crate::lake::write::parting::{Parting, RowPart};
 use crate::lake::write::parts::{Filed, Filing};
 use crate::lake::write::sections;
 use crate::lake::write::sections::{FiledRecords, LateRows};
+use crate::lifecycle::JudgedEvents;
+use crate::plan::follow::FollowPlan;
 use crate::plan::planned::{PipelinePlan, Plan};
-use crate::relate::relate;
+use crate::relate::{Relation, event_rows, event_times};
 use crate::sql::collect::collected::{Partial, Tally};
 use crate::sql::collect::partial::partial;
 use crate::sql::collect::sourced_rows::SourcedRows;
@@ -49,11 +56,13 @@ pub struct Worked {
     pub pipelines: Vec<Result<PipelineWork>>,
     /// Rows for the lake's sections.
     pub filed: Filed,
+    /// What changes of tests give, of this partition and of those that time has moved on in.
+    pub released: Vec<Released>,
     /// Counters.
     pub counts: Box<Counts>,
     /// Ids that were forgotten before their time.
     pub forgotten: Option<Forgotten>,
-    /// Bytes of the ids that are remembered, over all partitions.
+    /// Bytes of the ids that are remembered and of the tests that are followed, over all partitions.
     pub remembered: usize,
 }
 
@@ -79,8 +88,10 @@ pub struct Counts {
     pub counted: u64,
     /// Events that some table missed and none counts.
     pub late_only: u64,
-    /// Events that were dropped as repeats.
+    /// Events that were dropped as repeats, or told of a test what was known.
     pub repeated: u64,
+    /// Events that none of the tests that they addressed allowed.
+    pub refused: u64,
     /// FiledRecords that could not become events.
     pub dead_letters: u64,
     /// Events of kinds that no table counts.
@@ -98,6 +109,7 @@ impl std::ops::AddAssign for Counts {
             counted,
             late_only,
             repeated,
+            refused,
             dead_letters,
             other,
             late,
@@ -107,6 +119,7 @@ impl std::ops::AddAssign for Counts {
         self.counted += counted;
         self.late_only += late_only;
         self.repeated += repeated;
+        self.refused += refused;
         self.dead_letters += dead_letters;
         self.other += other;
         self.late += late;
@@ -114,25 +127,77 @@ impl std::ops::AddAssign for Counts {
     }
 }
 
-/// Works on a judged batch.
-pub fn work(plan: &Plan, judged: Judged, filing: Filing) -> Result<Worked> {
+/// What events of a batch give by themselves.
+pub(super) struct Begun {
+    judged: Judged,
+    pipelines: Vec<Result<PipelineWork>>,
+    fates: EventFates,
+    late: Vec<LateRows>,
+    /// The events that are steps of tests: what becomes of them is told when they are released.
+    steps: Vec<u32>,
+}
+
+/// Works on a judged batch by itself. Gives also what the stage that follows tests takes of it.
+pub(super) fn begin(
+    plan: &Plan,
+    judged: Judged,
+    once: bool,
+) -> Result<(Begun, Option<FollowedBatch>)> {
     let inputs = relations(plan, &judged)?;
     let offsets = &judged.events.offsets;
-    let events = offsets.len();
-    let mut fates = EventFates { counted: vec![false; events], late: vec![false; events] };
+    let mut fates = EventFates::new(offsets.len());
     let mut late = Vec::new();
     let mut pipelines = Vec::with_capacity(plan.pipelines.len());
     for pipeline in &plan.pipelines {
-        if pipeline.stopped.load(Ordering::Relaxed) {
+        if pipeline.stopped.load(Ordering::Relaxed) || !reads_any(pipeline, &inputs) {
             pipelines.push(Ok(PipelineWork::default()));
             continue;
         }
-        let worked = one_pipeline(plan, pipeline, &inputs, offsets, filing.once);
+        let worked = one_pipeline(plan, pipeline, &inputs, offsets, once);
         if let Ok(worked) = &worked {
             fates.note(pipeline, worked, &mut late);
         }
         pipelines.push(worked.map(|worked| worked.0));
     }
+    let followed = match &plan.follow {
+        Some(follow) => Some(followed(follow, &judged, &fates)?),
+        None => None,
+    };
+    let steps = followed.iter().flat_map(|batch| batch.prepared.rows()).collect();
+    Ok((Begun { judged, pipelines, fates, late, steps }, followed))
+}
+
+/// A batch's steps, with what of its events is settled already.
+fn followed(follow: &FollowPlan, judged: &Judged, fates: &EventFates) -> Result<FollowedBatch> {
+    let guards = follow.guards(&judged.events)?;
+    let settled: Vec<bool> = fates.settled().collect();
+    let prepared = follow.shared.prepare(JudgedEvents {
+        rows: &judged.events.rows,
+        offsets: &judged.events.offsets,
+        times: judged.events.times()?,
+        watermark_before: judged.watermark_before.values(),
+        guards: &guards,
+        counted: Some(&settled),
+    })?;
+    Ok(FollowedBatch {
+        partition: Arc::clone(&judged.events.partition),
+        prepared,
+        rises: rises_of(judged),
+        watermark: judged.watermark,
+    })
+}
+
+/// What a batch gives, with what the changes of tests give that it has brought about.
+pub(super) fn finish(
+    begun: Begun,
+    (mut released, followed): (Vec<Released>, usize),
+    filing: Filing,
+) -> Result<Worked> {
+    let Begun { judged, pipelines, mut fates, mut late, steps } = begun;
+    for one in &mut released {
+        late.append(&mut one.late);
+    }
+    fates.leave(&steps);
     let counts = Counts {
         records: judged.records,
         repeated: judged.repeated.rows.num_rows() as u64,
@@ -150,7 +215,8 @@ pub fn work(plan: &Plan, judged: Judged, filing: Filing) -> Result<Worked> {
         pipelines,
         filed: sections::file(&records_of(&judged), &late, filing)?,
         held_back: judged.held_back,
-        remembered: judged.remembered,
+        remembered: judged.remembered + followed,
+        released,
         counts: Box::new(counts),
         forgotten: judged.forgotten,
     })
@@ -182,19 +248,41 @@ fn first_record(judged: &Judged) -> Option<Timestamp> {
     [events, repeats, letters].into_iter().flatten().min()
 }
 
-/// The fate of each event over all tables.
-struct EventFates {
-    counted: Vec<bool>,
-    late: Vec<bool>,
+/// The fate of each event, or of each cause of changes, over all tables.
+pub(super) struct EventFates {
+    pub(super) counted: Vec<bool>,
+    pub(super) late: Vec<bool>,
+    /// Whose fate is told elsewhere.
+    left: Vec<bool>,
 }
 
 impl EventFates {
+    /// Of so many, none known yet.
+    pub(super) fn new(events: usize) -> EventFates {
+        let none = || vec![false; events];
+        EventFates { counted: none(), late: none(), left: none() }
+    }
+
+    /// Which events some table has counted or missed.
+    fn settled(&self) -> impl Iterator<Item = bool> {
+        self.counted.iter().zip(&self.late).map(|(counted, late)| *counted || *late)
+    }
+
+    /// Leaves the fates of those of these events to others that no table has counted or missed.
+    fn leave(&mut self, events: &[u32]) {
+        for event in events {
+            let event = *event as usize;
+            self.left[event] = !self.counted[event] && !self.late[event];
+        }
+    }
+
     /// What became of the events; of other records nothing.
     fn counts(&self) -> Counts {
         let mut counts = Counts::default();
-        for (counted, late) in self.counted.iter().zip(&self.late) {
+        for ((counted, late), left) in self.counted.iter().zip(&self.late).zip(&self.left) {
             counts.late += u64::from(*late);
             match (counted, late) {
+                (_, _) if *left => {}
                 (true, _) => counts.counted += 1,
                 (false, true) => counts.late_only += 1,
                 (false, false) => counts.other += 1,
@@ -212,7 +300,7 @@ impl EventFates {
         }
     }
 
-    fn note(
+    pub(super) fn note(
         &mut self,
         pipeline: &PipelinePlan,
         (worked, counted): &(PipelineWork, Vec<bool>),
@@ -232,40 +320,38 @@ impl EventFates {
     }
 }
 
-/// The relations that some pipeline reads.
+/// Whether a pipeline reads one of these relations.
+pub(super) fn reads_any(pipeline: &PipelinePlan, inputs: &[RelationRows]) -> bool {
+    let reads = |input: &RelationRows| {
+        pipeline.query.reads.iter().any(|(name, _)| *name == input.relation)
+    };
+    inputs.iter().any(reads)
+}
+
+/// The events as a relation, where some pipeline reads them so.
 fn relations(plan: &Plan, judged: &Judged) -> Result<Vec<RelationRows>> {
-    let labs = judged.events.rows.column_by_name("lab_id");
-    plan.relations
-        .iter()
-        .map(|(relation, needed)| {
-            let related = relate(&judged.events, *relation, needed, &plan.reference.targets)?;
-            let source_row = UInt32Array::from(related.source_row);
-            let lab = match labs.filter(|_| plan.by_lab) {
-                Some(labs) => {
-                    let labs = plain(&take(labs, &source_row, None)?)?;
-                    Some(labs.as_string::<i32>().clone())
-                }
-                None => None,
-            };
-            let before = if source_row.len() == judged.watermark_before.len() {
-                judged.watermark_before.clone()
-            } else {
-                take(&judged.watermark_before, &source_row, None)?.as_primitive().clone()
-            };
-            Ok(RelationRows {
-                relation: relation.name().into(),
-                rows: with_places(related.rows, needed)?,
-                time: related.event_time,
-                watermark_before: before,
-                lab,
-                source_row,
-            })
-        })
-        .collect()
+    let read = plan.relations.iter().find(|(relation, _)| *relation == Relation::Events);
+    let Some((relation, needed)) = read else { return Ok(Vec::new()) };
+    let count = judged.events.rows.num_rows();
+    let labs = judged.events.rows.column_by_name("lab_id").filter(|_| plan.by_lab);
+    let lab = match labs {
+        Some(labs) => Some(plain(labs)?.as_string::<i32>().clone()),
+        None => None,
+    };
+    let rows = event_rows(&judged.events, needed)?;
+    Ok(vec![RelationRows {
+        relation: relation.name().into(),
+        rows: with_places(rows, needed)?,
+        time: event_times(&judged.events)?,
+        watermark_before: judged.watermark_before.clone(),
+        source_row: (0..count as u32).collect::<Vec<_>>().into(),
+        lab,
+        barred: None,
+    }])
 }
 
 /// Notes the place of each column in the relation's whole schema.
-fn with_places(rows: RecordBatch, needed: &[usize]) -> Result<RecordBatch> {
+pub(super) fn with_places(rows: RecordBatch, needed: &[usize]) -> Result<RecordBatch> {
     let schema = Places::new(needed).said_by(rows.schema_ref());
     let options = RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
     let (_, columns, _) = rows.into_parts();
@@ -273,7 +359,7 @@ fn with_places(rows: RecordBatch, needed: &[usize]) -> Result<RecordBatch> {
 }
 
 /// One pipeline's share, and which events at least one of its tables counts.
-fn one_pipeline(
+pub(super) fn one_pipeline(
     plan: &Plan,
     pipeline: &PipelinePlan,
     inputs: &[RelationRows],
@@ -281,14 +367,15 @@ fn one_pipeline(
     once: bool,
 ) -> Result<(PipelineWork, Vec<bool>)> {
     let query = &pipeline.query;
-    let mine: Vec<RelationRows> = inputs
+    let mine = inputs
         .iter()
-        .filter(|input| query.reads.iter().any(|(name, _)| *name == input.relation))
-        .cloned()
-        .collect();
+        .filter(|input| query.reads.iter().any(|(name, _)| *name == input.relation));
     if let Way::RowLevel(row_wise) = &query.way {
+        let lateness = pipeline.spec.allowed_lateness;
+        let mine = mine.map(|input| unbarred_by_day(input, lateness)).collect::<Result<Vec<_>>>()?;
         return row_level(plan, pipeline, row_wise, (&mine, offsets), once);
     }
+    let mine = mine.map(RelationRows::unbarred).collect::<Result<Vec<_>>>()?;
     let mut work = PipelineWork::default();
     let mut counted = vec![false; offsets.len()];
     for family in &pipeline.families {
@@ -299,6 +386,15 @@ fn one_pipeline(
         work.partials.push(partial);
     }
     Ok((work, counted))
+}
+
+/// The rows without those that are barred and whose day has settled.
+fn unbarred_by_day(input: &RelationRows, lateness: Span) -> Result<RelationRows> {
+    let Some(barred) = &input.barred else { return Ok(input.clone()) };
+    let (time, stood) = (input.time.values(), input.watermark_before.values());
+    let is_late = |row: usize| stood[row] >= settles_at(Timestamp(time[row]).date(), lateness).0;
+    let keep = (0..barred.len()).map(|row| Some(!(barred.value(row) && is_late(row))));
+    input.filtered(&keep.collect::<BooleanArray>())
 }
 
 /// A row-level table's rows: each belongs to its UTC day, and is late once that day has settled

@@ -10,6 +10,9 @@ pub mod changed;
 mod events;
 mod schema;
 
+#[cfg(test)]
+mod tests;
+
 pub use changed::ChangeRelation;
 pub use events::{event_columns, event_rows, event_times};
 pub use schema::{Relation, RelationColumn, relation_schema};

@@ -220,6 +220,7 @@ mod tests {
             watermark_before: Int64Array::from_value(0, rows.len()),
             source_row: UInt32Array::from_iter_values(0..rows.len() as u32),
             lab: None,
+            barred: None,
         }
     }
 

@@ -116,6 +116,7 @@ pub(crate) fn relation_rows(rows: &[Row]) -> RelationRows {
         watermark_before: Int64Array::from_iter_values(rows.iter().map(|row| row.watermark)),
         source_row: UInt32Array::from_iter_values(0..rows.len() as u32),
         lab: Some(StringArray::from_iter_values(rows.iter().map(|row| row.lab))),
+        barred: None,
     }
 }
 

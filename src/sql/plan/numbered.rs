@@ -211,6 +211,7 @@ mod tests {
             watermark_before: Int64Array::from_iter_values(numbers()),
             source_row: UInt32Array::from_iter_values((0..count as u32).map(|n| n + first)),
             lab: None,
+            barred: None,
         }
     }
 
