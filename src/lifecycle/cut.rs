@@ -3,6 +3,8 @@
 //! A row that waits for the watermark is made by the record that brings the watermark past it. So where
 //! a row stands among the records follows from the records alone, and not from how batches are cut.
 
+use std::cell::Cell;
+
 /// The place among a partition's records at which a row stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RowCut {
@@ -70,6 +72,8 @@ impl BatchRises {
 pub(super) struct RowCuts {
     rises: Vec<Rise>,
     end: Rise,
+    /// The rise that was found last: times are mostly asked for in their order.
+    found: Cell<usize>,
 }
 
 impl RowCuts {
@@ -78,12 +82,20 @@ impl RowCuts {
         let first = batch.first.map(|watermark| Rise { by: last, watermark });
         let all = first.into_iter().chain(batch.rises.iter().copied());
         let rises = all.filter(|rise| rise.watermark > reached).collect();
-        RowCuts { rises, end: Rise { by: batch.last.unwrap_or(last), watermark } }
+        let end = Rise { by: batch.last.unwrap_or(last), watermark };
+        RowCuts { rises, end, found: Cell::new(0) }
     }
 
     /// What made something that waited for the watermark to pass `at`.
     pub(super) fn of_time(&self, at: i64) -> Brought {
-        let rise = self.rises.partition_point(|rise| rise.watermark <= at);
+        let mut rise = self.found.get();
+        if rise > 0 && self.rises[rise - 1].watermark > at {
+            rise = self.rises.partition_point(|rise| rise.watermark <= at);
+        }
+        while self.rises.get(rise).is_some_and(|rise| rise.watermark <= at) {
+            rise += 1;
+        }
+        self.found.set(rise);
         self.rises.get(rise).copied().unwrap_or(self.end).brought()
     }
 

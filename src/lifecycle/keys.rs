@@ -66,7 +66,7 @@ impl KeyTable {
     }
 
     fn grow(&mut self, hash_of: impl Fn(u32) -> u64) {
-        let more = (self.cells.len() + self.cells.len() / 2).max(FEWEST);
+        let more = (2 * self.cells.len()).max(FEWEST);
         let cells = std::mem::replace(&mut self.cells, vec![EMPTY; more]);
         for cell in cells.into_iter().filter(|cell| *cell != EMPTY) {
             let number = number(cell);

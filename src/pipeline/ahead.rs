@@ -71,6 +71,8 @@ pub(super) struct Ahead {
     filing: Filing,
     judge: Handed<Judge>,
     following: Option<Handed<Following>>,
+    /// Up to when time passes at the end of the input, where that is later than its last event.
+    until: Option<Timestamp>,
 }
 
 impl Ahead {
@@ -83,7 +85,12 @@ impl Ahead {
     ) -> Ahead {
         let following = plan.follow.as_ref().map(|follow| Following::new(follow, partitions));
         let (judge, following) = (Handed::new(judge), following.map(Handed::new));
-        Ahead { plan, alignment, clock, tick, filing, judge, following }
+        Ahead { plan, alignment, clock, tick, filing, judge, following, until: None }
+    }
+
+    /// Lets time pass up to `until` at the end of the input.
+    pub(super) fn until(self, until: Option<Timestamp>) -> Ahead {
+        Ahead { until, ..self }
     }
 
     /// Runs until the input ends, fails, or nobody waits for what comes.
@@ -219,8 +226,11 @@ impl Ahead {
     /// the clock and yet count.
     fn ending(&mut self) -> Promise {
         let limit = if self.filing.record_times { self.clock.now() } else { Timestamp::MAX };
-        let reached = move |judge: &mut Judge| judge.reached(limit);
-        self.judging(reached, |following, reached| following.finish(*reached), Step::End)
+        let (reached, until) = (move |judge: &mut Judge| judge.reached(limit), self.until);
+        let finish = move |following: &mut Following, reached: &Option<Timestamp>| {
+            following.finish((*reached).max(until))
+        };
+        self.judging(reached, finish, Step::End)
     }
 
     /// The next places in the order of judging and of following.

@@ -204,6 +204,7 @@ async fn run_until(
     let (ahead, done) = mpsc::channel(WORKED_AHEAD);
     let judging = (judge, partitions.as_slice());
     let stages = Ahead::new(plan, judging, alignment, (clock, job.tick), job.filing);
+    let stages = stages.until(job.empty_until);
     let stages = tokio::spawn(stages.run(events, ahead));
     let commit = |worked: &Worked| pump.commit(&worked.partition, worked.next_offset);
     job.progress.ready.store(true, Ordering::Relaxed);

@@ -98,6 +98,7 @@ pub(super) fn follow(
         completions: reads(ChangeRelation::Completions),
         due: reads(ChangeRelation::Due),
         deadlines: reads(ChangeRelation::Deadlines),
+        backdated: reads(ChangeRelation::Backdated),
     };
     Ok(Some(FollowPlan { shared, wanted, guards }))
 }

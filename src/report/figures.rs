@@ -23,7 +23,7 @@ pub struct Figures {
     pub machines: Vec<Machine>,
     /// Rejected tubes by reason, the most frequent first.
     pub reasons: Vec<RejectionReason>,
-    /// Breaches by lab and hour: lab, hour, completed, breached.
+    /// Breaches by lab and hour: lab, hour, due, breached.
     pub breaches: Vec<(usize, Timestamp, u64, u64)>,
     /// LabFigures, assay and priority, the furthest beyond its target first.
     pub groups: Vec<TestGroup>,

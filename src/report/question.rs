@@ -176,7 +176,7 @@ ORDER BY r.reject_reason, r.lab_id";
 const BREACHES: &str = "
 SELECT b.lab_id,
        CAST(b.window_start AS BIGINT) AS hour_us,
-       sum(b.completed)               AS completed,
+       sum(b.due)                     AS due,
        sum(b.breached)                AS breached
 FROM sla_breaches_1h AS b
 WHERE date_trunc('hour', b.window_start) = b.window_start

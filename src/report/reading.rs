@@ -49,7 +49,7 @@ pub fn figures(answers: &Answers) -> Figures {
         machines: each(answers, Question::Errors, |row| Some(machine(lab(row)?, row))),
         reasons: reasons(rows(answers, Question::Reasons), labs.len(), lab),
         breaches: each(answers, Question::Breaches, |row| {
-            Some((lab(row)?, at(row)?, row.count("completed"), row.count("breached")))
+            Some((lab(row)?, at(row)?, row.count("due"), row.count("breached")))
         }),
         groups: each(answers, Question::Groups, |row| test_group(lab(row)?, row)),
         alerts: alerts(rows(answers, Question::Alerts), lab),

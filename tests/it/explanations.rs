@@ -74,7 +74,8 @@ fn say_how_often_windows_fire_and_what_is_kept() {
         let reads = told.lines().filter_map(|line| line.strip_prefix("reads: "));
         let reads: Vec<&str> = reads.collect();
         let relations: &[&str] = match name {
-            "completions" | "sla_breaches" | "tat_percentiles" => &["completions"],
+            "completions" | "tat_percentiles" => &["completions"],
+            "sla_breaches" => &["due"],
             "error_codes" => &["errors"],
             "rejection_reasons" => &["events", "rejections"],
             _ => &["transitions"],

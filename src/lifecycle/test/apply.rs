@@ -1,6 +1,6 @@
 //! One event at one test: what becomes of it, by the first line that fits.
 
-use super::change::{BackdatedRow, ChangeHead, Fate, RefusalReason, ReleasedStep, TransitionRow};
+use super::change::{BackdatedRow, Fate, RefusalReason, ReleasedStep, TransitionRow};
 use super::keeper::TubeWanted;
 use super::record::{Mark, TestRecord, Time};
 use super::step::{TestStep, ToldBy};
@@ -27,9 +27,18 @@ enum Verdict {
 impl Tests {
     /// Applies a step to all tests that it addresses.
     pub(super) fn apply(&mut self, step: &TestStep, made: &mut Made<'_>) {
+        made.causes();
+        let fate = match self.row_alone(step, made) {
+            true => Fate::Moved,
+            false => self.apply_to_known(step, made),
+        };
+        let row = made.in_hand.then_some(step.row);
+        made.became(ReleasedStep { row, is_counted: step.is_counted, fate });
+    }
+
+    fn apply_to_known(&mut self, step: &TestStep, made: &mut Made<'_>) -> Fate {
         let wanted = TubeWanted { key: step.tube, specimen: &step.specimen, lab: step.lab };
         let tube = self.keeper.tube(&wanted);
-        made.causes();
         let outcome = if step.assay == NO_TEXT {
             self.apply_to_tube(tube, step, made)
         } else {
@@ -38,14 +47,12 @@ impl Tests {
             self.rejected(&[(test, outcome)], step, made);
             outcome
         };
-        let fate = match outcome {
+        self.settle(tube);
+        match outcome {
             Became::Moved { .. } => Fate::Moved,
             Became::Repeated => Fate::Repeated,
             Became::Refused => Fate::Refused,
-        };
-        let row = made.in_hand.then_some(step.row);
-        made.became(ReleasedStep { row, is_counted: step.is_counted, fate });
-        self.settle(tube);
+        }
     }
 
     /// All tests of the tube; a provisional one where it has none.
@@ -173,13 +180,12 @@ impl Tests {
         let test = &mut self.keeper.tests[at];
         let stayed = Time::at(received).since(test.since).filter(|_| from != MachineState::NONE);
         (test.state, test.since) = (to, Time::at(received));
-        let head = self.head(at, step, received, made);
-        if received < step.watermark_before {
-            let noticed = step.at.max(step.watermark_before);
-            let head = ChangeHead { at: noticed, ..head.clone() };
+        if received < step.watermark_before && self.wanted.backdated {
+            let head = self.head(at, step, step.at.max(step.watermark_before), made);
             made.changes.backdated.push(BackdatedRow { head, happened: received, to });
         }
         if self.wanted.transitions {
+            let head = self.head(at, step, received, made);
             let row = TransitionRow::untold(head, (from, to), stayed, true);
             made.changes.transitions.push(row);
         }
@@ -203,17 +209,8 @@ impl Tests {
             test.marks.set(Mark::RowError);
         }
         if self.wanted.transitions {
-            let row = TransitionRow {
-                head: self.head(at, step, step.at, made),
-                from: before,
-                to,
-                stayed,
-                machine: step.machine,
-                operator: step.operator,
-                error: step.error,
-                reason: step.reason,
-                implied: false,
-            };
+            let head = self.head(at, step, step.at, made);
+            let row = TransitionRow::told(head, (before, to), stayed, step);
             made.changes.transitions.push(row);
         }
         if to == self.rules.error {

@@ -1,7 +1,7 @@
 //! What comes out: one value per row of a relation, texts still as codes.
 
 use super::record::{Time, Urgency};
-use super::step::Told;
+use super::step::{TestStep, Told};
 use super::target::TargetOrigin;
 use crate::lifecycle::cut::Brought;
 use crate::lifecycle::id::EntityId;
@@ -55,6 +55,26 @@ pub struct TransitionRow {
 }
 
 impl TransitionRow {
+    /// A transition that a step asked for.
+    pub(super) fn told(
+        head: ChangeHead,
+        (from, to): (MachineState, MachineState),
+        stayed: Option<i64>,
+        step: &TestStep,
+    ) -> TransitionRow {
+        TransitionRow {
+            head,
+            from,
+            to,
+            stayed,
+            machine: step.machine,
+            operator: step.operator,
+            error: step.error,
+            reason: step.reason,
+            implied: false,
+        }
+    }
+
     /// A transition of which no event tells anything beside it: implied by a row, or made by a timer.
     pub(super) fn untold(
         head: ChangeHead,
@@ -405,6 +425,8 @@ pub struct WantedRows {
     pub due: bool,
     /// Rows of `deadlines`.
     pub deadlines: bool,
+    /// Rows of `backdated`.
+    pub backdated: bool,
 }
 
 /// All rows that steps and timers made, in the order in which they were.

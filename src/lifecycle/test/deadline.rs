@@ -5,22 +5,12 @@ use super::change::{
 };
 use super::record::{Mark, TestRecord, Time};
 use super::step::TestStep;
-use super::target::TestTarget;
 use super::{Made, Tests};
 use crate::lifecycle::machine::MachineState;
 use crate::lifecycle::texts::NO_TEXT;
 use crate::lifecycle::wheel::WheelTimer;
 
 impl Tests {
-    /// The later of the receipt and the test's own order, or where none is known its first event.
-    pub(super) fn clock_start(&self, at: u32) -> Time {
-        let test = &self.keeper.tests[at];
-        if test.clock_start.is_some() || !test.received.is_some() {
-            return test.clock_start;
-        }
-        test.received.max(test.ordered.or(test.mentioned))
-    }
-
     /// Fixes clock start and target once receipt and assay are known; whether it did, with a deadline.
     pub(super) fn resolve(&mut self, at: u32) -> bool {
         let test = &self.keeper.tests[at];
@@ -30,7 +20,7 @@ impl Tests {
         if !may || test.marks.has(Mark::Completed) || is_over && !self.rules.may_complete(test) {
             return false;
         }
-        self.keeper.tests[at].clock_start = self.clock_start(at);
+        self.keeper.tests[at].clock_start = clock_start(&self.keeper.tests[at]);
         self.set_target(at);
         self.keeper.tests[at].due.is_some()
     }
@@ -40,8 +30,7 @@ impl Tests {
         let test = &mut self.keeper.tests[at];
         let lab = self.keeper.tubes[test.tube].lab;
         let Some(found) = self.targets.of(test, lab) else { return };
-        let TestTarget { target, due, risk, origin } = found;
-        (test.target, test.due, test.risk, test.origin) = (target, due, risk, origin);
+        test.take_target(found);
     }
 
     /// Judges a due time that had passed when the step told of it. After the step has been applied.
@@ -114,7 +103,8 @@ impl Tests {
         let test = &self.keeper.tests[at];
         let is_open =
             !self.rules.machine.is_finished(test.state) && !test.marks.has(Mark::RowError);
-        let due = if test.marks.has(Mark::DueSaid) { Time::NONE } else { test.due };
+        let wants_due = (self.wanted.due || self.wanted.deadlines) && !test.marks.has(Mark::DueSaid);
+        let due = if wants_due { test.due } else { Time::NONE };
         let wants_risk = is_open && self.wanted.deadlines && !test.marks.has(Mark::RiskSaid);
         let risk = if wants_risk && due.is_some() { test.risk } else { Time::NONE };
         let abandoned = self.abandoned_at(test);
@@ -224,4 +214,12 @@ fn phase(tests: &Tests, at: u32) -> Option<OverrunPhase> {
     } else {
         Some(OverrunPhase::Waiting)
     }
+}
+
+/// The later of the receipt and the test's own order, or where none is known its first event.
+pub(super) fn clock_start(test: &TestRecord) -> Time {
+    if test.clock_start.is_some() || !test.received.is_some() {
+        return test.clock_start;
+    }
+    test.received.max(test.ordered.or(test.mentioned))
 }

@@ -149,31 +149,54 @@ impl TubeKeeper {
             }
             test = self.tests[test].next;
         }
-        let mut down = Vec::with_capacity(4);
+        let (mut head, mut last, mut heard) = (NIL, NIL, i64::MIN);
         let mut next = self.tubes[tube].first;
         while next != NIL {
-            let Some(finished) = FinishedTest::of(&self.tubes[tube], &self.tests[next]) else {
-                return;
+            let test = &self.tests[next];
+            let Some(finished) = FinishedTest::of(&self.tubes[tube], test) else {
+                return self.take_back(head);
             };
-            down.push(finished);
-            next = self.tests[next].next;
-        }
-        let mut next = self.tubes[tube].first;
-        while next != NIL {
-            next = self.tests.remove(next).next;
-        }
-        let heard = down.iter().filter_map(|one| one.since.get()).max().unwrap_or(i64::MIN);
-        let mut head = NIL;
-        for mut finished in down.into_iter().rev() {
-            finished.next = head;
-            head = self.finished.insert(finished);
+            heard = heard.max(test.since.get().unwrap_or(i64::MIN));
+            next = test.next;
+            let number = self.finished.insert(finished);
+            match last {
+                NIL => head = number,
+                last => self.finished[last].next = number,
+            }
+            last = number;
         }
         if head == NIL {
             return;
         }
-        let TubeRecord { key, .. } = self.tubes.remove(tube);
+        let TubeRecord { key, first, .. } = self.tubes.remove(tube);
+        let mut next = first;
+        while next != NIL {
+            next = self.tests.remove(next).next;
+        }
         self.renumber(key, tube, head | DOWN);
         self.leaving.entry(heard.div_euclid(HOUR)).or_default().push(head);
+    }
+
+    /// Whether a tube is known, held or put down.
+    #[inline]
+    pub(super) fn knows(&self, key: u128) -> bool {
+        self.find(key).is_some()
+    }
+
+    /// Puts down the one test of a tube that was not known.
+    pub(super) fn put_down_at_once(&mut self, finished: FinishedTest) {
+        let (key, heard) = (finished.key(), finished.since.get().unwrap_or(i64::MIN));
+        let head = self.finished.insert(finished);
+        self.enter(key, head | DOWN);
+        self.leaving.entry(heard.div_euclid(HOUR)).or_default().push(head);
+    }
+
+    /// Drops what was put down of a tube that cannot be.
+    fn take_back(&mut self, head: u32) {
+        let mut next = head;
+        while next != NIL {
+            next = self.finished.remove(next).next;
+        }
     }
 
     /// Takes up a tube that was put down.

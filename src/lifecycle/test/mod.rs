@@ -9,6 +9,7 @@ pub mod change;
 mod deadline;
 mod keeper;
 pub(in crate::lifecycle) mod record;
+mod row_alone;
 pub(in crate::lifecycle) mod rules;
 pub(in crate::lifecycle) mod step;
 mod take;
@@ -53,6 +54,9 @@ pub(super) struct Tests {
     /// The offset of the last record.
     last_offset: i64,
     looked: i64,
+    /// Every test is held whole at first.
+    #[cfg(test)]
+    holds_all: bool,
 }
 
 /// Where rows go while steps are applied.
@@ -116,6 +120,8 @@ impl Tests {
             late: Brought { by: -1, cut: RowCut { offset: 0, watermark: i64::MIN } },
             last_offset: -1,
             looked: i64::MIN,
+            #[cfg(test)]
+            holds_all: false,
         }
     }
 

@@ -1,6 +1,6 @@
 //! What is kept of a tube and its tests.
 
-use super::target::NO_ORIGIN;
+use super::target::{NO_ORIGIN, TestTarget};
 use crate::lifecycle::id::EntityId;
 use crate::lifecycle::machine::MachineState;
 use crate::lifecycle::slab::NIL;
@@ -209,6 +209,13 @@ impl Default for TestRecord {
             state: MachineState::NONE,
             priority: Urgency::default(),
         }
+    }
+}
+
+impl TestRecord {
+    pub(in crate::lifecycle) fn take_target(&mut self, found: TestTarget) {
+        let TestTarget { target, due, risk, origin } = found;
+        (self.target, self.due, self.risk, self.origin) = (target, due, risk, origin);
     }
 }
 

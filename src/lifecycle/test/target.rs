@@ -7,8 +7,7 @@ use super::record::{TestRecord, Time, Urgency};
 use crate::flow::{Span, Timestamp};
 use crate::lifecycle::texts::{CodedColumn, NO_TEXT, RunTexts};
 use crate::reference::{
-    Hours, Properties, Reference, ResolvedTarget, TargetClock, TargetSource, deadline, of_minutes,
-    property,
+    Hours, Properties, Reference, TargetClock, TargetSource, deadline, of_minutes, property,
 };
 
 /// In the place of the number of an origin: no target has been asked for.
@@ -27,13 +26,13 @@ pub struct TargetOrigin {
 
 /// A test's target and what follows from it.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct TestTarget {
+pub(in crate::lifecycle) struct TestTarget {
     /// How long, in microseconds; none without a deadline.
-    pub(super) target: Time,
-    pub(super) due: Time,
-    pub(super) risk: Time,
+    pub(in crate::lifecycle) target: Time,
+    pub(in crate::lifecycle) due: Time,
+    pub(in crate::lifecycle) risk: Time,
     /// The number of its origin.
-    pub(super) origin: u32,
+    pub(in crate::lifecycle) origin: u32,
 }
 
 /// Finds the targets of the tests of one partition.
@@ -48,7 +47,8 @@ pub(super) struct TargetFinder {
     priorities: [u128; Urgency::LETTERS.len()],
     /// By the code of the laboratory.
     hours: Vec<Arc<Hours>>,
-    always: Arc<Hours>,
+    /// The version of what has none.
+    none: Arc<str>,
     origins: Vec<TargetOrigin>,
 }
 
@@ -67,44 +67,43 @@ impl TargetFinder {
             classes: Vec::new(),
             priorities: Urgency::LETTERS.map(|letter| property(letter.as_bytes())),
             hours: Vec::new(),
-            always: Arc::new(Hours::always()),
+            none: "".into(),
             origins: Vec::new(),
         }
     }
 
-    /// The target of a test whose clock has started, in the laboratory of this code.
+    /// The target of a test whose clock has started, in the laboratory of this code. The profile's own
+    /// minutes take the place of those that the reference tells.
     pub(super) fn of(&mut self, test: &TestRecord, lab: u32) -> Option<TestTarget> {
         let clock_start = test.clock_start.get()?;
-        let found = self.found(test, lab, clock_start);
+        let TargetFinder { reference, texts, labs, assays, classes, origins, .. } = self;
+        let properties: Properties = [
+            known(labs, texts, CodedColumn::Lab, lab),
+            known(assays, texts, CodedColumn::Assay, test.assay),
+            Some(self.priorities[test.priority.0 as usize]),
+            known(classes, texts, CodedColumn::Class, test.class),
+        ];
+        let found = reference.targets.find(&properties, Timestamp(clock_start));
+        let profile = test.profile.get().map(|profile| profile as f64 / Span::MINUTE.0 as f64);
+        let minutes = profile.map_or(found.minutes, deadline);
+        let origin = match profile {
+            None => origin_number(origins, (found.source, found.clock), &found.version),
+            Some(_) => origin_number(origins, (TargetSource::Profile, found.clock), &self.none),
+        };
         let collected = test.collected.get().map(Timestamp);
         let start = found.starts_at(Timestamp(clock_start), collected);
         let start = test.risen.get().map_or(start, |risen| start.max(Timestamp(risen)));
-        let hours = match found.clock {
-            TargetClock::Wall => None,
-            TargetClock::Working => self.hours_of(lab),
+        let Some(minutes) = minutes else {
+            let none = Time::NONE;
+            return Some(TestTarget { target: none, due: none, risk: none, origin });
         };
-        let hours = hours.unwrap_or_else(|| Arc::clone(&self.always));
-        let at = |time: Option<Timestamp>| time.map_or(Time::NONE, |time| Time::at(time.0));
-        let target = found.minutes.map_or(Time::NONE, |minutes| Time::at(of_minutes(minutes).0));
-        let due = at(found.due_at(start, &hours));
-        let risk = at(found.share_at(start, &hours, self.at_risk_share));
-        let ResolvedTarget { source, version, clock, .. } = found;
-        let origin = self.origin_number(TargetOrigin { source, version, clock });
-        Some(TestTarget { target, due, risk, origin })
-    }
-
-    /// The profile's own minutes take the place of those that the reference tells.
-    fn found(&mut self, test: &TestRecord, lab: u32, at: i64) -> ResolvedTarget {
-        let properties: Properties = [
-            known(&mut self.labs, &self.texts, CodedColumn::Lab, lab),
-            known(&mut self.assays, &self.texts, CodedColumn::Assay, test.assay),
-            Some(self.priorities[test.priority.0 as usize]),
-            known(&mut self.classes, &self.texts, CodedColumn::Class, test.class),
-        ];
-        let found = self.reference.targets.find(&properties, Timestamp(at)).clone();
-        let Some(profile) = test.profile.get() else { return found };
-        let minutes = deadline(profile as f64 / Span::MINUTE.0 as f64);
-        ResolvedTarget { minutes, source: TargetSource::Profile, version: "".into(), ..found }
+        let clock = found.clock;
+        let after = |share: f64| of_minutes(minutes * share);
+        let [due, risk] = [after(1.0), after(self.at_risk_share)].map(|span| {
+            let hours = if clock == TargetClock::Working { self.hours_of(lab) } else { None };
+            Time::at(hours.map_or(start.plus(span), |hours| hours.deadline(start, span)).0)
+        });
+        Some(TestTarget { target: Time::at(after(1.0).0), due, risk, origin })
     }
 
     /// Working time between two instants in a laboratory; none where one is unknown or it is negative.
@@ -128,19 +127,28 @@ impl TargetFinder {
         self.hours.get(lab as usize).cloned()
     }
 
-    fn origin_number(&mut self, origin: TargetOrigin) -> u32 {
-        let known = self.origins.iter().position(|known| *known == origin);
-        let number = known.unwrap_or_else(|| {
-            self.origins.push(origin);
-            self.origins.len() - 1
-        });
-        number as u32
-    }
-
     /// The origin of a number.
     pub(super) fn origin(&self, number: u32) -> Option<TargetOrigin> {
         self.origins.get(number as usize).cloned()
     }
+}
+
+/// The number of an origin; there are as many as there are versions of the reference data.
+fn origin_number(
+    origins: &mut Vec<TargetOrigin>,
+    (source, clock): (TargetSource, TargetClock),
+    version: &Arc<str>,
+) -> u32 {
+    let is_it = |known: &TargetOrigin| {
+        let same = Arc::ptr_eq(&known.version, version) || known.version == *version;
+        known.source == source && known.clock == clock && same
+    };
+    let known = origins.iter().position(is_it);
+    let number = known.unwrap_or_else(|| {
+        origins.push(TargetOrigin { source, version: Arc::clone(version), clock });
+        origins.len() - 1
+    });
+    number as u32
 }
 
 /// The property that a text is, by its code.

@@ -5,7 +5,8 @@ use super::change::{
     ChangeHead, CompletionRow, DeadlineRow, DeadlineStage, DueOutcome, ErrorRow, RefusalReason,
     RefusedRow, RejectionRow, Restated, RestatementRow,
 };
-use super::record::{Mark, Time};
+use super::deadline::clock_start;
+use super::record::{Mark, TestRecord, Time};
 use super::step::{TestStep, ToldBy};
 use super::{Made, Tests};
 use crate::lifecycle::machine::MachineState;
@@ -34,7 +35,8 @@ impl Tests {
         }
         let overturns = test.marks.has(Mark::Breached) && test.completed <= test.due;
         if self.wanted.completions {
-            let row = self.completion(at, step, made);
+            let test = self.keeper.tests[at].clone();
+            let row = self.completion(&test, step, made);
             made.changes.completions.push(row);
         }
         if overturns {
@@ -108,21 +110,18 @@ impl Tests {
 
     pub(super) fn completion(
         &mut self,
-        at: u32,
+        test: &TestRecord,
         step: &TestStep,
         made: &Made<'_>,
     ) -> CompletionRow {
-        let clock_start = self.clock_start(at);
-        let working = self.targets.working(step.lab, clock_start, Time::at(step.at));
-        let test = &self.keeper.tests[at];
         CompletionRow {
-            head: self.head(at, step, step.at, made),
+            head: made.head(test, step, step.at),
             ordered: test.ordered,
             collected: test.collected,
             received: test.received,
             resulted: test.resulted,
-            clock_start,
-            working,
+            clock_start: clock_start(test),
+            working: self.targets.working(step.lab, clock_start(test), Time::at(step.at)),
             due: test.due,
             target: test.target,
             origin: self.targets.origin(test.origin),
@@ -173,18 +172,7 @@ impl Tests {
     }
 
     pub(super) fn head(&self, at: u32, step: &TestStep, time: i64, made: &Made<'_>) -> ChangeHead {
-        let test = &self.keeper.tests[at];
-        ChangeHead {
-            at: time,
-            watermark_before: step.watermark_before,
-            cause: made.cause,
-            specimen: step.specimen.clone(),
-            lab: step.lab,
-            assay: test.assay,
-            class: test.class,
-            location: test.location,
-            priority: test.priority,
-        }
+        made.head(&self.keeper.tests[at], step, time)
     }
 
     /// The head of a row that a timer makes.
@@ -198,6 +186,23 @@ impl Tests {
             cause: made.cause,
             specimen: tube.specimen.clone(),
             lab: tube.lab,
+            assay: test.assay,
+            class: test.class,
+            location: test.location,
+            priority: test.priority,
+        }
+    }
+}
+
+impl Made<'_> {
+    /// The head of a row about a test that the step in hand makes.
+    pub(super) fn head(&self, test: &TestRecord, step: &TestStep, time: i64) -> ChangeHead {
+        ChangeHead {
+            at: time,
+            watermark_before: step.watermark_before,
+            cause: self.cause,
+            specimen: step.specimen.clone(),
+            lab: step.lab,
             assay: test.assay,
             class: test.class,
             location: test.location,

@@ -23,8 +23,13 @@ use crate::lifecycle::prepare::{StepEvents, steps};
 use crate::lifecycle::texts::{CodedColumn, RunTexts};
 use crate::reference::{DeadlineRows, Reference, Target};
 
-const WANTED: WantedRows =
-    WantedRows { transitions: true, completions: true, due: true, deadlines: true };
+const WANTED: WantedRows = WantedRows {
+    transitions: true,
+    completions: true,
+    due: true,
+    deadlines: true,
+    backdated: true,
+};
 
 fn shipped_machine() -> StateMachine {
     let text = include_str!("../../../pipelines/lifecycles/test.yaml");
@@ -53,6 +58,10 @@ struct Run {
 
 impl Run {
     fn of(case: &Value) -> Run {
+        Run::wanting(case, WANTED)
+    }
+
+    fn wanting(case: &Value, wanted: WantedRows) -> Run {
         let mut machine = shipped_machine();
         let after = Span(case["abandon_after_us"].as_i64().unwrap_or(7 * 86_400_000_000));
         machine.abandon_after(after);
@@ -63,7 +72,7 @@ impl Run {
         };
         let rules = Rules::new(machine.clone(), &settings).unwrap();
         let texts = Arc::new(RunTexts::default());
-        let tests = Tests::new(Arc::new(rules), &settings, Arc::clone(&texts), WANTED);
+        let tests = Tests::new(Arc::new(rules), &settings, Arc::clone(&texts), wanted);
         Run { machine, texts, tests }
     }
 
@@ -349,6 +358,25 @@ proptest! {
                 "refused": refused, "repeated": repeated, "skipped": skipped,
             });
             prop_assert_eq!(&result["counts"], &expected);
+        }
+    }
+
+    /// Where nobody waits for due times, tests that one row tells of are never held whole: nothing comes
+    /// of that but speed.
+    #[test]
+    fn rows_that_stand_alone_give_what_all_others_give(
+        seed in 0u32..1_000_000,
+        lengths in prop::collection::vec(1usize..9, 1..12),
+    ) {
+        let wanted = WantedRows { due: false, deadlines: false, ..WANTED };
+        let cases: Value = serde_json::from_str(&python(&["--random", &seed.to_string(), "60"], "")).unwrap();
+        for case in cases.as_array().unwrap() {
+            let (rows, counts) = Run::wanting(case, wanted).run(case, &lengths);
+            let mut held = Run::wanting(case, wanted);
+            held.tests.holds_all = true;
+            let (expected, expected_counts) = held.run(case, &lengths);
+            prop_assert_eq!(rows, expected);
+            prop_assert_eq!(counts, expected_counts);
         }
     }
 }
