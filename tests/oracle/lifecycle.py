@@ -6,13 +6,18 @@ python lifecycle.py --random SEED N         prints N cases at chance (lifecycle_
 
 A case is one partition: `events` in the order of their records (the fields of docs/events.md, with times
 as integers in microseconds, and `offset`, `watermark_before`), `end` (timers up to and including it fire),
-`targets`, `abandon_after_us`. A result is `rows`, in the order in which they are made, and `counts`.
+`targets`, `abandon_after_us`. A result is `rows`, in the order in which they are made, and `counts`; of each
+row the columns of `NARROW`, which the cases name. `run` gives all columns of all relations.
 
-Nothing is forgotten here, repeats of an `event_id` have been dropped before, and calendars, profiles and
-the other machines are left out. Where the page leaves a choice, a comment begins with "Choice:".
+Repeats of an `event_id` have been dropped before; opening hours and the other machines are left out. A case
+forgets nothing unless it says `keep_finished_us`. Where the page leaves a choice, a comment begins with
+"Choice:".
 """
+import heapq
 import json
 import sys
+
+import lifecycle_targets
 
 MINUTE = 60_000_000
 LINE = ["ORDERED", "COLLECTED", "IN_TRANSIT", "RECEIVED", "IN_PROCESS",
@@ -43,6 +48,20 @@ PHASES = {"ORDERED": "waiting", "COLLECTED": "waiting", "IN_TRANSIT": "waiting",
           "RESULTED": "verification", "LOST": "lost"}
 RANKS = {"R": 0, "A": 1, "S": 2}
 PRIORITIES = {"STAT": "S", "ASAP": "A", "ROUTINE": "R"}
+
+HEAD = ["lab_id", "specimen_id", "assay", "priority"]
+# The columns of the cases, beside those in front; no case tells of `deadlines`.
+NARROW = {
+    "transitions": "from_state to_state seconds_in_state at implied",
+    "completions": "ordered_at collected_at received_at resulted_at completed_at clock_start_at add_on tat_us"
+                   " target_minutes within_target",
+    "due": "due_at at kind target_minutes outcome state phase",
+    "rejections": "rejected_at reject_reason phase tests",
+    "errors": "at error_code received_at minutes_since_receipt",
+    "restatements": "kind was is at",
+    "refused": "noticed_at reason state word allowed",
+    "backdated": "noticed_at at to_state",
+}
 
 
 def is_row(event):
@@ -92,6 +111,16 @@ def order_told(event):
     return time_of(event) if word_of(event) == "ORDERED" else None
 
 
+def between(start, end):
+    """The minutes from one time to another; None where either is unknown, or they are negative."""
+    return None if start is None or end is None or end < start else (end - start) / MINUTE
+
+
+def is_over(test):
+    """Whether nothing more is expected of it."""
+    return test["state"] in FINISHED or test["final"]
+
+
 def allowed(test):
     """The words that may come in the test's state, each with the state to which it leads."""
     state = test["state"]
@@ -109,9 +138,13 @@ def allowed(test):
 class Machine:
     """All tests of one partition, and the rows that they gave."""
 
-    def __init__(self, case):
-        self.targets = case.get("targets", {})
+    def __init__(self, case, targets=None):
+        self.targets = targets or lifecycle_targets.Simple(case.get("targets", {}))
+        self.at_risk_share = case.get("at_risk_share", 0.8)
         self.abandon_after = case["abandon_after_us"]
+        self.keep_finished = case.get("keep_finished_us")
+        self.timers = []  # a heap of (time, 1, number of the test, place); some are out of date
+        self.event = {}   # the one that is being applied; empty while time passes
         self.tubes = {}  # (lab, specimen) -> its times, and its tests in the order in which they were made
         self.tests = []  # of all tubes, in the order in which they were made
         self.rows = []
@@ -119,25 +152,41 @@ class Machine:
             ["addressed", "transitions", "implied", "refused", "repeated", "skipped"], 0)
 
     def row(self, relation, test, **columns):
-        key = {name: test[name] for name in ("lab_id", "specimen_id", "assay", "priority")}
-        self.rows.append({"relation": relation, **key, **columns})
+        # Choice: patient class and location are the last that the test was told.
+        head = {name: test[name] for name in [*HEAD, "patient_class", "location"]}
+        self.rows.append({"relation": relation, **head, **columns})
+
+    def of_event(self, *names):
+        """Columns of the event in hand; null where time alone made the row."""
+        return {name: self.event.get(name) for name in names}
 
     # Which tests an event addresses
 
     def tube_of(self, event):
         key = (event["lab_id"], event["specimen_id"])
+        self.forget(key, time_of(event))
         return self.tubes.setdefault(key, {"collected_at": None, "received_at": None, "tests": []})
+
+    def forget(self, key, at):
+        """A tube of which all tests are finished leaves so long after the last of their transitions."""
+        tests = self.tubes[key]["tests"] if key in self.tubes else []
+        waits = any(self.waits_for(test) for test in tests)
+        if (self.keep_finished is not None and tests and not waits
+                and at >= max(test["since"] for test in tests) + self.keep_finished):
+            del self.tubes[key]
 
     def new_test(self, event, tube):
         test = {
             "lab_id": event["lab_id"], "specimen_id": event["specimen_id"], "assay": event.get("assay"),
-            "priority": "R",
+            "priority": "R", "patient_class": None, "location": None, "profile_tat_min": None,
+            "machine_id": None, "operator_id": None, "repeats": 0, "number": len(self.tests),
             "state": None, "final": False, "since": None,
             "first_at": None,    # of its first event
             "applied_at": None,  # of the last event applied to it
             "ordered_at": None, "collected_at": tube["collected_at"], "received_at": tube["received_at"],
             "resulted_at": None, "completed_at": None,
-            "clock_start_at": None, "target_minutes": None, "due_at": None,
+            "clock_start_at": None, "target": None, "due_at": None, "risk_at": None,
+            "told": set(),       # stages of its deadline
             "due": None,         # None before its time has come, then on_time, breached or none
             "risen_at": None,    # when the priority rose after the receipt
             "verified_before": False,  # before its first event
@@ -164,6 +213,7 @@ class Machine:
     def apply(self, event):
         if word_of(event) is None:
             return
+        self.event = event
         tube = self.tube_of(event)
         outcomes, rejected = [], []
         for test in self.addressed(event, tube):
@@ -183,13 +233,15 @@ class Machine:
             for name, told in [("collected_at", collection_told(event)), ("received_at", receipt_told(event))]:
                 if tube[name] is None:
                     tube[name] = told
+        self.event = {}
 
     def reject(self, event, rejected):
         """One row for the tube. Choice: its priority is the highest of the tests rejected, and its phase is
-        analytical when that of one of them is."""
-        highest = max((test for test, _ in rejected), key=lambda test: RANKS[test["priority"]])
-        self.row("rejections", {**highest, "assay": event.get("assay")}, rejected_at=time_of(event),
-                 reject_reason=event.get("reject_reason"),
+        analytical when that of one of them is; class and location are those of the first."""
+        highest = max((test["priority"] for test, _ in rejected), key=RANKS.get)
+        first = {**rejected[0][0], "assay": event.get("assay"), "priority": highest}
+        self.row("rejections", first, rejected_at=time_of(event),
+                 **self.of_event("reject_reason", "machine_id"),
                  phase="analytical" if any(analytical for _, analytical in rejected) else "pre_analytical",
                  tests=len(rejected))
 
@@ -203,6 +255,7 @@ class Machine:
             self.move(test, event)
         if told and time_of(event) > test["due_at"]:
             self.judge_due(test, time_of(event))
+        self.set_timers(test)
         return outcome
 
     def outcome(self, test, event):
@@ -247,6 +300,13 @@ class Machine:
             # Choice: a test whose first word is beyond verification never completes and is never due.
             test["verified_before"] = (word_of(event) in AFTER_VERIFICATION
                                        and not self.implies_receipt(test, event))
+        for name in ("patient_class", "location", "machine_id", "operator_id"):
+            if event.get(name) is not None:
+                test[name] = event[name]
+        if test["profile_tat_min"] is None:
+            test["profile_tat_min"] = event.get("profile_tat_min")
+        # Choice: the highest repeat_no that was told, where it says so.
+        test["repeats"] = max(test["repeats"], event.get("repeat_no") or 0)
         if RANKS[priority_of(event)] > RANKS[test["priority"]]:
             test["priority"] = priority_of(event)
             # Choice: not after completion, nor once the due has been judged.
@@ -278,11 +338,15 @@ class Machine:
         since = test["clock_start_at"]
         if test["risen_at"] is not None:
             since = max(since, test["risen_at"])
-        minutes = self.targets.get("by_priority", {}).get(
-            test["priority"], self.targets.get("default_minutes"))
-        has_one = minutes is not None and minutes > 0
-        test["target_minutes"] = minutes if has_one else None
-        test["due_at"] = since + minutes * MINUTE if has_one else None
+        target = self.targets.of(test, test["received_at"])
+        if target.from_collection and test["collected_at"] is not None and test["risen_at"] is None:
+            since = test["collected_at"]
+        test["target"] = target
+        if target.minutes is None:
+            test["due_at"] = test["risk_at"] = None
+        else:
+            test["due_at"] = since + round(target.minutes * MINUTE)
+            test["risk_at"] = since + round(target.minutes * MINUTE * self.at_risk_share)
 
     # Transitions
 
@@ -297,6 +361,9 @@ class Machine:
             if before is not None and received_at < before:
                 self.row("backdated", test, noticed_at=noticed(event), at=received_at, to_state="RECEIVED")
         was = test["state"]
+        # Choice: sent back from RESULTED it is repeated once more, where no event numbers the repeats.
+        if was == "RESULTED" and word in ("repeat", "IN_PROCESS") and not event.get("repeat_no"):
+            test["repeats"] += 1
         to_state = LEADS_TO.get(word, word) if was is None else allowed(test)[word]
         self.transition(test, to_state, at, implied=False)
         test["applied_at"] = at
@@ -308,8 +375,12 @@ class Machine:
         if was in LINE and to_state in LINE and LINE.index(to_state) > LINE.index(was) + 1:
             self.counts["skipped"] += 1  # Choice: transitions that skip, not the states skipped
         test["state"], test["since"] = to_state, at
+        # Choice: who worked on it, and why it failed, belong to what the row form says itself.
+        said = ["machine_id", "operator_id", "error_code", "reject_reason"]
+        said = dict.fromkeys(said) if implied else self.of_event(*said)
+        before = self.event.get("watermark_before")
         self.row("transitions", test, from_state=was, to_state=to_state, seconds_in_state=seconds, at=at,
-                 implied=implied)
+                 implied=implied, barred=implied and before is not None and at < before, **said)
 
     def consequences(self, test, event, was):
         """The rows of other relations that a transition gives."""
@@ -319,8 +390,9 @@ class Machine:
         if state == "ERROR":
             test["final"] = is_row(event)
             received_at = test["received_at"]
-            self.row("errors", test, at=at, error_code=event.get("error_code"), received_at=received_at,
-                     minutes_since_receipt=None if received_at is None else (at - received_at) / MINUTE)
+            self.row("errors", test, at=at, received_at=received_at,
+                     minutes_since_receipt=between(received_at, at),
+                     **self.of_event("machine_id", "operator_id", "error_code"))
         if state in COMPLETE and test["completed_at"] is None and not test["verified_before"]:
             self.complete(test, at)
         if word == "INVALIDATED" and was is not None:
@@ -329,32 +401,80 @@ class Machine:
             self.row("restatements", test, kind="reissued", was=was, **{"is": state}, at=at)
         if word == "correct" and was is not None:
             self.row("restatements", test, kind="corrected", was=was, **{"is": state}, at=at)
+        if is_over(test) and was not in FINISHED:
+            self.end_deadline(test, at)
 
     def complete(self, test, at):
         test["completed_at"] = at
-        start, due_at = self.clock_start(test), test["due_at"]
-        times = {name: test[name] for name in ("ordered_at", "collected_at", "received_at", "resulted_at")}
-        self.row("completions", test, **times, completed_at=at, clock_start_at=start,
-                 add_on=None if start is None else start > test["received_at"],
+        if not is_row(self.event) and test["resulted_at"] is None:
+            test["resulted_at"] = self.event.get("processed_at")  # when the result was there (docs/events.md)
+        start, due_at, target = self.clock_start(test), test["due_at"], test["target"]
+        names = ["ordered_at", "collected_at", "received_at", "resulted_at"]
+        ordered, collected, received, resulted = (test[name] for name in names)
+        known = ["machine_id", "operator_id", "repeats"]
+        self.row("completions", test, **{name: test[name] for name in names + known}, completed_at=at,
+                 clock_start_at=start, due_at=due_at,
+                 add_on=None if start is None else start > received,
                  tat_us=None if start is None or at < start else at - start,
-                 target_minutes=test["target_minutes"],
-                 within_target=None if due_at is None else at <= due_at)
+                 tat_minutes=between(start, at), tat_working_minutes=between(start, at),
+                 order_to_collect_minutes=between(ordered, collected),
+                 collect_to_receive_minutes=between(collected, received),
+                 receive_to_result_minutes=between(received, resulted),
+                 result_to_verify_minutes=between(resulted, at), total_minutes=between(ordered, at),
+                 within_target=None if due_at is None else at <= due_at,
+                 **told_by(target), clock=target and target.clock,
+                 **self.of_event("auto_verified", "delta_flag"))
         if test["due"] == "breached" and at <= due_at:
             self.row("restatements", test, kind="due_overturned", was="breached", **{"is": "on_time"}, at=at)
 
     # Time
 
-    def timers(self):
-        """What the tests wait for, as (time, position, action). Choice: at one instant in the order in which
-        the tests were made, and of one test first the due."""
-        waiting = []
-        for position, test in enumerate(self.tests):
-            if test["due_at"] is not None and test["due"] is None:
-                waiting.append((test["due_at"], 2 * position, self.judge_due, test))
-            if test["state"] not in FINISHED and not test["final"] and test["since"] is not None:
-                at = test["since"] + self.abandon_after
-                waiting.append((at, 2 * position + 1, self.abandon, test))
-        return waiting
+    def waits_for(self, test):
+        """What the test waits for, as place: (time, what happens then). Choice: of one test at one instant
+        first the risk, then the due."""
+        waits = {}
+        if test["due_at"] is not None and test["due"] is None:
+            waits[1] = (test["due_at"], self.judge_due)
+            if not is_over(test) and "at_risk" not in test["told"]:
+                waits[0] = (test["risk_at"], self.tell_risk)
+        if not is_over(test) and test["since"] is not None:
+            waits[2] = (test["since"] + self.abandon_after, self.abandon)
+        return waits
+
+    def set_timers(self, test):
+        """Choice: at one instant timers go off in the order in which the tests were made."""
+        for place, (at, _) in self.waits_for(test).items():
+            heapq.heappush(self.timers, (at, 1, test["number"], place))
+
+    def next_timer(self):
+        """The first timer that is not out of date; None where nothing is waited for."""
+        while self.timers:
+            at, _, number, place = self.timers[0]
+            if self.waits_for(self.tests[number]).get(place, (None,))[0] == at:
+                return self.timers[0]
+            heapq.heappop(self.timers)
+        return None
+
+    def go_off(self):
+        at, _, number, place = heapq.heappop(self.timers)
+        test = self.tests[number]
+        _, action = self.waits_for(test)[place]
+        action(test, at)
+        self.set_timers(test)
+
+    def tell(self, test, stage, at):
+        """A row of `deadlines`. Choice: each stage is told once of a test."""
+        test["told"].add(stage)
+        self.row("deadlines", test, stage=stage, due_at=test["due_at"], state=test["state"], at=at,
+                 target_minutes=test["target"].minutes, machine_id=test["machine_id"])
+
+    def tell_risk(self, test, at):
+        self.tell(test, "at_risk", at)
+
+    def end_deadline(self, test, at):
+        """Choice: it ends for those who were told that it is at risk or breached."""
+        if test["told"]:
+            self.tell(test, "ended", at)
 
     def judge_due(self, test, at):
         state, completed_at = test["state"], test["completed_at"]
@@ -369,14 +489,23 @@ class Machine:
         test["due"] = outcome
         if outcome != "none":
             late = outcome == "breached" and completed_at is None
+            if outcome == "breached":
+                self.tell(test, "breached", at)
             self.row("due", test, due_at=test["due_at"], at=at, kind="test",
-                     target_minutes=test["target_minutes"], outcome=outcome, state=state,
-                     phase=PHASES.get(state) if late else None)
+                     outcome=outcome, state=state, phase=PHASES.get(state) if late else None,
+                     **told_by(test["target"]))
 
     def abandon(self, test, at):
         # No event made it, so `transitions` does not count it.
         self.transition(test, "ABANDONED", at, implied=False)
         test["applied_at"] = at
+        self.end_deadline(test, at)
+
+
+def told_by(target):
+    """What a target says, as columns; null where the test has no clock."""
+    names = {"target_minutes": "minutes", "target_source": "source", "target_version": "version"}
+    return {name: target and getattr(target, of) for name, of in names.items()}
 
 
 def noticed(event):
@@ -387,21 +516,21 @@ def noticed(event):
 def release(machine, waiting, before):
     """Events and timers earlier than `before`, in the order (time, events before timers, position)."""
     while True:
-        steps = [(time_of(event), 0, event["offset"], machine.apply, event) for event in waiting]
-        steps += [(at, 1, position, action, test) for at, position, action, test in machine.timers()]
-        steps = [step for step in steps if before(step[0], step[1])]
+        steps = [step[:3] for step in [waiting[0] if waiting else None, machine.next_timer()] if step]
         if not steps:
             return
-        at, kind, _, action, what = min(steps, key=lambda step: step[:3])
+        at, kind, _ = min(steps)
+        if not before(at, kind):
+            return
         if kind == 0:
-            waiting.remove(what)
-            action(what)
+            machine.apply(heapq.heappop(waiting)[3])
         else:
-            action(what, at)
+            machine.go_off()
 
 
-def run(case):
-    machine, waiting = Machine(case), []
+def run(case, targets=None):
+    """All rows of all relations, and the counts."""
+    machine, waiting = Machine(case, targets), []
     for event in case["events"]:
         watermark = event.get("watermark_before")
         if watermark is not None:
@@ -409,9 +538,19 @@ def run(case):
         if watermark is not None and time_of(event) < watermark:
             machine.apply(event)
         else:
-            waiting.append(event)
+            heapq.heappush(waiting, (time_of(event), 0, event["offset"], event))
     release(machine, waiting, lambda at, kind: kind == 0 or at <= case["end"])
     return {"rows": machine.rows, "counts": machine.counts}
+
+
+def narrow(result):
+    """A result with the columns that cases name."""
+    rows = []
+    for row in result["rows"]:
+        if row["relation"] in NARROW:
+            names = ["relation", *HEAD, *NARROW[row["relation"]].split()]
+            rows.append({name: row[name] for name in names})
+    return {**result, "rows": rows}
 
 
 def check(paths):
@@ -420,7 +559,7 @@ def check(paths):
     for path in paths:
         with open(path, encoding="utf-8") as file:
             case = json.load(file)
-        found, expected = run(case), case["expected"]
+        found, expected = narrow(run(case)), case["expected"]
         if found == expected:
             continue
         wrong += 1
@@ -445,7 +584,7 @@ def main(args):
         cases = lifecycle_chance.cases(int(args[1]), int(args[2]))
         print("[" + ",\n".join(json.dumps(case) for case in cases) + "]")
         return
-    json.dump([run(case) for case in json.load(sys.stdin)], sys.stdout)
+    json.dump([narrow(run(case)) for case in json.load(sys.stdin)], sys.stdout)
     print()
 
 

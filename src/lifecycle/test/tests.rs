@@ -184,7 +184,8 @@ impl Run {
             })));
         }
         for row in &changes.errors {
-            let since = row.received.get().map(|received| (row.head.at - received) as f64 / 6e7);
+            let received = row.received.get().filter(|received| *received <= row.head.at);
+            let since = received.map(|received| (row.head.at - received) as f64 / 6e7);
             rows.push(self.head(
                 "errors",
                 &row.head,
