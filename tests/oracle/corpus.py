@@ -1,9 +1,10 @@
 """The corpus' tables against DuckDB: python corpus.py CORPUS FEED.ndjson LAKE/tables AS_OF [TABLE …].
 
-Builds the relations from the raw JSON by its own SQL (docs/events.md), cuts them by its own windows and
-calendars, and runs each `sql/marts/*.sql` of the corpus unchanged over the rows of each window: the
-views `events`, `completions` and so on hold what lies in the window that the variables `from`, `to`
-and `labs` name. Compares every column of every row: floats within 1e-9 of each other relatively,
+Builds `events` from the raw JSON by its own SQL (docs/events.md), takes the relations of changes from
+lifecycle.py, which follows the tests by itself, cuts them by its own windows and calendars, and runs
+each `sql/marts/*.sql` of the corpus unchanged over the rows of each window: the views `events`,
+`completions` and so on hold what lies in the window that the variables `from`, `to` and `labs` name.
+Compares every column of every row: floats within 1e-9 of each other relatively,
 everything else exactly. Prints the file and the first rows that differ; exits 1 when some do.
 
 A window exists where it holds a row of a relation that the query reads. Where groups are expected
@@ -26,6 +27,8 @@ import zoneinfo
 
 import duckdb
 
+import lifecycle_tables
+
 SHOWN = 5
 UTC = datetime.timezone.utc
 EPOCH = datetime.datetime(1970, 1, 1, tzinfo=UTC)
@@ -43,50 +46,13 @@ TYPES = {"schema_version": "BIGINT", "profile_tat_min": "DOUBLE", "value": "DOUB
 # How long after the last row groups are expected.
 CONNECTED = 31 * SPANS["d"]
 
-# Each relation with its event time, over `fed`: every event once, its times in microseconds.
-RELATIONS = {
-    "events": ("event_time", """select event_time_us t, {events} from fed"""),
-    "transitions": ("at", """select case when is_row and status = 'RECEIVED' then received_us
-          else event_time_us end t, lab_id, specimen_id, assay, priority, patient_class, location,
-          from_state, reached to_state, null::double seconds_in_state, machine_id, operator_id,
-          error_code, reject_reason, make_timestamptz(t) "at"
-        from fed where reached is not null"""),
-    "completions": ("completed_at", """select event_time_us t, lab_id, specimen_id, assay, priority,
-          patient_class, location, ordered_at, collected_at, received_at,
-          case when not is_row then processed_at end resulted_at, event_time completed_at,
-          case when ended_us >= received_us then ended_us - received_us end tat_us,
-          tat_us / 6e7 tat_minutes,
-          case when collected_us >= ordered_us then (collected_us - ordered_us) / 6e7 end
-            order_to_collect_minutes,
-          case when received_us >= collected_us then (received_us - collected_us) / 6e7 end
-            collect_to_receive_minutes,
-          case when epoch_us(resulted_at) >= received_us
-            then (epoch_us(resulted_at) - received_us) / 6e7 end receive_to_result_minutes,
-          case when ended_us >= epoch_us(resulted_at)
-            then (ended_us - epoch_us(resulted_at)) / 6e7 end result_to_verify_minutes,
-          case when ended_us >= ordered_us then (ended_us - ordered_us) / 6e7 end total_minutes,
-          case when profile_tat_min is not null
-              then case when profile_tat_min > 0 then profile_tat_min end
-            when is_listed then case when allowed > 0 then allowed end
-            else 240.0::double end target_minutes,
-          tat_minutes <= target_minutes within_target,
-          machine_id, operator_id, auto_verified, delta_flag, repeat_no repeats
-        from fed left join allowances using (id) where reached = 'VERIFIED'"""),
-    "rejections": ("rejected_at", """select event_time_us t, lab_id, specimen_id, assay, priority,
-          patient_class, location, reject_reason,
-          case when from_state in ('ORDERED', 'COLLECTED', 'IN_TRANSIT') then 'pre_analytical'
-            when from_state is not null then 'analytical' end phase,
-          machine_id, null::bigint tests, event_time rejected_at
-        from fed where reached = 'REJECTED'"""),
-    "errors": ("at", """select event_time_us t, lab_id, specimen_id, assay, priority, patient_class,
-          location, machine_id, operator_id, error_code, received_at,
-          case when ended_us >= received_us then (ended_us - received_us) / 6e7 end
-            minutes_since_receipt, event_time "at"
-        from fed where reached = 'ERROR'"""),
-}
+# Until when a day of a row-level table takes rows, by its partition's watermark.
+LATENESS = "2h"
+EVENTS = ["events"]
+RELATIONS = [*EVENTS, *lifecycle_tables.RELATIONS]
 
 
-def read_feed(con, feed, corpus):
+def read_feed(con, feed):
     """`fed`: one row per event that is no repeat."""
     fields = {**{name: "VARCHAR" for name in TEXTS + TIMES}, **TYPES}
     columns = ", ".join(f"{name}: '{kind}'" for name, kind in fields.items())
@@ -103,38 +69,21 @@ def read_feed(con, feed, corpus):
           qualify event_id is null or row_number() over (partition by event_id order by id) = 1)
         select * exclude (event_time, schema_version), coalesce(schema_version, 1) schema_version,
           case when is_row then coalesce(processed_at, received_at) else event_time end event_time,
-          epoch_us(case when is_row then coalesce(processed_at, received_at) else event_time end)
-            event_time_us,
-          epoch_us(received_at) received_us, epoch_us(ordered_at) ordered_us,
-          epoch_us(collected_at) collected_us,
-          epoch_us(case when is_row then processed_at else event_time end) ended_us,
-          case when event_type = 'specimen.transition' then to_state
-            when is_row and status = 'COMPLETED' then 'VERIFIED'
-            when is_row then status end reached
+          epoch_us(case when is_row then coalesce(processed_at, received_at) else event_time end) t,
+          null::bigint stood
         from typed""")
-    named = ["lab_id", "assay", "priority", "patient_class"]
-    con.execute(f"""create table limits as select row_number() over () nr, * from
-        read_csv('{corpus}/data/reference/targets.csv', all_varchar = true)""")
-    fits = " and ".join(f"(l.{name} is null or l.{name} = f.{name})" for name in named)
-    count = " + ".join(f"(l.{name} is not null)::int" for name in named)
-    first = ", ".join(f"l.{name} is not null desc" for name in named)
-    con.execute(f"""create table allowances as
-        select f.id, l.target_minutes::double allowed, true is_listed from fed f join limits l on {fits}
-          and coalesce(l.valid_from::timestamptz <= coalesce(f.received_at, f.event_time), true)
-        qualify row_number() over (partition by f.id order by {count} desc, {first},
-          l.valid_from::timestamptz desc nulls last, l.nr desc) = 1""")
 
 
-def relations(con):
-    """The relations, as views of the rows of one window."""
-    events = con.execute("select column_name from duckdb_columns() where table_name = 'fed'")
-    events = [name for name, in events.fetchall()
-              if name not in ("id", "is_row", "reached") and not name.endswith("_us")]
-    for name, (_, select) in RELATIONS.items():
-        con.execute(f"create table of_{name} as " + select.format(events=", ".join(events)))
-        con.execute(f"""create view {name} as select * exclude t from of_{name}
+def relations(con, rows):
+    """The relations, as views of the rows of one window, or of those that a row-level table holds."""
+    con.execute("create table of_events as select * exclude (id, is_row) from fed")
+    lifecycle_tables.load(con, rows)
+    for name in RELATIONS:
+        con.execute(f"""create view {name} as select * exclude (t, stood) from of_{name}
             where t >= getvariable('from') and t < getvariable('to')
-              and (getvariable('labs') is null or list_contains(getvariable('labs'), lab_id))""")
+              and (getvariable('labs') is null or list_contains(getvariable('labs'), lab_id))
+              and (stood is null or case when getvariable('lateness') is null then t >= stood
+                else stood < (t // {SPANS["d"]} + 1) * {SPANS["d"]} + getvariable('lateness') end)""")
 
 
 def kind_of(name, values):
@@ -170,6 +119,12 @@ Window = collections.namedtuple("Window", "start end local date labs")
 def span(text):
     """`5m` in microseconds."""
     return int(text[:-1]) * SPANS[text[-1]]
+
+
+def disorder_of(corpus):
+    """The corpus' max_disorder."""
+    yaml = pathlib.Path(corpus, "turnaround.yaml").read_text(encoding="utf-8")
+    return span(re.search(r"^  max_disorder: (\w+)$", yaml, re.M).group(1))
 
 
 def windows_of(yaml):
@@ -251,7 +206,8 @@ def stretches(begin, held):
 
 def windows(con, reads, kind, settings, expect, zones, as_of):
     """The windows of a table, in order; with `expect` those between that hold nothing, too."""
-    rows = con.execute(" union ".join(f"select t, lab_id from of_{name}" for name in reads)).fetchall()
+    rows = con.execute(" union ".join(
+        f"select t, lab_id from of_{name} where stood is null or t >= stood" for name in reads)).fetchall()
     if kind in ("tumbling", "hopping"):
         size = span(settings["size"])
         slide = span(settings.get("slide", settings["size"]))
@@ -345,12 +301,16 @@ class Corpus:
         self.as_of = (datetime.datetime.fromisoformat(as_of.replace("Z", "+00:00")) - EPOCH) // MICROSECOND
         self.con = duckdb.connect(config={"threads": 1})
         self.con.execute("set timezone = 'UTC'")
-        read_feed(self.con, feed, corpus)
-        relations(self.con)
+        read_feed(self.con, feed)
+        reference = pathlib.Path(corpus, "data/reference")
+        relations(self.con, lifecycle_tables.rows_of(feed, reference, disorder_of(corpus), self.as_of))
         references(self.con, corpus)
 
-    def run(self, sql, all_windows):
-        """The columns and types of the SQL's rows, and for each window those that it has there."""
+    def run(self, sql, all_windows, lateness=None):
+        """The columns and types of the SQL's rows, and for each window those that it has there; of a
+        row-level table with how long after its end a day takes rows."""
+        late = "null" if lateness is None else f"{span(lateness)}::bigint"
+        self.con.execute(f"set variable lateness = {late}")
         rows = [[] for _ in all_windows]
         for place, window in enumerate(all_windows):
             labs = "null" if window.labs is None else window.labs
@@ -387,7 +347,7 @@ class Corpus:
         bare = re.sub(r"--.*", "", sql)
         self.exact(sql)
         if name == "none":
-            columns, kinds, (rows,) = self.run(sql, [Window(-2**62, 2**62, None, None, None)])
+            columns, kinds, (rows,) = self.run(sql, [Window(-2**62, 2**62, None, None, None)], LATENESS)
             return columns, kinds, rows
         reads = [relation for relation in RELATIONS if re.search(rf"\b(FROM|JOIN)\s+{relation}\b", bare)]
         note = re.search(r"^-- expected: (.*)$", sql, re.M)

@@ -46,6 +46,7 @@ AFTER_VERIFICATION = [*COMPLETE, "INVALIDATED", "correct"]
 PHASES = {"ORDERED": "waiting", "COLLECTED": "waiting", "IN_TRANSIT": "waiting", "RECEIVED": "waiting",
           "IN_PROCESS": "analytical", "ERROR": "analytical", "REFERRED": "analytical",
           "RESULTED": "verification", "LOST": "lost"}
+MOST_REPEATS = 65_535
 RANKS = {"R": 0, "A": 1, "S": 2}
 PRIORITIES = {"STAT": "S", "ASAP": "A", "ROUTINE": "R"}
 
@@ -305,8 +306,8 @@ class Machine:
                 test[name] = event[name]
         if test["profile_tat_min"] is None:
             test["profile_tat_min"] = event.get("profile_tat_min")
-        # Choice: the highest repeat_no that was told, where it says so.
-        test["repeats"] = max(test["repeats"], event.get("repeat_no") or 0)
+        # Choice: the highest repeat_no that was told, up to MOST_REPEATS.
+        test["repeats"] = max(test["repeats"], min(event.get("repeat_no") or 0, MOST_REPEATS))
         if RANKS[priority_of(event)] > RANKS[test["priority"]]:
             test["priority"] = priority_of(event)
             # Choice: not after completion, nor once the due has been judged.
@@ -345,8 +346,9 @@ class Machine:
         if target.minutes is None:
             test["due_at"] = test["risk_at"] = None
         else:
-            test["due_at"] = since + round(target.minutes * MINUTE)
-            test["risk_at"] = since + round(target.minutes * MINUTE * self.at_risk_share)
+            last = lifecycle_targets.LONGEST
+            test["due_at"] = min(since + round(target.minutes * MINUTE), last)
+            test["risk_at"] = min(since + round(target.minutes * self.at_risk_share * MINUTE), last)
 
     # Transitions
 
@@ -362,7 +364,7 @@ class Machine:
                 self.row("backdated", test, noticed_at=noticed(event), at=received_at, to_state="RECEIVED")
         was = test["state"]
         # Choice: sent back from RESULTED it is repeated once more, where no event numbers the repeats.
-        if was == "RESULTED" and word in ("repeat", "IN_PROCESS") and not event.get("repeat_no"):
+        if was == "RESULTED" and word in ("repeat", "IN_PROCESS") and (event.get("repeat_no") or 0) <= 0:
             test["repeats"] += 1
         to_state = LEADS_TO.get(word, word) if was is None else allowed(test)[word]
         self.transition(test, to_state, at, implied=False)
@@ -379,8 +381,9 @@ class Machine:
         said = ["machine_id", "operator_id", "error_code", "reject_reason"]
         said = dict.fromkeys(said) if implied else self.of_event(*said)
         before = self.event.get("watermark_before")
+        stood = {"stood": before} if implied and before is not None and at < before else {}
         self.row("transitions", test, from_state=was, to_state=to_state, seconds_in_state=seconds, at=at,
-                 implied=implied, barred=implied and before is not None and at < before, **said)
+                 implied=implied, **said, **stood)
 
     def consequences(self, test, event, was):
         """The rows of other relations that a transition gives."""
@@ -473,7 +476,7 @@ class Machine:
 
     def end_deadline(self, test, at):
         """Choice: it ends for those who were told that it is at risk or breached."""
-        if test["told"]:
+        if test["told"] and "ended" not in test["told"]:
             self.tell(test, "ended", at)
 
     def judge_due(self, test, at):

@@ -13,13 +13,15 @@ EPOCH = datetime.datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = datetime.timedelta(microseconds=1)
 NAMED = ["lab_id", "assay", "priority", "patient_class"]
 DEFAULT_MINUTES = 240
+MINUTE = 60_000_000
+LONGEST = 2**63 - 1
 
 Target = collections.namedtuple("Target", "minutes source version clock from_collection")
 
 
 def limited(minutes):
-    """0 or less, or nothing, is no deadline."""
-    return minutes if minutes is not None and minutes > 0 else None
+    """0 or less, or nothing, is no deadline. Choice: no target is longer than 64 bits of microseconds."""
+    return min(minutes, LONGEST / MINUTE) if minutes is not None and minutes > 0 else None
 
 
 def micros(text):
