@@ -1,4 +1,4 @@
--- Columns that are null in every row, and filters that nothing passes.
+-- A column that is null in every row that passes, and filters that nothing passes.
 SELECT t.lab_id, e.auto_verified,
        count(t.seconds_in_state)                              AS n,
        sum(t.seconds_in_state)                                AS total,
@@ -12,4 +12,5 @@ SELECT t.lab_id, e.auto_verified,
        count(*)                                               AS rows_held
 FROM transitions AS t
 CROSS JOIN (SELECT DISTINCT l.is_core AS auto_verified FROM ref.labs AS l) AS e
+WHERE t.from_state IS NULL
 GROUP BY t.lab_id, e.auto_verified
