@@ -105,7 +105,7 @@ impl OpenTable {
 mod tests {
     use super::*;
     use crate::flow::lake_key::InputKey;
-    use crate::flow::{RowCut, Span, epoch_day};
+    use crate::flow::{RowCut, epoch_day};
     use crate::lake::write::live::LiveName;
     use crate::sql::collect::parting::{Parting, RowPlace};
     use crate::sql::collect::row_family::with_date;
