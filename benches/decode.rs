@@ -15,7 +15,7 @@ use turnaround::config::Project;
 use turnaround::decode::{DecodeOptions, Decoded, Repeats, decode};
 use turnaround::flow::event::{EVENT_FIELDS, EVENT_SCHEMA};
 use turnaround::flow::{Framing, Partition, RawBatch, Span, Timestamp};
-use turnaround::lifecycle::change::WantedRows;
+use turnaround::lifecycle::WantedRows;
 use turnaround::lifecycle::cut::BatchRises;
 use turnaround::lifecycle::{
     self, JudgedEvents, Lifecycle, LifecycleShared, Prepared, TestSettings,

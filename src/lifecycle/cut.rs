@@ -5,14 +5,7 @@
 
 use std::cell::Cell;
 
-/// The place among a partition's records at which a row stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct RowCut {
-    /// The offset of the record that it stands before; of a late record's row that record's own.
-    pub offset: i64,
-    /// The watermark that stood there.
-    pub watermark: i64,
-}
+pub use crate::flow::RowCut;
 
 /// What brought a row about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -29,6 +29,7 @@ pub use test::change;
 pub use test::record::{Time, Urgency};
 pub use test::rules::TestSettings;
 pub use test::step::Told;
+pub use test::tally::{TestCounts, WantedRows};
 pub use test::target::TargetOrigin;
 
 /// The event's columns that tests are followed by, beside those that guards read.

@@ -18,7 +18,7 @@ use super::RunError;
 use super::following::{Following, PartitionChanges};
 use super::handed::{Handed, Turn};
 use super::pump::Events;
-use super::released::{Released, released};
+use super::released::{ReleasedWork, released};
 use super::work::{Worked, begin, finish};
 use crate::clock::Clock;
 use crate::cores;
@@ -43,20 +43,20 @@ pub(super) enum Done {
     /// A batch.
     Worked(datafusion::common::Result<Worked>),
     /// Idle partitions whose watermarks have moved on, and what that gives.
-    Idle(Vec<IdleAdvance>, Vec<Released>),
+    Idle(Vec<IdleAdvance>, Vec<ReleasedWork>),
     /// A partition of which nothing will come any more, and what that gives.
-    Ended(Arc<Partition>, Vec<Released>),
+    Ended(Arc<Partition>, Vec<ReleasedWork>),
     /// The input has ended; how far it has come, where anything came, and what that gives.
-    End(Option<Timestamp>, Vec<Released>),
+    End(Option<Timestamp>, Vec<ReleasedWork>),
 }
 
 /// What is begun, in order. Perhaps no watermark has moved.
 enum Step {
     Worked(datafusion::common::Result<Worked>),
-    CaughtUp(Vec<IdleAdvance>, Vec<Released>),
-    Ticked(Vec<IdleAdvance>, Vec<Released>),
-    Ended(Arc<Partition>, Vec<Released>),
-    End(Option<Timestamp>, Vec<Released>),
+    CaughtUp(Vec<IdleAdvance>, Vec<ReleasedWork>),
+    Ticked(Vec<IdleAdvance>, Vec<ReleasedWork>),
+    Ended(Arc<Partition>, Vec<ReleasedWork>),
+    End(Option<Timestamp>, Vec<ReleasedWork>),
 }
 
 /// Something of which the end is waited for.
@@ -244,7 +244,7 @@ impl Ahead {
         &mut self,
         judging: impl FnOnce(&mut Judge) -> T + Send + 'static,
         follow: impl FnOnce(&mut Following, &T) -> Vec<PartitionChanges> + Send + 'static,
-        step: impl FnOnce(T, Vec<Released>) -> Step + Send + 'static,
+        step: impl FnOnce(T, Vec<ReleasedWork>) -> Step + Send + 'static,
     ) -> Promise {
         let (judge, following) = self.turns();
         let (plan, once) = (Arc::clone(&self.plan), self.filing.once);

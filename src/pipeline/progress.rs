@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::work::Counts;
+use super::counts::Counts;
 use crate::alert::judging::RuleFault;
 use crate::flow::Timestamp;
 use crate::lake::{Lake, StoreReach};

@@ -2,25 +2,27 @@
 //! takes. Pure, so it runs on any core.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use arrow::array::{AsArray, StringArray};
 use datafusion::common::Result;
 
+use super::counts::{Counts, EventFates};
+use super::family_work::PipelineWork;
 use super::following::PartitionChanges;
-use super::work::{Counts, EventFates, PipelineWork, one_pipeline, reads_any, with_places};
+use super::share::{Shares, shares, with_places};
 use crate::flow::coded::plain;
-use crate::flow::{LateEvent, Partition};
+use crate::flow::{LateEvent, Partition, RowCut};
 use crate::lake::write::sections::LateRows;
 use crate::lifecycle::change::{Cause, Changes, Fate};
 use crate::plan::follow::FollowPlan;
 use crate::plan::planned::Plan;
 use crate::relate::changed::{ChangeNames, changed};
 use crate::relate::{ChangeRelation, Relation};
+use crate::sql::collect::batch_input::RowSources;
 use crate::sql::plan::relation_rows::RelationRows;
 
 /// What the changes of a partition give.
-pub struct Released {
+pub struct ReleasedWork {
     /// The partition.
     pub partition: Arc<Partition>,
     /// Per pipeline, what it takes of them.
@@ -39,7 +41,7 @@ pub(super) fn released(
     plan: &Plan,
     told: Vec<PartitionChanges>,
     once: bool,
-) -> Result<Vec<Released>> {
+) -> Result<Vec<ReleasedWork>> {
     let Some(follow) = &plan.follow else { return Ok(Vec::new()) };
     let told = told.into_iter().filter(|told| !told.changes.causes.is_empty());
     told.map(|told| of_partition(plan, follow, told, once)).collect()
@@ -50,26 +52,15 @@ fn of_partition(
     follow: &FollowPlan,
     PartitionChanges { partition, changes }: PartitionChanges,
     once: bool,
-) -> Result<Released> {
+) -> Result<ReleasedWork> {
     let inputs = relations(plan, follow, &changes)?;
     let causes = &changes.causes;
     let offsets: Vec<i64> = causes.iter().map(|cause| cause.brought.by).collect();
-    let mut fates = EventFates::new(causes.len());
-    let mut late = Vec::new();
-    let mut pipelines = Vec::with_capacity(plan.pipelines.len());
-    for pipeline in &plan.pipelines {
-        if pipeline.stopped.load(Ordering::Relaxed) || !reads_any(pipeline, &inputs) {
-            pipelines.push(Ok(PipelineWork::default()));
-            continue;
-        }
-        let worked = one_pipeline(plan, pipeline, &inputs, &offsets, once);
-        if let Ok(worked) = &worked {
-            fates.note(pipeline, worked, &mut late);
-        }
-        pipelines.push(worked.map(|worked| worked.0));
-    }
+    let cuts: Vec<RowCut> = causes.iter().map(|cause| cause.brought.cut).collect();
+    let sources = RowSources { offsets: &offsets, cuts: Some(&cuts) };
+    let Shares { pipelines, fates, late } = shares(plan, &inputs, sources, !once);
     let late = late.into_iter().filter_map(|rows| in_hand(rows, causes)).collect();
-    Ok(Released { partition, pipelines, counts: counts(causes, &fates), late })
+    Ok(ReleasedWork { partition, pipelines, counts: counts(causes, &fates), late })
 }
 
 /// What became of the events that brought changes about: each is counted once over the whole run.
@@ -98,7 +89,7 @@ fn counts(causes: &[Cause], fates: &EventFates) -> Counts {
 fn in_hand(late: LateRows, causes: &[Cause]) -> Option<LateRows> {
     let event = |late: &LateEvent| {
         let row = causes[late.event as usize].step?.row?;
-        Some(LateEvent { event: row, ..late.clone() })
+        Some(LateEvent { event: row, ..*late })
     };
     let events: Vec<LateEvent> = late.events.iter().filter_map(event).collect();
     (!events.is_empty()).then_some(LateRows { events, ..late })

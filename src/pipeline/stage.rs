@@ -14,8 +14,10 @@ use super::RunError;
 use super::memory::MemoryBound;
 use super::progress::Progress;
 use super::tables::Tables;
-use super::released::Released;
-use super::work::{Counts, PipelineWork, Worked};
+use super::released::ReleasedWork;
+use super::counts::Counts;
+use super::family_work::PipelineWork;
+use super::work::Worked;
 use crate::alert::AlertSink;
 use crate::alert::judging::Breaches;
 use crate::clock::Clock;
@@ -172,8 +174,8 @@ impl Stage {
     }
 
     /// Takes in what changes of tests gave.
-    fn release(&mut self, released: Vec<Released>) {
-        for Released { partition, pipelines, counts, .. } in released {
+    fn release(&mut self, released: Vec<ReleasedWork>) {
+        for ReleasedWork { partition, pipelines, counts, .. } in released {
             self.count(&counts);
             self.take_in(pipelines, &partition);
         }
@@ -194,7 +196,7 @@ impl Stage {
     pub async fn moved(
         &mut self,
         moved: Vec<IdleAdvance>,
-        released: Vec<Released>,
+        released: Vec<ReleasedWork>,
     ) -> Result<(), RunError> {
         self.release(released);
         let mut complete = Vec::new();
@@ -222,7 +224,7 @@ impl Stage {
     pub async fn ended(
         &mut self,
         partition: &Partition,
-        released: Vec<Released>,
+        released: Vec<ReleasedWork>,
     ) -> Result<(), RunError> {
         self.release(released);
         self.watermark.end(partition);
@@ -301,7 +303,7 @@ impl Stage {
     }
 
     /// Notes that the input has ended, and how far it had come; takes in what that gives.
-    pub fn input_ended(&mut self, reached: Option<Timestamp>, released: Vec<Released>) {
+    pub fn input_ended(&mut self, reached: Option<Timestamp>, released: Vec<ReleasedWork>) {
         self.release(released);
         self.reached = reached;
     }

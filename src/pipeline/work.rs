@@ -5,34 +5,28 @@
 //! First what events give by themselves ([`begin`]); then, where tests are followed, the batch takes its
 //! turn in `following`, and `released` says what that gives; [`finish`] puts both together.
 
-use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
-use arrow::array::{AsArray, BooleanArray, RecordBatch, RecordBatchOptions};
+use arrow::array::AsArray;
 use datafusion::common::Result;
 
+use super::counts::{Counts, EventFates};
+use super::family_work::PipelineWork;
 use super::following::{FollowedBatch, rises_of};
-use super::released::Released;
+use super::released::ReleasedWork;
+use super::share::{Shares, shares, with_places};
 use crate::decode::Forgotten;
-use crate::flow::LateEvent;
 use crate::flow::coded::plain;
-use crate::flow::{Partition, Span, Timestamp, Window};
+use crate::flow::{Partition, Timestamp};
 use crate::judge::Judged;
-use crate::lake::write::parting::{Parting, RowPart};
 use crate::lake::write::parts::{Filed, Filing};
 use crate::lake::write::sections;
 use crate::lake::write::sections::{FiledRecords, LateRows};
 use crate::lifecycle::JudgedEvents;
 use crate::plan::follow::FollowPlan;
-use crate::plan::planned::{PipelinePlan, Plan};
+use crate::plan::planned::Plan;
 use crate::relate::{Relation, event_rows, event_times};
-use crate::sql::collect::collected::{Partial, Tally};
-use crate::sql::collect::partial::partial;
-use crate::sql::collect::sourced_rows::SourcedRows;
-use crate::sql::fire::row_level::{settles_at, with_date};
-use crate::sql::plan::places::Places;
-use crate::sql::plan::query::{RowWise, Way};
+use crate::sql::collect::batch_input::RowSources;
 use crate::sql::plan::relation_rows::RelationRows;
 use crate::window::HeldBack;
 
@@ -52,79 +46,18 @@ pub struct Worked {
     pub next_offset: i64,
     /// The time of its first record; none when it has none.
     pub first_record: Option<Timestamp>,
-    /// Per pipeline: partial states by family, and row-level rows.
+    /// Per pipeline: what each family collects.
     pub pipelines: Vec<Result<PipelineWork>>,
     /// Rows for the lake's sections.
     pub filed: Filed,
     /// What changes of tests give, of this partition and of those that time has moved on in.
-    pub released: Vec<Released>,
+    pub released: Vec<ReleasedWork>,
     /// Counters.
     pub counts: Box<Counts>,
     /// Ids that were forgotten before their time.
     pub forgotten: Option<Forgotten>,
     /// Bytes of the ids that are remembered and of the tests that are followed, over all partitions.
     pub remembered: usize,
-}
-
-/// What one batch gives to one pipeline.
-#[derive(Default)]
-pub struct PipelineWork {
-    /// One per family.
-    pub partials: Vec<Partial>,
-    /// Row-level rows, by run and day.
-    pub rows: Vec<RowPart>,
-    /// Row-level only.
-    pub tally: Tally,
-    /// Row-level only: the events that came too late, with the day that they missed.
-    pub late_events: Vec<LateEvent>,
-}
-
-/// What became of a batch's records: each is counted, late only, repeated, a dead letter or other.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Counts {
-    /// FiledRecords, whatever became of them.
-    pub records: u64,
-    /// Events that at least one table counts.
-    pub counted: u64,
-    /// Events that some table missed and none counts.
-    pub late_only: u64,
-    /// Events that were dropped as repeats, or told of a test what was known.
-    pub repeated: u64,
-    /// Events that none of the tests that they addressed allowed.
-    pub refused: u64,
-    /// FiledRecords that could not become events.
-    pub dead_letters: u64,
-    /// Events of kinds that no table counts.
-    pub other: u64,
-    /// Events that some table missed, whether or not another one counts them.
-    pub late: u64,
-    /// Fields that were not known.
-    pub unknown_fields: u64,
-}
-
-impl std::ops::AddAssign for Counts {
-    fn add_assign(&mut self, more: Counts) {
-        let Counts {
-            records,
-            counted,
-            late_only,
-            repeated,
-            refused,
-            dead_letters,
-            other,
-            late,
-            unknown_fields,
-        } = more;
-        self.records += records;
-        self.counted += counted;
-        self.late_only += late_only;
-        self.repeated += repeated;
-        self.refused += refused;
-        self.dead_letters += dead_letters;
-        self.other += other;
-        self.late += late;
-        self.unknown_fields += unknown_fields;
-    }
 }
 
 /// What events of a batch give by themselves.
@@ -144,21 +77,8 @@ pub(super) fn begin(
     once: bool,
 ) -> Result<(Begun, Option<FollowedBatch>)> {
     let inputs = relations(plan, &judged)?;
-    let offsets = &judged.events.offsets;
-    let mut fates = EventFates::new(offsets.len());
-    let mut late = Vec::new();
-    let mut pipelines = Vec::with_capacity(plan.pipelines.len());
-    for pipeline in &plan.pipelines {
-        if pipeline.stopped.load(Ordering::Relaxed) || !reads_any(pipeline, &inputs) {
-            pipelines.push(Ok(PipelineWork::default()));
-            continue;
-        }
-        let worked = one_pipeline(plan, pipeline, &inputs, offsets, once);
-        if let Ok(worked) = &worked {
-            fates.note(pipeline, worked, &mut late);
-        }
-        pipelines.push(worked.map(|worked| worked.0));
-    }
+    let sources = RowSources::of_events(&judged.events.offsets);
+    let Shares { pipelines, fates, late } = shares(plan, &inputs, sources, !once);
     let followed = match &plan.follow {
         Some(follow) => Some(followed(follow, &judged, &fates)?),
         None => None,
@@ -190,7 +110,7 @@ fn followed(follow: &FollowPlan, judged: &Judged, fates: &EventFates) -> Result<
 /// What a batch gives, with what the changes of tests give that it has brought about.
 pub(super) fn finish(
     begun: Begun,
-    (mut released, followed): (Vec<Released>, usize),
+    (mut released, followed): (Vec<ReleasedWork>, usize),
     filing: Filing,
 ) -> Result<Worked> {
     let Begun { judged, pipelines, mut fates, mut late, steps } = begun;
@@ -248,86 +168,6 @@ fn first_record(judged: &Judged) -> Option<Timestamp> {
     [events, repeats, letters].into_iter().flatten().min()
 }
 
-/// The fate of each event, or of each cause of changes, over all tables.
-pub(super) struct EventFates {
-    pub(super) counted: Vec<bool>,
-    pub(super) late: Vec<bool>,
-    /// Whose fate is told elsewhere.
-    left: Vec<bool>,
-}
-
-impl EventFates {
-    /// Of so many, none known yet.
-    pub(super) fn new(events: usize) -> EventFates {
-        let none = || vec![false; events];
-        EventFates { counted: none(), late: none(), left: none() }
-    }
-
-    /// Which events some table has counted or missed.
-    fn settled(&self) -> impl Iterator<Item = bool> {
-        self.counted.iter().zip(&self.late).map(|(counted, late)| *counted || *late)
-    }
-
-    /// Leaves the fates of those of these events to others that no table has counted or missed.
-    fn leave(&mut self, events: &[u32]) {
-        for event in events {
-            let event = *event as usize;
-            self.left[event] = !self.counted[event] && !self.late[event];
-        }
-    }
-
-    /// What became of the events; of other records nothing.
-    fn counts(&self) -> Counts {
-        let mut counts = Counts::default();
-        for ((counted, late), left) in self.counted.iter().zip(&self.late).zip(&self.left) {
-            counts.late += u64::from(*late);
-            match (counted, late) {
-                (_, _) if *left => {}
-                (true, _) => counts.counted += 1,
-                (false, true) => counts.late_only += 1,
-                (false, false) => counts.other += 1,
-            }
-        }
-        counts
-    }
-
-    fn late(&mut self, table: &Arc<str>, events: &[LateEvent], late: &mut Vec<LateRows>) {
-        for event in events {
-            self.late[event.event as usize] = true;
-        }
-        if !events.is_empty() {
-            late.push(LateRows { table: Arc::clone(table), events: events.to_vec() });
-        }
-    }
-
-    pub(super) fn note(
-        &mut self,
-        pipeline: &PipelinePlan,
-        (worked, counted): &(PipelineWork, Vec<bool>),
-        late: &mut Vec<LateRows>,
-    ) {
-        for (any, counts) in self.counted.iter_mut().zip(counted) {
-            *any |= counts;
-        }
-        for (family, partial) in pipeline.families.iter().zip(&worked.partials) {
-            for (output, events) in family.outputs.iter().zip(&partial.late_events) {
-                self.late(&output.table, events, late);
-            }
-        }
-        if pipeline.families.is_empty() {
-            self.late(&pipeline.spec.name.as_str().into(), &worked.late_events, late);
-        }
-    }
-}
-
-/// Whether a pipeline reads one of these relations.
-pub(super) fn reads_any(pipeline: &PipelinePlan, inputs: &[RelationRows]) -> bool {
-    let reads = |input: &RelationRows| {
-        pipeline.query.reads.iter().any(|(name, _)| *name == input.relation)
-    };
-    inputs.iter().any(reads)
-}
-
 /// The events as a relation, where some pipeline reads them so.
 fn relations(plan: &Plan, judged: &Judged) -> Result<Vec<RelationRows>> {
     let read = plan.relations.iter().find(|(relation, _)| *relation == Relation::Events);
@@ -348,113 +188,4 @@ fn relations(plan: &Plan, judged: &Judged) -> Result<Vec<RelationRows>> {
         lab,
         barred: None,
     }])
-}
-
-/// Notes the place of each column in the relation's whole schema.
-pub(super) fn with_places(rows: RecordBatch, needed: &[usize]) -> Result<RecordBatch> {
-    let schema = Places::new(needed).said_by(rows.schema_ref());
-    let options = RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
-    let (_, columns, _) = rows.into_parts();
-    Ok(RecordBatch::try_new_with_options(schema, columns, &options)?)
-}
-
-/// One pipeline's share, and which events at least one of its tables counts.
-pub(super) fn one_pipeline(
-    plan: &Plan,
-    pipeline: &PipelinePlan,
-    inputs: &[RelationRows],
-    offsets: &[i64],
-    once: bool,
-) -> Result<(PipelineWork, Vec<bool>)> {
-    let query = &pipeline.query;
-    let mine = inputs
-        .iter()
-        .filter(|input| query.reads.iter().any(|(name, _)| *name == input.relation));
-    if let Way::RowLevel(row_wise) = &query.way {
-        let lateness = pipeline.spec.allowed_lateness;
-        let mine = mine.map(|input| unbarred_by_day(input, lateness)).collect::<Result<Vec<_>>>()?;
-        return row_level(plan, pipeline, row_wise, (&mine, offsets), once);
-    }
-    let mine = mine.map(RelationRows::unbarred).collect::<Result<Vec<_>>>()?;
-    let mut work = PipelineWork::default();
-    let mut counted = vec![false; offsets.len()];
-    for family in &pipeline.families {
-        let mut partial = partial(query, &family.family, &mine, offsets, &plan.executor)?;
-        for (any, counts) in counted.iter_mut().zip(std::mem::take(&mut partial.counted_events)) {
-            *any |= counts;
-        }
-        work.partials.push(partial);
-    }
-    Ok((work, counted))
-}
-
-/// The rows without those that are barred and whose day has settled.
-fn unbarred_by_day(input: &RelationRows, lateness: Span) -> Result<RelationRows> {
-    let Some(barred) = &input.barred else { return Ok(input.clone()) };
-    let (time, stood) = (input.time.values(), input.watermark_before.values());
-    let is_late = |row: usize| stood[row] >= settles_at(Timestamp(time[row]).date(), lateness).0;
-    let keep = (0..barred.len()).map(|row| Some(!(barred.value(row) && is_late(row))));
-    input.filtered(&keep.collect::<BooleanArray>())
-}
-
-/// A row-level table's rows: each belongs to its UTC day, and is late once that day has settled
-/// by its partition's watermark.
-fn row_level(
-    plan: &Plan,
-    pipeline: &PipelinePlan,
-    row_wise: &RowWise,
-    (inputs, offsets): (&[RelationRows], &[i64]),
-    once: bool,
-) -> Result<(PipelineWork, Vec<bool>)> {
-    let events = offsets.len();
-    let mut work = PipelineWork::default();
-    let mut counted = vec![false; events];
-    let mut late = vec![false; events];
-    let mut days: HashMap<usize, Window> = HashMap::new();
-    let mut parting = Parting::new(with_date(&pipeline.query.schema), !once);
-    let lateness = pipeline.spec.allowed_lateness;
-    let parts: Vec<SourcedRows> = match row_wise {
-        RowWise::Branches(branches) => {
-            let rows = branches.iter().map(|branch| SourcedRows::of_branch(branch, inputs));
-            rows.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect()
-        }
-        // Not a chain, as a join with a reference table: run once over the batch.
-        RowWise::Plan(numbered) => {
-            let rows = numbered.run(&plan.executor, inputs)?.into_iter();
-            rows.map(|rows| SourcedRows::of_numbered(rows, inputs)).collect::<Result<_>>()?
-        }
-    };
-    for SourcedRows { rows, time, watermark_before: watermark, source_row: source, .. } in parts {
-        for row in 0..rows.num_rows() {
-            let (at, stood) = (time.value(row), watermark.value(row));
-            let event = source.value(row) as usize;
-            if stood < settles_at(Timestamp(at).date(), lateness).0 {
-                counted[event] = true;
-                continue;
-            }
-            late[event] = true;
-            let date = Timestamp(at).date();
-            let next = date.succ_opt().unwrap_or(date);
-            let day = Window { start: Timestamp::midnight(date), end: Timestamp::midnight(next) };
-            days.insert(event, day);
-        }
-        parting.add(&rows, |row| {
-            let (at, stood) = (time.value(row), watermark.value(row));
-            let on_time = stood < settles_at(Timestamp(at).date(), lateness).0;
-            on_time.then(|| (at, offsets[source.value(row) as usize], stood))
-        })?;
-    }
-    work.rows = parting.finish()?;
-    let missed = |event: &usize| late[*event] && !counted[*event];
-    let late_event =
-        |event: usize| LateEvent { event: event as u32, missed: days.get(&event).copied() };
-    work.late_events = (0..events).filter(missed).map(late_event).collect();
-    work.tally = Tally {
-        counted: counted.iter().filter(|counted| **counted).count() as u64,
-        late: late.iter().zip(&counted).filter(|(late, counted)| **late && !**counted).count()
-            as u64,
-        other: late.iter().zip(&counted).filter(|(late, counted)| !**late && !**counted).count()
-            as u64,
-    };
-    Ok((work, counted))
 }

@@ -12,7 +12,7 @@ use crate::config::{Fault, Project, Settings};
 use crate::flow::EventBatch;
 use crate::flow::coded::plain_rows;
 use crate::flow::event::EVENT_FIELDS;
-use crate::lifecycle::change::WantedRows;
+use crate::lifecycle::WantedRows;
 use crate::lifecycle::machine::StateMachine;
 use crate::lifecycle::{self, LifecycleShared, TestSettings};
 use crate::reference::Reference;

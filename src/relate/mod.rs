@@ -7,6 +7,7 @@
 //! Only the columns that are needed are made, a column at a time.
 
 pub mod changed;
+mod column;
 mod events;
 mod schema;
 
@@ -14,5 +15,6 @@ mod schema;
 mod tests;
 
 pub use changed::ChangeRelation;
+pub use column::RelationColumn;
 pub use events::{event_columns, event_rows, event_times};
-pub use schema::{Relation, RelationColumn, relation_schema};
+pub use schema::{Relation, relation_schema};

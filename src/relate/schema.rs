@@ -2,10 +2,11 @@
 
 use std::sync::{Arc, LazyLock};
 
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::datatypes::{Field, Schema, SchemaRef};
 
 use super::changed::ChangeRelation;
-use crate::flow::event::{EVENT_FIELDS, EVENT_SCHEMA, FieldKind, timestamp_type};
+use super::column::{ColumnHolds, RelationColumn, column};
+use crate::flow::event::{EVENT_FIELDS, EVENT_SCHEMA};
 
 /// What SQL can read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -14,59 +15,6 @@ pub enum Relation {
     Events,
     /// What the lifecycle stage tells.
     Changed(ChangeRelation),
-}
-
-/// What a column holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ColumnHolds {
-    Text,
-    Time,
-    Int,
-    Float,
-    Bool,
-}
-
-impl ColumnHolds {
-    const fn of_field(kind: FieldKind) -> ColumnHolds {
-        match kind {
-            FieldKind::Text(_) | FieldKind::Code(_) => ColumnHolds::Text,
-            FieldKind::Time => ColumnHolds::Time,
-            FieldKind::Int => ColumnHolds::Int,
-            FieldKind::Float => ColumnHolds::Float,
-            FieldKind::Bool => ColumnHolds::Bool,
-        }
-    }
-}
-
-/// One column of a relation.
-#[derive(Clone, Copy, Debug)]
-pub struct RelationColumn {
-    /// Its name in SQL.
-    pub name: &'static str,
-    /// What it means.
-    pub doc: &'static str,
-    pub(super) holds: ColumnHolds,
-}
-
-impl RelationColumn {
-    /// Its Arrow type, texts plain.
-    pub fn data_type(&self) -> DataType {
-        match self.holds {
-            ColumnHolds::Text => DataType::Utf8,
-            ColumnHolds::Time => timestamp_type(),
-            ColumnHolds::Int => DataType::Int64,
-            ColumnHolds::Float => DataType::Float64,
-            ColumnHolds::Bool => DataType::Boolean,
-        }
-    }
-}
-
-pub(super) const fn column(
-    name: &'static str,
-    holds: ColumnHolds,
-    doc: &'static str,
-) -> RelationColumn {
-    RelationColumn { name, doc, holds }
 }
 
 /// What each of [`EVENT_FIELDS`] means, in that order.

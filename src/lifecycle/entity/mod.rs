@@ -22,7 +22,8 @@ use super::cut::{BatchRises, RowCut, RowCuts};
 use super::keys::KeyTable;
 use super::machine::{MachineState, StateMachine};
 use super::slab::Slab;
-use super::test::change::{RefusalReason, TestCounts};
+use super::test::change::RefusalReason;
+use super::test::tally::TestCounts;
 use super::waiting::Waiting;
 use super::wheel::{Wheel, WheelTimer};
 

@@ -13,6 +13,7 @@ mod row_alone;
 pub(in crate::lifecycle) mod rules;
 pub(in crate::lifecycle) mod step;
 mod take;
+pub(in crate::lifecycle) mod tally;
 pub(in crate::lifecycle) mod target;
 mod tell;
 #[cfg(test)]
@@ -20,11 +21,12 @@ mod tests;
 
 use std::sync::Arc;
 
-use change::{Cause, Changes, ReleasedStep, TestCounts, WantedRows};
+use change::{Cause, Changes, ReleasedStep};
 use keeper::TubeKeeper;
 use record::Mark;
 use rules::{Rules, TestSettings};
 use step::TestStep;
+use tally::{TestCounts, WantedRows};
 use target::TargetFinder;
 
 use super::cut::{BatchRises, Brought, RowCut, RowCuts};
@@ -49,8 +51,8 @@ pub(super) struct Tests {
     reached: i64,
     /// Timers earlier than this have gone off.
     passed: i64,
-    /// Where the last late step was applied.
-    late: Brought,
+    /// What made the rows of the last step.
+    last: Brought,
     /// The offset of the last record.
     last_offset: i64,
     looked: i64,
@@ -117,7 +119,7 @@ impl Tests {
             counts: TestCounts::default(),
             reached: i64::MIN,
             passed: i64::MIN,
-            late: Brought { by: -1, cut: RowCut { offset: 0, watermark: i64::MIN } },
+            last: Brought { by: -1, cut: RowCut { offset: 0, watermark: i64::MIN } },
             last_offset: -1,
             looked: i64::MIN,
             #[cfg(test)]
@@ -186,9 +188,7 @@ impl Tests {
             self.soon(&released, place);
             self.timers(turn.min(timers_until), cuts, changes);
             let brought = cuts.of_step(turn, (step.offset, step.watermark_before), step.at);
-            if step.at < step.watermark_before {
-                self.late = brought;
-            }
+            self.last = brought;
             let mut made = Made::of_step(changes, brought, step.offset >= first);
             self.apply(step, &mut made);
         }
@@ -223,8 +223,8 @@ impl Tests {
                 Some((test.timer.get()?, test.born))
             };
             let Some(timer) = self.wheel.next(until, time_of) else { break };
-            // What a late event has begun in the past is its own doing.
-            let brought = if timer.at < self.passed { self.late } else { cuts.of_time(timer.at) };
+            // What a step has begun in the past is its own doing.
+            let brought = if timer.at < self.passed { self.last } else { cuts.of_time(timer.at) };
             self.went_off(timer, &mut Made::of_timer(changes, brought));
         }
         self.passed = self.passed.max(until);

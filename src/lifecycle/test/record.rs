@@ -1,6 +1,5 @@
 //! What is kept of a tube and its tests.
 
-use super::target::{NO_ORIGIN, TestTarget};
 use crate::lifecycle::id::EntityId;
 use crate::lifecycle::machine::MachineState;
 use crate::lifecycle::slab::NIL;
@@ -136,6 +135,20 @@ impl Default for TubeRecord {
             first: NIL,
         }
     }
+}
+
+/// In the place of the number of an origin: no target has been asked for.
+pub(in crate::lifecycle) const NO_ORIGIN: u32 = u32::MAX;
+
+/// A test's target and what follows from it.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::lifecycle) struct TestTarget {
+    /// How long, in microseconds; none without a deadline.
+    pub(in crate::lifecycle) target: Time,
+    pub(in crate::lifecycle) due: Time,
+    pub(in crate::lifecycle) risk: Time,
+    /// The number of its origin.
+    pub(in crate::lifecycle) origin: u32,
 }
 
 /// A test that is open, or whose due time is still to come.

@@ -3,15 +3,12 @@
 
 use std::sync::Arc;
 
-use super::record::{TestRecord, Time, Urgency};
+use super::record::{TestRecord, TestTarget, Time, Urgency};
 use crate::flow::{Span, Timestamp};
 use crate::lifecycle::texts::{CodedColumn, NO_TEXT, RunTexts};
 use crate::reference::{
     Hours, Properties, Reference, TargetClock, TargetSource, deadline, of_minutes, property,
 };
-
-/// In the place of the number of an origin: no target has been asked for.
-pub(in crate::lifecycle) const NO_ORIGIN: u32 = u32::MAX;
 
 /// Where a target comes from, and by which minutes it counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,17 +19,6 @@ pub struct TargetOrigin {
     pub version: Arc<str>,
     /// Which minutes count.
     pub clock: TargetClock,
-}
-
-/// A test's target and what follows from it.
-#[derive(Clone, Copy, Debug)]
-pub(in crate::lifecycle) struct TestTarget {
-    /// How long, in microseconds; none without a deadline.
-    pub(in crate::lifecycle) target: Time,
-    pub(in crate::lifecycle) due: Time,
-    pub(in crate::lifecycle) risk: Time,
-    /// The number of its origin.
-    pub(in crate::lifecycle) origin: u32,
 }
 
 /// Finds the targets of the tests of one partition.

@@ -11,7 +11,8 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::Tests;
-use super::change::{ChangeHead, Changes, TestCounts, WantedRows};
+use super::change::{ChangeHead, Changes};
+use super::tally::{TestCounts, WantedRows};
 use super::record::Time;
 use super::rules::{Rules, TestSettings};
 use crate::config::lifecycle_yaml;

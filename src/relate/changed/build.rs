@@ -10,7 +10,7 @@ use arrow::datatypes::{Field, Schema, UInt32Type};
 use arrow::error::ArrowError;
 
 use super::columns::ChangeRelation;
-use crate::relate::schema::RelationColumn;
+use crate::relate::column::RelationColumn;
 use crate::flow::coded::with_columns;
 use crate::lifecycle::change::{
     BackdatedRow, ChangeHead, Changes, CompletionRow, DeadlineRow, DueRow, ErrorRow, OverrunPhase,

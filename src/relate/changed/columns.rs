@@ -1,6 +1,6 @@
 //! The relations of changes, their columns and what these mean (docs/lifecycles.md).
 
-use crate::relate::schema::{ColumnHolds, RelationColumn, column};
+use crate::relate::column::{ColumnHolds, RelationColumn, column};
 
 /// What SQL can read of changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -3,7 +3,7 @@
 use arrow::util::pretty::pretty_format_batches;
 
 use super::*;
-use crate::relate::schema::RelationColumn;
+use crate::relate::column::RelationColumn;
 use crate::config::lifecycle_yaml::read_text;
 use crate::lifecycle::change::*;
 use crate::lifecycle::id::EntityId;
