@@ -1,10 +1,10 @@
 """What every shipped table should hold, computed a second time: python oracle.py --reference
 data/reference --out DIR FEED.ndjson … writes DIR/<table>.parquet.
 
-Independent of the product: own SQL (DuckDB) over the raw JSON, own expansion of windows, own
-calendars. It reads a feed as docs/events.md says (row form and transition form), with the definitions in
-the heads of sql/marts/. It assumes a feed in which every row is on time and no event is repeated or malformed; it
-does not know of watermarks, late rows or dead letters.
+Independent of the product: what became of tests from lifecycle.py, own SQL (DuckDB) over that and over
+the raw JSON, own expansion of windows, own calendars. It reads a feed as docs/events.md says (row form and
+transition form), with the definitions in the heads of sql/marts/. It assumes a feed in which every row is on
+time and none is malformed; it does not know of late rows or dead letters.
 
 A table holds the windows with rows, and those in which a lab is expected (`throughput`): from the
 first window with rows to the last one that holds rows or has ended by the largest event time.
@@ -16,12 +16,12 @@ import zoneinfo
 
 import duckdb
 
+import lifecycle_tables
+
 MINUTE, HOUR, DAY = 60_000_000, 3_600_000_000, 86_400_000_000
 
-FIELDS = """event_id event_type lab_id event_time specimen_id assay priority patient_class location
-    specimen_type profile_tat_min to_state from_state status ordered_at collected_at received_at
-    processed_at machine_id operator_id error_code reject_reason auto_verified delta_flag
-    repeat_no""".split()
+FIELDS = """event_type lab_id event_time specimen_id specimen_type to_state status received_at
+    processed_at""".split()
 
 # Table -> (pipeline, window). A window is (size, slide), "day" or None for row-level tables.
 TABLES = {
@@ -49,15 +49,14 @@ PIPELINES = {
              quantile_cont(minutes, 0.9) p90_minutes, quantile_cont(minutes, 0.95) p95_minutes,
              quantile_cont(minutes, 0.99) p99_minutes, fsum(minutes) / count(*) mean_minutes,
              max(case when phase = 'tat' then target end) target_minutes,
-             case when phase = 'tat' and count(target) > 0
-               then count(*) filter (minutes <= target) end within_target,
-             case when phase = 'tat' and count(target) > 0
-               then count(*) filter (minutes <= target) / count(target) end
-               within_target_rate
+             case when phase = 'tat' and count(kept) > 0 then count(*) filter (kept) end
+               within_target,
+             case when phase = 'tat' and count(kept) > 0
+               then count(*) filter (kept) / count(kept) end within_target_rate
            from {rows} group by ws, we, lab_id, assay, priority, phase""",
     ),
     "throughput": (
-        "moves",
+        "told",
         ["lab_id", "assay"],
         """select ws, we, lab_id, assay, count(*) filter (state = 'RECEIVED') received,
              count(*) filter (state = 'VERIFIED') completed,
@@ -142,12 +141,16 @@ PIPELINES = {
              a.indicator_rejected, a.indicator_tubes, a.good, a.poor""",
     ),
     "sla_breaches": (
-        "completed",
+        "judged",
         ["lab_id", "assay", "priority"],
-        """select ws, we, lab_id, assay, priority, count(*) completed,
-             count(*) filter (tat_us > target_minutes * 60000000) breached,
-             count(*) filter (tat_us > target_minutes * 60000000) / count(*) breach_rate,
-             count(*) filter (tat_us is null) unjudged, max(tat_minutes) worst_minutes,
+        """select ws, we, lab_id, assay, priority, count(*) due,
+             count(*) filter (outcome = 'breached') breached,
+             count(*) filter (outcome = 'breached') / count(*) breach_rate,
+             count(*) filter (phase = 'waiting') waiting,
+             count(*) filter (phase = 'analytical') analytical,
+             count(*) filter (phase = 'verification') verification,
+             count(*) filter (phase = 'lost') lost,
+             count(*) filter (outcome = 'breached' and phase is null) done_late,
              max(target_minutes) target_minutes
            from {rows} group by all""",
     ),
@@ -163,75 +166,47 @@ def read_feed(con, feeds, default_lab):
     times = [field for field in FIELDS if field.endswith("_at") or field == "event_time"]
     us = ", ".join(f"epoch_us({field}::timestamptz) {field}" for field in times)
     con.execute(f"""create table raw as select row_number() over () id,
-          * exclude (event_type, lab_id, priority, profile_tat_min, {", ".join(times)}),
+          * exclude (event_type, lab_id, {", ".join(times)}),
           coalesce(event_type, 'specimen.snapshot') event_type,
-          coalesce(lab_id, '{default_lab}') lab_id,
-          case upper(coalesce(priority, 'R')) when 'STAT' then 'S' when 'ASAP' then 'A'
-            when 'ROUTINE' then 'R' else upper(coalesce(priority, 'R')) end priority,
-          profile_tat_min::double profile_tat_min, {us}
+          coalesce(lab_id, '{default_lab}') lab_id, {us}
         from text""")
 
 
-def read_moves(con, sla_hours, reference):
-    """`moves`: one row per change of state; `completed`, `failures`, `finished`, `phases`."""
-    con.execute("""create table moves as
-        with both_forms as (
-          select *, case status when 'COMPLETED' then 'VERIFIED' else status end state,
-            case when status = 'RECEIVED' then received_at else coalesce(processed_at, received_at)
-            end t, processed_at ended, null::bigint resulted
-          from raw where event_type = 'specimen.snapshot' and status is not null
-          union all
-          select *, to_state, event_time, event_time, processed_at
-          from raw where event_type = 'specimen.transition' and to_state is not null)
-        select * from both_forms where state in
-          ('RECEIVED', 'VERIFIED', 'ERROR', 'REJECTED', 'CANCELLED')""")
-    con.execute(f"""create table targets as select row_number() over () nr, lab_id, assay, priority,
-          patient_class, target_minutes::double as allowed,
-          coalesce(epoch_us(valid_from::timestamptz), -9000000000000000000) since
-        from read_csv('{reference}/targets.csv', all_varchar = true)""")
-    named = ["lab_id", "assay", "priority", "patient_class"]
-    fits = " and ".join(f"(g.{name} is null or g.{name} = m.{name})" for name in named)
-    first = ", ".join(f"g.{name} is not null desc" for name in named)
-    count = " + ".join(f"(g.{name} is not null)::int" for name in named)
-    con.execute(f"""create table completed as
-        with fitting as (
-          select m.id, g.allowed, row_number() over (partition by m.id order by {count} desc,
-            {first}, g.since desc, g.nr desc) place
-          from moves m join targets g on {fits} and g.since <= coalesce(m.received_at, m.t)
-          where m.state = 'VERIFIED')
-        select m.*, case when ended >= received_at then ended - received_at end tat_us,
-          case when ended >= received_at then (ended - received_at) / 60e6 end tat_minutes,
-          case when collected_at >= ordered_at then (collected_at - ordered_at) / 60e6 end o2c,
-          case when received_at >= collected_at then (received_at - collected_at) / 60e6 end c2r,
-          case when resulted >= received_at then (resulted - received_at) / 60e6 end r2r,
-          case when ended >= resulted then (ended - resulted) / 60e6 end r2v,
-          case when ended >= ordered_at then (ended - ordered_at) / 60e6 end total_minutes,
-          case when profile_tat_min is not null
-              then case when profile_tat_min > 0 then profile_tat_min end
-            when f.place = 1 then case when f.allowed > 0 then f.allowed end
-            else {sla_hours} * 60.0::double end::double target_minutes
-        from moves m left join fitting f on f.id = m.id and f.place = 1
-        where m.state = 'VERIFIED'""")
-    con.execute("create view failures as select * from moves where state = 'ERROR'")
+def follow(con, feeds, default_lab, sla_hours, reference):
+    """The relations of changes, each feed being a partition, and views of them by what is counted."""
+    rows = [row for feed in feeds for row in lifecycle_tables.rows_of(
+        feed, reference, default_lab=default_lab, default_minutes=60 * sla_hours)]
+    lifecycle_tables.load(con, rows)
+    # No window counts a receipt that a row form told of too late.
+    con.execute("""create view moves as select t, lab_id, specimen_id, assay, machine_id, to_state state
+        from of_transitions where stood is null or t >= stood""")
+    con.execute("create view completed as select * from of_completions")
+    con.execute("create view judged as select * from of_due")
+    con.execute("create view failures as select * from of_errors")
     con.execute("""create view finished as select *, (state = 'ERROR')::int failed
         from moves where state in ('VERIFIED', 'ERROR')""")
+    con.execute("""create view told as select * from moves
+        where state in ('RECEIVED', 'VERIFIED', 'ERROR', 'REJECTED', 'CANCELLED')""")
     con.execute("""create view tube_moves as select * from moves
         where state in ('RECEIVED', 'REJECTED')""")
-    parts = {"order_to_collect": "o2c", "collect_to_receive": "c2r", "receive_to_result": "r2r",
-             "result_to_verify": "r2v", "tat": "tat_minutes", "total": "total_minutes"}
+    phases = {"order_to_collect": "order_to_collect_minutes",
+              "collect_to_receive": "collect_to_receive_minutes",
+              "receive_to_result": "receive_to_result_minutes",
+              "result_to_verify": "result_to_verify_minutes", "tat": "tat_minutes",
+              "total": "total_minutes"}
     con.execute("create view phases as " + " union all ".join(
         f"""select t, lab_id, assay, priority, '{phase}' phase, {column} as minutes,
-              target_minutes target from completed where {column} is not null"""
-        for phase, column in parts.items()))
+              target_minutes target, within_target kept from completed where {column} is not null"""
+        for phase, column in phases.items()))
     con.execute("""create view tubes as
-        select coalesce(case when event_type = 'specimen.snapshot' then processed_at end, t) t,
-          lab_id, specimen_id, null reject_reason, 'received' kind,
+        select case event_type when 'specimen.snapshot' then coalesce(processed_at, received_at)
+            else event_time end t, lab_id, specimen_id, null reject_reason, 'received' kind,
           regexp_matches(upper(coalesce(specimen_type, '')),
             'EDTA|CITRATE|HEPARIN|FLUORIDE|OXALATE') anticoagulated
-        from moves where state = 'RECEIVED'
+        from raw where (event_type = 'specimen.snapshot' and status = 'RECEIVED')
+          or (event_type = 'specimen.transition' and to_state = 'RECEIVED')
         union all
-        select t, lab_id, specimen_id, reject_reason, 'rejected', false
-        from moves where state = 'REJECTED'""")
+        select t, lab_id, specimen_id, reject_reason, 'rejected', false from of_rejections""")
 
 
 def local_days(con, reference):
@@ -239,7 +214,7 @@ def local_days(con, reference):
     listed = con.execute(f"""select lab_id, tz from read_csv('{reference}/labs.csv',
         all_varchar = true)""").fetchall()
     zones = dict(listed)
-    labs = [row[0] for row in con.execute("select distinct lab_id from moves").fetchall()]
+    labs = [row[0] for row in con.execute("select distinct lab_id from told").fetchall()]
     first, last = con.execute("select min(t), max(t) from moves").fetchone()
     con.execute("create table days(lab_id varchar, day date, s bigint, e bigint)")
     con.execute("create table listed(lab_id varchar)")
@@ -323,14 +298,11 @@ def windowed(con, table, pipeline, window, reference):
         * exclude (ws, we), {str(tile).lower()} is_tile, false incomplete, {date} date from result"""
 
 
-COMPLETIONS = """select lab_id, specimen_id, assay, priority, patient_class, location,
-    make_timestamp(ordered_at) ordered_at, make_timestamp(collected_at) collected_at,
-    make_timestamp(received_at) received_at, make_timestamp(resulted) resulted_at,
-    make_timestamp(t) completed_at, tat_us, tat_minutes, o2c order_to_collect_minutes,
-    c2r collect_to_receive_minutes, r2r receive_to_result_minutes, r2v result_to_verify_minutes,
-    total_minutes, target_minutes, tat_minutes <= target_minutes within_target, machine_id,
-    operator_id, auto_verified::boolean auto_verified, delta_flag::boolean delta_flag,
-    repeat_no::bigint repeats, make_timestamp(t)::date date from completed"""
+COMPLETIONS = """select lab_id, specimen_id, assay, priority, patient_class, location, ordered_at,
+    collected_at, received_at, resulted_at, completed_at, tat_us, tat_minutes,
+    order_to_collect_minutes, collect_to_receive_minutes, receive_to_result_minutes,
+    result_to_verify_minutes, total_minutes, target_minutes, within_target, machine_id, operator_id,
+    auto_verified, delta_flag, repeats, completed_at::date date from of_completions"""
 
 
 def grain(table):
@@ -346,7 +318,7 @@ def compute(feeds, reference, out, default_lab="", sla_hours=4.0, tables=TABLES)
     con = duckdb.connect()
     con.execute("set timezone = 'UTC'")
     read_feed(con, feeds, default_lab)
-    read_moves(con, sla_hours, reference)
+    follow(con, feeds, default_lab, sla_hours, reference)
     local_days(con, reference)
     out = pathlib.Path(out)
     out.mkdir(parents=True, exist_ok=True)
