@@ -70,7 +70,7 @@ def read_feed(con, feed):
         select * exclude (event_time, schema_version), coalesce(schema_version, 1) schema_version,
           case when is_row then coalesce(processed_at, received_at) else event_time end event_time,
           epoch_us(case when is_row then coalesce(processed_at, received_at) else event_time end) t,
-          null::bigint stood
+          null::bigint record, null::bigint stood
         from typed""")
 
 
@@ -79,7 +79,7 @@ def relations(con, rows):
     con.execute("create table of_events as select * exclude (id, is_row) from fed")
     lifecycle_tables.load(con, rows)
     for name in RELATIONS:
-        con.execute(f"""create view {name} as select * exclude (t, stood) from of_{name}
+        con.execute(f"""create view {name} as select * exclude (t, record, stood) from of_{name}
             where t >= getvariable('from') and t < getvariable('to')
               and (getvariable('labs') is null or list_contains(getvariable('labs'), lab_id))
               and (stood is null or case when getvariable('lateness') is null then t >= stood

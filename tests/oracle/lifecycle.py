@@ -155,7 +155,7 @@ class Machine:
     def row(self, relation, test, **columns):
         # Choice: patient class and location are the last that the test was told.
         head = {name: test[name] for name in [*HEAD, "patient_class", "location"]}
-        self.rows.append({"relation": relation, **head, **columns})
+        self.rows.append({"relation": relation, "offset": self.event.get("offset"), **head, **columns})
 
     def of_event(self, *names):
         """Columns of the event in hand; null where time alone made the row."""

@@ -1,7 +1,8 @@
 """The rows of lifecycle.py as tables of DuckDB: one per relation, named `of_<relation>`.
 
-Beside the relation's columns each has `t`, its event time in microseconds, and `stood`: of a receipt that a row
-form told of too late, which no window counts, the watermark before the row; else null.
+Beside the relation's columns each has `t`, its event time in microseconds; `record`, the offset of the event
+that told of it, null where time did; and `stood`: of a receipt that a row form told of too late, which no window
+counts, the watermark before the row; else null.
 """
 import json
 import pathlib
@@ -66,16 +67,16 @@ def load(con, rows):
                 of_it = (row for row in rows if row["relation"] == relation)
                 lines.writelines(json.dumps(shown(row, event_time)) + "\n" for row in of_it)
             columns = {**HEAD, **own}
-            read = {"t": WHOLE, "stood": WHOLE, **{name: WHOLE if kind == TIME else kind
-                                                    for name, kind in columns.items()}}
+            read = {name: WHOLE if kind == TIME else kind for name, kind in columns.items()}
+            read = {"t": WHOLE, "record": WHOLE, "stood": WHOLE, **read}
             declared = ", ".join(f"'{name}': '{kind}'" for name, kind in read.items())
             picked = ", ".join(f'{INSTANT.format(name)} "{name}"' if kind == TIME else f'"{name}"'
                                for name, kind in columns.items())
-            con.execute(f"""create table of_{relation} as select t, stood, {picked} from
+            con.execute(f"""create table of_{relation} as select t, record, stood, {picked} from
                 read_json('{path}', format = 'newline_delimited', columns = {{{declared}}})""")
 
 
 def shown(row, event_time):
     """A row with what the tables have beside; a list as SQL has it."""
-    row = {"t": row[event_time], "stood": None, **row}
+    row = {"t": row[event_time], "record": row["offset"], "stood": None, **row}
     return {name: ",".join(value) if isinstance(value, list) else value for name, value in row.items()}

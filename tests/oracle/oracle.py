@@ -172,13 +172,13 @@ def read_feed(con, feeds, default_lab):
         from text""")
 
 
-def follow(con, feeds, default_lab, sla_hours, reference):
+def follow(con, feeds, default_lab, sla_hours, reference, max_disorder=MINUTE):
     """The relations of changes, each feed being a partition, and views of them by what is counted."""
     rows = [row for feed in feeds for row in lifecycle_tables.rows_of(
-        feed, reference, default_lab=default_lab, default_minutes=60 * sla_hours)]
+        feed, reference, max_disorder, default_lab=default_lab, default_minutes=60 * sla_hours)]
     lifecycle_tables.load(con, rows)
     # No window counts a receipt that a row form told of too late.
-    con.execute("""create view moves as select t, lab_id, specimen_id, assay, machine_id, to_state state
+    con.execute("""create view moves as select t, record, lab_id, specimen_id, assay, machine_id, to_state state
         from of_transitions where stood is null or t >= stood""")
     con.execute("create view completed as select * from of_completions")
     con.execute("create view judged as select * from of_due")
