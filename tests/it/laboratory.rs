@@ -25,7 +25,10 @@ const FIGURES: &[(&str, &str)] = &[
     ("SELECT sum(errors) FROM error_codes_day", "301"),
     ("SELECT count(*) FROM events WHERE processed_at < received_at AND status = 'ERROR'", "1"),
     ("SELECT count(*) FROM events WHERE processed_at < received_at", "1"),
-    ("SELECT sum(completed), sum(breached) FROM sla_breaches_day", "15223 11120"),
+    // All but one error, which came before its receipt, and one test twice: it was abandoned after seven
+    // days, and forgotten when its result came after nine. Late are 11,120 results, that one once more,
+    // and the errors.
+    ("SELECT sum(due), sum(breached) FROM sla_breaches_day", "15524 11421"),
     (
         "SELECT extract(month FROM received_at) AS month, count(*), \
          percentile_cont(tat_minutes, 0.5), percentile_cont(tat_minutes, 0.9), \
