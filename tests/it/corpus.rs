@@ -60,6 +60,37 @@ fn the_stream_equals_the_batch() {
     assert!(same > 100, "{told}");
 }
 
+/// After the last event of the paths at chance.
+const AS_OF_CHANCE: &str = "2026-06-01T00:00:00Z";
+
+/// Every relation of changes, over paths through the states with words left out, put in and said twice.
+#[test]
+fn paths_at_chance_equal_the_second_interpreter() {
+    let test = "corpus::paths_at_chance_equal_the_second_interpreter";
+    let Some(python) = servers::python(test) else { return };
+    let place = Place::new();
+    place.python(&python, "tests/oracle/lifecycle_chance.py", &["1", "400", "feed.ndjson"]);
+    let corpus = corpus();
+    let once = ["run", "--once", "--json", "--no-archive", "--as-of", AS_OF_CHANCE];
+    let of = ["--project", &corpus, "--source", "file:feed.ndjson", "--lake", "lake"];
+    let run = place.counters(&[&once[..], &of].concat());
+    assert_eq!((count(&run, "dead_letters"), count(&run, "late")), (0, 0), "{run}");
+    let relations = [
+        "rows_transitions",
+        "rows_completions",
+        "rows_due",
+        "rows_deadlines",
+        "rows_rejections",
+        "rows_errors",
+        "rows_restatements",
+        "rows_refused",
+        "rows_backdated",
+    ];
+    let of = [corpus.as_str(), "feed.ndjson", "lake/tables", AS_OF_CHANCE];
+    let told = place.python(&python, "tests/oracle/corpus.py", &[&of[..], &relations].concat());
+    assert_eq!(told.lines().last(), Some("9 tables of 9 are the same"), "{told}");
+}
+
 /// Runs the library over a feed and gives the objects of the tables by name.
 fn run(
     place: &Place,

@@ -1,11 +1,15 @@
 """Cases at chance for the test's state machine (lifecycle.py --random SEED N): the same seed, the same cases.
+With SEED LABS FEED.ndjson as arguments writes the paths of so many laboratories as one feed, with more columns.
 
 A case holds the tests of one to three tubes. Each follows a plausible path from which words are dropped,
 into which others are put, and of which some come twice; its words come as transitions, as rows, or mixed.
 Most records come within the two minutes of the watermark, some much later. Times fall often on whole
 minutes, so that events meet deadlines and one another.
 """
+import datetime
+import json
 import random
+import sys
 
 SECOND = 1_000_000
 MINUTE = 60 * SECOND
@@ -167,3 +171,43 @@ def as_row(chance, word, at, received_at):
     if chance.random() > 0.01:
         received_at = min(received_at, at)
     return {**made, "event_time": at, "received_at": received_at, "processed_at": at}
+
+
+def feed(seed, labs):
+    """Events of many laboratories, in the order of their records; none is a minute out of order."""
+    chance = random.Random(seed)
+    events = []
+    for lab in range(labs):
+        for number in range(chance.choice([1, 1, 2, 3])):
+            for one in tube(chance, f"lab-{lab}", f"T{number}"):
+                told(chance, one)
+                events.append(one)
+    return sorted(events, key=lambda one: one["event_time"] + chance.randrange(55) * SECOND)
+
+
+def told(chance, event):
+    """Adds what an event may tell beside its word and times."""
+    for share, name, values in [
+            (0.5, "machine_id", ["M1", "M2"]), (0.3, "operator_id", ["O1", "O2"]),
+            (0.4, "patient_class", ["ED", "GP", "outpatient"]), (0.3, "location", ["ward 1", "ward 2"]),
+            (0.05, "profile_tat_min", [0, 30, 45.5, 90, -5]), (0.1, "repeat_no", [0, 1, 2]),
+            (0.2, "auto_verified", [True, False]), (0.1, "delta_flag", [True, False])]:
+        if chance.random() < share:
+            event[name] = chance.choice(values)
+    if event.get("event_type") == "specimen.transition":
+        for name in ("processed_at", "received_at"):
+            if chance.random() < 0.1:
+                event[name] = event["event_time"] - chance.randrange(200) * MINUTE
+
+
+def as_text(event):
+    """An event as a line."""
+    epoch = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
+    times = {name: (epoch + datetime.timedelta(microseconds=value)).isoformat() for name, value in event.items()
+             if name.endswith("_at") or name == "event_time"}
+    return json.dumps({**event, **times})
+
+
+if __name__ == "__main__":
+    with open(sys.argv[3], "w", encoding="utf-8") as out:
+        out.writelines(as_text(one) + "\n" for one in feed(int(sys.argv[1]), int(sys.argv[2])))

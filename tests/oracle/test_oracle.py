@@ -164,7 +164,8 @@ class OracleTest(unittest.TestCase):
         self.assertEqual(
             self.rows("rejection_rates_day", "lab_id, rejected, received, rejection_rate, grade"),
             [("oslo", 2, 6, 2 / 6, "poor"), ("york", 0, 1, 0.0, "good")])
-        # Of the tubes of which an event says RECEIVED, A to D, A and C hold an anticoagulant: clotted 1 of 2 is good up to 60 %.
+        # Of the tubes of which an event says RECEIVED, A to D, A and C hold an anticoagulant: clotted 1 of
+        # 2 is good up to 60 %.
         self.assertEqual(
             self.rows("rejection_reasons_day", "reject_reason, rejected, share, pareto_rank,"
                       " cumulative_share, indicator, indicator_tubes, indicator_rate, grade"),
