@@ -207,6 +207,7 @@ fn books(summary: &Summary) -> Books {
         counted: counts.counted,
         late: counts.late_only,
         repeated: counts.repeated,
+        refused: counts.refused,
         dead_letters: counts.dead_letters,
     }
 }

@@ -16,7 +16,7 @@ pub struct Counts {
     pub counted: u64,
     /// Events that some table missed and none counts.
     pub late_only: u64,
-    /// Events that were dropped as repeats, or told of a test what was known.
+    /// Events that were dropped as repeats.
     pub repeated: u64,
     /// Events that none of the tests that they addressed allowed.
     pub refused: u64,

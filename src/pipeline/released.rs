@@ -74,11 +74,10 @@ fn counts(causes: &[Cause], fates: &EventFates) -> Counts {
             continue;
         }
         match (step.fate, fates.counted[place]) {
-            (Fate::Repeated, _) => counts.repeated += 1,
             (Fate::Refused, _) => counts.refused += 1,
-            (Fate::Moved, true) => counts.counted += 1,
-            (Fate::Moved, false) if is_late => counts.late_only += 1,
-            (Fate::Moved, false) => counts.other += 1,
+            (Fate::Moved | Fate::Repeated, true) => counts.counted += 1,
+            (Fate::Moved | Fate::Repeated, false) if is_late => counts.late_only += 1,
+            (Fate::Moved | Fate::Repeated, false) => counts.other += 1,
         }
     }
     counts

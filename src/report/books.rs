@@ -11,6 +11,8 @@ pub struct Books {
     pub late: u64,
     /// Repeats.
     pub repeated: u64,
+    /// Events that the state of their tests did not allow.
+    pub refused: u64,
     /// Dead letters.
     pub dead_letters: u64,
 }
@@ -18,7 +20,8 @@ pub struct Books {
 impl Books {
     /// Events of kinds that no table counts.
     pub fn other(&self) -> u64 {
-        let known = self.counted + self.late + self.repeated + self.dead_letters;
+        let known =
+            self.counted + self.late + self.repeated + self.refused + self.dead_letters;
         self.records.saturating_sub(known)
     }
 }

@@ -238,6 +238,12 @@ impl Report<'_> {
                     .into(),
             ),
             entry("Too late for every table", books.late, missed),
+            entry(
+                "Refused",
+                books.refused,
+                "what the state of a test does not allow: a correction of what was not released, say"
+                    .into(),
+            ),
             entry("Repeated", books.repeated, "same event_id again: dropped".into()),
             entry("Dead letters", books.dead_letters, reasons.join(", ")),
         ]

@@ -145,6 +145,7 @@ class Machine:
         self.abandon_after = case["abandon_after_us"]
         self.keep_finished = case.get("keep_finished_us")
         self.timers = []  # a heap of (time, 1, number of the test, place); some are out of date
+        self.last_at = 0  # of the event applied last
         self.event = {}   # the one that is being applied; empty while time passes
         self.tubes = {}  # (lab, specimen) -> its times, and its tests in the order in which they were made
         self.tests = []  # of all tubes, in the order in which they were made
@@ -165,7 +166,7 @@ class Machine:
 
     def tube_of(self, event):
         key = (event["lab_id"], event["specimen_id"])
-        self.forget(key, time_of(event))
+        self.forget(key, noticed(event))
         return self.tubes.setdefault(key, {"collected_at": None, "received_at": None, "tests": []})
 
     def forget(self, key, at):
@@ -214,7 +215,7 @@ class Machine:
     def apply(self, event):
         if word_of(event) is None:
             return
-        self.event = event
+        self.event, self.last_at = event, time_of(event)
         tube = self.tube_of(event)
         outcomes, rejected = [], []
         for test in self.addressed(event, tube):
@@ -472,7 +473,8 @@ class Machine:
                  target_minutes=test["target"].minutes, machine_id=test["machine_id"])
 
     def tell_risk(self, test, at):
-        self.tell(test, "at_risk", at)
+        # The event that told of it may have come later.
+        self.tell(test, "at_risk", max(at, self.last_at))
 
     def end_deadline(self, test, at):
         """Choice: it ends for those who were told that it is at risk or breached."""
@@ -492,7 +494,8 @@ class Machine:
         test["due"] = outcome
         if outcome != "none":
             late = outcome == "breached" and completed_at is None
-            if outcome == "breached":
+            # Nobody waits any more for a test that is over.
+            if outcome == "breached" and not is_over(test):
                 self.tell(test, "breached", at)
             self.row("due", test, due_at=test["due_at"], at=at, kind="test",
                      outcome=outcome, state=state, phase=PHASES.get(state) if late else None,

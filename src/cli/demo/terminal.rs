@@ -76,6 +76,7 @@ impl Terminal<'_> {
                 "late for every table",
                 format!("{} more for some table; all in late/", words::grouped(missed)),
             ),
+            (books.refused, "refused", "not allowed in the test's state".to_owned()),
             (books.repeated, "repeated", "same event_id: dropped".to_owned()),
             (books.dead_letters, "dead letters", reasons.join(", ")),
         ];

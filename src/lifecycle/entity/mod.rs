@@ -119,6 +119,7 @@ impl Entities {
         let released = self.waiting.release(watermark);
         for (turn, step) in released.iter() {
             self.timers(turn.min(timers_until), cuts, &mut moves);
+            self.forget(turn.saturating_sub(self.keep));
             let stood = (step.offset, step.watermark_before);
             let cut = cuts.of_step(turn, stood, step.at).cut;
             self.apply(step, step.offset >= first, cut, &mut moves);

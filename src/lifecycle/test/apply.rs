@@ -37,7 +37,13 @@ impl Tests {
     }
 
     fn apply_to_known(&mut self, step: &TestStep, made: &mut Made<'_>) -> Fate {
-        let wanted = TubeWanted { key: step.tube, specimen: &step.specimen, lab: step.lab };
+        let turn = step.at.max(step.watermark_before);
+        let wanted = TubeWanted {
+            key: step.tube,
+            specimen: &step.specimen,
+            lab: step.lab,
+            left_before: turn.saturating_sub(self.rules.keep_finished),
+        };
         let tube = self.keeper.tube(&wanted);
         let outcome = if step.assay == NO_TEXT {
             self.apply_to_tube(tube, step, made)
@@ -218,7 +224,10 @@ impl Tests {
         }
         self.complete(at, step, made);
         self.restate(at, before, step, made);
-        self.end_deadline(at, before, step, made);
+        if self.keeper.tests[at].marks.has(Mark::Told) {
+            let head = self.head(at, step, step.at, made);
+            self.end_deadline(at, || head, made.changes);
+        }
         Became::Moved { from: before }
     }
 }

@@ -1,7 +1,7 @@
 //! The test's clock: when it starts, what the target is, and what comes when it has run.
 
 use super::change::{
-    ChangeHead, DeadlineRow, DeadlineStage, DueOutcome, DueRow, OverrunPhase, TransitionRow,
+    ChangeHead, Changes, DeadlineRow, DeadlineStage, DueOutcome, DueRow, OverrunPhase, TransitionRow,
 };
 use super::record::{Mark, TestRecord, Time};
 use super::step::TestStep;
@@ -57,12 +57,15 @@ impl Tests {
         }
         let outcome = if done { DueOutcome::OnTime } else { DueOutcome::Breached };
         let phase = if done { None } else { phase(self, at) };
+        let is_open = self.is_open(at);
         let test = &mut self.keeper.tests[at];
         let (target, machine) = (test.target, test.machine);
         let origin = self.targets.origin(test.origin);
         if outcome == DueOutcome::Breached {
             test.marks.set(Mark::Breached);
-            if self.wanted.deadlines {
+            // Nobody waits any more for one that is over.
+            if self.wanted.deadlines && is_open {
+                test.marks.set(Mark::Told);
                 let (head, due_at) = (head.clone(), Time::at(due));
                 let stage = DeadlineStage::Breached;
                 made.changes.deadlines.push(DeadlineRow {
@@ -78,6 +81,34 @@ impl Tests {
         if self.wanted.due {
             made.changes.due.push(DueRow { head, due_at: due, target, origin, outcome, state, phase });
         }
+    }
+
+    /// Whether it is not finished.
+    fn is_open(&self, at: u32) -> bool {
+        let test = &self.keeper.tests[at];
+        !self.rules.machine.is_finished(test.state) && !test.marks.has(Mark::RowError)
+    }
+
+    /// Whoever was told that a test is at risk or late is told once that it no longer is.
+    pub(super) fn end_deadline(
+        &mut self,
+        at: u32,
+        head: impl FnOnce() -> ChangeHead,
+        changes: &mut Changes,
+    ) {
+        if self.is_open(at) || !self.keeper.tests[at].marks.has(Mark::Told) {
+            return;
+        }
+        let test = &mut self.keeper.tests[at];
+        test.marks.clear(Mark::Told);
+        changes.deadlines.push(DeadlineRow {
+            head: head(),
+            stage: DeadlineStage::Ended,
+            due_at: test.due,
+            target: test.target,
+            state: test.state,
+            machine: test.machine,
+        });
     }
 
     /// Sets the test's timer for what comes next.
@@ -101,8 +132,7 @@ impl Tests {
     /// When something happens to a test if no event comes.
     fn next_timer(&self, at: u32) -> Time {
         let test = &self.keeper.tests[at];
-        let is_open =
-            !self.rules.machine.is_finished(test.state) && !test.marks.has(Mark::RowError);
+        let is_open = self.is_open(at);
         let wants_due = (self.wanted.due || self.wanted.deadlines) && !test.marks.has(Mark::DueSaid);
         let due = if wants_due { test.due } else { Time::NONE };
         let wants_risk = is_open && self.wanted.deadlines && !test.marks.has(Mark::RiskSaid);
@@ -140,9 +170,7 @@ impl Tests {
         }
         self.keeper.tests[at].timer = Time::NONE;
         let (time, test) = (timer.at, &self.keeper.tests[at]);
-        let is_open =
-            !self.rules.machine.is_finished(test.state) && !test.marks.has(Mark::RowError);
-        if is_open && test.risk.get() == Some(time) && !test.marks.has(Mark::RiskSaid) {
+        if self.is_open(at) && test.risk.get() == Some(time) && !test.marks.has(Mark::RiskSaid) {
             self.say_risk(at, time, made);
         }
         let test = &self.keeper.tests[at];
@@ -162,9 +190,11 @@ impl Tests {
     }
 
     fn say_risk(&mut self, at: u32, time: i64, made: &mut Made<'_>) {
-        let head = self.timed_head(at, time, made);
+        // The event that told of it may have come later.
+        let head = self.timed_head(at, time.max(self.last_at), made);
         let test = &mut self.keeper.tests[at];
         test.marks.set(Mark::RiskSaid);
+        test.marks.set(Mark::Told);
         let TestRecord { due, target, state, machine, .. } = *test;
         let stage = DeadlineStage::AtRisk;
         made.changes.deadlines.push(DeadlineRow {
@@ -186,6 +216,7 @@ impl Tests {
         let head = self.timed_head(at, time, made);
         let test = &mut self.keeper.tests[at];
         (test.state, test.since) = (to, Time::at(time));
+        self.end_deadline(at, || head.clone(), made.changes);
         if self.wanted.transitions {
             let row = TransitionRow::untold(head, (from, to), stayed, false);
             made.changes.transitions.push(row);

@@ -34,6 +34,8 @@ pub(super) struct TubeWanted<'a> {
     pub(super) key: u128,
     pub(super) specimen: &'a EntityId,
     pub(super) lab: u32,
+    /// Tubes that are put down and were last heard of by then have left.
+    pub(super) left_before: i64,
 }
 
 impl TubeKeeper {
@@ -42,8 +44,13 @@ impl TubeKeeper {
         let key = wanted.key;
         match self.find(key) {
             Some(number) if number & DOWN == 0 => number,
-            Some(number) => self.take_up(number & !DOWN, wanted),
-            None => {
+            Some(number) if !self.has_left(number & !DOWN, wanted.left_before) => {
+                self.take_up(number & !DOWN, wanted)
+            }
+            found => {
+                if let Some(number) = found {
+                    self.drop_down(number & !DOWN);
+                }
                 let tube = self.tubes.insert(TubeRecord {
                     key,
                     specimen: wanted.specimen.clone(),
@@ -174,7 +181,7 @@ impl TubeKeeper {
             next = self.tests.remove(next).next;
         }
         self.renumber(key, tube, head | DOWN);
-        self.leaving.entry(heard.div_euclid(HOUR)).or_default().push(head);
+        self.leave(head, heard);
     }
 
     /// Whether a tube is known, held or put down.
@@ -188,7 +195,7 @@ impl TubeKeeper {
         let (key, heard) = (finished.key(), finished.since.get().unwrap_or(i64::MIN));
         let head = self.finished.insert(finished);
         self.enter(key, head | DOWN);
-        self.leaving.entry(heard.div_euclid(HOUR)).or_default().push(head);
+        self.leave(head, heard);
     }
 
     /// Drops what was put down of a tube that cannot be.
@@ -220,7 +227,8 @@ impl TubeKeeper {
         tube
     }
 
-    /// Forgets tubes that have been put down and not heard of since before `until`.
+    /// Drops tubes that have been put down and not heard of since before `until`. When that is done
+    /// changes nothing but memory: whoever asks for one says itself whether it has left.
     pub(super) fn forget(&mut self, until: i64) {
         while let Some(entry) = self.leaving.first_entry()
             && (*entry.key() + 1).saturating_mul(HOUR) <= until
@@ -232,27 +240,43 @@ impl TubeKeeper {
         }
     }
 
+    /// Notes that a tube leaves if it is not heard of again.
+    fn leave(&mut self, head: u32, heard: i64) {
+        self.leaving.entry(heard.div_euclid(HOUR)).or_default().push(head);
+    }
+
     /// Those that were taken up meanwhile, and perhaps put down again, are in a later hour's list.
     fn forget_one(&mut self, head: u32, hour: i64) {
         let key = self.finished[head].key();
         if self.find(key) != Some(head | DOWN) {
             return;
         }
+        if self.heard(head).div_euclid(HOUR) == hour {
+            self.drop_down(head);
+        }
+    }
+
+    /// When a tube that is put down was last heard of.
+    fn heard(&self, head: u32) -> i64 {
         let (mut next, mut heard) = (head, i64::MIN);
         while next != NIL {
             heard = heard.max(self.finished[next].since.get().unwrap_or(i64::MIN));
             next = self.finished[next].next;
         }
-        if heard.div_euclid(HOUR) != hour {
-            return;
-        }
+        heard
+    }
+
+    fn has_left(&self, head: u32, before: i64) -> bool {
+        self.heard(head) <= before
+    }
+
+    /// Drops a tube that is put down.
+    fn drop_down(&mut self, head: u32) {
+        let key = self.finished[head].key();
         let (tubes, finished) = (&self.tubes, &self.finished);
         let hash_of = |number| hash(key_of(tubes, finished, number));
         self.keys.remove(hash(key), head | DOWN, hash_of);
-        let mut next = head;
-        while next != NIL {
-            next = self.finished.remove(next).next;
-        }
+        self.take_back(head);
     }
 
     /// Tests that are held whole, and those that are put down.

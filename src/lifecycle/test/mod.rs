@@ -34,9 +34,6 @@ use super::texts::RunTexts;
 use super::waiting::{Released, Waiting};
 use super::wheel::Wheel;
 
-/// How far into event time finished tests are looked at for leaving.
-const LOOK_EVERY: i64 = 600_000_000;
-
 /// The tests of one partition.
 #[derive(Debug)]
 pub(super) struct Tests {
@@ -51,11 +48,11 @@ pub(super) struct Tests {
     reached: i64,
     /// Timers earlier than this have gone off.
     passed: i64,
-    /// What made the rows of the last step.
+    /// What made the rows of the last step, and when it happened.
     last: Brought,
+    last_at: i64,
     /// The offset of the last record.
     last_offset: i64,
-    looked: i64,
     /// Every test is held whole at first.
     #[cfg(test)]
     holds_all: bool,
@@ -119,9 +116,9 @@ impl Tests {
             counts: TestCounts::default(),
             reached: i64::MIN,
             passed: i64::MIN,
+            last_at: i64::MIN,
             last: Brought { by: -1, cut: RowCut { offset: 0, watermark: i64::MIN } },
             last_offset: -1,
-            looked: i64::MIN,
             #[cfg(test)]
             holds_all: false,
         }
@@ -188,16 +185,13 @@ impl Tests {
             self.soon(&released, place);
             self.timers(turn.min(timers_until), cuts, changes);
             let brought = cuts.of_step(turn, (step.offset, step.watermark_before), step.at);
-            self.last = brought;
+            (self.last, self.last_at) = (brought, step.at);
             let mut made = Made::of_step(changes, brought, step.offset >= first);
             self.apply(step, &mut made);
         }
         self.timers(timers_until, cuts, changes);
         self.reached = self.reached.max(watermark);
-        if self.reached.saturating_sub(LOOK_EVERY) >= self.looked {
-            self.looked = self.reached;
-            self.keeper.forget(self.reached.saturating_sub(self.rules.keep_finished));
-        }
+        self.keeper.forget(self.passed.saturating_sub(self.rules.keep_finished));
     }
 
     /// Asks for the memory of steps to come, so that none waits for it.

@@ -93,6 +93,8 @@ pub(in crate::lifecycle) enum Mark {
     TubeReceived = 64,
     /// Of a test that is put down: the receipt is known of itself.
     TestReceived = 128,
+    /// Somebody was told that it is at risk or late, and not yet that this has ended.
+    Told = 256,
 }
 
 impl Marks {

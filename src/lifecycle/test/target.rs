@@ -69,7 +69,9 @@ impl TargetFinder {
             Some(self.priorities[test.priority.0 as usize]),
             known(classes, texts, CodedColumn::Class, test.class),
         ];
-        let found = reference.targets.find(&properties, Timestamp(clock_start));
+        // The version that was valid at the receipt counts.
+        let received = Timestamp(test.received.get().unwrap_or(clock_start));
+        let found = reference.targets.find(&properties, received);
         let profile = test.profile.get().map(|profile| profile as f64 / Span::MINUTE.0 as f64);
         let minutes = profile.map_or(found.minutes, deadline);
         let origin = match profile {

@@ -2,8 +2,8 @@
 
 use super::apply::Became;
 use super::change::{
-    ChangeHead, CompletionRow, DeadlineRow, DeadlineStage, DueOutcome, ErrorRow, RefusalReason,
-    RefusedRow, RejectionRow, Restated, RestatementRow,
+    ChangeHead, CompletionRow, DueOutcome, ErrorRow, RefusalReason, RefusedRow, RejectionRow, Restated,
+    RestatementRow,
 };
 use super::deadline::clock_start;
 use super::record::{Mark, TestRecord, Time};
@@ -82,30 +82,6 @@ impl Tests {
     ) {
         let head = self.head(at, step, step.at, made);
         made.changes.restatements.push(RestatementRow { head, kind, was, is });
-    }
-
-    /// Whoever was told that a test is at risk or late is told that it no longer is.
-    pub(super) fn end_deadline(
-        &self,
-        at: u32,
-        before: MachineState,
-        step: &TestStep,
-        made: &mut Made<'_>,
-    ) {
-        let test = &self.keeper.tests[at];
-        let machine = &self.rules.machine;
-        let is_over = machine.is_finished(test.state) && !machine.is_finished(before);
-        let is_told = test.marks.has(Mark::RiskSaid) || test.marks.has(Mark::Breached);
-        if self.wanted.deadlines && is_over && is_told && test.due.is_some() {
-            made.changes.deadlines.push(DeadlineRow {
-                head: self.head(at, step, step.at, made),
-                stage: DeadlineStage::Ended,
-                due_at: test.due,
-                target: test.target,
-                state: test.state,
-                machine: test.machine,
-            });
-        }
     }
 
     pub(super) fn completion(
