@@ -5,12 +5,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use super::launch::{self, Request};
-use crate::config::{Flags, PipelineSpec};
-use crate::flow::Span;
+use crate::config::Flags;
 use crate::plan::planned::PipelinePlan;
-use crate::sql::collect::family::Family;
 use crate::sql::plan::query::{Above, Below, Way};
-use crate::window::{CalendarUnit, WindowKind, Zone};
 
 /// The command's arguments.
 #[derive(Debug, clap::Args)]
@@ -82,66 +79,16 @@ fn explanation(pipeline: &PipelinePlan) -> String {
 fn tables(pipeline: &PipelinePlan) -> Vec<String> {
     let mut lines = Vec::new();
     for family in &pipeline.families {
-        if let Family::Fixed { grid, .. } = family.family.as_ref() {
-            lines.push(format!("panes: {}", grid.width()));
+        if let Some(width) = family.family.kind().pane_width() {
+            lines.push(format!("panes: {width}"));
         }
     }
     for window in &pipeline.spec.windows {
         lines.push(format!(
             "table {}: {}",
             pipeline.spec.table_name(window),
-            window_text(&pipeline.spec, &window.kind)
+            window.kind.words(pipeline.spec.allowed_lateness)
         ));
     }
     lines
-}
-
-fn window_text(spec: &PipelineSpec, kind: &WindowKind) -> String {
-    let per_day = |slide: Span| Span::DAY.0 / slide.0.max(1);
-    match kind {
-        WindowKind::Tumbling { size } => format!(
-            "tumbling {size}, {} firings a day while it is live, then one object a day",
-            per_day(*size)
-        ),
-        WindowKind::Hopping { size, slide } => format!(
-            "hopping {size} every {slide}, {} firings a day while it is live, then one object a day",
-            per_day(*slide)
-        ),
-        WindowKind::Session { gap, by, wait } => {
-            let of = if by.is_empty() { "all rows together".to_owned() } else { by.join(", ") };
-            let waits = match wait.0 {
-                0 => String::new(),
-                _ => format!(", given out {wait} later so that rows that late count"),
-            };
-            format!(
-                "sessions of {of} that end after {gap} without a row{waits}, one firing each while \
-                 the day is live, then one object a day; late rows do not revise them"
-            )
-        }
-        WindowKind::Calendar { unit, zone } => format!(
-            "{} by the clock of {}, one firing each while the day is live, then one object a day",
-            unit_text(unit),
-            match zone {
-                Zone::Lab => "each laboratory".to_owned(),
-                Zone::Fixed(zone) => zone.to_string(),
-            }
-        ),
-        WindowKind::RowLevel => format!(
-            "row-level, one object a day once the day and {} have passed",
-            spec.allowed_lateness
-        ),
-    }
-}
-
-fn unit_text(unit: &CalendarUnit) -> String {
-    match unit {
-        CalendarUnit::Day => "days".to_owned(),
-        CalendarUnit::Week => "weeks from Monday".to_owned(),
-        CalendarUnit::Month => "months".to_owned(),
-        CalendarUnit::Shift { starts } => {
-            let clock = |start: &u16| format!("{:02}:{:02}", start / 60, start % 60);
-            let starts: Vec<String> = starts.iter().map(clock).collect();
-            format!("shifts from {}", starts.join(", "))
-        }
-    }
 }

@@ -115,12 +115,9 @@ impl PipelineSpec {
     /// The table that a window of this pipeline writes: `<pipeline>_<window>`, row-level tables
     /// `<pipeline>`.
     pub fn table_name(&self, window: &WindowSpec) -> String {
-        match window.kind {
-            WindowKind::RowLevel => self.name.clone(),
-            WindowKind::Tumbling { .. }
-            | WindowKind::Hopping { .. }
-            | WindowKind::Session { .. }
-            | WindowKind::Calendar { .. } => format!("{}_{}", self.name, window.name),
+        match window.kind.passes_rows() {
+            true => self.name.clone(),
+            false => format!("{}_{}", self.name, window.name),
         }
     }
 }

@@ -15,6 +15,7 @@ pub mod offset;
 pub mod output;
 pub mod record;
 pub mod reference;
+pub mod row_part;
 pub mod safe_name;
 pub mod time;
 
@@ -25,4 +26,5 @@ pub use offset::{Extents, Offset, OffsetRange, Partition};
 pub use output::{OutputBatch, Window};
 pub use record::{Framing, RawBatch};
 pub use reference::ReferenceRows;
+pub use row_part::{Cut, RowCut, RowPart};
 pub use time::{Span, Timestamp, epoch_day};

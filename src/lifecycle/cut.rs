@@ -1,13 +1,6 @@
 //! When, in the order of a partition's records, a row was made: what row-level objects are cut by.
 
-/// The record that brought a row about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct RowCut {
-    /// Its offset.
-    pub offset: i64,
-    /// The watermark that it brought; of a late record the one that stood before it.
-    pub watermark: i64,
-}
+pub use crate::flow::RowCut;
 
 /// A record's offset and the watermark that stood before it.
 #[derive(Clone, Copy, Debug)]

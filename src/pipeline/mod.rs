@@ -14,15 +14,15 @@
 //!
 //! In come a plan, a source, a lake and the cards' sink; out goes a summary. This file is the loop, read it
 //! first. Its steps: `pump` reads beside it, `ahead` and `work` are what comes before the windows, `stage`
-//! what comes from there on, over the `tables` of each pipeline (`rows` where they have no windows).
+//! what comes from there on, over the `tables` of each pipeline, each of them an `open_table`.
 //! `notes` says what objects tell of their table, `memory` what is held, `progress` how far it has come.
 
 mod ahead;
 pub mod memory;
 mod notes;
+pub mod open_table;
 pub mod progress;
 pub mod pump;
-pub mod rows;
 pub mod stage;
 pub mod tables;
 pub mod work;

@@ -1,7 +1,7 @@
-//! What is done with a judged batch without looking at any other: relations, partial states,
-//! row-level rows, and the rows of archive, late and dead letters. Pure, so it runs on any core.
+//! What is done with a judged batch without looking at any other: relations, what each family of
+//! windows collects of them, and the rows of archive, late and dead letters. Pure, so it runs on any
+//! core.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -12,20 +12,16 @@ use datafusion::common::Result;
 use crate::decode::Forgotten;
 use crate::flow::LateEvent;
 use crate::flow::coded::plain;
-use crate::flow::{Partition, Timestamp, Window};
+use crate::flow::{Partition, Timestamp};
 use crate::judge::Judged;
-use crate::lake::write::parting::{Parting, RowPart};
 use crate::lake::write::parts::{Filed, Filing};
 use crate::lake::write::sections;
 use crate::lake::write::sections::{FiledRecords, LateRows};
 use crate::plan::planned::{PipelinePlan, Plan};
 use crate::relate::relate;
-use crate::sql::collect::collected::{Partial, Tally};
-use crate::sql::collect::partial::partial;
-use crate::sql::collect::sourced_rows::SourcedRows;
-use crate::sql::fire::row_level::{settles_at, with_date};
+use crate::sql::collect::batch_input::{BatchInput, RowSources};
+use crate::sql::collect::collected::Partial;
 use crate::sql::plan::places::Places;
-use crate::sql::plan::query::{RowWise, Way};
 use crate::sql::plan::relation_rows::RelationRows;
 use crate::window::HeldBack;
 
@@ -45,7 +41,7 @@ pub struct Worked {
     pub next_offset: i64,
     /// The time of its first record; none when it has none.
     pub first_record: Option<Timestamp>,
-    /// Per pipeline: partial states by family, and row-level rows.
+    /// Per pipeline: what each family collects.
     pub pipelines: Vec<Result<PipelineWork>>,
     /// Rows for the lake's sections.
     pub filed: Filed,
@@ -62,12 +58,6 @@ pub struct Worked {
 pub struct PipelineWork {
     /// One per family.
     pub partials: Vec<Partial>,
-    /// Row-level rows, by run and day.
-    pub rows: Vec<RowPart>,
-    /// Row-level only.
-    pub tally: Tally,
-    /// Row-level only: the events that came too late, with the day that they missed.
-    pub late_events: Vec<LateEvent>,
 }
 
 /// What became of a batch's records: each is counted, late only, repeated, a dead letter or other.
@@ -117,8 +107,8 @@ impl std::ops::AddAssign for Counts {
 /// Works on a judged batch.
 pub fn work(plan: &Plan, judged: Judged, filing: Filing) -> Result<Worked> {
     let inputs = relations(plan, &judged)?;
-    let offsets = &judged.events.offsets;
-    let events = offsets.len();
+    let sources = RowSources::of_events(&judged.events.offsets);
+    let events = judged.events.offsets.len();
     let mut fates = EventFates { counted: vec![false; events], late: vec![false; events] };
     let mut late = Vec::new();
     let mut pipelines = Vec::with_capacity(plan.pipelines.len());
@@ -127,7 +117,7 @@ pub fn work(plan: &Plan, judged: Judged, filing: Filing) -> Result<Worked> {
             pipelines.push(Ok(PipelineWork::default()));
             continue;
         }
-        let worked = one_pipeline(plan, pipeline, &inputs, offsets, filing.once);
+        let worked = pipeline_work(plan, pipeline, &inputs, sources, !filing.once);
         if let Ok(worked) = &worked {
             fates.note(pipeline, worked, &mut late);
         }
@@ -226,9 +216,6 @@ impl EventFates {
                 self.late(&output.table, events, late);
             }
         }
-        if pipeline.families.is_empty() {
-            self.late(&pipeline.spec.name.as_str().into(), &worked.late_events, late);
-        }
     }
 }
 
@@ -272,93 +259,30 @@ fn with_places(rows: RecordBatch, needed: &[usize]) -> Result<RecordBatch> {
     Ok(RecordBatch::try_new_with_options(schema, columns, &options)?)
 }
 
-/// One pipeline's share, and which events at least one of its tables counts.
-fn one_pipeline(
+/// One pipeline's share of rows of relations, and which of their sources at least one of its tables
+/// counts; `live` says whether rows are to be seen before their days settle.
+pub fn pipeline_work(
     plan: &Plan,
     pipeline: &PipelinePlan,
     inputs: &[RelationRows],
-    offsets: &[i64],
-    once: bool,
+    sources: RowSources<'_>,
+    live: bool,
 ) -> Result<(PipelineWork, Vec<bool>)> {
-    let query = &pipeline.query;
+    let query = pipeline.query.as_ref();
     let mine: Vec<RelationRows> = inputs
         .iter()
         .filter(|input| query.reads.iter().any(|(name, _)| *name == input.relation))
         .cloned()
         .collect();
-    if let Way::RowLevel(row_wise) = &query.way {
-        return row_level(plan, pipeline, row_wise, (&mine, offsets), once);
-    }
+    let batch = BatchInput { query, inputs: &mine, sources, live, executor: &plan.executor };
     let mut work = PipelineWork::default();
-    let mut counted = vec![false; offsets.len()];
+    let mut counted = vec![false; sources.offsets.len()];
     for family in &pipeline.families {
-        let mut partial = partial(query, &family.family, &mine, offsets, &plan.executor)?;
+        let mut partial = family.family.kind().partial(&batch)?;
         for (any, counts) in counted.iter_mut().zip(std::mem::take(&mut partial.counted_events)) {
             *any |= counts;
         }
         work.partials.push(partial);
     }
-    Ok((work, counted))
-}
-
-/// A row-level table's rows: each belongs to its UTC day, and is late once that day has settled
-/// by its partition's watermark.
-fn row_level(
-    plan: &Plan,
-    pipeline: &PipelinePlan,
-    row_wise: &RowWise,
-    (inputs, offsets): (&[RelationRows], &[i64]),
-    once: bool,
-) -> Result<(PipelineWork, Vec<bool>)> {
-    let events = offsets.len();
-    let mut work = PipelineWork::default();
-    let mut counted = vec![false; events];
-    let mut late = vec![false; events];
-    let mut days: HashMap<usize, Window> = HashMap::new();
-    let mut parting = Parting::new(with_date(&pipeline.query.schema), !once);
-    let lateness = pipeline.spec.allowed_lateness;
-    let parts: Vec<SourcedRows> = match row_wise {
-        RowWise::Branches(branches) => {
-            let rows = branches.iter().map(|branch| SourcedRows::of_branch(branch, inputs));
-            rows.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect()
-        }
-        // Not a chain, as a join with a reference table: run once over the batch.
-        RowWise::Plan(numbered) => {
-            let rows = numbered.run(&plan.executor, inputs)?.into_iter();
-            rows.map(|rows| SourcedRows::of_numbered(rows, inputs)).collect::<Result<_>>()?
-        }
-    };
-    for SourcedRows { rows, time, watermark_before: watermark, source_row: source, .. } in parts {
-        for row in 0..rows.num_rows() {
-            let (at, stood) = (time.value(row), watermark.value(row));
-            let event = source.value(row) as usize;
-            if stood < settles_at(Timestamp(at).date(), lateness).0 {
-                counted[event] = true;
-                continue;
-            }
-            late[event] = true;
-            let date = Timestamp(at).date();
-            let next = date.succ_opt().unwrap_or(date);
-            let day = Window { start: Timestamp::midnight(date), end: Timestamp::midnight(next) };
-            days.insert(event, day);
-        }
-        parting.add(&rows, |row| {
-            let (at, stood) = (time.value(row), watermark.value(row));
-            let on_time = stood < settles_at(Timestamp(at).date(), lateness).0;
-            on_time.then(|| (at, offsets[source.value(row) as usize], stood))
-        })?;
-    }
-    work.rows = parting.finish()?;
-    let missed = |event: &usize| late[*event] && !counted[*event];
-    let late_event =
-        |event: usize| LateEvent { event: event as u32, missed: days.get(&event).copied() };
-    work.late_events = (0..events).filter(missed).map(late_event).collect();
-    work.tally = Tally {
-        counted: counted.iter().filter(|counted| **counted).count() as u64,
-        late: late.iter().zip(&counted).filter(|(late, counted)| **late && !**counted).count()
-            as u64,
-        other: late.iter().zip(&counted).filter(|(late, counted)| !**late && !**counted).count()
-            as u64,
-    };
     Ok((work, counted))
 }

@@ -1,7 +1,7 @@
 //! From a project and its settings to what the loop runs: planned queries, their windows, what has
 //! to be decoded for them, and the alert rules over their tables.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -11,34 +11,29 @@ use datafusion::common::{DataFusionError, Result};
 use datafusion::prelude::SessionContext;
 use tokio::runtime::Handle;
 
+use super::families::families_of;
 use super::faults::{PlanFault, SpecPart, sql_faults, yaml_fault};
 use super::fingerprint::fingerprint_of;
 use super::needs::{decoded_columns, relations_of};
-use super::planned::{FamilyPlan, PipelinePlan, Plan, Unplanned};
+use super::planned::{PipelinePlan, Plan, Unplanned};
 use super::reference::labs_of;
 use super::refusals::{
-    refuse_narrow_panes, refuse_row_level_beside_windows, refuse_unstorable, refuse_wrong_grain,
-    with_groups_to_expect,
+    refuse_row_level_beside_windows, refuse_unstorable, refuse_wrong_grain, with_groups_to_expect,
 };
 use super::rules::rules_of;
 use super::sessions;
 use crate::config::{Fault, PipelineSpec, Project, Settings};
 use crate::decode::DecodeOptions;
 use crate::flow::ReferenceRows;
-use crate::flow::Span;
 use crate::reference::Reference;
 use crate::relate::{Relation, relation_schema};
-use crate::sql::collect::family::{Family, LabCalendars};
 use crate::sql::fire::expect::Expected;
-use crate::sql::fire::output::OutputShape;
 use crate::sql::plan::execute::Executor;
 use crate::sql::plan::planner;
 use crate::sql::plan::planner::ViewText;
 use crate::sql::plan::query;
-use crate::sql::plan::query::{Query, Way};
-use crate::sql::plan::refuse_recompute::refuse_long_recompute;
+use crate::sql::plan::query::Query;
 use crate::sql::plan::relation::RelationDef;
-use crate::window::{Calendar, CalendarUnit, Lateness, PaneGrid, Shape, WindowKind, Zone};
 
 /// Plans a project. Every fault of every pipeline at once.
 pub async fn plan(
@@ -68,9 +63,8 @@ pub async fn plan(
         return Err(Unplanned { faults, warnings });
     }
     let relations = relations_of(&pipelines);
-    let by_lab = pipelines.iter().flat_map(|pipeline| &pipeline.families).any(|family| {
-        matches!(family.family.as_ref(), Family::Calendar(zones) if zones.calendars().len() > 1)
-    });
+    let mut families = pipelines.iter().flat_map(|pipeline| &pipeline.families);
+    let by_lab = families.any(|family| family.family.kind().needs_labs());
     let columns = (!archive).then(|| decoded_columns(&relations));
     Ok(Plan {
         pipelines,
@@ -150,7 +144,7 @@ async fn plan_pipeline(
     warnings: &mut Vec<PlanFault>,
 ) -> std::result::Result<PipelinePlan, Vec<PlanFault>> {
     let in_sql = |error| vec![PlanFault { place: SpecPart::Sql, error }];
-    let row_level = spec.windows.iter().all(|window| window.kind == WindowKind::RowLevel);
+    let row_level = spec.windows.iter().all(|window| window.kind.passes_rows());
     refuse_row_level_beside_windows(spec).map_err(|error| in_yaml("windows", error))?;
     let mut query = query::plan(context, &spec.sql, row_level).await.map_err(in_sql)?;
     refuse_wrong_grain(spec, &query)?;
@@ -188,99 +182,4 @@ fn expected_rows(
     let groups = incremental.group_exprs.len();
     Expected::new(&table.rows, &incremental.aggregate_schema, groups)?;
     Ok(Some(table.rows.clone()))
-}
-
-fn families_of(
-    spec: &PipelineSpec,
-    query: &Query,
-    labs: &BTreeMap<String, Tz>,
-) -> Result<Vec<FamilyPlan>> {
-    let mut fixed: Vec<(String, Span, Span)> = Vec::new();
-    let mut families = Vec::new();
-    for window in &spec.windows {
-        let table = spec.table_name(window);
-        match &window.kind {
-            WindowKind::RowLevel => {}
-            WindowKind::Tumbling { size } => fixed.push((table, *size, *size)),
-            WindowKind::Hopping { size, slide } => {
-                refuse_long_recompute(&query.way, &table, *size, *slide)?;
-                fixed.push((table, *size, *slide));
-            }
-            WindowKind::Session { gap, by, wait } => {
-                let mut output = shape(spec, query, &table, true, false)?;
-                // Sessions of several keys may share their bounds and stand in any order.
-                (output.presorted, output.interleaved) = (false, true);
-                let family = Arc::new(Family::Session(sessions::family(*gap, *wait, by, query)?));
-                families.push(FamilyPlan { family, outputs: vec![output] });
-            }
-            WindowKind::Calendar { unit, zone } => {
-                let zones = zones_of(unit, zone, labs).revised(lateness_of(spec));
-                let output = shape(spec, query, &table, true, true)?;
-                let family = Arc::new(Family::Calendar(zones));
-                families.push(FamilyPlan { family, outputs: vec![output] });
-            }
-        }
-    }
-    if !fixed.is_empty() {
-        families.insert(0, fixed_family(spec, query, &fixed)?);
-    }
-    Ok(families)
-}
-
-fn lateness_of(spec: &PipelineSpec) -> Lateness {
-    Lateness::new(spec.allowed_lateness, spec.late_step)
-}
-
-fn fixed_family(
-    spec: &PipelineSpec,
-    query: &Query,
-    fixed: &[(String, Span, Span)],
-) -> Result<FamilyPlan> {
-    let grid = PaneGrid::over(fixed.iter().flat_map(|(_, size, slide)| [*size, *slide]));
-    let grid = grid.revised(lateness_of(spec));
-    let shapes: Vec<Shape> =
-        fixed.iter().map(|(_, size, slide)| grid.shape(*size, *slide)).collect();
-    let tables: Vec<String> = fixed.iter().map(|(table, ..)| table.clone()).collect();
-    refuse_narrow_panes(&tables, &shapes, grid)?;
-    let outputs: Result<Vec<OutputShape>> = fixed
-        .iter()
-        .map(|(table, size, slide)| shape(spec, query, table, size == slide, false))
-        .collect();
-    Ok(FamilyPlan { family: Arc::new(Family::Fixed { grid, shapes }), outputs: outputs? })
-}
-
-fn shape(
-    spec: &PipelineSpec,
-    query: &Query,
-    table: &str,
-    is_tile: bool,
-    calendar: bool,
-) -> Result<OutputShape> {
-    let mut shape = OutputShape::new(table, &query.schema, &spec.grain, is_tile, calendar)?;
-    shape.presorted = match &query.way {
-        Way::Incremental(incremental) => incremental.keeps_order(&shape.grain),
-        Way::Recompute(_) | Way::RowLevel(_) => false,
-    };
-    Ok(shape)
-}
-
-/// The calendars of a window declaration; with the lab's own zone, UTC comes first, for labs that
-/// are not listed.
-fn zones_of(unit: &CalendarUnit, zone: &Zone, labs: &BTreeMap<String, Tz>) -> LabCalendars {
-    match zone {
-        Zone::Fixed(zone) => LabCalendars::fixed(Calendar::new(unit.clone(), *zone)),
-        Zone::Lab => {
-            let mut zones = vec![Tz::UTC];
-            let mut by_lab = HashMap::new();
-            for (lab, zone) in labs {
-                let place = zones.iter().position(|held| held == zone).unwrap_or_else(|| {
-                    zones.push(*zone);
-                    zones.len() - 1
-                });
-                by_lab.insert(lab.clone(), place);
-            }
-            let calendars = zones.into_iter().map(|zone| Calendar::new(unit.clone(), zone));
-            LabCalendars::by_lab(calendars.collect(), by_lab)
-        }
-    }
 }

@@ -10,14 +10,10 @@ use super::build;
 use super::planned::PipelinePlan;
 use crate::config::{Fault, Project, Settings};
 use crate::lake::encode::{EncodeError, to_stored};
-use crate::sql::fire::row_level::with_date;
 
 impl PipelinePlan {
     /// The columns of one of the pipeline's tables.
     pub fn table_schema(&self, table: &str) -> Option<SchemaRef> {
-        if self.families.is_empty() {
-            return (self.spec.name == table).then(|| with_date(&self.query.schema));
-        }
         let mut outputs = self.families.iter().flat_map(|family| &family.outputs);
         outputs.find(|output| *output.table == *table).map(|output| Arc::clone(&output.schema))
     }

@@ -1,14 +1,14 @@
 //! What a pipeline's objects were computed with, as one text; its hash is in their names.
 //!
-//! The text is written out here and nowhere else, so that renaming a type or a field renames no object
-//! of a lake. It changes with our version, the SQL, the windows, the plan (so with DataFusion's), the
+//! The text is written out here, and of a kind of window where it is declared, so that renaming a type
+//! or a field renames no object of a lake. It changes with our version, the SQL, the windows, the plan (so with DataFusion's), the
 //! lateness and the reference data; and a lake's live objects of another text are left and computed
 //! anew. Its form is that of the first release.
 
 use crate::config::{PipelineSpec, Project, WindowSpec};
 use crate::flow::Span;
 use crate::sql::plan::query::Query;
-use crate::window::{CalendarUnit, WindowKind, Zone};
+use crate::window::kind::quoted;
 
 /// The fingerprint of a pipeline of a project: its text's hash, 32 hexadecimal digits.
 pub fn fingerprint_of(project: &Project, spec: &PipelineSpec, query: &Query) -> String {
@@ -29,63 +29,17 @@ pub fn text_of(project: &Project, spec: &PipelineSpec, query: &Query) -> String 
 }
 
 fn window(window: &WindowSpec) -> String {
-    format!("WindowSpec {{ name: {}, kind: {} }}", quoted(&window.name), kind(&window.kind))
-}
-
-fn kind(kind: &WindowKind) -> String {
-    match kind {
-        WindowKind::Tumbling { size } => format!("Tumbling {{ size: {} }}", span(*size)),
-        WindowKind::Hopping { size, slide } => {
-            format!("Hopping {{ size: {}, slide: {} }}", span(*size), span(*slide))
-        }
-        WindowKind::Session { gap, by, wait } => {
-            let by: Vec<String> = by.iter().map(|column| quoted(column)).collect();
-            let (gap, by, wait) = (span(*gap), by.join(", "), span(*wait));
-            format!("Session {{ gap: {gap}, by: [{by}], wait: {wait} }}")
-        }
-        WindowKind::Calendar { unit: of, zone: at } => {
-            format!("Calendar {{ unit: {}, zone: {} }}", unit(of), zone(at))
-        }
-        WindowKind::RowLevel => "RowLevel".to_owned(),
-    }
-}
-
-fn unit(unit: &CalendarUnit) -> String {
-    match unit {
-        CalendarUnit::Day => "Day".to_owned(),
-        CalendarUnit::Week => "Week".to_owned(),
-        CalendarUnit::Month => "Month".to_owned(),
-        CalendarUnit::Shift { starts } => {
-            let starts: Vec<String> = starts.iter().map(u16::to_string).collect();
-            format!("Shift {{ starts: [{}] }}", starts.join(", "))
-        }
-    }
-}
-
-fn zone(zone: &Zone) -> String {
-    match zone {
-        Zone::Lab => "Lab".to_owned(),
-        Zone::Fixed(zone) => format!("Fixed({})", zone.name()),
-    }
+    format!("WindowSpec {{ name: {}, kind: {} }}", quoted(&window.name), window.kind.text())
 }
 
 fn lateness(allowed: Span, step: Span) -> String {
     format!("Lateness {{ step: {}, allowed: {} }}", step.0.max(1), allowed.0.max(0))
 }
 
-/// In microseconds.
-fn span(span: Span) -> String {
-    format!("Span({})", span.0)
-}
-
-/// In quotes, with what is not plain escaped. Names are plain.
-fn quoted(text: &str) -> String {
-    format!("\"{}\"", text.escape_debug())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::window::{CalendarUnit, WindowKind, Zone};
 
     fn minutes(minutes: i64) -> Span {
         Span(minutes * Span::MINUTE.0)
@@ -119,9 +73,9 @@ mod tests {
             (WindowKind::RowLevel, "RowLevel"),
         ];
         for (of, text) in kinds {
-            assert_eq!(kind(&of), text);
+            assert_eq!(of.text(), text);
             // The first release wrote what Rust prints of the types; lakes have names made of it.
-            assert_eq!(kind(&of), format!("{of:?}"));
+            assert_eq!(of.text(), format!("{of:?}"));
         }
         let spec = WindowSpec { name: "a\"b".to_owned(), kind: WindowKind::RowLevel };
         assert_eq!(window(&spec), format!("{spec:?}"));

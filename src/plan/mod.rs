@@ -2,13 +2,14 @@
 //! DataFusion's planner.
 //!
 //! `planned` is the plan, `build` makes it of the YAML and SQL of the project; read them first.
-//! `needs` tells which columns of events are read at all, `refusals` what cannot be planned, `faults`
+//! `families` divides its windows. `needs` tells which columns of events are read at all, `refusals` what cannot be planned, `faults`
 //! says DataFusion's errors as faults of the project's files, `rules` plans the conditions of alerts,
 //! `sessions` the keys of session windows, `reference` reads the labs' zones, `fingerprint` names
 //! what objects were computed with. It knows the stages; the stages do not know it.
 
 pub mod build;
 pub mod columns;
+pub mod families;
 pub mod faults;
 pub mod fingerprint;
 pub mod needs;

@@ -56,7 +56,7 @@ pub struct PipelinePlan {
     pub spec: PipelineSpec,
     /// The planned query.
     pub query: Arc<Query>,
-    /// Its windows by family; empty for a row-level table.
+    /// Its windows by family.
     pub families: Vec<FamilyPlan>,
     /// Rules, by table.
     pub rules: BTreeMap<String, Vec<Rule>>,
@@ -68,7 +68,7 @@ pub struct PipelinePlan {
     pub(super) expected: Option<RecordBatch>,
 }
 
-/// Windows that share panes.
+/// Windows that are collected together.
 #[derive(Clone)]
 pub struct FamilyPlan {
     /// Where rows go in time.

@@ -8,16 +8,15 @@ use datafusion::common::{DataFusionError, Result, plan_err};
 use super::faults::{PlanFault, SpecPart};
 use crate::config::PipelineSpec;
 use crate::lake::encode::stored_type;
+use crate::sql::collect::window_family::WindowFamily;
 use crate::sql::plan::query::{Incremental, Query, Way};
-use crate::window::{PaneGrid, Shape, WindowKind};
 
 /// The most panes that a window may have, of its own slide or of what it shares with others.
 const MOST_PANES: i64 = crate::config::MAX_PANES;
 
 /// Refuses a row-level table beside windows: its SQL would have to be both.
 pub(crate) fn refuse_row_level_beside_windows(spec: &PipelineSpec) -> Result<()> {
-    let is_row_level = |window: &crate::config::WindowSpec| window.kind == WindowKind::RowLevel;
-    if spec.windows.len() > 1 && spec.windows.iter().any(is_row_level) {
+    if spec.windows.len() > 1 && spec.windows.iter().any(|window| window.kind.passes_rows()) {
         return plan_err!(
             "`none` stands beside other windows, and a row-level table stands alone; give it a \
              pipeline of its own, whose `sql:` may name the same file"
@@ -93,20 +92,15 @@ pub(crate) fn refuse_unstorable(query: &Query) -> Result<()> {
 }
 
 /// Refuses windows that share panes so narrow that one has more than [`MOST_PANES`].
-pub(crate) fn refuse_narrow_panes(
-    tables: &[String],
-    shapes: &[Shape],
-    grid: PaneGrid,
-) -> Result<()> {
-    let widest = tables.iter().zip(shapes).max_by_key(|(_, shape)| shape.size);
-    match widest.filter(|(_, shape)| shape.size > MOST_PANES) {
+pub(crate) fn refuse_narrow_panes(tables: &[&str], family: &dyn WindowFamily) -> Result<()> {
+    let Some(width) = family.pane_width() else { return Ok(()) };
+    let widest = tables.iter().zip(family.panes()).max_by_key(|(_, panes)| *panes);
+    match widest.filter(|(_, panes)| *panes > MOST_PANES) {
         None => Ok(()),
-        Some((table, shape)) => plan_err!(
-            "the windows of this pipeline share panes of {}, of which {table} has {}, and at most \
-             {MOST_PANES} are kept; choose sizes and slides that are multiples of one another, or \
-             give the shorter windows a pipeline of their own, whose `sql:` may name the same file",
-            grid.width(),
-            shape.size
+        Some((table, panes)) => plan_err!(
+            "the windows of this pipeline share panes of {width}, of which {table} has {panes}, and \
+             at most {MOST_PANES} are kept; choose sizes and slides that are multiples of one another, or \
+             give the shorter windows a pipeline of their own, whose `sql:` may name the same file"
         ),
     }
 }

@@ -1,25 +1,19 @@
 //! What session windows ask of a pipeline: columns to have sessions by, and a grain that tells
 //! sessions of several keys apart.
 
-use arrow::datatypes::DataType;
 use datafusion::common::{DataFusionError, Result, plan_err};
 
 use super::faults::{PlanFault, SpecPart};
 use crate::config::PipelineSpec;
-use crate::flow::Span;
 use crate::relate::{Relation, relation_schema};
-use crate::sql::collect::session_family::SessionFamily;
 use crate::sql::plan::query::Query;
 use crate::window::WindowKind;
 
-/// The session windows of a pipeline: name, gap and columns.
-fn sessions(spec: &PipelineSpec) -> impl Iterator<Item = (&str, Span, &[String])> {
-    spec.windows.iter().filter_map(|window| match &window.kind {
-        WindowKind::Session { gap, by, .. } => Some((window.name.as_str(), *gap, by.as_slice())),
-        WindowKind::Tumbling { .. }
-        | WindowKind::Hopping { .. }
-        | WindowKind::Calendar { .. }
-        | WindowKind::RowLevel => None,
+/// The session windows of a pipeline: name and columns.
+fn sessions(spec: &PipelineSpec) -> impl Iterator<Item = (&str, &[String])> {
+    spec.windows.iter().filter_map(|window| {
+        let WindowKind::Session { by, .. } = &window.kind else { return None };
+        Some((window.name.as_str(), by.as_slice()))
     })
 }
 
@@ -30,7 +24,7 @@ pub(crate) fn prepare(
     query: &mut Query,
 ) -> std::result::Result<(), Vec<PlanFault>> {
     let mut faults = Vec::new();
-    for (window, _, by) in sessions(spec) {
+    for (window, by) in sessions(spec) {
         for (number, column) in by.iter().enumerate() {
             let checked = query.reads.iter_mut().try_for_each(|read| note(read, column));
             let checked = checked.and_then(|()| grain_tells_apart(spec, query, column));
@@ -84,28 +78,4 @@ fn note((relation, columns): &mut (std::sync::Arc<str>, Vec<usize>), column: &st
     columns.sort_unstable();
     columns.dedup();
     Ok(())
-}
-
-/// How rows are divided into sessions by columns of the relations that a query reads.
-pub(crate) fn family(gap: Span, wait: Span, by: &[String], query: &Query) -> Result<SessionFamily> {
-    let mut typed: Vec<(String, DataType)> = Vec::new();
-    for column in by {
-        let types = query.reads.iter().filter_map(|(relation, _)| {
-            let schema = relation_schema(Relation::named(relation)?);
-            Some(schema.field_with_name(column).ok()?.data_type().clone())
-        });
-        let types: Vec<DataType> = types.collect();
-        match types.as_slice() {
-            [first, others @ ..] if others.iter().all(|other| other == first) => {
-                typed.push((column.clone(), first.clone()));
-            }
-            _ => {
-                return plan_err!(
-                    "there are sessions by `{column}`, which is not of one type in the relations \
-                     that the query reads; read one of them alone"
-                );
-            }
-        }
-    }
-    SessionFamily::new(gap, wait, &typed)
 }

@@ -8,7 +8,8 @@ use arrow::datatypes::Int64Type;
 use chrono::NaiveDate;
 use datafusion::common::{Result, internal_err};
 
-use super::parts::{Cut, Filed, FiledPart};
+use super::parts::{Filed, FiledPart};
+use crate::flow::Cut;
 use crate::flow::lake_key::Section;
 use crate::keep::held::Keeper;
 use crate::keep::pile::Pile;

@@ -5,7 +5,7 @@
 //! others stand. What is kept is what waits for the rest of its object.
 //!
 //! Read `deliver` first: it decides what is put under which name. `puts` puts it beside the loop,
-//! `leaving` deletes. `live` and `runs` (with `parting`) fold what of open days is to be seen.
+//! `leaving` deletes. `live` and `runs` fold what of open days is to be seen.
 //! `sections`, `parts` and `cabinet` file what is no table. `archived` and `standing` compare with what
 //! earlier runs have left; `journal` writes down what the clock decided.
 
@@ -15,7 +15,6 @@ pub mod deliver;
 pub mod journal;
 pub mod leaving;
 pub mod live;
-pub mod parting;
 pub mod parts;
 pub mod puts;
 pub mod runs;

@@ -12,7 +12,7 @@ use chrono::NaiveDate;
 use datafusion::common::Result;
 
 use crate::flow::lake_key::Section;
-use crate::flow::{Span, Timestamp, epoch_day};
+use crate::flow::{Cut, Span, Timestamp, epoch_day};
 
 /// Offsets per object at most: some 20 MiB of events in memory.
 const OFFSETS_PER_OBJECT: i64 = 65_536;
@@ -23,9 +23,6 @@ const TIME_PER_OBJECT: Span = Span::HOUR;
 
 /// Event time per object at most where the input ends and nothing waits.
 const TIME_PER_OBJECT_ONCE: Span = Span::DAY;
-
-/// Where an object is cut: offsets and watermark in units of their marks. Rises with the offset.
-pub type Cut = (i64, i64);
 
 /// Rows of one object, or a part of it.
 pub struct FiledPart {

@@ -1,6 +1,6 @@
-//! The rows of a row-level table as runs of each partition's input, for `live/`.
+//! The rows of a table that pass without a window as runs of each partition's input, for `live/`.
 //!
-//! Runs are cut by `parting`. Those of an hour are put together once the partition's watermark has
+//! They come cut into runs. Those of an hour are put together once the partition's watermark has
 //! passed it.
 
 use std::collections::BTreeMap;
@@ -10,10 +10,8 @@ use chrono::NaiveDate;
 use datafusion::common::Result;
 
 use super::live::{LiveName, LiveObject, Moment};
-use super::parting::{RowPart, hour_of, run_of};
-use super::parts::Cut;
 use crate::flow::lake_key::InputKey;
-use crate::flow::{Offset, OffsetRange, Partition, Span, Timestamp};
+use crate::flow::{Cut, Offset, OffsetRange, Partition, RowCut, RowPart, Span, Timestamp};
 use crate::keep::held::Keeper;
 use crate::keep::pile::Pile;
 use crate::window::OffsetsByPartition;
@@ -21,7 +19,7 @@ use crate::window::OffsetsByPartition;
 /// Bytes of runs' rows that a table keeps in memory.
 const RUNS_IN_MEMORY: usize = 4 << 20;
 
-/// The runs of a row-level table whose days have not settled.
+/// The runs of a table whose days have not settled; none where rows pass through windows.
 pub struct TableRuns {
     table: Arc<str>,
     partitions: BTreeMap<Arc<Partition>, Runs>,
@@ -32,7 +30,7 @@ pub struct TableRuns {
 /// One partition's runs.
 struct Runs {
     /// The offset and watermark at which the next record will be judged.
-    reached: (i64, i64),
+    reached: RowCut,
     /// Those that go on.
     open: BTreeMap<(Cut, Cut, NaiveDate), Run>,
     /// Those that are complete and whose hour goes on.
@@ -79,23 +77,16 @@ impl TableRuns {
         watermark: Timestamp,
     ) -> Result<()> {
         let Some(runs) = self.partitions.get_mut(partition) else { return Ok(()) };
-        runs.reached = (next, watermark.0);
-        runs.complete(run_of(next, watermark.0), &mut self.keeper)
+        runs.reached = RowCut { offset: next, watermark: watermark.0 };
+        runs.complete(runs.reached.run(), &mut self.keeper)
     }
 
-    /// What is to be put into `live/` now; `settles_at` tells when a day settles.
+    /// What is to be put into `live/` now; `present` is the first day that is not past.
     ///
     /// # Errors
     /// Where rows go to disk and it cannot be written.
-    pub fn due(
-        &mut self,
-        moment: Moment,
-        settles_at: impl Fn(NaiveDate) -> Timestamp,
-    ) -> Result<Vec<LiveObject>> {
-        let past = |date: NaiveDate| {
-            let past = moment.past().is_some_and(|past| settles_at(date) <= past);
-            past && !moment.rests
-        };
+    pub fn due(&mut self, moment: Moment, present: NaiveDate) -> Result<Vec<LiveObject>> {
+        let past = |date: NaiveDate| date < present && !moment.rests;
         let mut due = Vec::new();
         for (partition, runs) in &mut self.partitions {
             let objects =
@@ -142,7 +133,7 @@ impl TableRuns {
 impl Runs {
     fn new() -> Runs {
         Runs {
-            reached: (0, i64::MIN),
+            reached: RowCut { offset: 0, watermark: i64::MIN },
             open: BTreeMap::new(),
             hours: BTreeMap::new(),
             past: BTreeMap::new(),
@@ -174,7 +165,7 @@ impl Runs {
         past: &impl Fn(NaiveDate) -> bool,
         keeper: &mut Keeper,
     ) -> Result<Vec<(NaiveDate, Run)>> {
-        let reached = hour_of(self.reached.0, self.reached.1);
+        let reached = self.reached.hour();
         let go_on = self.hours.split_off(&(reached, NaiveDate::MIN));
         let mut due = Vec::new();
         for ((hour, date), runs) in std::mem::replace(&mut self.hours, go_on) {

@@ -23,10 +23,8 @@ impl Stage {
         for place in 0..self.tables.len() {
             self.heed_stopped();
             let Some(tables) = &mut self.tables[place] else { continue };
-            let fired = tables.advance(watermark, extent);
-            let settled = fired.and_then(|fired| Ok((fired, tables.settle(watermark)?)));
-            let (fired, settled) = match settled {
-                Ok(both) => both,
+            let (fired, settled) = match tables.advance(watermark, extent) {
+                Ok(fired) => (fired, tables.settle(watermark)),
                 Err(error) => {
                     self.fail(place, &error);
                     continue;
@@ -102,7 +100,7 @@ fn firing_of<'a>(pipeline: &PipelinePlan, fired: &'a OutputBatch) -> JudgedFirin
     });
     JudgedFiring {
         fired,
-        overlapping: of_table.is_some_and(|(_, output)| !output.is_tile),
-        keyed: of_table.is_some_and(|(family, _)| family.family.is_keyed()),
+        overlapping: of_table.is_some_and(|(_, output)| !output.is_tile()),
+        keyed: of_table.is_some_and(|(family, _)| family.family.kind().is_keyed()),
     }
 }

@@ -16,9 +16,9 @@ use crate::plan::planned::PipelinePlan;
 pub(super) fn hours_of(pipeline: &PipelinePlan) -> WindowHours {
     let mut hours = WindowHours::default();
     for family in &pipeline.families {
-        let closes_after = family.family.closes_after(pipeline.spec.allowed_lateness);
+        let closes_after = family.family.kind().closes_after(pipeline.spec.allowed_lateness);
         for output in &family.outputs {
-            hours.table(&output.table, closes_after, family.family.is_keyed());
+            hours.table(&output.table, closes_after, family.family.kind().is_keyed());
         }
     }
     hours

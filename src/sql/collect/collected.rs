@@ -7,7 +7,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, RecordBatch};
 
 use super::slice_key::SliceKey;
-use crate::flow::{LateEvent, OffsetRange};
+use crate::flow::{LateEvent, OffsetRange, RowPart};
 use crate::keep::held::Held;
 use crate::sql::keys::Keys;
 use crate::window::ProtoSession;
@@ -64,6 +64,8 @@ pub struct Partial {
     pub sessions: Vec<ProtoSession>,
     /// Sessions only: the keys that proto-sessions name.
     pub session_keys: Keys,
+    /// Rows that pass without a window, on time, by run and day.
+    pub passed: Vec<RowPart>,
     /// One tally per table of the family.
     pub tallies: Vec<Tally>,
     /// Per table: the events that came too late for it.

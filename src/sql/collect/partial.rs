@@ -10,39 +10,61 @@ use arrow::array::{Array, BooleanArray, StringArray};
 use arrow::compute::filter_record_batch;
 use datafusion::common::Result;
 
+use super::batch_input::BatchInput;
 use super::cell_states::{PlacedRows, cells};
 use super::cells::Slices;
 use super::collected::{Cells, Partial};
-use super::family::{Family, Fates, Placer};
-use super::proto_session;
+use super::fates::Fates;
 use super::slice_key::SliceKey;
 use super::sourced_rows::SourcedRows;
 use crate::flow::coded::plain_rows;
 use crate::sql::keys::Keys;
-use crate::sql::plan::execute::Executor;
-use crate::sql::plan::query::{Below, Incremental, Query, Way};
+use crate::sql::plan::query::{Below, Incremental, Way};
 use crate::sql::plan::relation_rows::RelationRows;
 
-/// Runs one batch of events, which stood at these ascending offsets, through a windowed query.
-pub fn partial(
-    query: &Query,
-    family: &Family,
-    inputs: &[RelationRows],
-    offsets: &[i64],
-    executor: &Executor,
-) -> Result<Partial> {
-    if let Family::Session(sessions) = family {
-        return proto_session::partial(query, sessions, inputs, offsets, executor);
+/// A row as it is placed in time.
+#[derive(Clone, Copy)]
+pub(crate) struct RowInTime<'a> {
+    /// Its event time, microseconds.
+    pub(crate) time: i64,
+    /// The watermark that stood before it.
+    pub(crate) watermark: i64,
+    /// Empty where nothing asks for it.
+    pub(crate) lab: &'a str,
+    /// What it came from, by its place in the batch.
+    pub(crate) event: usize,
+}
+
+/// Assigns rows to slices; remembers the last answer, since neighbours in a feed share it.
+pub(crate) trait RowPlacer {
+    /// The row's slice, or none when it missed every window of every table. Notes the fate of what
+    /// it came from.
+    fn slice(&mut self, row: RowInTime<'_>, fates: &mut Fates) -> Option<SliceKey>;
+
+    /// Whether a row has the slice of the last one, and is on time for every table as that was.
+    fn is_as_before(&self, _time: i64, _watermark: i64) -> bool {
+        false
     }
-    let tables = family.tables();
-    let mut fates = Fates::new(tables, offsets.len());
+}
+
+/// Runs one batch through a query over windows of so many tables, each row of which has its slice
+/// from its own time; `fresh` makes a placer that knows nothing yet.
+pub(crate) fn by_row<P: RowPlacer>(
+    batch: &BatchInput<'_>,
+    tables: usize,
+    fresh: impl Fn() -> P,
+) -> Result<Partial> {
+    let BatchInput { query, inputs, executor, .. } = *batch;
+    let mut fates = Fates::new(tables, batch.sources.len());
     let mut out = Partial::default();
     if let Way::Incremental(incremental) = &query.way
         && incremental.group_exprs.is_empty()
     {
         let is_read = |input: &&RelationRows| query.reads.iter().any(|(n, _)| *n == input.relation);
         for input in inputs.iter().filter(is_read) {
-            out.cells.extend(empty_cells(incremental, family, input, offsets.len())?);
+            // What is counted is what passes the filters.
+            let unnoted = Fates::new(tables, batch.sources.len());
+            out.cells.extend(empty_cells(incremental, fresh(), input, unnoted)?);
         }
     }
     match &query.way {
@@ -50,12 +72,12 @@ pub fn partial(
             Below::Branches(branches) => {
                 for branch in branches {
                     let Some(rows) = SourcedRows::of_branch(branch, inputs)? else { continue };
-                    let placed = place(family, rows, &mut fates)?;
+                    let placed = place(fresh(), rows, &mut fates)?;
                     out.cells.extend(cells(incremental, placed)?);
                 }
             }
             Below::Plan(plan) => {
-                for (slice, input) in by_slice(family, inputs, &mut fates)? {
+                for (slice, input) in by_slice(&fresh, inputs, &mut fates)? {
                     let batches = executor.run_over(plan, &[input])?;
                     for rows in batches {
                         let slices = Slices::of(slice, rows.num_rows());
@@ -65,12 +87,12 @@ pub fn partial(
             }
         },
         Way::Recompute(_) | Way::RowLevel(_) => {
-            for (slice, input) in by_slice(family, inputs, &mut fates)? {
+            for (slice, input) in by_slice(&fresh, inputs, &mut fates)? {
                 out.kept.push((slice, input.relation, plain_rows(&input.rows)?));
             }
         }
     }
-    fates.settle(offsets, &mut out);
+    fates.settle(batch.sources, &mut out);
     Ok(out)
 }
 
@@ -79,11 +101,24 @@ fn lab_of(labs: Option<&StringArray>, row: usize) -> &str {
     labs.filter(|labs| labs.is_valid(row)).map_or("", |labs| labs.value(row))
 }
 
+/// A relation's row.
+fn row_of(input: &RelationRows, row: usize) -> RowInTime<'_> {
+    RowInTime {
+        time: input.time.value(row),
+        watermark: input.watermark_before.value(row),
+        lab: lab_of(input.lab.as_ref(), row),
+        event: input.source_row.value(row) as usize,
+    }
+}
+
 /// Finds each row's slice, notes its event's fate, and drops rows that missed every window.
-fn place(family: &Family, sourced: SourcedRows, fates: &mut Fates) -> Result<PlacedRows> {
+fn place(
+    mut placer: impl RowPlacer,
+    sourced: SourcedRows,
+    fates: &mut Fates,
+) -> Result<PlacedRows> {
     let SourcedRows { rows, time, watermark_before, source_row, lab } = sourced;
     let (time, watermark, labs) = (time.values(), watermark_before.values(), lab.as_ref());
-    let mut placer = Placer::new(family);
     let mut slices = Slices::with_capacity(rows.num_rows());
     // The first and the last event of each slice.
     let mut spans: Vec<(u32, u32)> = Vec::new();
@@ -94,8 +129,13 @@ fn place(family: &Family, sourced: SourcedRows, fates: &mut Fates) -> Result<Pla
         // Mostly what follows goes where this row goes.
         let (at, event) = (row, events[row]);
         row += 1;
-        let slice = placer.slice(time[at], watermark[at], lab_of(labs, at), event as usize, fates);
-        let Some(slice) = slice else {
+        let placed = RowInTime {
+            time: time[at],
+            watermark: watermark[at],
+            lab: lab_of(labs, at),
+            event: event as usize,
+        };
+        let Some(slice) = placer.slice(placed, fates) else {
             missed.push(at);
             continue;
         };
@@ -126,21 +166,19 @@ fn place(family: &Family, sourced: SourcedRows, fates: &mut Fates) -> Result<Pla
 }
 
 /// Whole relation rows by slice, for queries that are not row-wise below.
-fn by_slice(
-    family: &Family,
+fn by_slice<P: RowPlacer>(
+    fresh: &impl Fn() -> P,
     inputs: &[RelationRows],
     fates: &mut Fates,
 ) -> Result<Vec<(SliceKey, RelationRows)>> {
     let mut out = Vec::new();
     for input in inputs {
-        let mut placer = Placer::new(family);
+        let mut placer = fresh();
         let slices: Vec<Option<SliceKey>> = (0..input.rows.num_rows())
             .map(|row| {
-                let event = input.source_row.value(row) as usize;
-                let lab = lab_of(input.lab.as_ref(), row);
-                let (time, watermark) = (input.time.value(row), input.watermark_before.value(row));
-                let slice = placer.slice(time, watermark, lab, event, fates)?;
-                fates.contributes(slice, event);
+                let row = row_of(input, row);
+                let slice = placer.slice(row, fates)?;
+                fates.contributes(slice, row.event);
                 Some(slice)
             })
             .collect();
@@ -159,19 +197,13 @@ fn by_slice(
 /// query reads, though a filter may let none of them through: a cell without values for each slice.
 fn empty_cells(
     query: &Incremental,
-    family: &Family,
+    mut placer: impl RowPlacer,
     input: &RelationRows,
-    events: usize,
+    mut unnoted: Fates,
 ) -> Result<Option<Cells>> {
     let mut counts: BTreeMap<SliceKey, u32> = BTreeMap::new();
-    let mut placer = Placer::new(family);
-    // What is counted is what passes the filters.
-    let mut fates = Fates::new(family.tables(), events);
     for row in 0..input.rows.num_rows() {
-        let (time, watermark) = (input.time.value(row), input.watermark_before.value(row));
-        let event = input.source_row.value(row) as usize;
-        let lab = lab_of(input.lab.as_ref(), row);
-        if let Some(slice) = placer.slice(time, watermark, lab, event, &mut fates) {
+        if let Some(slice) = placer.slice(row_of(input, row), &mut unnoted) {
             *counts.entry(slice).or_default() += 1;
         }
     }

@@ -12,17 +12,19 @@ use arrow::compute::{filter_record_batch, take, take_record_batch};
 use arrow::datatypes::{Int64Type, UInt32Type};
 use datafusion::common::Result;
 
+use super::batch_input::{BatchInput, RowSources};
 use super::cell_states::{PlacedRows, cells};
 use super::cells::Slices;
 use super::collected::Partial;
-use super::family::{Fates, range_of};
+use super::fates::{Fates, range_of};
 use super::session_family::SessionFamily;
 use super::slice_key::SliceKey;
+use super::window_family::{TableForm, WindowFamily};
+use crate::flow::Span;
 use crate::flow::coded::plain_rows;
 use crate::sql::plan::chain::Branch;
-use crate::sql::plan::execute::Executor;
 use crate::sql::plan::places::project_coded;
-use crate::sql::plan::query::{Below, Incremental, Query, Way};
+use crate::sql::plan::query::{Below, Incremental, Way};
 use crate::sql::plan::relation_rows::RelationRows;
 use crate::window::session::cut;
 
@@ -60,26 +62,45 @@ impl SessionNotes {
         self.spans[session] = Some((first.min(event), last.max(event)));
     }
 
-    fn settle(self, offsets: &[i64], out: &mut Partial) {
-        self.fates.settle(offsets, out);
+    fn settle(self, sources: RowSources<'_>, out: &mut Partial) {
+        self.fates.settle(sources, out);
         let spans = self.spans.iter().enumerate();
         let origins = spans.filter_map(|(session, span)| {
             let (first, last) = (*span)?;
-            Some((SliceKey::Session(session as u32), range_of(offsets, first, last)))
+            Some((SliceKey::Session(session as u32), range_of(sources, first, last)))
         });
         out.origins = origins.collect();
     }
 }
 
+impl WindowFamily for SessionFamily {
+    fn partial(&self, batch: &BatchInput<'_>) -> Result<Partial> {
+        by_key(self, batch)
+    }
+
+    fn longest(&self) -> Span {
+        Span(self.gap.0.saturating_add(self.wait.0))
+    }
+
+    fn forms(&self) -> Vec<TableForm> {
+        vec![TableForm::KeyedWindows]
+    }
+
+    // A late row could make one of two sessions that have been given out: none is revised.
+
+    fn closes_after(&self, _allowed_lateness: Span) -> Span {
+        self.wait
+    }
+
+    fn is_keyed(&self) -> bool {
+        true
+    }
+}
+
 /// Runs one batch of events through a query over sessions.
-pub(crate) fn partial(
-    query: &Query,
-    family: &SessionFamily,
-    inputs: &[RelationRows],
-    offsets: &[i64],
-    executor: &Executor,
-) -> Result<Partial> {
-    let mut notes = SessionNotes { fates: Fates::new(1, offsets.len()), spans: Vec::new() };
+fn by_key(family: &SessionFamily, batch: &BatchInput<'_>) -> Result<Partial> {
+    let BatchInput { query, inputs, sources, executor, .. } = *batch;
+    let mut notes = SessionNotes { fates: Fates::new(1, sources.len()), spans: Vec::new() };
     let mut out = Partial::default();
     for input in inputs {
         let cutting = cut_rows(family, input, &mut out)?;
@@ -108,7 +129,7 @@ pub(crate) fn partial(
             }
         }
     }
-    notes.settle(offsets, &mut out);
+    notes.settle(sources, &mut out);
     Ok(out)
 }
 

@@ -2,10 +2,12 @@
 
 use arrow::array::ArrayRef;
 use arrow::datatypes::DataType;
-use datafusion::common::{Result, exec_datafusion_err};
+use datafusion::common::{Result, exec_datafusion_err, plan_err};
 
 use crate::flow::Span;
+use crate::relate::{Relation, relation_schema};
 use crate::sql::keys::{KeyCodec, Keys};
+use crate::sql::plan::query::Query;
 use crate::sql::plan::relation_rows::RelationRows;
 
 /// Sessions by the values of columns.
@@ -20,6 +22,35 @@ pub struct SessionFamily {
 }
 
 impl SessionFamily {
+    /// Sessions with this gap and wait, of each value of columns that the relations have which a
+    /// query reads.
+    pub(super) fn of(
+        (gap, wait): (Span, Span),
+        by: &[String],
+        query: &Query,
+    ) -> Result<SessionFamily> {
+        let mut typed: Vec<(String, DataType)> = Vec::new();
+        for column in by {
+            let types = query.reads.iter().filter_map(|(relation, _)| {
+                let schema = relation_schema(Relation::named(relation)?);
+                Some(schema.field_with_name(column).ok()?.data_type().clone())
+            });
+            let types: Vec<DataType> = types.collect();
+            match types.as_slice() {
+                [first, others @ ..] if others.iter().all(|other| other == first) => {
+                    typed.push((column.clone(), first.clone()));
+                }
+                _ => {
+                    return plan_err!(
+                        "there are sessions by `{column}`, which is not of one type in the \
+                         relations that the query reads; read one of them alone"
+                    );
+                }
+            }
+        }
+        SessionFamily::new(gap, wait, &typed)
+    }
+
     /// Sessions of each value of these columns of the relation, given with their types.
     pub fn new(gap: Span, wait: Span, by: &[(String, DataType)]) -> Result<SessionFamily> {
         let types: Vec<DataType> = by.iter().map(|(_, data_type)| data_type.clone()).collect();

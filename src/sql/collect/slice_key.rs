@@ -1,9 +1,11 @@
 //! What rows are collected under.
 
+use chrono::NaiveDate;
+
 use crate::window::Period;
 
 /// What a row is collected under: a pane with the first tick at which a window may count it, a
-/// period with the revision that the row is new in, or a proto-session.
+/// period with the revision that the row is new in, a proto-session, or a day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum SliceKey {
     /// A pane.
@@ -22,4 +24,6 @@ pub enum SliceKey {
     },
     /// A proto-session of the batch, by its number.
     Session(u32),
+    /// A UTC day, of rows that belong to no window.
+    Day(NaiveDate),
 }

@@ -12,7 +12,7 @@ use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
 use arrow::datatypes::SchemaRef;
 use chrono::NaiveDate;
-use datafusion::common::Result;
+use datafusion::common::{Result, internal_err};
 
 use super::output::{OutputShape, sort_by};
 use crate::flow::output::by_window;
@@ -33,7 +33,7 @@ const AT_HAND: usize = 4;
 pub enum OpenDays {
     /// Windows that fire in the order of their starts, or few.
     Windows(WindowDays),
-    /// Sessions.
+    /// Sessions, and rows without windows.
     Sorted(SortedDays),
 }
 
@@ -67,7 +67,7 @@ impl OpenDays {
     pub fn of(shape: &OutputShape) -> Result<OpenDays> {
         let order = shape.order();
         if shape.is_sorted_anew() {
-            let order = RowOrder::new(&shape.schema, &order, order.len())?;
+            let order = RowOrder::new(&shape.schema, &order, shape.deciding())?;
             return Ok(OpenDays::Sorted(SortedDays::new(order, runs::IN_MEMORY)));
         }
         Ok(OpenDays::Windows(WindowDays::new(&shape.schema, order, IN_MEMORY)))
@@ -79,6 +79,17 @@ impl OpenDays {
             OpenDays::Windows(days) => days.add(fired),
             OpenDays::Sorted(_) if fired.rows.num_rows() == 0 => Ok(()),
             OpenDays::Sorted(days) => days.add(fired.date, fired.rows.clone()),
+        }
+    }
+
+    /// Takes in rows of a day that belong to no window.
+    ///
+    /// # Errors
+    /// Where rows go to disk and it cannot be written, or the table has windows.
+    pub fn add_rows(&mut self, date: NaiveDate, rows: RecordBatch) -> Result<()> {
+        match self {
+            OpenDays::Windows(_) => internal_err!("rows without a window came to a windowed table"),
+            OpenDays::Sorted(days) => days.add(date, rows),
         }
     }
 

@@ -9,30 +9,23 @@ use arrow::compute::concat_batches;
 use arrow::datatypes::{SchemaRef, UInt32Type};
 use datafusion::common::{Result, internal_err};
 
+use super::kit::{FiringKit, PendingRows};
 use super::output::FiredWindow;
-use super::{Engine, PendingRows};
 use crate::flow::OutputBatch;
 use crate::sql::collect::collected::Chunk;
-use crate::sql::collect::family::Family;
 use crate::sql::plan::query::{Above, Incremental, Query, Way};
-use crate::window::Counted;
 
-impl Engine {
-    /// Finishes what fired: what stands above the aggregate, then the table's own columns.
+/// The chunks that a window counts, by its number among those that are pending.
+pub(super) type HeldChunks<'a> = &'a dyn Fn(usize, &FiredWindow) -> Option<Vec<Arc<Chunk>>>;
+
+impl FiringKit {
+    /// Finishes what fired: what stands above the aggregate, then the table's own columns. `held` are
+    /// the chunks of each window, by its number, for queries that are recomputed.
     pub(super) fn finish(
         &mut self,
         index: usize,
         pending: PendingRows,
-    ) -> Result<Vec<OutputBatch>> {
-        self.finish_with(index, pending, &[])
-    }
-
-    /// Like [`finish`](Engine::finish); `chunks` are those of each calendar period that is pending.
-    pub(super) fn finish_with(
-        &mut self,
-        index: usize,
-        pending: PendingRows,
-        chunks: &[Vec<Arc<Chunk>>],
+        held: HeldChunks<'_>,
     ) -> Result<Vec<OutputBatch>> {
         let query = Arc::clone(&self.query);
         match &query.way {
@@ -42,7 +35,7 @@ impl Engine {
                 self.tables[index].output.assemble(rows, of_row, pending.windows, pending.revision)
             }
             Way::Recompute(_) => {
-                let (rows, of_row) = self.recompute(&query, index, &pending, chunks)?;
+                let (rows, of_row) = self.recompute(&query, &pending, held)?;
                 self.tables[index].output.assemble(rows, of_row, pending.windows, pending.revision)
             }
             Way::RowLevel(_) => internal_err!("a row-level query has no windows"),
@@ -110,13 +103,14 @@ impl Engine {
     fn recompute(
         &self,
         query: &Query,
-        index: usize,
         pending: &PendingRows,
-        chunks: &[Vec<Arc<Chunk>>],
+        held: HeldChunks<'_>,
     ) -> Result<(RecordBatch, Vec<u32>)> {
         let mut parts = Parts::default();
         for (number, fired) in pending.windows.iter().enumerate() {
-            let held = self.window_chunks(index, fired, pending.revision, chunks.get(number))?;
+            let Some(held) = held(number, fired) else {
+                return internal_err!("a window is computed without its rows");
+            };
             let batches = self.executor.run_over_held(&query.plan, &|leaf| {
                 let rows = held.iter().flat_map(|chunk| &chunk.kept);
                 let mine = rows.filter(|(relation, _)| relation == leaf.relation());
@@ -126,33 +120,11 @@ impl Engine {
         }
         parts.join(&query.schema)
     }
-
-    fn window_chunks(
-        &self,
-        index: usize,
-        fired: &FiredWindow,
-        revision: u32,
-        of_period: Option<&Vec<Arc<Chunk>>>,
-    ) -> Result<Vec<Arc<Chunk>>> {
-        match (self.family.as_ref(), of_period) {
-            (Family::Calendar(_) | Family::Session(_), Some(chunks)) => Ok(chunks.clone()),
-            (Family::Calendar(_) | Family::Session(_), None) => {
-                internal_err!("a period is computed without its rows")
-            }
-            (Family::Fixed { grid, shapes }, _) => {
-                let end = grid.pane_of(fired.window.end.0);
-                let panes = end - shapes[index].size..end;
-                let window = Counted { panes, bound: grid.bound(end, revision) };
-                let within = self.fixed.panes.within(&window);
-                Ok(within.map(|(_, chunk)| Arc::clone(chunk)).collect())
-            }
-        }
-    }
 }
 
 /// Result rows gathered window by window.
 #[derive(Default)]
-pub(crate) struct Parts {
+pub(super) struct Parts {
     batches: VecDeque<RecordBatch>,
     of_row: Vec<u32>,
 }

@@ -15,6 +15,9 @@ use datafusion::common::{Result, exec_err, plan_err};
 
 use crate::flow::event::timestamp_type;
 use crate::flow::{OutputBatch, Timestamp, Window, epoch_day};
+use crate::sql::collect::row_family::with_date;
+use crate::sql::collect::window_family::TableForm;
+use crate::sql::plan::query::{Query, Way};
 use crate::window::Period;
 
 /// Columns of our own that a query must not name.
@@ -55,60 +58,55 @@ pub struct OutputShape {
     pub table: Arc<str>,
     /// All columns.
     pub schema: SchemaRef,
+    /// What its rows have beside the query's columns, and in which order they come.
+    pub form: TableForm,
     /// The sort order within a window, as columns of the query.
     pub grain: Vec<usize>,
     /// Whether the query's rows already come in that order, each group once.
     pub presorted: bool,
-    /// Whether windows do not overlap their neighbours.
-    pub is_tile: bool,
-    /// Whether windows of several keys or zones fire in another order than that of their starts,
-    /// so that a day has to be sorted anew.
-    pub interleaved: bool,
     /// Windows that begin before this are incomplete.
     pub complete_from: Timestamp,
-    calendar: bool,
 }
 
 impl OutputShape {
-    /// The shape of a windowed table over a query's columns.
+    /// The shape of a table over a query's rows.
+    ///
+    /// # Errors
+    /// Where the query has a column of our own, or lacks one of the grain.
     pub fn new(
         table: &str,
-        query: &SchemaRef,
+        query: &Query,
         grain: &[String],
-        is_tile: bool,
-        calendar: bool,
+        form: TableForm,
     ) -> Result<OutputShape> {
-        for field in query.fields() {
-            if RESERVED.contains(&field.name().as_str()) {
-                return plan_err!(
-                    "the query must not name a column `{}`: every table has one of its own; \
-                     rename or leave it out",
-                    field.name()
-                );
+        let schema = match form {
+            TableForm::Rows => with_date(&query.schema),
+            TableForm::Windows { .. } | TableForm::KeyedWindows => {
+                with_windows(&query.schema, &[])?
             }
-        }
-        let time = |name: &str| Arc::new(Field::new(name, timestamp_type(), false));
-        let mut fields = vec![time("window_start"), time("window_end")];
-        if calendar {
-            fields.push(Arc::new(Field::new("local_start", DataType::Utf8, false)));
-        }
-        fields.extend(query.fields().iter().map(Arc::clone));
-        fields.push(Arc::new(Field::new("revision", DataType::Int32, false)));
-        fields.push(Arc::new(Field::new("is_tile", DataType::Boolean, false)));
-        fields.push(Arc::new(Field::new("incomplete", DataType::Boolean, false)));
-        fields.push(Arc::new(Field::new("date", DataType::Date32, false)));
+            TableForm::Periods => {
+                with_windows(&query.schema, &[Field::new("local_start", DataType::Utf8, false)])?
+            }
+        };
         let grain: Result<Vec<usize>> =
-            grain.iter().map(|name| Ok(query.index_of(name)?)).collect();
-        Ok(OutputShape {
-            table: table.into(),
-            schema: Arc::new(Schema::new(fields)),
-            grain: grain?,
-            presorted: false,
-            is_tile,
-            interleaved: calendar,
-            complete_from: Timestamp::MIN,
-            calendar,
-        })
+            grain.iter().map(|name| Ok(query.schema.index_of(name)?)).collect();
+        let grain = grain?;
+        let presorted = match (&query.way, form) {
+            // Sessions of several keys may share their bounds and stand in any order.
+            (Way::Incremental(_), TableForm::KeyedWindows) => false,
+            (Way::Incremental(incremental), _) => incremental.keeps_order(&grain),
+            (Way::Recompute(_) | Way::RowLevel(_), _) => false,
+        };
+        let (table, complete_from) = (table.into(), Timestamp::MIN);
+        Ok(OutputShape { table, schema, form, grain, presorted, complete_from })
+    }
+
+    /// Whether windows do not overlap their neighbours.
+    pub fn is_tile(&self) -> bool {
+        match self.form {
+            TableForm::Windows { is_tile } => is_tile,
+            TableForm::Periods | TableForm::KeyedWindows | TableForm::Rows => true,
+        }
     }
 
     /// The rows of windows that fired, `of_row` naming each row's window, as batches by date.
@@ -207,7 +205,7 @@ impl OutputShape {
         };
         let mut columns =
             vec![instants(&|fired| fired.window.start), instants(&|fired| fired.window.end)];
-        if self.calendar {
+        if self.form == TableForm::Periods {
             let starts = of_row
                 .iter()
                 .map(|window| windows[*window as usize].local_start.as_deref().unwrap_or(""));
@@ -215,7 +213,7 @@ impl OutputShape {
         }
         columns.extend(rows.columns().iter().map(Arc::clone));
         columns.push(Arc::new(Int32Array::from_value(revision as i32, count)));
-        columns.push(Arc::new(BooleanArray::from(vec![self.is_tile; count])));
+        columns.push(Arc::new(BooleanArray::from(vec![self.is_tile(); count])));
         let incomplete = |window: &u32| windows[*window as usize].window.start < self.complete_from;
         columns.push(Arc::new(BooleanArray::from_iter(of_row.iter().map(|w| Some(incomplete(w))))));
         let days: Vec<i32> = windows.iter().map(|fired| epoch_day(fired.date)).collect();
@@ -226,19 +224,63 @@ impl OutputShape {
     }
 
     /// The columns that a day's rows are sorted by: window, then grain, then, where periods of two
-    /// zones may be one window, when it begins on the zone's clock.
+    /// zones may be one window, when it begins on the zone's clock. Rows without windows are sorted by
+    /// every column: their grain tells them apart, but for repeats that came too late to be known as
+    /// such.
     pub fn order(&self) -> Vec<usize> {
-        let first_own = if self.calendar { 3 } else { 2 };
-        let grain = self.grain.iter().map(|column| column + first_own);
-        let local_start = self.calendar.then_some(2);
-        [0, 1].into_iter().chain(grain).chain(local_start).collect()
+        let after = |first_own: usize| self.grain.iter().map(move |column| column + first_own);
+        match self.form {
+            TableForm::Windows { .. } | TableForm::KeyedWindows => {
+                [0, 1].into_iter().chain(after(2)).collect()
+            }
+            TableForm::Periods => [0, 1].into_iter().chain(after(3)).chain([2]).collect(),
+            TableForm::Rows => (0..self.schema.fields().len()).collect(),
+        }
+    }
+
+    /// How many of the columns of [`order`](OutputShape::order) tell rows apart but for a few.
+    pub fn deciding(&self) -> usize {
+        match self.form {
+            TableForm::Windows { .. } | TableForm::KeyedWindows | TableForm::Periods => {
+                self.order().len()
+            }
+            TableForm::Rows => {
+                self.grain.iter().max().map_or(self.schema.fields().len(), |last| last + 1)
+            }
+        }
     }
 
     /// Whether a day has to be sorted row by row: windows come in any order, and there may be as
     /// many of them as rows.
     pub fn is_sorted_anew(&self) -> bool {
-        self.interleaved && !self.calendar
+        match self.form {
+            TableForm::Windows { .. } | TableForm::Periods => false,
+            TableForm::KeyedWindows | TableForm::Rows => true,
+        }
     }
+}
+
+/// A windowed table's columns: the windows', those of their kind, the query's, and what is said of a
+/// row.
+fn with_windows(query: &SchemaRef, of_kind: &[Field]) -> Result<SchemaRef> {
+    for field in query.fields() {
+        if RESERVED.contains(&field.name().as_str()) {
+            return plan_err!(
+                "the query must not name a column `{}`: every table has one of its own; \
+                 rename or leave it out",
+                field.name()
+            );
+        }
+    }
+    let time = |name: &str| Arc::new(Field::new(name, timestamp_type(), false));
+    let mut fields = vec![time("window_start"), time("window_end")];
+    fields.extend(of_kind.iter().cloned().map(Arc::new));
+    fields.extend(query.fields().iter().map(Arc::clone));
+    fields.push(Arc::new(Field::new("revision", DataType::Int32, false)));
+    fields.push(Arc::new(Field::new("is_tile", DataType::Boolean, false)));
+    fields.push(Arc::new(Field::new("incomplete", DataType::Boolean, false)));
+    fields.push(Arc::new(Field::new("date", DataType::Date32, false)));
+    Ok(Arc::new(Schema::new(fields)))
 }
 
 /// The place of each window that fired among those that differ: neighbours of the same instants and

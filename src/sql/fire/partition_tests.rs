@@ -5,7 +5,8 @@ use proptest::prelude::*;
 
 use super::tests::{Row, SQL, Step, Windows, arrivals, by_definition, results, run_steps};
 use crate::flow::Span;
-use crate::sql::collect::family::{Family, LabCalendars};
+use crate::sql::collect::calendar_family::LabCalendars;
+use crate::sql::collect::family::Family;
 use crate::window::{Calendar, CalendarUnit, Lateness};
 
 /// Batches of two partitions, taken from one or the other by `turns`, each with the watermark of
@@ -53,7 +54,7 @@ proptest! {
         let windows = Windows { lateness, ..Windows::of(shape) };
         let partitions = [one, other];
         let steps = together(&partitions, &turns);
-        let found = run_steps(SQL, &steps, (windows.fixed(), shape.0 == shape.1), None).0;
+        let found = run_steps(SQL, &steps, windows.fixed(), None).0;
         let rows = partitions.concat();
         prop_assert_eq!(results(&found), by_definition(&rows, windows, step, allowed));
     }
@@ -78,7 +79,7 @@ proptest! {
         let calendar = Calendar::new(CalendarUnit::Day, chrono_tz::UTC);
         let family = Family::Calendar(LabCalendars::fixed(calendar).revised(lateness));
         let steps = together(&partitions, &turns);
-        let found = run_steps(SQL, &steps, (family, true), None).0;
+        let found = run_steps(SQL, &steps, family, None).0;
         let days = Windows { lateness, ..Windows::of((Span::DAY.0, Span::DAY.0)) };
         let rows = partitions.concat();
         prop_assert_eq!(results(&found), by_definition(&rows, days, step, allowed));

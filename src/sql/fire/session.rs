@@ -6,42 +6,49 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
+use chrono::NaiveDate;
 use datafusion::common::Result;
 
+use super::family_state::FamilyState;
 use super::finish::Parts;
+use super::kit::{FiringKit, PendingRows, ROWS_PER_BATCH};
 use super::output::FiredWindow;
 use super::session_parts::{
     Gathered, PARTS_TO_MERGE, SessionPart, What, bytes_of_one, merge_smallest,
 };
 use super::sliding::Sliding;
-use super::{Engine, PendingRows, ROWS_PER_BATCH};
-use crate::flow::{OutputBatch, Partition, Timestamp, Window};
+use crate::flow::{OutputBatch, Partition, Span, Timestamp, Window};
 use crate::sql::collect::collected::{Chunk, Partial};
 use crate::sql::collect::session_family::SessionFamily;
 use crate::sql::collect::slice_key::SliceKey;
 use crate::sql::plan::places::project_by_place;
 use crate::sql::plan::query::{Incremental, Query, Way};
-use crate::window::{Origins, Session, SessionBook};
+use crate::window::{Extent, OffsetsByPartition, Origins, Session, SessionBook};
 
 /// The sessions of one table that are open.
-pub(crate) struct Sessions {
+pub(super) struct Sessions {
+    gap: Span,
+    wait: Span,
     book: SessionBook<SessionPart>,
     /// Bytes of all parts.
     bytes: usize,
     /// Of sessions that have fired.
-    pub(crate) origins: Origins<Window>,
+    origins: Origins<Window>,
 }
 
 impl Sessions {
     /// None open.
-    pub(crate) fn new(family: &SessionFamily) -> Sessions {
-        Sessions { book: SessionBook::new(family.gap), bytes: 0, origins: Origins::default() }
+    pub(super) fn new(family: &SessionFamily) -> Sessions {
+        let (gap, wait) = (family.gap, family.wait);
+        let (book, origins) = (SessionBook::new(gap), Origins::default());
+        Sessions { gap, wait, book, bytes: 0, origins }
     }
+}
 
-    /// Takes in what one batch gave.
-    pub(crate) fn collect(
+impl FamilyState for Sessions {
+    fn collect(
         &mut self,
-        query: &Query,
+        kit: &mut FiringKit,
         partial: Partial,
         partition: &Arc<Partition>,
     ) -> Result<()> {
@@ -50,7 +57,7 @@ impl Sessions {
             SliceKey::Session(number) => {
                 parts[number as usize].push(SessionPart { what, from: Vec::new() });
             }
-            SliceKey::Pane { .. } | SliceKey::Period { .. } => {}
+            SliceKey::Pane { .. } | SliceKey::Period { .. } | SliceKey::Day(_) => {}
         };
         for mut cells in partial.cells {
             let slices = std::mem::take(&mut cells.slices);
@@ -78,29 +85,75 @@ impl Sessions {
             let held = self.book.add(key, session.start, session.last, parts);
             if held.len() >= PARTS_TO_MERGE {
                 self.bytes -= bytes_of_all(held);
-                merge_smallest(query, held)?;
+                merge_smallest(&kit.query, held)?;
                 self.bytes += bytes_of_all(held);
             }
         }
         Ok(())
     }
 
-    /// When the earliest open session starts.
-    pub(crate) fn first_start(&self) -> Option<Timestamp> {
+    fn advance(
+        &mut self,
+        kit: &mut FiringKit,
+        watermark: Timestamp,
+        _extent: Extent,
+    ) -> Result<Vec<OutputBatch>> {
+        let mut due = self.due(watermark.minus(self.wait));
+        let mut out = Vec::new();
+        for session in &due {
+            for (partition, range) in session.parts.iter().flat_map(|part| &part.from) {
+                self.origins.add(session.window, 0, partition, *range);
+            }
+        }
+        while !due.is_empty() {
+            let later = due.split_off(enough(&due));
+            out.extend(kit.fire_sessions(&due)?);
+            due = later;
+        }
+        Ok(out)
+    }
+
+    fn first_held(&self, _reached: Timestamp) -> Option<Timestamp> {
         self.book.first_start()
     }
 
-    /// The most parts that an open session has.
-    #[cfg(test)]
-    pub(crate) fn most_parts(&self) -> usize {
-        self.book.parts().map(Vec::len).max().unwrap_or(0)
+    fn settled_before(
+        &self,
+        _table: usize,
+        watermark: Timestamp,
+        allowed_lateness: Span,
+    ) -> Option<NaiveDate> {
+        let reached = watermark.minus(allowed_lateness);
+        let settled = reached.minus(self.gap).minus(self.wait).date();
+        let open = self.book.first_start().map(Timestamp::date);
+        Some(open.map_or(settled, |open| open.min(settled)))
     }
 
-    /// Bytes held.
-    pub(crate) fn size(&self) -> usize {
+    fn origins_of(&self, window: Window, _revision: u32) -> OffsetsByPartition {
+        self.origins.over(window..=window, |_, _| true)
+    }
+
+    fn origins_of_day(&self, _table: usize, date: NaiveDate) -> OffsetsByPartition {
+        let of = |date| Window { start: Timestamp::midnight(date), end: Timestamp::MIN };
+        let next = date.succ_opt().unwrap_or(date);
+        self.origins.over(of(date)..of(next), |_, _| true)
+    }
+
+    fn forget_origins(&mut self, date: NaiveDate) {
+        self.origins.retain(|window| window.start.date() >= date);
+    }
+
+    fn weight(&self) -> usize {
         self.bytes
     }
 
+    #[cfg(test)]
+    fn most_parts(&self) -> usize {
+        self.book.parts().map(Vec::len).max().unwrap_or(0)
+    }
+}
+
+impl Sessions {
     /// Takes out the sessions that end at or before `watermark`.
     fn due(&mut self, watermark: Timestamp) -> Vec<Session<SessionPart>> {
         let due = self.book.due(watermark);
@@ -113,30 +166,7 @@ fn bytes_of_all(parts: &[SessionPart]) -> usize {
     parts.iter().map(SessionPart::size).sum()
 }
 
-impl Engine {
-    /// When the earliest open session starts; none where there are none.
-    pub fn first_open_session(&self) -> Option<Timestamp> {
-        self.sessions.as_ref()?.first_start()
-    }
-
-    /// Fires every session that ends at or before `watermark`.
-    pub(crate) fn advance_sessions(&mut self, watermark: Timestamp) -> Result<Vec<OutputBatch>> {
-        let Some(sessions) = &mut self.sessions else { return Ok(Vec::new()) };
-        let mut due = sessions.due(watermark);
-        let mut out = Vec::new();
-        for session in &due {
-            for (partition, range) in session.parts.iter().flat_map(|part| &part.from) {
-                sessions.origins.add(session.window, 0, partition, *range);
-            }
-        }
-        while !due.is_empty() {
-            let later = due.split_off(enough(&due));
-            out.extend(self.fire_sessions(&due)?);
-            due = later;
-        }
-        Ok(out)
-    }
-
+impl FiringKit {
     fn fire_sessions(&mut self, due: &[Session<SessionPart>]) -> Result<Vec<OutputBatch>> {
         let query = Arc::clone(&self.query);
         let (rows, of_row) = match &query.way {

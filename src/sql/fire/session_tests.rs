@@ -9,13 +9,13 @@ use proptest::prelude::*;
 use tokio::runtime::Runtime;
 
 use super::Engine;
-use super::output::OutputShape;
-use super::tests::{Results, Row, SQL, figures, relation_rows, results, row, schema};
+use super::tests::{
+    Results, Row, SQL, collected, figures, relation_rows, results, row, schema, shape_of,
+};
 use crate::flow::ReferenceRows;
 use crate::flow::{OffsetRange, OutputBatch, Partition, Span, Timestamp, Window};
 use crate::sql::collect::collected::Tally;
 use crate::sql::collect::family::Family;
-use crate::sql::collect::partial::partial;
 use crate::sql::collect::session_family::SessionFamily;
 use crate::sql::plan::execute::Executor;
 use crate::sql::plan::planner;
@@ -76,8 +76,7 @@ fn run_waiting(
     let by = [("lab".to_owned(), DataType::Utf8)];
     let family = SessionFamily::new(Span(gap), Span(wait), &by).unwrap();
     let family = Arc::new(Family::Session(family));
-    let grain = ["lab".to_owned()];
-    let shape = OutputShape::new("w", &planned.schema, &grain, true, false).unwrap();
+    let shape = shape_of(&planned, &family);
     let executor = Executor::new(context.task_ctx(), runtime.handle().clone());
     let (query, of) = (Arc::clone(&planned), Arc::clone(&family));
     let mut engine = Engine::new(query, of, vec![shape], None, executor.clone());
@@ -91,16 +90,15 @@ fn run_waiting(
         let end = (start + lengths.next().unwrap().max(1)).min(rows.len());
         let offsets: Vec<i64> = (start as i64..end as i64).collect();
         let inputs = [relation_rows(&rows[start..end])];
-        let part = partial(&planned, &family, &inputs, &offsets, &executor).unwrap();
+        let part = collected((&planned, &family), &inputs, &offsets, &executor);
         engine.collect(part, &partition).unwrap();
-        let sessions = engine.sessions.as_ref().unwrap();
-        largest_parts = largest_parts.max(sessions.most_parts());
+        largest_parts = largest_parts.max(engine.state.most_parts());
         watermark = rows.get(end).map_or(watermark, |next| next.watermark.max(watermark));
         out.extend(engine.advance(Timestamp(watermark), NOTHING).unwrap());
         start = end;
     }
     out.extend(engine.advance(Timestamp::MAX, NOTHING).unwrap());
-    assert_eq!(engine.first_open_session(), None);
+    assert_eq!(engine.first_held(Timestamp::MAX), None);
     let tally = engine.tallies().next().unwrap().1;
     let windows = out.iter().flat_map(|batch| &batch.windows);
     let origins = windows.map(|window| {

@@ -192,9 +192,11 @@ mod tests {
 
     use crate::flow::{Partition, Span, Timestamp};
     use crate::sql::collect::family::Family;
-    use crate::sql::collect::partial::partial;
+    use crate::sql::collect::fixed_family::FixedFamily;
+    use crate::sql::collect::window_family::TableForm;
     use crate::sql::fire::Engine;
     use crate::sql::fire::output::OutputShape;
+    use crate::sql::fire::tests::collected;
     use crate::sql::plan::execute::Executor;
     use crate::sql::plan::places::Places;
     use crate::sql::plan::planner;
@@ -232,9 +234,10 @@ mod tests {
         let planned = Arc::new(runtime.block_on(query::plan(&context, sql, false)).unwrap());
         let grid = PaneGrid::over([Span(10), Span(5)]);
         let shapes = vec![grid.shape(Span(10), Span(5))];
-        let family = Arc::new(Family::Fixed { grid, shapes });
+        let family = Arc::new(Family::Fixed(FixedFamily { grid, shapes }));
         let grain: Vec<String> = grain.iter().map(|name| (*name).to_owned()).collect();
-        let shape = OutputShape::new("w", &planned.schema, &grain, false, false).unwrap();
+        let form = TableForm::Windows { is_tile: false };
+        let shape = OutputShape::new("w", &planned, &grain, form).unwrap();
         let executor = Executor::new(context.task_ctx(), runtime.handle().clone());
         let mut engine = Engine::new(
             Arc::clone(&planned),
@@ -246,7 +249,7 @@ mod tests {
         for batch in batches {
             let offsets: Vec<i64> = (0..batch.time.len() as i64).collect();
             let batch = std::slice::from_ref(batch);
-            let part = partial(&planned, &family, batch, &offsets, &executor).unwrap();
+            let part = collected((&planned, &family), batch, &offsets, &executor);
             let partition = Arc::new(Partition { topic: "t".into(), index: 0 });
             engine.collect(part, &partition).unwrap();
         }

@@ -7,20 +7,20 @@ use arrow::array::Array;
 use tokio::runtime::Runtime;
 
 use super::Engine;
-use super::output::OutputShape;
 use super::tests::{
-    Row, SQL, Windows, by_definition, expecting, relation_rows, results, row, schema,
+    Row, SQL, Windows, by_definition, collected, expecting, relation_rows, results, row, schema,
+    shape_of,
 };
 use crate::flow::ReferenceRows;
 use crate::flow::{OutputBatch, Partition, Span, Timestamp};
-use crate::sql::collect::family::{Family, LabCalendars};
-use crate::sql::collect::partial::partial;
+use crate::sql::collect::calendar_family::LabCalendars;
+use crate::sql::collect::family::Family;
 use crate::sql::plan::execute::Executor;
 use crate::sql::plan::planner;
 use crate::sql::plan::query;
-use crate::sql::plan::query::{Query, Way};
+use crate::sql::plan::query::Query;
 use crate::sql::plan::relation::RelationDef;
-use crate::window::{Calendar, CalendarUnit, Lateness, Layers};
+use crate::window::{Calendar, CalendarUnit, Lateness};
 
 const EVENTS: i64 = 3_000;
 const PARTITIONS: i64 = 12;
@@ -43,21 +43,15 @@ struct Bench {
 }
 
 impl Bench {
-    fn new((family, is_tile): (Family, bool)) -> Bench {
+    fn new(family: Family) -> Bench {
         let runtime = Runtime::new().unwrap();
         let def = RelationDef { name: "t", schema: schema(), event_time: "at" };
         let none: [ReferenceRows; 0] = [];
         let context = runtime.block_on(planner::over(&[def], &none, &[])).unwrap();
         let query = Arc::new(runtime.block_on(query::plan(&context, SQL, false)).unwrap());
-        let calendar = matches!(family, Family::Calendar(_));
         let family = Arc::new(family);
-        let grain = ["lab".to_owned()];
-        let mut shape = OutputShape::new("w", &query.schema, &grain, is_tile, calendar).unwrap();
-        if let Way::Incremental(incremental) = &query.way {
-            shape.presorted = incremental.keeps_order(&shape.grain);
-        }
         let executor = Executor::new(context.task_ctx(), runtime.handle().clone());
-        let shapes = vec![shape];
+        let shapes = vec![shape_of(&query, &family)];
         let engine =
             Engine::new(Arc::clone(&query), Arc::clone(&family), shapes, None, executor.clone());
         Bench { runtime, query, family, executor, engine }
@@ -69,20 +63,20 @@ impl Bench {
         let partition = Arc::new(Partition { topic: "t".into(), index });
         let offsets: Vec<i64> = (first..first + rows.len() as i64).collect();
         let rows = [relation_rows(rows)];
-        let part = partial(&self.query, &self.family, &rows, &offsets, &self.executor).unwrap();
+        let of = (self.query.as_ref(), self.family.as_ref());
+        let part = collected(of, &rows, &offsets, &self.executor);
         self.engine.collect(part, &partition).unwrap();
     }
 
     /// How many parts are held.
     fn parts(&self) -> usize {
-        let periods: usize = self.engine.calendar.layers().map(Layers::len).sum();
-        self.engine.fixed.panes.entries().count() + periods
+        self.engine.state.chunks().count()
     }
 }
 
 /// Each event as a batch of its own: what fires, the most parts held, and the most bytes in the
 /// first half and in the second.
-fn soak(rows: &[Row], family: (Family, bool)) -> (Vec<OutputBatch>, usize, [usize; 2]) {
+fn soak(rows: &[Row], family: Family) -> (Vec<OutputBatch>, usize, [usize; 2]) {
     let mut bench = Bench::new(family);
     let (mut out, mut parts, mut bytes) = (Vec::new(), 0, [0; 2]);
     for (n, row) in rows.iter().enumerate() {
@@ -104,7 +98,7 @@ fn small_batches_are_kept_by_group() {
     for (shape, most) in [((500, 500), 200), ((500, 100), 250)] {
         let windows = Windows { lateness, ..Windows::of(shape) };
         let rows = feed();
-        let (out, parts, bytes) = soak(&rows, (windows.fixed(), shape.0 == shape.1));
+        let (out, parts, bytes) = soak(&rows, windows.fixed());
         assert!(parts <= most, "{shape:?}: {parts} parts");
         assert!(bytes[1] * 4 <= bytes[0] * 5, "{shape:?}: {bytes:?}");
         assert_eq!(results(&out), by_definition(&rows, windows, 100, 300));
@@ -119,7 +113,7 @@ fn small_batches_of_a_calendar_day_are_kept_by_group() {
     let lateness = Lateness::new(Span(300 * unit), Span(100 * unit));
     let calendar = Calendar::new(CalendarUnit::Day, chrono_tz::UTC);
     let family = Family::Calendar(LabCalendars::fixed(calendar).revised(lateness));
-    let (out, parts, _) = soak(&rows, (family, true));
+    let (out, parts, _) = soak(&rows, family);
     assert!(parts <= 200, "{parts} parts");
     let days = Windows { lateness, ..Windows::of((Span::DAY.0, Span::DAY.0)) };
     assert_eq!(results(&out), by_definition(&rows, days, 100 * unit, 300 * unit));
@@ -130,14 +124,16 @@ fn small_batches_of_a_calendar_day_are_kept_by_group() {
 fn a_late_row_lets_go_of_its_batch() {
     let windows = Windows::of((1_000, 1_000));
     let lateness = Lateness::new(Span(50_000), Span(50_000));
-    let mut bench = Bench::new((Windows { lateness, ..windows }.fixed(), true));
+    let mut bench = Bench::new(Windows { lateness, ..windows }.fixed());
     let mut rows: Vec<Row> = (0..20_000)
         .map(|n| row(40_000 + n % 500, 39_000, "a", (n * 7919 % 20_011) as f64))
         .collect();
     rows.push(row(5, 39_000, "a", 1.0));
     bench.collect(&rows, 0);
-    let held = bench.engine.fixed.panes.from(i64::MIN).zip(bench.engine.fixed.panes.entries());
-    let states = held.filter(|((pane, _), _)| *pane == 0).flat_map(|(_, chunk)| &chunk.states);
+    // Chunks stand in the order of their panes, and no other row is in the first.
+    let held = bench.engine.state.chunks().next().unwrap();
+    assert_eq!(held.rows, [1]);
+    let states = held.states.iter();
     let bytes: usize = states.flatten().map(|state| state.get_buffer_memory_size()).sum();
     assert!(0 < bytes && bytes < 100_000, "{bytes} bytes are held for one row");
 }

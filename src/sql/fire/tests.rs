@@ -18,18 +18,22 @@ use tokio::runtime::Runtime;
 use super::Engine;
 use super::expect::Expected;
 use super::output::OutputShape;
+use super::reclaim::Reclaiming;
 use crate::flow::ReferenceRows;
 use crate::flow::event::timestamp_type;
 use crate::flow::{OutputBatch, Partition, Span, Timestamp};
 use crate::keep::held::Keeper;
 use crate::sql::aggregate::running::percentile::tests::ALWAYS_CUT;
-use crate::sql::collect::family::{Family, LabCalendars};
-use crate::sql::collect::partial::partial;
+use crate::sql::collect::batch_input::{BatchInput, RowSources};
+use crate::sql::collect::calendar_family::LabCalendars;
+use crate::sql::collect::collected::Partial;
+use crate::sql::collect::family::Family;
+use crate::sql::collect::fixed_family::FixedFamily;
 use crate::sql::plan::execute::Executor;
 use crate::sql::plan::places::Places;
 use crate::sql::plan::planner;
 use crate::sql::plan::query;
-use crate::sql::plan::query::Way;
+use crate::sql::plan::query::{Query, Way};
 use crate::sql::plan::relation::RelationDef;
 use crate::sql::plan::relation_rows::RelationRows;
 use crate::window::{Calendar, CalendarUnit, Extent, Lateness, PaneGrid};
@@ -87,7 +91,7 @@ impl Windows {
     pub(crate) fn fixed(self) -> Family {
         let grid = PaneGrid::over([Span(self.size), Span(self.slide)]).revised(self.lateness);
         let shapes = vec![grid.shape(Span(self.size), Span(self.slide))];
-        Family::Fixed { grid, shapes }
+        Family::Fixed(FixedFamily { grid, shapes })
     }
 }
 
@@ -127,15 +131,14 @@ fn run(
     windows: Windows,
     expected: Option<RecordBatch>,
 ) -> Vec<OutputBatch> {
-    let is_tile = windows.size == windows.slide;
-    run_family(sql, rows, batches, (windows.fixed(), is_tile), expected).0
+    run_family(sql, rows, batches, windows.fixed(), expected).0
 }
 
 fn run_family(
     sql: &str,
     rows: &[Row],
     batches: &[usize],
-    family: (Family, bool),
+    family: Family,
     expected: Option<RecordBatch>,
 ) -> (Vec<OutputBatch>, OriginsTold) {
     let mut steps = Vec::new();
@@ -164,11 +167,11 @@ pub(crate) struct Step {
 pub(crate) fn run_steps(
     sql: &str,
     steps: &[Step],
-    (family, is_tile): (Family, bool),
+    family: Family,
     expected: Option<RecordBatch>,
 ) -> (Vec<OutputBatch>, OriginsTold) {
     let mut told = OriginsTold::new();
-    let (mut engine, executor, _runtime) = engine_of(sql, (family, is_tile), expected);
+    let (mut engine, executor, _runtime) = engine_of(sql, family, expected);
     let (planned, family) = (Arc::clone(engine.query()), Arc::clone(engine.family()));
     let mut out = Vec::new();
     for step in steps {
@@ -176,7 +179,7 @@ pub(crate) fn run_steps(
         let offsets: Vec<i64> =
             (step.first as i64..(step.first + step.rows.len()) as i64).collect();
         let rows = [relation_rows(&step.rows)];
-        let part = partial(&planned, &family, &rows, &offsets, &executor).unwrap();
+        let part = collected((&planned, &family), &rows, &offsets, &executor);
         engine.collect(part, &partition).unwrap();
         let watermark = Timestamp(step.watermark);
         out.extend(engine.advance(watermark, expecting(watermark)).unwrap());
@@ -188,10 +191,22 @@ pub(crate) fn run_steps(
     (out, told)
 }
 
+/// What a family collects of rows that stood at these offsets.
+pub(crate) fn collected(
+    (query, family): (&Query, &Family),
+    inputs: &[RelationRows],
+    offsets: &[i64],
+    executor: &Executor,
+) -> Partial {
+    let sources = RowSources::of_events(offsets);
+    let batch = BatchInput { query, inputs, sources, live: false, executor };
+    family.kind().partial(&batch).unwrap()
+}
+
 /// An engine of one table, what runs its plans, and the runtime that these need.
 fn engine_of(
     sql: &str,
-    (family, is_tile): (Family, bool),
+    family: Family,
     expected: Option<RecordBatch>,
 ) -> (Engine, Executor, Runtime) {
     let runtime = Runtime::new().unwrap();
@@ -200,22 +215,25 @@ fn engine_of(
     let context = runtime.block_on(planner::over(&[def], &none, &[])).unwrap();
     let planned = Arc::new(runtime.block_on(query::plan(&context, sql, false)).unwrap());
     let family = Arc::new(family);
-    let calendar = matches!(family.as_ref(), Family::Calendar(_));
-    let grain = ["lab".to_owned()];
-    let mut shape = OutputShape::new("w", &planned.schema, &grain, is_tile, calendar).unwrap();
+    let shape = shape_of(&planned, &family);
     let executor = Executor::new(context.task_ctx(), runtime.handle().clone());
     let mut groups = None;
     if let Way::Incremental(incremental) = &planned.way {
-        shape.presorted = incremental.keeps_order(&shape.grain);
         groups =
             expected.map(|rows| Expected::new(&rows, &incremental.aggregate_schema, 1).unwrap());
     }
     let mut engine = Engine::new(planned, family, vec![shape], groups, executor.clone());
     // Groups that are gone are looked for at once, and most rows that wait for recompute do so on
     // disk.
-    engine.reclaim_at = 1;
-    engine.keeper = Keeper::new(4_000);
+    engine.reclaiming = Reclaiming::at_once();
+    engine.kit.keeper = Keeper::new(4_000);
     (engine, executor, runtime)
+}
+
+/// The shape of a family's one table, by lab.
+pub(crate) fn shape_of(query: &Query, family: &Family) -> OutputShape {
+    let forms = family.kind().forms();
+    OutputShape::new("w", query, &["lab".to_owned()], forms[0]).unwrap()
 }
 
 pub(crate) fn expecting(until: Timestamp) -> Extent {
@@ -339,12 +357,12 @@ pub(crate) fn row(time: i64, watermark: i64, lab: &'static str, x: f64) -> Row {
 fn an_end_far_away_is_reached_without_a_step_for_every_day_before_it() {
     let lateness = Lateness::new(Span(2 * Span::DAY.0), Span::DAY);
     let windows = Windows { size: Span::DAY.0, slide: Span::HOUR.0, lateness };
-    let (mut engine, executor, _runtime) = engine_of(SQL, (windows.fixed(), false), None);
+    let (mut engine, executor, _runtime) = engine_of(SQL, windows.fixed(), None);
     // 9999-01-01T00:00:00Z, by `date -u -d 9999-01-01 +%s`.
     let far = 253_370_764_800_000_000;
     let rows = [row(Span::HOUR.0, i64::MIN, "a", 1.0), row(far, i64::MIN, "a", 2.0)];
     let (query, family) = (Arc::clone(engine.query()), Arc::clone(engine.family()));
-    let part = partial(&query, &family, &[relation_rows(&rows)], &[0, 1], &executor).unwrap();
+    let part = collected((&query, &family), &[relation_rows(&rows)], &[0, 1], &executor);
     engine.collect(part, &Arc::new(Partition { topic: "t".into(), index: 0 })).unwrap();
     let (mut reached, mut days, mut out) = (Timestamp(0), 0, Vec::new());
     while let Some(first) = engine.first_held(reached) {
@@ -439,7 +457,7 @@ proptest! {
         ALWAYS_CUT.set(cuts);
         let lateness = Lateness::new(Span(allowed), Span(step));
         let windows = Windows { lateness, ..Windows::of(shape) };
-        let family = (windows.fixed(), shape.0 == shape.1);
+        let family = windows.fixed();
         let (found, origins) = run_family(SQL, &rows, &batches, family, None);
         prop_assert_eq!(results(&found), by_definition(&rows, windows, step, allowed));
         for ((start, end, revision), told) in origins {
@@ -489,7 +507,7 @@ proptest! {
         let lateness = Lateness::new(Span(allowed), Span(step));
         let calendar = Calendar::new(CalendarUnit::Day, chrono_tz::UTC);
         let family = Family::Calendar(LabCalendars::fixed(calendar).revised(lateness));
-        let found = results(&run_family(SQL, &scaled, &batches, (family, true), None).0);
+        let found = results(&run_family(SQL, &scaled, &batches, family, None).0);
         let days = Windows { lateness, ..Windows::of((Span::DAY.0, Span::DAY.0)) };
         prop_assert_eq!(found, by_definition(&scaled, days, step, allowed));
     }

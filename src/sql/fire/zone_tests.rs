@@ -6,7 +6,8 @@ use arrow::array::AsArray;
 
 use super::tests::{Row, SQL, Step, results, row, run_steps};
 use crate::flow::{Span, Timestamp};
-use crate::sql::collect::family::{Family, LabCalendars};
+use crate::sql::collect::calendar_family::LabCalendars;
+use crate::sql::collect::family::Family;
 use crate::window::{Calendar, CalendarUnit, Lateness};
 
 fn at(text: &str) -> i64 {
@@ -30,7 +31,7 @@ fn step(first: usize, rows: Vec<Row>, watermark: &str) -> Step {
 
 /// Revision, lab and tests, in the order of the rows.
 fn told(sql: &str, steps: &[Step]) -> (Vec<usize>, Vec<(u32, String, i64)>) {
-    let (out, _) = run_steps(sql, steps, (shifts(), true), None);
+    let (out, _) = run_steps(sql, steps, shifts(), None);
     let windows = out.iter().map(|batch| batch.windows.len()).collect();
     let figures = results(&out);
     let rows = out.iter().flat_map(|batch| {

@@ -1,50 +1,54 @@
-//! A row-level table as a run fills it: its days until they settle, and runs of each partition's
-//! input for `live/`.
+//! A table as a run fills it: the days that have not settled, and, where rows pass without a window,
+//! the runs of each partition's input for `live/`.
 
 use std::sync::Arc;
 
-use arrow::datatypes::Schema;
+use chrono::NaiveDate;
 use datafusion::common::Result;
 
-use crate::flow::{Offset, OffsetRange, Partition, Span, Timestamp};
-use crate::lake::write::Settled;
+use crate::flow::{OutputBatch, Partition, RowPart, Timestamp};
+use crate::keep::order::RowStream;
 use crate::lake::write::live::{LiveObject, Moment};
-use crate::lake::write::parting::RowPart;
 use crate::lake::write::runs::TableRuns;
-use crate::sql::collect::collected::Tally;
-use crate::sql::fire::row_level::RowLevel;
+use crate::sql::fire::day::OpenDays;
+use crate::sql::fire::output::OutputShape;
 
-/// A row-level table.
-pub struct RowTable {
-    table: Arc<str>,
-    days: RowLevel,
+/// A table whose days have not settled.
+pub struct OpenTable {
+    days: OpenDays,
     runs: TableRuns,
 }
 
-impl RowTable {
-    /// A table without rows, over a query's columns.
-    pub fn new(
-        table: &Arc<str>,
-        query: &Schema,
-        grain: &[String],
-        lateness: Span,
-    ) -> Result<RowTable> {
-        let days = RowLevel::new(query, grain, lateness)?;
-        Ok(RowTable { table: Arc::clone(table), days, runs: TableRuns::new(table) })
+impl OpenTable {
+    /// A table of this shape, without rows.
+    ///
+    /// # Errors
+    /// Where a column cannot be sorted by.
+    pub fn new(shape: &OutputShape) -> Result<OpenTable> {
+        Ok(OpenTable { days: OpenDays::of(shape)?, runs: TableRuns::new(&shape.table) })
     }
 
-    /// Takes in what one batch of a partition gave; `live` says whether runs are asked for.
-    pub fn collect(
+    /// Takes in what has fired.
+    ///
+    /// # Errors
+    /// Where rows go to disk and it cannot be written.
+    pub fn fired(&mut self, fired: &OutputBatch) -> Result<()> {
+        self.days.add(fired)
+    }
+
+    /// Takes in rows of a partition that pass without a window; `live` says whether runs are asked
+    /// for.
+    ///
+    /// # Errors
+    /// Where rows go to disk and it cannot be written.
+    pub fn passed(
         &mut self,
         parts: Vec<RowPart>,
-        tally: Tally,
         partition: &Arc<Partition>,
         live: bool,
     ) -> Result<()> {
-        self.days.count(tally);
         for part in parts {
-            let range = OffsetRange { from: Offset(part.first), to: Offset(part.last + 1) };
-            self.days.collect((part.date, part.rows.clone()), partition, range)?;
+            self.days.add_rows(part.date, part.rows.clone())?;
             if live {
                 self.runs.add(partition, part)?;
             }
@@ -65,22 +69,21 @@ impl RowTable {
         self.runs.reached(partition, next, watermark)
     }
 
-    /// What is to be put into `live/` now.
-    pub fn due(&mut self, moment: Moment) -> Result<Vec<LiveObject>> {
-        self.runs.due(moment, |date| self.days.settles_at(date))
+    /// The runs that are to be put into `live/` now; `present` is the first day that is not past.
+    ///
+    /// # Errors
+    /// Where rows go to disk and it cannot be written.
+    pub fn due(&mut self, moment: Moment, present: NaiveDate) -> Result<Vec<LiveObject>> {
+        self.runs.due(moment, present)
     }
 
-    /// Takes out the days that have settled.
-    pub fn settle(&mut self, watermark: Timestamp) -> Vec<Settled> {
-        let settled = self.days.settle(watermark);
-        if !settled.is_empty()
-            && let Some(before) = self.days.settled_before(watermark)
-        {
-            self.runs.settled_before(before);
+    /// Takes out the days before a date, and every day where there is none.
+    pub fn settle_before(&mut self, date: Option<NaiveDate>) -> Vec<(NaiveDate, RowStream)> {
+        let settled = self.days.settle_before(date);
+        if !settled.is_empty() {
+            self.runs.settled_before(date.unwrap_or(NaiveDate::MAX));
         }
-        let day =
-            |(date, rows, origins)| Settled { table: Arc::clone(&self.table), date, rows, origins };
-        settled.into_iter().map(day).collect()
+        settled
     }
 
     /// Bytes held: rows of days that have not settled, and those that wait for `live/`.
@@ -88,26 +91,25 @@ impl RowTable {
         self.runs.size() + self.days.size()
     }
 
-    /// Brings the rows of days that have not settled to disk.
+    /// Brings to disk what can be, and keeps it there from now on.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
     pub fn spill(&mut self) -> Result<()> {
         self.runs.spill();
         self.days.spill()
-    }
-
-    /// The table's name and what became of the events in it.
-    pub fn tally(&self) -> (Arc<str>, Tally) {
-        (Arc::clone(&self.table), self.days.tally())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::flow::Span;
     use crate::flow::lake_key::InputKey;
+    use crate::flow::{RowCut, epoch_day};
     use crate::lake::write::live::LiveName;
-    use crate::lake::write::parting::Parting;
-    use crate::sql::fire::row_level::with_date;
+    use crate::sql::collect::parting::{Parting, RowPlace};
+    use crate::sql::collect::row_family::with_date;
+    use crate::sql::collect::window_family::TableForm;
     use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch};
     use arrow::datatypes::{DataType, Field, Int64Type, Schema};
     use chrono::NaiveDate;
@@ -151,7 +153,8 @@ mod tests {
         let mut parting = Parting::new(with_date(&schema), true);
         let place = |row: usize| {
             let offset = rows[row].0;
-            Some((times[offset], offset as i64, watermark(&times, offset)))
+            let cut = RowCut { offset: offset as i64, watermark: watermark(&times, offset) };
+            Some(RowPlace { day: epoch_day(Timestamp(times[offset]).date()), cut })
         };
         parting.add(&batch, place).unwrap();
         parting.finish().unwrap()
@@ -162,14 +165,26 @@ mod tests {
         rows.iter().flat_map(|rows| column(rows).values().to_vec()).collect()
     }
 
+    /// A table of one column, rows of which pass without a window.
+    fn row_level_shape() -> OutputShape {
+        let schema = Schema::new(vec![Field::new("n", DataType::Int64, false)]);
+        OutputShape {
+            table: "t".into(),
+            schema: with_date(&schema),
+            form: TableForm::Rows,
+            grain: vec![0],
+            presorted: false,
+            complete_from: Timestamp::MIN,
+        }
+    }
+
     type Put = BTreeMap<(NaiveDate, String), Vec<i64>>;
 
     /// Delivers two partitions in turns of so many records; gives what stands in `live/` and is not
     /// covered, and the days as they settle.
     fn deliver(partitions: [&[Record]; 2], turns: &[usize]) -> (Put, Vec<(NaiveDate, Vec<i64>)>) {
         let names = [0, 1].map(|index| Arc::new(Partition { topic: "lab".into(), index }));
-        let schema = Schema::new(vec![Field::new("n", DataType::Int64, false)]);
-        let mut rows = RowTable::new(&"t".into(), &schema, &["n".to_owned()], Span::HOUR).unwrap();
+        let mut rows = OpenTable::new(&row_level_shape()).unwrap();
         let moment = Moment {
             watermark: Timestamp::MIN,
             now: Timestamp(0),
@@ -184,10 +199,10 @@ mod tests {
             let batch = read[p]..partitions[p].len().min(read[p] + turn);
             read[p] = batch.end;
             let parts = parts(p as i64, partitions[p], batch.clone());
-            rows.collect(parts, Tally::default(), &names[p], true).unwrap();
+            rows.passed(parts, &names[p], true).unwrap();
             let watermark = watermark(&times(partitions[p]), batch.end);
             rows.reached(&names[p], batch.end as i64, Timestamp(watermark)).unwrap();
-            for object in rows.due(moment).unwrap() {
+            for object in rows.due(moment, NaiveDate::MIN).unwrap() {
                 let LiveName::Rows(key) = object.name else { panic!("rows are runs") };
                 let new = (object.date, key, numbers(&object.rows.load().unwrap()));
                 let there = put.iter().find(|held| (held.0, &held.1) == (new.0, &new.1));
@@ -204,9 +219,9 @@ mod tests {
         };
         let stand = put.iter().filter(|one| !put.iter().any(|other| covers(other, one)));
         let stand = stand.map(|(date, key, rows)| ((*date, key.to_string()), rows.clone()));
-        let settled = rows.settle(Timestamp::MAX).into_iter().map(|day| {
-            let rows: Vec<RecordBatch> = day.rows.map(Result::unwrap).collect();
-            (day.date, numbers(&rows))
+        let settled = rows.settle_before(None).into_iter().map(|(date, rows)| {
+            let rows: Vec<RecordBatch> = rows.map(Result::unwrap).collect();
+            (date, numbers(&rows))
         });
         (stand.collect(), settled.collect())
     }

@@ -1,0 +1,62 @@
+//! Rows that pass without a window, on their way to the lake: which run of their partition's input
+//! they belong to.
+//!
+//! A run is cut by (offset, minute of the partition's own watermark), so what it holds and what it is
+//! called follow from that partition alone, however the partitions interleave.
+
+use arrow::array::RecordBatch;
+use chrono::NaiveDate;
+
+use super::Span;
+
+/// Offsets per run at most.
+const OFFSETS_PER_RUN: i64 = 65_536;
+
+/// Offsets of the runs that are put together at most.
+const OFFSETS_PER_HOUR: i64 = 8 * OFFSETS_PER_RUN;
+
+/// Where an object is cut: offsets and watermark in units of their marks. Rises with the offset.
+pub type Cut = (i64, i64);
+
+/// Where in the order of a partition's records a row stands, for the runs that rows are cut into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RowCut {
+    /// The offset of the record that brought it about.
+    pub offset: i64,
+    /// Of a row that a record bears, the watermark that stood before that record; of one that waited
+    /// for the watermark, the watermark that the record brought.
+    pub watermark: i64,
+}
+
+impl RowCut {
+    /// The run.
+    pub fn run(self) -> Cut {
+        (self.offset.div_euclid(OFFSETS_PER_RUN), slot(self.watermark, Span::MINUTE))
+    }
+
+    /// The hour that the run is put together in.
+    pub fn hour(self) -> Cut {
+        (self.offset.div_euclid(OFFSETS_PER_HOUR), slot(self.watermark, Span::HOUR))
+    }
+}
+
+fn slot(watermark: i64, width: Span) -> i64 {
+    if watermark == i64::MIN { i64::MIN } else { watermark.div_euclid(width.0) }
+}
+
+/// Rows that one batch gives to a run and a day, in the order of their cuts.
+#[derive(Debug)]
+pub struct RowPart {
+    /// The run.
+    pub run: Cut,
+    /// The hour that the run is put together in.
+    pub hour: Cut,
+    /// The UTC date of the rows' event time.
+    pub date: NaiveDate,
+    /// The offset of the first record that brought a row about.
+    pub first: i64,
+    /// The offset of the last.
+    pub last: i64,
+    /// The query's columns, and the date behind.
+    pub rows: RecordBatch,
+}
