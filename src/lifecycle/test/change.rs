@@ -1,5 +1,7 @@
 //! What comes out: one value per row of a relation, texts still as codes.
 
+// long because each relation of changes is one plain struct here.
+
 use super::record::{Time, Urgency};
 use super::step::{TestStep, Told};
 use super::target::TargetOrigin;
