@@ -57,7 +57,8 @@ fn of_partition(
     let causes = &changes.causes;
     let offsets: Vec<i64> = causes.iter().map(|cause| cause.brought.by).collect();
     let cuts: Vec<RowCut> = causes.iter().map(|cause| cause.brought.cut).collect();
-    let sources = RowSources { offsets: &offsets, cuts: Some(&cuts) };
+    let events: Vec<bool> = causes.iter().map(|cause| cause.step.is_some()).collect();
+    let sources = RowSources { offsets: &offsets, cuts: Some(&cuts), events: Some(&events) };
     let Shares { pipelines, fates, late } = shares(plan, &inputs, sources, !once);
     let late = late.into_iter().filter_map(|rows| in_hand(rows, causes)).collect();
     Ok(ReleasedWork { partition, pipelines, counts: counts(causes, &fates), late })

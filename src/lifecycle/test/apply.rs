@@ -4,7 +4,7 @@ use super::change::{BackdatedRow, Fate, RefusalReason, ReleasedStep, TransitionR
 use super::keeper::TubeWanted;
 use super::record::{Mark, TestRecord, Time};
 use super::step::{TestStep, ToldBy};
-use super::{Made, Tests};
+use super::{Made, Tests, waits};
 use crate::lifecycle::machine::MachineState;
 use crate::lifecycle::slab::NIL;
 use crate::lifecycle::texts::NO_TEXT;
@@ -44,7 +44,8 @@ impl Tests {
             lab: step.lab,
             left_before: turn.saturating_sub(self.rules.keep_finished),
         };
-        let tube = self.keeper.tube(&wanted);
+        let (rules, rows) = (&self.rules, self.wanted);
+        let tube = self.keeper.tube(&wanted, |test| waits(rules, rows, test));
         let outcome = if step.assay == NO_TEXT {
             self.apply_to_tube(tube, step, made)
         } else {

@@ -26,6 +26,8 @@ pub(super) struct TubeKeeper {
     finished: Slab<FinishedTest>,
     /// By the hour in which a tube that is put down was last heard of.
     leaving: BTreeMap<i64, Vec<u32>>,
+    /// The same of those that wait for nothing and cannot be put down.
+    leaving_whole: BTreeMap<i64, Vec<u128>>,
 }
 
 /// A tube that is wanted.
@@ -39,28 +41,42 @@ pub(super) struct TubeWanted<'a> {
 }
 
 impl TubeKeeper {
-    /// The tube of a key: the one that is there, taken up if it was put down, or a new one.
-    pub(super) fn tube(&mut self, wanted: &TubeWanted<'_>) -> u32 {
+    /// The tube of a key: the one that is there, taken up if it was put down, or a new one. `waits` says
+    /// which tests wait for something.
+    pub(super) fn tube(
+        &mut self,
+        wanted: &TubeWanted<'_>,
+        waits: impl Fn(&TestRecord) -> bool,
+    ) -> u32 {
         let key = wanted.key;
         match self.find(key) {
-            Some(number) if number & DOWN == 0 => number,
-            Some(number) if !self.has_left(number & !DOWN, wanted.left_before) => {
+            Some(number) if number & DOWN == 0 => {
+                if !self.whole_has_left(number, wanted.left_before, waits) {
+                    return number;
+                }
+                self.drop_whole(number);
+                self.new_tube(wanted)
+            }
+            Some(number) if self.heard(number & !DOWN) > wanted.left_before => {
                 self.take_up(number & !DOWN, wanted)
             }
-            found => {
-                if let Some(number) = found {
-                    self.drop_down(number & !DOWN);
-                }
-                let tube = self.tubes.insert(TubeRecord {
-                    key,
-                    specimen: wanted.specimen.clone(),
-                    lab: wanted.lab,
-                    ..TubeRecord::default()
-                });
-                self.enter(key, tube);
-                tube
+            Some(number) => {
+                self.drop_down(number & !DOWN);
+                self.new_tube(wanted)
             }
+            None => self.new_tube(wanted),
         }
+    }
+
+    fn new_tube(&mut self, wanted: &TubeWanted<'_>) -> u32 {
+        let tube = self.tubes.insert(TubeRecord {
+            key: wanted.key,
+            specimen: wanted.specimen.clone(),
+            lab: wanted.lab,
+            ..TubeRecord::default()
+        });
+        self.enter(wanted.key, tube);
+        tube
     }
 
     fn find(&self, key: u128) -> Option<u32> {
@@ -147,6 +163,35 @@ impl TubeKeeper {
         number
     }
 
+    /// Whether a tube that is held whole waits for nothing and was last heard of by then.
+    fn whole_has_left(
+        &self,
+        tube: u32,
+        before: i64,
+        waits: impl Fn(&TestRecord) -> bool,
+    ) -> bool {
+        let mut next = self.tubes[tube].first;
+        while next != NIL {
+            let test = &self.tests[next];
+            if test.since.get().is_none_or(|since| since > before) || waits(test) {
+                return false;
+            }
+            next = test.next;
+        }
+        self.tubes[tube].first != NIL
+    }
+
+    fn drop_whole(&mut self, tube: u32) {
+        let TubeRecord { key, first, .. } = self.tubes.remove(tube);
+        let (tubes, finished) = (&self.tubes, &self.finished);
+        let hash_of = |number| hash(key_of(tubes, finished, number));
+        self.keys.remove(hash(key), tube, hash_of);
+        let mut next = first;
+        while next != NIL {
+            next = self.tests.remove(next).next;
+        }
+    }
+
     /// Puts a tube down when none of its tests waits for anything.
     pub(super) fn put_down(&mut self, tube: u32, waits: impl Fn(&TestRecord) -> bool) {
         let mut test = self.tubes[tube].first;
@@ -161,7 +206,7 @@ impl TubeKeeper {
         while next != NIL {
             let test = &self.tests[next];
             let Some(finished) = FinishedTest::of(&self.tubes[tube], test) else {
-                return self.take_back(head);
+                return self.keep_whole(tube, head);
             };
             heard = heard.max(test.since.get().unwrap_or(i64::MIN));
             next = test.next;
@@ -229,7 +274,19 @@ impl TubeKeeper {
 
     /// Drops tubes that have been put down and not heard of since before `until`. When that is done
     /// changes nothing but memory: whoever asks for one says itself whether it has left.
-    pub(super) fn forget(&mut self, until: i64) {
+    pub(super) fn forget(&mut self, until: i64, waits: impl Fn(&TestRecord) -> bool) {
+        while let Some(entry) = self.leaving_whole.first_entry()
+            && (*entry.key() + 1).saturating_mul(HOUR) <= until
+        {
+            for key in entry.remove() {
+                let whole = self.find(key).filter(|number| number & DOWN == 0);
+                if let Some(tube) = whole
+                    && self.whole_has_left(tube, until, &waits)
+                {
+                    self.drop_whole(tube);
+                }
+            }
+        }
         while let Some(entry) = self.leaving.first_entry()
             && (*entry.key() + 1).saturating_mul(HOUR) <= until
         {
@@ -238,6 +295,18 @@ impl TubeKeeper {
                 self.forget_one(head, hour);
             }
         }
+    }
+
+    /// A tube that does not fit to be put down leaves as others do.
+    fn keep_whole(&mut self, tube: u32, head: u32) {
+        self.take_back(head);
+        let (mut next, mut heard) = (self.tubes[tube].first, i64::MIN);
+        while next != NIL {
+            heard = heard.max(self.tests[next].since.get().unwrap_or(i64::MIN));
+            next = self.tests[next].next;
+        }
+        let key = self.tubes[tube].key;
+        self.leaving_whole.entry(heard.div_euclid(HOUR)).or_default().push(key);
     }
 
     /// Notes that a tube leaves if it is not heard of again.
@@ -264,10 +333,6 @@ impl TubeKeeper {
             next = self.finished[next].next;
         }
         heard
-    }
-
-    fn has_left(&self, head: u32, before: i64) -> bool {
-        self.heard(head) <= before
     }
 
     /// Drops a tube that is put down.

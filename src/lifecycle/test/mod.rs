@@ -23,7 +23,7 @@ use std::sync::Arc;
 
 use change::{Cause, Changes, ReleasedStep};
 use keeper::TubeKeeper;
-use record::Mark;
+use record::{Mark, TestRecord};
 use rules::{Rules, TestSettings};
 use step::TestStep;
 use tally::{TestCounts, WantedRows};
@@ -191,7 +191,9 @@ impl Tests {
         }
         self.timers(timers_until, cuts, changes);
         self.reached = self.reached.max(watermark);
-        self.keeper.forget(self.passed.saturating_sub(self.rules.keep_finished));
+        let (rules, wanted) = (&self.rules, self.wanted);
+        let until = self.passed.saturating_sub(rules.keep_finished);
+        self.keeper.forget(until, |test| waits(rules, wanted, test));
     }
 
     /// Asks for the memory of steps to come, so that none waits for it.
@@ -227,13 +229,7 @@ impl Tests {
     /// Puts a tube down when nothing is waited for.
     fn settle(&mut self, tube: u32) {
         let (rules, wanted) = (&self.rules, self.wanted);
-        self.keeper.put_down(tube, |test| {
-            let is_over = rules.machine.is_finished(test.state) || test.marks.has(Mark::RowError);
-            let waits_for_due = test.due.is_some() && !test.marks.has(Mark::DueSaid);
-            !is_over
-                || (wanted.due || wanted.deadlines) && waits_for_due
-                || rules.may_complete(test) && !test.marks.has(Mark::Left)
-        });
+        self.keeper.put_down(tube, |test| waits(rules, wanted, test));
     }
 
     /// How many came to what.
@@ -250,4 +246,13 @@ impl Tests {
     pub(super) fn bytes(&self) -> usize {
         self.keeper.bytes() + self.wheel.bytes() + self.waiting.bytes()
     }
+}
+
+/// Whether something is still to come of a test.
+fn waits(rules: &Rules, wanted: WantedRows, test: &TestRecord) -> bool {
+    let is_over = rules.machine.is_finished(test.state) || test.marks.has(Mark::RowError);
+    let waits_for_due = test.due.is_some() && !test.marks.has(Mark::DueSaid);
+    !is_over
+        || (wanted.due || wanted.deadlines) && waits_for_due
+        || rules.may_complete(test) && !test.marks.has(Mark::Left)
 }

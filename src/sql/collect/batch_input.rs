@@ -15,12 +15,19 @@ pub struct RowSources<'a> {
     /// What rows that pass without a window are cut into runs by; where there are none, the offset
     /// and the watermark that stood before it.
     pub cuts: Option<&'a [RowCut]>,
+    /// Which of them are events, where some are not: tables tell how many events they count.
+    pub events: Option<&'a [bool]>,
 }
 
 impl<'a> RowSources<'a> {
     /// Of events that stood at these ascending offsets.
     pub fn of_events(offsets: &'a [i64]) -> RowSources<'a> {
-        RowSources { offsets, cuts: None }
+        RowSources { offsets, cuts: None, events: None }
+    }
+
+    /// Whether a source is an event.
+    pub(crate) fn is_event(&self, source: usize) -> bool {
+        self.events.is_none_or(|events| events[source])
     }
 
     /// How many there are.

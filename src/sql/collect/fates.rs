@@ -87,14 +87,17 @@ impl Fates {
             for (any, counts) in out.counted_events.iter_mut().zip(counted) {
                 *any |= counts;
             }
-            let held = counted.iter().filter(|counts| **counts).count();
-            let late = late.into_iter().filter(|(event, _)| !counted[*event]);
+            let held = counted.iter().enumerate();
+            let held = held.filter(|(source, counts)| **counts && sources.is_event(*source)).count();
+            let is_late = |source: usize| !counted[source] && sources.is_event(source);
+            let late = late.into_iter().filter(|(source, _)| is_late(*source));
             let late_events: Vec<LateEvent> =
                 late.map(|(event, missed)| LateEvent { event: event as u32, missed }).collect();
+            let events = (0..counted.len()).filter(|source| sources.is_event(*source)).count();
             out.tallies.push(Tally {
                 counted: held as u64,
                 late: late_events.len() as u64,
-                other: (counted.len() - held - late_events.len()) as u64,
+                other: (events - held - late_events.len()) as u64,
             });
             out.late_events.push(late_events);
         }

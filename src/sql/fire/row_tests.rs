@@ -55,7 +55,7 @@ fn with_query<T>(run: impl FnOnce(Arc<Query>, Executor) -> T) -> T {
 fn collected(cuts: Option<&[RowCut]>, live: bool) -> Result<Partial> {
     with_query(|query, executor| {
         let (query, inputs) = (query.as_ref(), [relation_rows(&rows())]);
-        let sources = RowSources { offsets: &OFFSETS, cuts };
+        let sources = RowSources { offsets: &OFFSETS, cuts, events: None };
         let batch = BatchInput { query, inputs: &inputs, sources, live, executor: &executor };
         family().kind().partial(&batch)
     })
