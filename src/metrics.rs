@@ -8,6 +8,8 @@ use metrics::{Unit, describe_counter, describe_gauge};
 /// Records read, by what became of them: label `fate` (`counted`, `late_only`, `repeated`,
 /// `refused`, `dead_letter`, `other`), each record once.
 pub const RECORDS: &str = "turnaround_records_total";
+/// Events that wait for the watermark before it is known what becomes of them.
+pub const WAITING: &str = "turnaround_records_waiting";
 /// Events that some table missed since they came too late for it.
 pub const LATE: &str = "turnaround_late_total";
 /// Event ids that were forgotten before their time because a partition had too many in an hour.
@@ -50,6 +52,7 @@ pub const RULE_FAULTS: &str = "turnaround_rule_faults_total";
 /// Tells the recorder what the metrics are.
 pub fn describe() {
     describe_counter!(RECORDS, Unit::Count, "records read, by what became of them");
+    describe_gauge!(WAITING, Unit::Count, "events that wait for the watermark");
     describe_counter!(LATE, Unit::Count, "events that came too late for some table");
     describe_counter!(FORGOTTEN, Unit::Count, "event ids that were forgotten before their time");
     describe_gauge!(

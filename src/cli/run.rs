@@ -240,7 +240,7 @@ fn report(summary: &Summary, as_json: bool) -> std::io::Result<()> {
 }
 
 /// The counters as one JSON object: `events_in` is the sum of `counted`, `late_only`, `repeated`,
-/// `refused`, `dead_letters` and `other`; `late` counts the events that some table missed.
+/// `refused`, `dead_letters`, `other` and, of a run that was stopped, `waiting`; `late` counts the events that some table missed.
 pub fn to_json(summary: &Summary) -> Value {
     let counts = &summary.counts;
     let tables: Map<String, Value> = summary
@@ -263,6 +263,7 @@ pub fn to_json(summary: &Summary) -> Value {
         "refused": counts.refused,
         "dead_letters": counts.dead_letters,
         "other": counts.other,
+        "waiting": counts.waiting(),
         "late": counts.late,
         "unknown_fields": counts.unknown_fields,
         "objects": summary.objects,

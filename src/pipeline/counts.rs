@@ -30,6 +30,14 @@ pub struct Counts {
     pub unknown_fields: u64,
 }
 
+impl Counts {
+    /// Events of which it is not known yet what becomes of them: they wait for the watermark.
+    pub fn waiting(&self) -> u64 {
+        let known = self.counted + self.late_only + self.repeated + self.refused;
+        self.records.saturating_sub(known + self.dead_letters + self.other)
+    }
+}
+
 impl std::ops::AddAssign for Counts {
     fn add_assign(&mut self, more: Counts) {
         let Counts {

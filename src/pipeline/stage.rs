@@ -244,6 +244,7 @@ impl Stage {
         for (fate, count) in fates {
             metrics::counter!(names::RECORDS, "fate" => fate).increment(count);
         }
+        metrics::gauge!(names::WAITING).set(self.counts.waiting() as f64);
         metrics::counter!(names::LATE).increment(counts.late);
         metrics::counter!(names::UNKNOWN_FIELDS).increment(counts.unknown_fields);
     }

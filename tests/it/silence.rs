@@ -17,7 +17,7 @@ use turnaround::lake::Lake;
 use crate::binary::{Place, count, repository, unique, wait_for};
 use crate::kafka_to_s3::reach_s3;
 use crate::servers;
-use crate::stop::{get, metric};
+use crate::stop::{get, read_records};
 
 const LONG: Duration = Duration::from_secs(90);
 
@@ -151,7 +151,7 @@ impl Stream<'_> {
         });
         wait_for("records", LONG, || {
             let (_, page) = get(&address, "/metrics")?;
-            (metric(&page, "turnaround_records_total") == records as f64).then_some(())
+            (read_records(&page) == records as f64).then_some(())
         });
         let told =
             self.place.command("kill").args(["-TERM", &self.child.id().to_string()]).status();

@@ -4,7 +4,7 @@ use std::process::{Child, ExitStatus, Stdio};
 use std::time::Duration;
 
 use crate::binary::{Place, wait_for};
-use crate::stop::{get, metric};
+use crate::stop::{get, metric, read_records};
 
 const LONG: Duration = Duration::from_secs(120);
 
@@ -54,7 +54,7 @@ impl Stream<'_> {
     /// Waits until so many records have been taken in.
     pub(crate) fn reads(&self, records: usize) {
         wait_for("records", LONG, || {
-            let read = self.metric("turnaround_records_total")?;
+            let read = read_records(&self.page("/metrics")?.1);
             (read == records as f64).then_some(())
         });
     }
