@@ -159,12 +159,11 @@ fn tests_of_rows(bencher: Bencher) {
     let last = times.last().copied().unwrap_or_default();
     let rises = BatchRises::of(decoded.events.offsets.iter().copied().zip(watermarks.clone()));
     let wanted = WantedRows { completions: true, ..WantedRows::default() };
-    let inputs = || {
-        (Lifecycle::new(shared.clone(), wanted), prepared(&shared, &decoded, &watermarks))
-    };
-    bencher.counter(ItemsCount::new(ROWS)).with_inputs(inputs).bench_values(|(mut tests, steps)| {
-        tests.batch(&decoded.events.partition, (steps, &rises), last)
-    });
+    let inputs =
+        || (Lifecycle::new(shared.clone(), wanted), prepared(&shared, &decoded, &watermarks));
+    bencher.counter(ItemsCount::new(ROWS)).with_inputs(inputs).bench_values(
+        |(mut tests, steps)| tests.batch(&decoded.events.partition, (steps, &rises), last),
+    );
 }
 
 fn prepared(shared: &LifecycleShared, decoded: &Decoded, watermarks: &[i64]) -> Prepared {

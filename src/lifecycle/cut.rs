@@ -121,14 +121,17 @@ mod tests {
     #[test]
     fn a_row_stands_behind_the_record_that_brought_the_watermark_past_it() {
         let cuts = RowCuts::of(&BatchRises::of(RECORDS), 2, 5, 30);
-        assert_eq!([4, 9, 10, 19, 20, 29].map(|at| cuts.of_time(at)), [
-            brought(4, 10),
-            brought(4, 10),
-            brought(7, 20),
-            brought(7, 20),
-            brought(9, 30),
-            brought(9, 30),
-        ]);
+        assert_eq!(
+            [4, 9, 10, 19, 20, 29].map(|at| cuts.of_time(at)),
+            [
+                brought(4, 10),
+                brought(4, 10),
+                brought(7, 20),
+                brought(7, 20),
+                brought(9, 30),
+                brought(9, 30),
+            ]
+        );
         let late = Brought { by: 8, cut: RowCut { offset: 8, watermark: 20 } };
         assert_eq!(cuts.of_step(20, (8, 20), 3), late);
         assert_eq!(cuts.of_step(25, (8, 20), 25), brought(9, 30));

@@ -11,9 +11,9 @@ use super::machine::StateMachine;
 use super::prepare::{StepEvents, steps};
 use super::test::Tests;
 use super::test::change::Changes;
-use super::test::tally::{TestCounts, WantedRows};
 use super::test::rules::{Rules, TestSettings};
 use super::test::step::TestStep;
+use super::test::tally::{TestCounts, WantedRows};
 use super::texts::RunTexts;
 use crate::flow::Partition;
 
@@ -104,9 +104,9 @@ impl Lifecycle {
     fn of(&mut self, partition: &Arc<Partition>) -> &mut Tests {
         let Lifecycle { shared, wanted, partitions } = self;
         let LifecycleShared { rules, settings, texts } = shared;
-        partitions.entry(Arc::clone(partition)).or_insert_with(|| {
-            Tests::new(Arc::clone(rules), settings, Arc::clone(texts), *wanted)
-        })
+        partitions
+            .entry(Arc::clone(partition))
+            .or_insert_with(|| Tests::new(Arc::clone(rules), settings, Arc::clone(texts), *wanted))
     }
 
     /// Takes in a batch, in which the watermark rose so, and does what is due by the partition's watermark

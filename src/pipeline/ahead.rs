@@ -407,7 +407,8 @@ mod tests {
         let filing = Filing { archive: false, record_times: false, once: false };
         let (plan, clock) = (Arc::new(idle_plan()), Arc::new(SystemClock));
         let tick = Duration::from_millis(1);
-        let ahead = Ahead::new(plan, (judge, &partitions), Arc::clone(&alignment), (clock, tick), filing);
+        let ahead =
+            Ahead::new(plan, (judge, &partitions), Arc::clone(&alignment), (clock, tick), filing);
         let (to, mut done) = mpsc::channel(100);
         ahead.run(events, to).await;
         let mut moved = Vec::new();

@@ -50,9 +50,8 @@ pub(super) fn shares(
 
 /// Whether a pipeline reads one of these relations.
 fn reads_any(pipeline: &PipelinePlan, inputs: &[RelationRows]) -> bool {
-    let reads = |input: &RelationRows| {
-        pipeline.query.reads.iter().any(|(name, _)| *name == input.relation)
-    };
+    let reads =
+        |input: &RelationRows| pipeline.query.reads.iter().any(|(name, _)| *name == input.relation);
     inputs.iter().any(reads)
 }
 

@@ -11,12 +11,12 @@ use std::sync::atomic::Ordering;
 use datafusion::common::Result as SqlResult;
 
 use super::RunError;
-use super::memory::MemoryBound;
-use super::progress::Progress;
-use super::tables::Tables;
-use super::released::ReleasedWork;
 use super::counts::Counts;
 use super::family_work::PipelineWork;
+use super::memory::MemoryBound;
+use super::progress::Progress;
+use super::released::ReleasedWork;
+use super::tables::Tables;
 use super::work::Worked;
 use crate::alert::AlertSink;
 use crate::alert::judging::Breaches;

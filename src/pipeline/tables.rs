@@ -6,8 +6,8 @@ use std::sync::Arc;
 use chrono::NaiveDate;
 use datafusion::common::Result;
 
-use super::open_table::OpenTable;
 use super::family_work::PipelineWork;
+use super::open_table::OpenTable;
 use crate::flow::{OutputBatch, Partition, Span, Timestamp};
 use crate::lake::write::Settled;
 use crate::lake::write::live::{LiveObject, Moment};

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::planned::PipelinePlan;
 use super::follow::FollowPlan;
+use super::planned::PipelinePlan;
 use crate::relate::{Relation, event_columns};
 
 /// The relations that some query reads, with the columns to make.

@@ -29,15 +29,14 @@ pub fn event_rows(events: &EventBatch, needed: &[usize]) -> Result<RecordBatch, 
     let needed: Vec<usize> = needed.iter().copied().collect::<BTreeSet<_>>().into_iter().collect();
     let schema = Arc::new(relation_schema(Relation::Events).project(&needed)?);
     let count = events.rows.num_rows();
-    let columns = schema.fields().iter().map(|field| {
-        match events.rows.column_by_name(field.name()) {
+    let columns =
+        schema.fields().iter().map(|field| match events.rows.column_by_name(field.name()) {
             Some(column) => Ok(Arc::clone(column)),
             None => {
                 let data_type = DECODED_SCHEMA.field_with_name(field.name())?.data_type();
                 Ok(new_null_array(data_type, count))
             }
-        }
-    });
+        });
     let columns = columns.collect::<Result<Vec<_>, ArrowError>>()?;
     with_columns(&schema, columns, count)
 }

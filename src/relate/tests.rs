@@ -18,9 +18,7 @@ fn events(count: usize) -> EventBatch {
         let texts = || (0..count).map(|event| Some(format!("{name} {event}")));
         match kind {
             FieldKind::Text(_) => Arc::new(texts().collect::<StringArray>()),
-            FieldKind::Code(_) => {
-                cast(&texts().collect::<StringArray>(), &coded_type()).unwrap()
-            }
+            FieldKind::Code(_) => cast(&texts().collect::<StringArray>(), &coded_type()).unwrap(),
             FieldKind::Time => {
                 let times = (0..count as i64).map(|event| Some(event * 60_000_000));
                 Arc::new(times.collect::<TimestampMicrosecondArray>().with_timezone("UTC"))
@@ -57,10 +55,21 @@ fn relations_begin_with_the_identity_and_name_their_event_time() {
         }
         names.push(relation.name());
     }
-    assert_eq!(names, [
-        "events", "transitions", "completions", "due", "deadlines", "rejections", "errors",
-        "restatements", "refused", "backdated",
-    ]);
+    assert_eq!(
+        names,
+        [
+            "events",
+            "transitions",
+            "completions",
+            "due",
+            "deadlines",
+            "rejections",
+            "errors",
+            "restatements",
+            "refused",
+            "backdated",
+        ]
+    );
 }
 
 proptest! {

@@ -20,8 +20,7 @@ pub struct Books {
 impl Books {
     /// Events of kinds that no table counts.
     pub fn other(&self) -> u64 {
-        let known =
-            self.counted + self.late + self.repeated + self.refused + self.dead_letters;
+        let known = self.counted + self.late + self.repeated + self.refused + self.dead_letters;
         self.records.saturating_sub(known)
     }
 }

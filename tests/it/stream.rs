@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::binary::{Place, wait_for};
 use crate::stop::{get, metric, read_records};
 
-const LONG: Duration = Duration::from_secs(120);
+const LONG: Duration = Duration::from_secs(240);
 
 /// A stream of the binary.
 pub(crate) struct Stream<'a> {

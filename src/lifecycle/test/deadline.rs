@@ -1,7 +1,8 @@
 //! The test's clock: when it starts, what the target is, and what comes when it has run.
 
 use super::change::{
-    ChangeHead, Changes, DeadlineRow, DeadlineStage, DueOutcome, DueRow, OverrunPhase, TransitionRow,
+    ChangeHead, Changes, DeadlineRow, DeadlineStage, DueOutcome, DueRow, OverrunPhase,
+    TransitionRow,
 };
 use super::record::{Mark, TestRecord, Time};
 use super::step::TestStep;
@@ -79,7 +80,15 @@ impl Tests {
             }
         }
         if self.wanted.due {
-            made.changes.due.push(DueRow { head, due_at: due, target, origin, outcome, state, phase });
+            made.changes.due.push(DueRow {
+                head,
+                due_at: due,
+                target,
+                origin,
+                outcome,
+                state,
+                phase,
+            });
         }
     }
 
@@ -133,7 +142,8 @@ impl Tests {
     fn next_timer(&self, at: u32) -> Time {
         let test = &self.keeper.tests[at];
         let is_open = self.is_open(at);
-        let wants_due = (self.wanted.due || self.wanted.deadlines) && !test.marks.has(Mark::DueSaid);
+        let wants_due =
+            (self.wanted.due || self.wanted.deadlines) && !test.marks.has(Mark::DueSaid);
         let due = if wants_due { test.due } else { Time::NONE };
         let wants_risk = is_open && self.wanted.deadlines && !test.marks.has(Mark::RiskSaid);
         let risk = if wants_risk && due.is_some() { test.risk } else { Time::NONE };

@@ -164,12 +164,7 @@ impl TubeKeeper {
     }
 
     /// Whether a tube that is held whole waits for nothing and was last heard of by then.
-    fn whole_has_left(
-        &self,
-        tube: u32,
-        before: i64,
-        waits: impl Fn(&TestRecord) -> bool,
-    ) -> bool {
+    fn whole_has_left(&self, tube: u32, before: i64, waits: impl Fn(&TestRecord) -> bool) -> bool {
         let mut next = self.tubes[tube].first;
         while next != NIL {
             let test = &self.tests[next];

@@ -2,8 +2,8 @@
 
 use super::apply::Became;
 use super::change::{
-    ChangeHead, CompletionRow, DueOutcome, ErrorRow, RefusalReason, RefusedRow, RejectionRow, Restated,
-    RestatementRow,
+    ChangeHead, CompletionRow, DueOutcome, ErrorRow, RefusalReason, RefusedRow, RejectionRow,
+    Restated, RestatementRow,
 };
 use super::deadline::clock_start;
 use super::record::{Mark, TestRecord, Time};

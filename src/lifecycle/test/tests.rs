@@ -12,9 +12,9 @@ use serde_json::{Value, json};
 
 use super::Tests;
 use super::change::{ChangeHead, Changes};
-use super::tally::{TestCounts, WantedRows};
 use super::record::Time;
 use super::rules::{Rules, TestSettings};
+use super::tally::{TestCounts, WantedRows};
 use crate::config::lifecycle_yaml;
 use crate::flow::Span;
 use crate::flow::event::EVENT_SCHEMA;

@@ -10,7 +10,6 @@ use arrow::datatypes::{Field, Schema, UInt32Type};
 use arrow::error::ArrowError;
 
 use super::columns::ChangeRelation;
-use crate::relate::column::RelationColumn;
 use crate::flow::coded::with_columns;
 use crate::lifecycle::change::{
     BackdatedRow, ChangeHead, Changes, CompletionRow, DeadlineRow, DueRow, ErrorRow, OverrunPhase,
@@ -19,6 +18,7 @@ use crate::lifecycle::change::{
 use crate::lifecycle::machine::{MachineState, StateMachine};
 use crate::lifecycle::texts::{CodedColumn, RunTexts};
 use crate::lifecycle::{TargetOrigin, Time, Told};
+use crate::relate::column::RelationColumn;
 
 /// A minute in microseconds.
 const MINUTE: f64 = 60_000_000.0;

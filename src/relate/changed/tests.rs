@@ -3,7 +3,6 @@
 use arrow::util::pretty::pretty_format_batches;
 
 use super::*;
-use crate::relate::column::RelationColumn;
 use crate::config::lifecycle_yaml::read_text;
 use crate::lifecycle::change::*;
 use crate::lifecycle::id::EntityId;
@@ -11,6 +10,7 @@ use crate::lifecycle::machine::StateMachine;
 use crate::lifecycle::texts::{CodedColumn, RunTexts};
 use crate::lifecycle::{TargetOrigin, Time, Told, Urgency};
 use crate::reference::{TargetClock, TargetSource};
+use crate::relate::column::RelationColumn;
 
 const MINUTE: i64 = 60_000_000;
 

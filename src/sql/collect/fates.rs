@@ -88,7 +88,8 @@ impl Fates {
                 *any |= counts;
             }
             let held = counted.iter().enumerate();
-            let held = held.filter(|(source, counts)| **counts && sources.is_event(*source)).count();
+            let held =
+                held.filter(|(source, counts)| **counts && sources.is_event(*source)).count();
             let is_late = |source: usize| !counted[source] && sources.is_event(source);
             let late = late.into_iter().filter(|(source, _)| is_late(*source));
             let late_events: Vec<LateEvent> =
