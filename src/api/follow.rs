@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::known::KnownTables;
 use super::problem::{NoAnswer, ProblemDetails, ProblemKind};
-use super::reading::{AnswerBounds, Reading};
+use super::reading::{AnswerBounds, Reading, SeenLabs};
 use crate::clock::Clock;
 use crate::flow::Timestamp;
 use crate::lake::Store;
@@ -16,6 +16,7 @@ pub struct FollowedLake {
     store: Store,
     reader: LakeReader,
     known: Arc<KnownTables>,
+    seen: Arc<SeenLabs>,
     bounds: AnswerBounds,
     clock: Arc<dyn Clock>,
     listings: RwLock<Listings>,
@@ -43,8 +44,8 @@ impl FollowedLake {
         bounds: AnswerBounds,
         clock: Arc<dyn Clock>,
     ) -> FollowedLake {
-        let (known, listings) = (Arc::new(known), RwLock::default());
-        FollowedLake { store, reader, known, bounds, clock, listings }
+        let (known, seen, listings) = (Arc::new(known), Arc::default(), RwLock::default());
+        FollowedLake { store, reader, known, seen, bounds, clock, listings }
     }
 
     /// Lists the lake.
@@ -112,8 +113,8 @@ impl FollowedLake {
             let text = format!("the lake `{}` is not listed yet; try again", self.store.name);
             return Err(ProblemDetails::new(ProblemKind::Away, text));
         };
-        let (known, bounds) = (Arc::clone(&self.known), self.bounds.clone());
-        Reading::new((&view, listed_at, self.clock.now()), scope, known, bounds)
+        let known = (Arc::clone(&self.known), Arc::clone(&self.seen));
+        Reading::new((&view, listed_at, self.clock.now()), scope, known, self.bounds.clone())
     }
 
     fn listings(&self) -> Listings {

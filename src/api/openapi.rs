@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::form::RowForm;
 use super::problem::ProblemDetails;
-use super::question::{ParameterTold, RouteTold};
+use super::question::{ParameterKind, ParameterTold, RouteTold};
 use super::told::{Described, Schemas};
 
 /// Below what path the routes are.
@@ -81,10 +81,14 @@ fn operation(route: &RouteTold, problem: &Value, schemas: &mut Schemas) -> Value
 }
 
 fn parameter(told: &ParameterTold) -> Value {
-    let mut one = json!({ "type": "string" });
-    if !told.allowed.is_empty() {
-        one["enum"] = json!(told.allowed);
-    }
+    let one = match told.kind {
+        ParameterKind::Text => json!({ "type": "string", "minLength": 1 }),
+        ParameterKind::Time => json!({ "type": "string", "anyOf": [
+            { "format": "date-time" }, { "format": "date" },
+        ] }),
+        ParameterKind::UpTo(most) => json!({ "type": "integer", "minimum": 1, "maximum": most }),
+        ParameterKind::OneOf(allowed) => json!({ "type": "string", "enum": allowed }),
+    };
     let schema = if told.many { json!({ "type": "array", "items": one }) } else { one };
     json!({
         "name": told.name, "in": "query", "required": false, "schema": schema,

@@ -91,17 +91,39 @@ pub struct ParameterTold {
     pub description: &'static str,
     /// Whether it may stand more than once.
     pub many: bool,
-    /// What it may say, where that is a list.
-    pub allowed: &'static [&'static str],
+    /// What it may say.
+    pub kind: ParameterKind,
 }
 
+/// What a parameter may say.
+#[derive(Clone, Copy, Debug)]
+pub enum ParameterKind {
+    /// Any text.
+    Text,
+    /// An instant or a day.
+    Time,
+    /// A whole number from 1 to so many.
+    UpTo(u64),
+    /// One of these.
+    OneOf(&'static [&'static str]),
+}
+
+/// Rows of a page at most.
+pub const MOST_ROWS: u64 = 100_000;
+/// How long a point may be.
+pub const GRAINS: [&str; 2] = ["hour", "day"];
+
 impl ParameterTold {
-    const fn one(name: &'static str, description: &'static str) -> ParameterTold {
-        ParameterTold { name, description, many: false, allowed: &[] }
+    const fn one(
+        name: &'static str,
+        kind: ParameterKind,
+        description: &'static str,
+    ) -> ParameterTold {
+        ParameterTold { name, description, many: false, kind }
     }
 
     const fn many(name: &'static str, description: &'static str) -> ParameterTold {
-        ParameterTold { name, description, many: true, allowed: &[] }
+        ParameterTold { name, description, many: true, kind: ParameterKind::Text }
     }
 }
 
@@ -112,26 +134,38 @@ pub const LAB_PARAMETER: ParameterTold =
 pub const ASSAY_PARAMETER: ParameterTold =
     ParameterTold::many("assay", "only rows of this assay; may stand more than once");
 /// The beginning.
-pub const FROM_PARAMETER: ParameterTold =
-    ParameterTold::one("from", "the first instant (RFC 3339) or UTC day within the period");
+pub const FROM_PARAMETER: ParameterTold = ParameterTold::one(
+    "from",
+    ParameterKind::Time,
+    "the first instant (RFC 3339) or UTC day within the period",
+);
 /// The end.
-pub const TO_PARAMETER: ParameterTold =
-    ParameterTold::one("to", "the first instant (RFC 3339) or UTC day behind the period");
+pub const TO_PARAMETER: ParameterTold = ParameterTold::one(
+    "to",
+    ParameterKind::Time,
+    "the first instant (RFC 3339) or UTC day behind the period",
+);
 /// The columns.
-pub const COLUMNS_PARAMETER: ParameterTold =
-    ParameterTold::one("columns", "the columns to give, with commas between; without it, all");
+pub const COLUMNS_PARAMETER: ParameterTold = ParameterTold::one(
+    "columns",
+    ParameterKind::Text,
+    "the columns to give, with commas between; without it, all",
+);
 /// The limit.
-pub const LIMIT_PARAMETER: ParameterTold =
-    ParameterTold::one("limit", "how many rows at most, 1 to 100000; without it, 1000");
+pub const LIMIT_PARAMETER: ParameterTold = ParameterTold::one(
+    "limit",
+    ParameterKind::UpTo(MOST_ROWS),
+    "how many rows at most, 1 to 100000; without it, 1000",
+);
 /// The cursor.
 pub const CURSOR_PARAMETER: ParameterTold = ParameterTold::one(
     "cursor",
+    ParameterKind::Text,
     "where the next page begins, as the last answer said in `next` or `Link`",
 );
 /// The grain.
-pub const GRAIN_PARAMETER: ParameterTold = ParameterTold {
-    name: "grain",
-    description: "whether a point is an hour (UTC) or a day of the laboratory's calendar",
-    many: false,
-    allowed: &["hour", "day"],
-};
+pub const GRAIN_PARAMETER: ParameterTold = ParameterTold::one(
+    "grain",
+    ParameterKind::OneOf(&GRAINS),
+    "whether a point is an hour (UTC) or a day of the laboratory's calendar",
+);

@@ -1,6 +1,7 @@
 //! The one place through which every route reads the lake: as far as its scope goes, within bounds.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
@@ -39,11 +40,27 @@ pub struct Reading {
     view: LakeView,
     scope: Scope,
     known: Arc<KnownTables>,
+    seen: Arc<SeenLabs>,
     bounds: AnswerBounds,
     /// When the objects were listed.
     pub listed_at: Timestamp,
     /// Now.
     pub now: Timestamp,
+}
+
+/// Laboratories that a row has told of: those of a project are known without.
+#[derive(Debug, Default)]
+pub struct SeenLabs(Mutex<BTreeSet<String>>);
+
+impl SeenLabs {
+    fn holds(&self, lab: &str) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(lab)
+    }
+
+    /// Notes a laboratory that is in the lake; there are no more of them than there are laboratories.
+    fn note(&self, lab: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(lab.to_owned());
+    }
 }
 
 /// The rows of an answer.
@@ -70,11 +87,11 @@ impl Reading {
     pub fn new(
         (view, listed_at, now): (&LakeView, Timestamp, Timestamp),
         scope: Scope,
-        known: Arc<KnownTables>,
+        (known, seen): (Arc<KnownTables>, Arc<SeenLabs>),
         bounds: AnswerBounds,
     ) -> Result<Reading, NoAnswer> {
         let view = view.scoped(&scope).map_err(|error| problem(&error))?;
-        Ok(Reading { view, scope, known, bounds, listed_at, now })
+        Ok(Reading { view, scope, known, seen, bounds, listed_at, now })
     }
 
     /// What is known beside the lake.
@@ -146,7 +163,7 @@ impl Reading {
     /// Names one that is not known, and those that are.
     pub async fn know_labs(&self, table: &str, labs: &[String]) -> Result<(), NoAnswer> {
         for lab in labs {
-            if self.scope.holds(lab) && self.known.labs.contains(lab) {
+            if self.scope.holds(lab) && (self.known.labs.contains(lab) || self.seen.holds(lab)) {
                 continue;
             }
             let sql = format!("SELECT {LAB} FROM {} WHERE {LAB} = $1 LIMIT 1", name(table));
@@ -158,6 +175,7 @@ impl Reading {
                     .of("lab")
                     .allowing(seen.cloned()));
             }
+            self.seen.note(lab);
         }
         Ok(())
     }

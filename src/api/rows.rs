@@ -11,7 +11,7 @@ use super::parameters::Parameters;
 use super::problem::{NoAnswer, ProblemDetails, ProblemKind, quoted};
 use super::question::{
     ASSAY_PARAMETER, Asked, COLUMNS_PARAMETER, CURSOR_PARAMETER, FROM_PARAMETER, LAB_PARAMETER,
-    LIMIT_PARAMETER, Payload, RouteQuestion, RouteTold, TO_PARAMETER,
+    LIMIT_PARAMETER, MOST_ROWS, Payload, RouteQuestion, RouteTold, TO_PARAMETER,
 };
 use super::reading::{AnswerRows, Reading};
 use super::span::{Between, FiledDays};
@@ -20,8 +20,6 @@ use crate::lake::read::scope::LAB;
 
 /// Rows of a page where nothing is said.
 const ROWS: u64 = 1000;
-/// Rows of a page at most.
-const MOST_ROWS: u64 = 100_000;
 /// The raw bytes of a dead letter: given only to those who name the column.
 const RAW: &str = "bytes";
 /// Parameters of the route that no column takes the place of.

@@ -152,6 +152,28 @@ async fn what_is_wrong_is_named_with_what_is_allowed() {
     assert_eq!(posted.expect("the server answers").status().as_u16(), 405);
 }
 
+/// The project does not list it.
+#[tokio::test]
+async fn a_laboratory_that_has_rows_is_known() {
+    let place = Place::new();
+    let event = json!({
+        "lab_id": "lab-own", "specimen_id": "S-1", "assay": "K", "status": "COMPLETED",
+        "received_at": "2026-03-02T07:20:00Z", "processed_at": "2026-03-02T07:55:00Z",
+    });
+    place.write("events.ndjson", format!("{event}\n"));
+    place.run(&["run", "--once", "--source", "file:events.ndjson", "--lake", "lake"]).succeeded();
+    let served = Served::start(&place, &["--lake", "lake"]);
+    for (lab, count) in [("lab-own", 1), ("lab-own", 1), ("lab-north", 0)] {
+        let found = served.json(&format!("tables/completions/rows?lab={lab}")).await;
+        assert_eq!(found["count"], count, "{lab}");
+        let tat = served.json(&format!("metrics/tat?lab={lab}")).await;
+        // 7:20 to 7:55.
+        let minutes = (count > 0).then_some(35.0);
+        assert_eq!((tat["p50"].as_f64(), tat["p95"].as_f64()), (minutes, None), "{lab}");
+    }
+    assert_eq!(served.ask("tables/completions/rows?lab=lab-nowhere", &[]).await.status, 400);
+}
+
 #[tokio::test]
 async fn a_cursor_fits_its_own_question_alone() {
     let place = sampled();

@@ -8,8 +8,8 @@ use crate::api::known::WINDOW_START;
 use crate::api::parameters::Parameters;
 use crate::api::problem::{NoAnswer, ProblemDetails, ProblemKind, quoted};
 use crate::api::question::{
-    ASSAY_PARAMETER, Asked, FROM_PARAMETER, GRAIN_PARAMETER, LAB_PARAMETER, Payload, RouteQuestion,
-    RouteTold, TO_PARAMETER,
+    ASSAY_PARAMETER, Asked, FROM_PARAMETER, GRAIN_PARAMETER, GRAINS, LAB_PARAMETER, Payload,
+    RouteQuestion, RouteTold, TO_PARAMETER,
 };
 use crate::api::reading::Reading;
 use crate::api::span::FiledDays;
@@ -54,7 +54,7 @@ pub struct ThroughputQuestion {
 
 impl Described for PointGrain {
     fn schema(_: &mut Schemas) -> Value {
-        json!({ "type": "string", "enum": GRAIN_PARAMETER.allowed })
+        json!({ "type": "string", "enum": GRAINS })
     }
 }
 
@@ -65,8 +65,7 @@ impl PointGrain {
             Some("day") => Ok(PointGrain::Day),
             Some(other) => {
                 let text = format!("`grain` is {}; write hour or day", quoted(other));
-                let allowed = GRAIN_PARAMETER.allowed.iter().copied();
-                Err(ProblemDetails::new(ProblemKind::Value, text).of("grain").allowing(allowed))
+                Err(ProblemDetails::new(ProblemKind::Value, text).of("grain").allowing(GRAINS))
             }
         }
     }

@@ -15,6 +15,7 @@ use datafusion::catalog::{
 };
 use datafusion::common::ScalarValue;
 use datafusion::error::{DataFusionError, Result as DataFusionResult};
+use datafusion::execution::SessionState;
 use datafusion::execution::context::SQLOptions;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::execution::runtime_env::RuntimeEnv;
@@ -188,8 +189,7 @@ impl LakeView {
 
     /// Plans one query. Nothing but queries is accepted.
     pub async fn query(&self, sql: &str) -> Result<DataFrame, LakeViewError> {
-        let plan = self.plan(sql).await?;
-        Ok(DataFrame::new(self.session.state(), plan))
+        self.query_with(sql, Vec::new()).await
     }
 
     /// As [`query`](LakeView::query), with values for `$1`, `$2` and so on.
@@ -198,13 +198,13 @@ impl LakeView {
         sql: &str,
         values: Vec<ScalarValue>,
     ) -> Result<DataFrame, LakeViewError> {
-        let plan = self.plan(sql).await?;
+        let state = self.session.state();
+        let plan = self.plan(&state, sql).await?;
         let plan = if values.is_empty() { Ok(plan) } else { plan.with_param_values(values) };
-        Ok(DataFrame::new(self.session.state(), plan.map_err(LakeViewError::Sql)?))
+        Ok(DataFrame::new(state, plan.map_err(LakeViewError::Sql)?))
     }
 
-    async fn plan(&self, sql: &str) -> Result<LogicalPlan, LakeViewError> {
-        let state = self.session.state();
+    async fn plan(&self, state: &SessionState, sql: &str) -> Result<LogicalPlan, LakeViewError> {
         let dialect = state.config().options().sql_parser.dialect;
         let statement = state.sql_to_statement(sql, &dialect).map_err(LakeViewError::Sql)?;
         let tables = state.resolve_table_references(&statement).map_err(LakeViewError::Sql)?;
@@ -215,14 +215,15 @@ impl LakeView {
                 return Err(LakeViewError::UnknownTable { table: table.to_string(), known });
             }
         }
-        let plan = turnaround_planner::plan_statement(&state, statement).await.map_err(
-            |error| match error.find_root() {
-                DataFusionError::ObjectStore(_) | DataFusionError::ParquetError(_) => {
-                    LakeViewError::Object(error)
-                }
-                _ => LakeViewError::Sql(error),
-            },
-        )?;
+        let plan =
+            turnaround_planner::plan_statement(state, statement).await.map_err(
+                |error| match error.find_root() {
+                    DataFusionError::ObjectStore(_) | DataFusionError::ParquetError(_) => {
+                        LakeViewError::Object(error)
+                    }
+                    _ => LakeViewError::Sql(error),
+                },
+            )?;
         SQLOptions::new()
             .with_allow_ddl(false)
             .with_allow_dml(false)
