@@ -235,12 +235,19 @@ pub fn run_error(error: RunError) -> anyhow::Error {
 
 /// Ready when the process is asked to stop: SIGTERM or Ctrl-C.
 pub async fn stop_signal() -> anyhow::Result<()> {
+    watch_for_stop()?.await;
+    Ok(())
+}
+
+/// Watches for SIGTERM and Ctrl-C from here on; ready when one has come.
+pub fn watch_for_stop() -> anyhow::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate()).context("could not watch for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("could not watch for Ctrl-C")?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    Ok(())
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
 }

@@ -12,6 +12,7 @@ pub mod query;
 pub mod reading;
 pub mod relations;
 pub mod run;
+pub mod serve;
 pub mod test_alert;
 pub mod try_pipeline;
 
@@ -48,6 +49,8 @@ enum Command {
     Import(import::Args),
     /// Ask the lake a question in SQL.
     Query(query::Args),
+    /// Serve the API over a lake: what it holds, live and read-only.
+    Serve(serve::Args),
     /// List the relations and columns that SQL can read.
     Relations(relations::Args),
     /// Post one test card.
@@ -100,6 +103,7 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Generate(args) => generate::run(args).await,
         Command::Import(args) => import::run(args).await,
         Command::Query(args) => query::run(args).await,
+        Command::Serve(args) => serve::run(args).await,
         Command::Relations(args) => printed(relations::run(args).await),
         Command::TestAlert(args) => test_alert::run(args).await,
     }

@@ -4,11 +4,12 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use arrow::datatypes::{DataType, SchemaRef, TimeUnit};
+use arrow::datatypes::SchemaRef;
 use serde_json::{Value, json};
 
 use super::check::{counted, wrong_project};
 use crate::config::Project;
+use crate::flow::sql_type::sql_type;
 use crate::relate;
 
 /// The command's arguments.
@@ -119,7 +120,7 @@ fn described(relation: &FilledRelation<'_>) -> Vec<[String; 3]> {
     };
     let fields = relation.schema.fields().iter();
     fields
-        .map(|field| [field.name().clone(), type_name(field.data_type()), meaning(field.name())])
+        .map(|field| [field.name().clone(), sql_type(field.data_type()), meaning(field.name())])
         .collect()
 }
 
@@ -136,7 +137,7 @@ fn columns(relation: &FilledRelation<'_>) -> Vec<[String; 3]> {
 
 fn plain_columns(schema: &SchemaRef) -> Vec<[String; 3]> {
     let column = |field: &arrow::datatypes::FieldRef| {
-        [field.name().clone(), type_name(field.data_type()), String::new()]
+        [field.name().clone(), sql_type(field.data_type()), String::new()]
     };
     schema.fields().iter().map(column).collect()
 }
@@ -155,26 +156,11 @@ fn block(text: &mut String, title: &str, columns: &[[String; 3]]) {
     text.push('\n');
 }
 
-/// A type as SQL calls it.
-fn type_name(kind: &DataType) -> String {
-    let name = match kind {
-        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => "VARCHAR",
-        DataType::Int64 => "BIGINT",
-        DataType::Int32 => "INT",
-        DataType::Float64 => "DOUBLE",
-        DataType::Boolean => "BOOLEAN",
-        DataType::Date32 => "DATE",
-        DataType::Timestamp(TimeUnit::Microsecond, Some(_)) => "TIMESTAMP (UTC)",
-        other => return other.to_string(),
-    };
-    name.to_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
-    use arrow::datatypes::{Field, Schema};
+    use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
 
     use super::*;
 

@@ -17,6 +17,7 @@ pub mod record;
 pub mod reference;
 pub mod row_part;
 pub mod safe_name;
+pub mod sql_type;
 pub mod time;
 
 pub use dead_letter::{DeadLetter, Reason};

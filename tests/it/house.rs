@@ -19,6 +19,7 @@ const COMMANDS: &[&str] = &[
     "generate",
     "import",
     "query",
+    "serve",
     "relations",
     "test-alert",
 ];

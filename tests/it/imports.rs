@@ -62,6 +62,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("pipeline", &PIPELINE),
     ("serve", &["flow", "clock", "metrics", "lake", "pipeline::progress"]),
+    ("api", &["flow", "clock", "lake::Store", "lake::encode", "lake::read"]),
     ("report", &["flow", "lake::read"]),
     ("feed", &["flow"]),
     ("import", &["flow", "feed"]),

@@ -16,6 +16,7 @@ mod refusals;
 
 mod again;
 mod alert_rules;
+mod api;
 mod bad_input;
 mod books;
 mod calendars;

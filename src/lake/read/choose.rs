@@ -61,44 +61,58 @@ pub(super) async fn list(
 /// versions of the SQL, the one put later.
 type Rank = (u32, chrono::DateTime<chrono::Utc>, Path);
 
+/// The objects of each table and section.
+pub type TableObjects = BTreeMap<String, Vec<TableObject>>;
+
+/// An object of a table: what its name says, and what the store says of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TableObject {
+    /// Its name, read.
+    pub key: LakeKey,
+    /// Where it stands, its size and when it was put.
+    pub meta: ObjectMeta,
+}
+
 /// Which objects make up which table. Every section is there, maybe without objects.
-pub(super) fn choose(listed: Vec<(LakeKey, ObjectMeta)>) -> BTreeMap<String, Vec<ObjectMeta>> {
-    let mut settled: BTreeMap<(SafeName, NaiveDate), (Rank, ObjectMeta)> = BTreeMap::new();
-    let mut live: BTreeMap<(SafeName, NaiveDate, LivePlace), (Rank, ObjectMeta)> = BTreeMap::new();
-    let mut tables: BTreeMap<String, Vec<ObjectMeta>> =
+pub(super) fn choose(listed: Vec<(LakeKey, ObjectMeta)>) -> TableObjects {
+    let mut settled: BTreeMap<(SafeName, NaiveDate), (Rank, TableObject)> = BTreeMap::new();
+    let mut live: BTreeMap<(SafeName, NaiveDate, LivePlace), (Rank, TableObject)> = BTreeMap::new();
+    let mut tables: TableObjects =
         Section::ALL.iter().map(|section| (section.as_str().to_owned(), Vec::new())).collect();
     let rank = |revision, meta: &ObjectMeta| (revision, meta.last_modified, meta.location.clone());
     for (key, meta) in without_covered(listed) {
+        let object = TableObject { key: key.clone(), meta };
         match key {
             LakeKey::Settled { table, date, revision } => {
-                keep_higher(&mut settled, (table, date), rank(revision, &meta), meta);
+                let rank = rank(revision, &object.meta);
+                keep_higher(&mut settled, (table, date), rank, object);
             }
             LakeKey::Live { date, firing } => {
                 let FiringKey { table, window, revision, .. } = firing;
-                let place = LivePlace::Window(window);
-                keep_higher(&mut live, (table, date, place), rank(revision, &meta), meta);
+                let rank = rank(revision, &object.meta);
+                keep_higher(&mut live, (table, date, LivePlace::Window(window)), rank, object);
             }
             LakeKey::Ending { table, date, ends, .. } => {
-                let place = LivePlace::Ends(ends);
-                keep_higher(&mut live, (table, date, place), rank(0, &meta), meta);
+                let rank = rank(0, &object.meta);
+                keep_higher(&mut live, (table, date, LivePlace::Ends(ends)), rank, object);
             }
             LakeKey::Rows { table, date, input, .. } => {
-                let place = LivePlace::Rows(input);
-                keep_higher(&mut live, (table, date, place), rank(0, &meta), meta);
+                let rank = rank(0, &object.meta);
+                keep_higher(&mut live, (table, date, LivePlace::Rows(input)), rank, object);
             }
             LakeKey::Input { section, .. } | LakeKey::Aside { section, .. } => {
-                tables.entry(section.as_str().to_owned()).or_default().push(meta);
+                tables.entry(section.as_str().to_owned()).or_default().push(object);
             }
         }
     }
     let settled_days: BTreeSet<_> = settled.keys().cloned().collect();
-    for ((table, _), (_, meta)) in settled {
-        tables.entry(table.as_str().to_owned()).or_default().push(meta);
+    for ((table, _), (_, object)) in settled {
+        tables.entry(table.as_str().to_owned()).or_default().push(object);
     }
-    for ((table, date, _), (_, meta)) in live {
+    for ((table, date, _), (_, object)) in live {
         let day = (table, date);
         if !settled_days.contains(&day) {
-            tables.entry(day.0.as_str().to_owned()).or_default().push(meta);
+            tables.entry(day.0.as_str().to_owned()).or_default().push(object);
         }
     }
     tables
@@ -129,13 +143,13 @@ fn without_covered(listed: Vec<(LakeKey, ObjectMeta)>) -> Vec<(LakeKey, ObjectMe
 }
 
 fn keep_higher<K: Ord>(
-    kept: &mut BTreeMap<K, (Rank, ObjectMeta)>,
-    key: K,
+    kept: &mut BTreeMap<K, (Rank, TableObject)>,
+    place: K,
     rank: Rank,
-    meta: ObjectMeta,
+    object: TableObject,
 ) {
-    let higher = kept.get(&key).is_none_or(|(other, _)| *other < rank);
+    let higher = kept.get(&place).is_none_or(|(other, _)| *other < rank);
     if higher {
-        kept.insert(key, (rank, meta));
+        kept.insert(place, (rank, object));
     }
 }

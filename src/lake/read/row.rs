@@ -78,7 +78,10 @@ impl AnswerRow {
 }
 
 /// A batch's rows: numbers as doubles, everything else as text.
-fn rows_of(batch: &RecordBatch) -> Result<Vec<AnswerRow>, ArrowError> {
+///
+/// # Errors
+/// Where a column can be neither.
+pub fn rows_of(batch: &RecordBatch) -> Result<Vec<AnswerRow>, ArrowError> {
     let schema = batch.schema();
     let mut columns: Vec<(&str, ArrayRef)> = Vec::new();
     for (field, column) in schema.fields().iter().zip(batch.columns()) {

@@ -24,6 +24,8 @@ use futures::{FutureExt, StreamExt, TryStreamExt};
 use object_store::{ObjectMeta, ObjectStore};
 use parquet::errors::ParquetError;
 
+use super::choose::{TableObject, TableObjects};
+use super::days::of_days;
 use crate::flow::lake_key::Section;
 use crate::lake::section::section_schema;
 
@@ -33,10 +35,13 @@ const FOOTER_READS: usize = 32;
 /// The schema that names the lake's tables. A table's footers are read when a query names it.
 pub(super) struct LakeSchema {
     /// The objects of each table and section.
-    pub(super) tables: BTreeMap<String, Vec<ObjectMeta>>,
+    pub(super) tables: TableObjects,
     /// Tables without objects.
     planned: Mutex<BTreeMap<String, SchemaRef>>,
-    objects: Arc<dyn ObjectStore>,
+    /// The columns of tables whose footers have been read.
+    read: Mutex<BTreeMap<String, SchemaRef>>,
+    /// The store that holds them.
+    pub(super) objects: Arc<dyn ObjectStore>,
     store_url: ObjectStoreUrl,
     planning: SessionState,
 }
@@ -56,7 +61,7 @@ impl SchemaProvider for LakeSchema {
     async fn table(&self, name: &str) -> DataFusionResult<Option<Arc<dyn TableProvider>>> {
         let none = Vec::new();
         let planned = self.planned(name);
-        let Some(metas) = self.tables.get(name).or(planned.as_ref().map(|_| &none)) else {
+        let Some(objects) = self.tables.get(name).or(planned.as_ref().map(|_| &none)) else {
             return Ok(None);
         };
         let options = &self.planning.config().options().execution.parquet;
@@ -64,12 +69,12 @@ impl SchemaProvider for LakeSchema {
         let format = Arc::new(ParquetFormat::default().with_options(options));
         let section = Section::ALL.into_iter().find(|section| section.as_str() == name);
         let schema = match (section, planned) {
-            (Some(section), _) if metas.is_empty() => section_schema(section),
-            (None, Some(planned)) if metas.is_empty() => planned,
-            (_, _) => self.merged_schema(&format, metas).await?,
+            (Some(section), _) if objects.is_empty() => section_schema(section),
+            (None, Some(planned)) if objects.is_empty() => planned,
+            (_, _) => self.columns_of(name, &format, objects).await?,
         };
-        let store_url = self.store_url.clone();
-        Ok(Some(Arc::new(ObjectsTable { schema, metas: metas.clone(), format, store_url })))
+        let (objects, store_url) = (objects.clone(), self.store_url.clone());
+        Ok(Some(Arc::new(ObjectsTable { schema, objects, format, store_url })))
     }
 
     async fn table_type(&self, name: &str) -> DataFusionResult<Option<TableType>> {
@@ -84,11 +89,41 @@ impl SchemaProvider for LakeSchema {
 impl LakeSchema {
     /// Tables over the objects of a store, which the session that plans knows by a URL.
     pub(super) fn new(
-        tables: BTreeMap<String, Vec<ObjectMeta>>,
+        tables: TableObjects,
         (objects, store_url): (Arc<dyn ObjectStore>, ObjectStoreUrl),
         planning: SessionState,
     ) -> LakeSchema {
-        LakeSchema { tables, planned: Mutex::default(), objects, store_url, planning }
+        let (planned, read) = (Mutex::default(), Mutex::default());
+        LakeSchema { tables, planned, read, objects, store_url, planning }
+    }
+
+    /// Takes over the columns that an earlier listing's footers told of tables whose objects are
+    /// the same.
+    pub(super) fn learn(&self, earlier: &LakeSchema) {
+        let known = earlier.read.lock().unwrap_or_else(PoisonError::into_inner);
+        let same = known.iter().filter(|(table, _)| {
+            self.tables
+                .get(*table)
+                .is_some_and(|objects| earlier.tables.get(*table) == Some(objects))
+        });
+        let same = same.map(|(table, schema)| (table.clone(), Arc::clone(schema)));
+        self.read.lock().unwrap_or_else(PoisonError::into_inner).extend(same);
+    }
+
+    /// The columns of a table: its objects never change, so they are read once.
+    async fn columns_of(
+        &self,
+        table: &str,
+        format: &Arc<ParquetFormat>,
+        objects: &[TableObject],
+    ) -> DataFusionResult<SchemaRef> {
+        let known = self.read.lock().unwrap_or_else(PoisonError::into_inner).get(table).cloned();
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let merged = self.merged_schema(format, objects).await?;
+        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(Arc::clone(read.entry(table.to_owned()).or_insert(merged)))
     }
 
     /// Makes an empty table of one that has no object.
@@ -107,7 +142,7 @@ impl LakeSchema {
     async fn merged_schema(
         &self,
         format: &Arc<ParquetFormat>,
-        metas: &[ObjectMeta],
+        objects: &[TableObject],
     ) -> DataFusionResult<SchemaRef> {
         let read = |meta: ObjectMeta| async move {
             let one = std::slice::from_ref(&meta);
@@ -119,11 +154,9 @@ impl LakeSchema {
             });
             inferred.map_err(|error| error.context(format!("could not read `{}`", meta.location)))
         };
-        let schemas: Vec<SchemaRef> = futures::stream::iter(metas.iter().cloned())
-            .map(read)
-            .buffered(FOOTER_READS)
-            .try_collect()
-            .await?;
+        let metas: Vec<ObjectMeta> = objects.iter().map(|object| object.meta.clone()).collect();
+        let schemas: Vec<SchemaRef> =
+            futures::stream::iter(metas).map(read).buffered(FOOTER_READS).try_collect().await?;
         let mut fields: Vec<Field> = Vec::new();
         for field in schemas.iter().flat_map(|schema| schema.fields()) {
             // An object that lacks the column has nulls in its place.
@@ -141,7 +174,7 @@ impl LakeSchema {
 #[derive(Debug)]
 struct ObjectsTable {
     schema: SchemaRef,
-    metas: Vec<ObjectMeta>,
+    objects: Vec<TableObject>,
     format: Arc<ParquetFormat>,
     store_url: ObjectStoreUrl,
 }
@@ -167,17 +200,18 @@ impl TableProvider for ObjectsTable {
         &self,
         state: &dyn Session,
         projection: Option<&Vec<usize>>,
-        _filters: &[Expr],
+        filters: &[Expr],
         limit: Option<usize>,
     ) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
-        if self.metas.is_empty() {
+        let metas = of_days(&self.objects, &self.schema, filters, state)?;
+        if metas.is_empty() {
             let schema = match projection {
                 Some(columns) => Arc::new(self.schema.project(columns)?),
                 None => Arc::clone(&self.schema),
             };
             return Ok(Arc::new(EmptyExec::new(schema)));
         }
-        let files = self.metas.iter().cloned().map(PartitionedFile::from).collect();
+        let files = metas.into_iter().map(PartitionedFile::from).collect();
         let groups = FileGroup::new(files).split_files(state.config().target_partitions());
         let table_schema = TableSchema::from(Arc::clone(&self.schema));
         let source = self.format.file_source(table_schema);

@@ -13,27 +13,30 @@ use arrow::datatypes::SchemaRef;
 use datafusion::catalog::{
     CatalogProvider, MemTable, MemoryCatalogProvider, MemorySchemaProvider, SchemaProvider,
 };
+use datafusion::common::ScalarValue;
 use datafusion::error::{DataFusionError, Result as DataFusionResult};
+use datafusion::execution::SessionState;
 use datafusion::execution::context::SQLOptions;
 use datafusion::execution::object_store::ObjectStoreUrl;
-use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::execution::runtime_env::RuntimeEnv;
+use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::{DataFrame, SessionConfig, SessionContext};
-use object_store::path::Path;
-use object_store::{ObjectMeta, ObjectStore};
+use object_store::ObjectStore;
 
-use super::choose::{choose, list, refuse_other_layout};
+use super::choose::{TableObject, TableObjects};
 use super::error::LakeViewError;
+use super::footer::{self, FooterNotes};
+use super::scope::{Scope, ScopedSchema};
 use super::tables::LakeSchema;
 use crate::flow::ReferenceRows;
-use crate::flow::lake_key::{LakeKey, Section};
+use crate::flow::lake_key::Section;
 
 /// Under what the session knows the store. Nothing outside of the view sees it.
 const STORE_URL: &str = "lake://lake/";
 const CATALOG: &str = "turnaround";
 const SCHEMA: &str = "lake";
 const REFERENCES: &str = "ref";
-/// Beyond this, sorting and grouping spill to temporary files.
-const MEMORY_LIMIT_BYTES: usize = 2 << 30;
+
 /// What stands beside a lake's own tables.
 pub struct Beside {
     /// The tables `ref.<name>`.
@@ -49,54 +52,86 @@ impl Default for Beside {
 }
 
 /// Tables over a lake.
+#[derive(Clone)]
 pub struct LakeView {
     session: SessionContext,
     lake: Arc<LakeSchema>,
-    references: Vec<String>,
+    references: Arc<MemorySchemaProvider>,
+    functions: fn(&SessionContext),
     /// Whether a run has begun to write the lake.
     marked: bool,
 }
 
 impl LakeView {
-    /// Lists the objects below `prefix` and makes tables of them and of what stands beside them.
-    pub async fn open(
-        objects: Arc<dyn ObjectStore>,
-        prefix: &Path,
-        beside: Beside,
-    ) -> Result<LakeView, LakeViewError> {
-        let marked = refuse_other_layout(&objects, prefix).await?;
-        let listed = list(&objects, prefix).await?;
-        let view = LakeView::over(objects, listed, beside).map_err(LakeViewError::Setup)?;
-        Ok(LakeView { marked, ..view })
-    }
-
-    fn over(
-        objects: Arc<dyn ObjectStore>,
-        listed: Vec<(LakeKey, ObjectMeta)>,
-        Beside { references, functions }: Beside,
+    /// Tables of chosen objects.
+    pub(super) fn over(
+        (objects, tables, marked): (Arc<dyn ObjectStore>, TableObjects, bool),
+        beside: &Beside,
+        runtime: &Arc<RuntimeEnv>,
     ) -> DataFusionResult<LakeView> {
-        let runtime = RuntimeEnvBuilder::new().with_memory_limit(MEMORY_LIMIT_BYTES, 1.0);
-        let runtime = runtime.build_arc()?;
         let store_url = ObjectStoreUrl::parse(STORE_URL)?;
         runtime.register_object_store(store_url.as_ref(), Arc::clone(&objects));
-        let config = session_config();
-        let planning = SessionContext::new_with_config_rt(config.clone(), Arc::clone(&runtime));
-        let (tables, store) = (choose(listed), (objects, store_url));
-        let lake = Arc::new(LakeSchema::new(tables, store, planning.state()));
-        let session = SessionContext::new_with_config_rt(config, runtime);
-        functions(&session);
-        let catalog = MemoryCatalogProvider::new();
-        let schema: Arc<dyn SchemaProvider> = Arc::<LakeSchema>::clone(&lake);
-        catalog.register_schema(SCHEMA, schema)?;
-        let reference_schema = MemorySchemaProvider::new();
-        let names = references.iter().map(|table| table.name.clone()).collect();
-        for ReferenceRows { name, rows } in references {
-            let table = MemTable::try_new(rows.schema(), vec![vec![rows]])?;
-            reference_schema.register_table(name, Arc::new(table))?;
+        let runtime_of_plans = Arc::clone(runtime);
+        let planning = SessionContext::new_with_config_rt(session_config(), runtime_of_plans);
+        let lake = Arc::new(LakeSchema::new(tables, (objects, store_url), planning.state()));
+        let references = Arc::new(MemorySchemaProvider::new());
+        for ReferenceRows { name, rows } in &beside.references {
+            let table = MemTable::try_new(rows.schema(), vec![vec![rows.clone()]])?;
+            references.register_table(name.clone(), Arc::new(table))?;
         }
-        catalog.register_schema(REFERENCES, Arc::new(reference_schema))?;
-        session.register_catalog(CATALOG, Arc::new(catalog));
-        Ok(LakeView { session, lake, references: names, marked: false })
+        let schemas: [Arc<dyn SchemaProvider>; 2] =
+            [Arc::clone(&lake) as _, Arc::clone(&references) as _];
+        let session = session(schemas, Arc::clone(runtime), beside.functions)?;
+        Ok(LakeView { session, lake, references, functions: beside.functions, marked })
+    }
+
+    /// The same tables, of which only the rows of the scope's laboratories are seen.
+    ///
+    /// # Errors
+    /// Where the session could not be made.
+    pub fn scoped(&self, scope: &Scope) -> Result<LakeView, LakeViewError> {
+        let Scope::Labs(labs) = scope else { return Ok(self.clone()) };
+        let whole: [Arc<dyn SchemaProvider>; 2] =
+            [Arc::clone(&self.lake) as _, Arc::clone(&self.references) as _];
+        let schemas = whole.map(|whole| Arc::new(ScopedSchema::new(whole, labs.clone())) as _);
+        let runtime = self.session.runtime_env();
+        let session = session(schemas, runtime, self.functions).map_err(LakeViewError::Setup)?;
+        Ok(LakeView { session, ..self.clone() })
+    }
+
+    /// Takes over what an earlier listing's footers told.
+    pub(super) fn learn(&self, earlier: &LakeView) {
+        self.lake.learn(&earlier.lake);
+    }
+
+    /// The objects of each table and section.
+    pub fn listing(&self) -> &TableObjects {
+        &self.lake.tables
+    }
+
+    /// The objects of a table or section; none where it is not known.
+    pub fn objects(&self, table: &str) -> &[TableObject] {
+        self.lake.tables.get(table).map_or(&[], Vec::as_slice)
+    }
+
+    /// What the newest object of a table says of it; nothing where there is none.
+    ///
+    /// # Errors
+    /// Where its footer cannot be read.
+    pub async fn notes(&self, table: &str) -> Result<Option<FooterNotes>, LakeViewError> {
+        let newest = self.objects(table).iter().max_by_key(|object| object.key.date());
+        let Some(newest) = newest else { return Ok(None) };
+        let notes = footer::notes(&self.lake.objects, &newest.meta).await;
+        notes.map(Some).map_err(|error| LakeViewError::Object(error.into()))
+    }
+
+    /// The columns of a table or section; nothing where it is not known.
+    ///
+    /// # Errors
+    /// Where an object of it cannot be read.
+    pub async fn columns(&self, table: &str) -> Result<Option<SchemaRef>, LakeViewError> {
+        let found = self.lake.table(table).await.map_err(LakeViewError::Object)?;
+        Ok(found.map(|table| table.schema()))
     }
 
     /// Whether the lake holds no object at all, not even the mark of a run that has begun.
@@ -112,13 +147,15 @@ impl LakeView {
     /// The names that hold rows: tables, then the sections that have objects, then `ref.<name>`.
     pub fn tables(&self) -> Vec<String> {
         let is_section = |name: &str| Section::ALL.iter().any(|section| section.as_str() == name);
-        let held = |(name, objects): (&String, &Vec<ObjectMeta>)| {
+        let held = |(name, objects): (&String, &Vec<TableObject>)| {
             if objects.is_empty() { None } else { Some(name.clone()) }
         };
         let (sections, mut names): (Vec<String>, Vec<String>) =
             self.lake.tables.iter().filter_map(held).partition(|name| is_section(name));
         names.extend(sections);
-        names.extend(self.references.iter().map(|name| format!("{REFERENCES}.{name}")));
+        let mut references = self.references.table_names();
+        references.sort();
+        names.extend(references.iter().map(|name| format!("{REFERENCES}.{name}")));
         names
     }
 
@@ -152,7 +189,22 @@ impl LakeView {
 
     /// Plans one query. Nothing but queries is accepted.
     pub async fn query(&self, sql: &str) -> Result<DataFrame, LakeViewError> {
+        self.query_with(sql, Vec::new()).await
+    }
+
+    /// As [`query`](LakeView::query), with values for `$1`, `$2` and so on.
+    pub async fn query_with(
+        &self,
+        sql: &str,
+        values: Vec<ScalarValue>,
+    ) -> Result<DataFrame, LakeViewError> {
         let state = self.session.state();
+        let plan = self.plan(&state, sql).await?;
+        let plan = if values.is_empty() { Ok(plan) } else { plan.with_param_values(values) };
+        Ok(DataFrame::new(state, plan.map_err(LakeViewError::Sql)?))
+    }
+
+    async fn plan(&self, state: &SessionState, sql: &str) -> Result<LogicalPlan, LakeViewError> {
         let dialect = state.config().options().sql_parser.dialect;
         let statement = state.sql_to_statement(sql, &dialect).map_err(LakeViewError::Sql)?;
         let tables = state.resolve_table_references(&statement).map_err(LakeViewError::Sql)?;
@@ -163,22 +215,38 @@ impl LakeView {
                 return Err(LakeViewError::UnknownTable { table: table.to_string(), known });
             }
         }
-        let plan = turnaround_planner::plan_statement(&state, statement).await.map_err(
-            |error| match error.find_root() {
-                DataFusionError::ObjectStore(_) | DataFusionError::ParquetError(_) => {
-                    LakeViewError::Object(error)
-                }
-                _ => LakeViewError::Sql(error),
-            },
-        )?;
+        let plan =
+            turnaround_planner::plan_statement(state, statement).await.map_err(
+                |error| match error.find_root() {
+                    DataFusionError::ObjectStore(_) | DataFusionError::ParquetError(_) => {
+                        LakeViewError::Object(error)
+                    }
+                    _ => LakeViewError::Sql(error),
+                },
+            )?;
         SQLOptions::new()
             .with_allow_ddl(false)
             .with_allow_dml(false)
             .with_allow_statements(false)
             .verify_plan(&plan)
             .map_err(LakeViewError::NotAQuery)?;
-        Ok(DataFrame::new(self.session.state(), plan))
+        Ok(plan)
     }
+}
+
+/// A session over the tables of a lake and those beside it.
+fn session(
+    [lake, references]: [Arc<dyn SchemaProvider>; 2],
+    runtime: Arc<RuntimeEnv>,
+    functions: fn(&SessionContext),
+) -> DataFusionResult<SessionContext> {
+    let session = SessionContext::new_with_config_rt(session_config(), runtime);
+    functions(&session);
+    let catalog = MemoryCatalogProvider::new();
+    catalog.register_schema(SCHEMA, lake)?;
+    catalog.register_schema(REFERENCES, references)?;
+    session.register_catalog(CATALOG, Arc::new(catalog));
+    Ok(session)
 }
 
 /// Strings come back as plain Utf8, as they are stored.
@@ -199,10 +267,13 @@ mod tests {
     use super::*;
     use crate::sql::aggregate::registry;
 
-    use arrow::array::{ArrayRef, AsArray, Float64Array, Int64Array, RecordBatch, StringArray};
+    use arrow::array::{
+        ArrayRef, AsArray, Date32Array, Float64Array, Int64Array, RecordBatch, StringArray,
+    };
     use arrow::datatypes::{DataType, Float64Type, Int64Type};
     use arrow::util::pretty::pretty_format_batches;
     use object_store::memory::InMemory;
+    use object_store::path::Path;
     use object_store::{ObjectStoreExt, PutPayload};
     use parquet::arrow::ArrowWriter;
 
@@ -338,6 +409,95 @@ mod tests {
         assert_eq!(number(&view, "SELECT sketch_count(sketch_merge(s)) FROM t").await, 4);
         let read = answer(&view, "SELECT sketch_quantile(sketch_merge(s), 0.9) FROM t").await;
         assert_eq!(read[0].column(0).as_primitive::<Float64Type>().values(), &[1.85]);
+    }
+
+    /// Rows of two laboratories on two days.
+    async fn dated() -> (Arc<dyn ObjectStore>, LakeView) {
+        let of = |day: u32| {
+            let labs: ArrayRef = Arc::new(StringArray::from(vec!["north", "south"]));
+            let n: ArrayRef = Arc::new(Int64Array::from(vec![1, 10]));
+            // 2026-03-01 is 20,513 days after the epoch.
+            let date: ArrayRef = Arc::new(Date32Array::from(vec![20_512 + day as i32; 2]));
+            let name = format!("tables/t/day=2026-03-0{day}/day-r0.parquet");
+            (name, rows(vec![("lab_id", labs), ("n", n), ("date", date)]))
+        };
+        let objects = lake(vec![of(1), of(2)]).await;
+        let labs: ArrayRef = Arc::new(StringArray::from(vec!["north", "south"]));
+        let codes: ArrayRef = Arc::new(StringArray::from(vec!["RH"]));
+        let references = vec![
+            ReferenceRows { name: "labs".to_owned(), rows: rows(vec![("lab_id", labs)]) },
+            ReferenceRows { name: "codes".to_owned(), rows: rows(vec![("code", codes)]) },
+        ];
+        let beside = Beside { references, functions: registry::register };
+        let path = Path::from("some/lake");
+        let view = LakeView::open(Arc::clone(&objects), &path, beside).await.unwrap();
+        (objects, view)
+    }
+
+    #[tokio::test]
+    async fn objects_of_days_that_are_not_asked_for_are_not_opened() {
+        let (objects, view) = dated().await;
+        assert_eq!(view.columns("t").await.unwrap().unwrap().fields().len(), 3);
+        let gone = Path::from("some/lake/tables/t/day=2026-03-01/day-r0.parquet");
+        objects.delete(&gone).await.unwrap();
+        for days in ["= DATE '2026-03-02'", "> '2026-03-01'", "IN (DATE '2026-03-02')"] {
+            let sql = format!("SELECT sum(n) FROM t WHERE date {days} AND n > 0");
+            assert_eq!(number(&view, &sql).await, 11, "{sql}");
+        }
+        let none = "SELECT count(*) FROM t WHERE date < DATE '2026-01-01'";
+        assert_eq!(number(&view, none).await, 0);
+        let values = vec![ScalarValue::Date32(Some(20_514))];
+        let asked = view.query_with("SELECT n FROM t WHERE date >= $1", values).await.unwrap();
+        assert_eq!(asked.count().await.unwrap(), 2);
+        // Whoever asks for that day too is told that it is gone.
+        let whole = view.query("SELECT sum(n) FROM t WHERE n > 0 OR date > '2026-03-01'").await;
+        assert!(whole.unwrap().collect().await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_scope_shows_the_rows_of_its_laboratories_alone() {
+        let (_, view) = dated().await;
+        let labs =
+            |names: &[&str]| Scope::Labs(names.iter().map(|name| (*name).to_owned()).collect());
+        assert_eq!(number(&view.scoped(&Scope::All).unwrap(), "SELECT sum(n) FROM t").await, 22);
+        let north = view.scoped(&labs(&["north"])).unwrap();
+        assert_eq!(number(&north, "SELECT sum(n) FROM t").await, 2);
+        assert_eq!(number(&north, "SELECT count(*) FROM t WHERE lab_id = 'south'").await, 0);
+        assert_eq!(number(&north, "SELECT count(*) FROM ref.labs").await, 1);
+        assert_eq!(number(&north, "SELECT count(*) FROM ref.codes").await, 1);
+        // Rows that are nobody's are for those who see everything.
+        assert_eq!(number(&north, "SELECT count(*) FROM dead_letters").await, 0);
+        let nobody = view.scoped(&labs(&[])).unwrap();
+        assert_eq!(number(&nobody, "SELECT count(*) FROM t").await, 0);
+        assert_eq!(
+            number(&view.scoped(&labs(&["north", "south"])).unwrap(), "SELECT count(*) FROM t")
+                .await,
+            4
+        );
+    }
+
+    #[tokio::test]
+    async fn a_second_listing_of_the_same_objects_is_the_same_view() {
+        use crate::lake::read::LakeReader;
+        use crate::lake::read::reader::ReadBounds;
+
+        let objects = lake(two_days()).await;
+        let (path, beside) = (Path::from("some/lake"), Beside::default());
+        let bounds = ReadBounds::default();
+        let reader = LakeReader::new(Arc::clone(&objects), &path, beside, bounds).unwrap();
+        let first = reader.open(None).await.unwrap();
+        assert_eq!(number(&first, "SELECT sum(n) FROM other").await, 1);
+        let again = reader.open(Some(&first)).await.unwrap();
+        assert!(Arc::ptr_eq(&first.lake, &again.lake));
+        let more = "some/lake/tables/t_1h/day=2026-03-03/day-r0.parquet";
+        let mut writer = ArrowWriter::try_new(Vec::new(), row("x", 1).schema(), None).unwrap();
+        writer.write(&row("new", 5)).unwrap();
+        let bytes = PutPayload::from(writer.into_inner().unwrap());
+        objects.put(&Path::from(more), bytes).await.unwrap();
+        let later = reader.open(Some(&again)).await.unwrap();
+        // By hand from `two_days`: 10 + 100,000 + 1,000,000, and 5.
+        assert_eq!(number(&later, "SELECT sum(n) FROM t_1h").await, 1_100_015);
+        assert_eq!(number(&again, "SELECT sum(n) FROM t_1h").await, 1_100_010);
     }
 
     #[tokio::test]

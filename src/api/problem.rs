@@ -1,0 +1,166 @@
+//! What a caller did wrong, or what is not to be had, as problem details (RFC 9457).
+//!
+//! Each names the parameter and what is allowed. None quotes rows, keys or the text of a store's own
+//! error beyond one line.
+
+use super::told::answer;
+
+answer! {
+    /// Why there is no answer.
+    pub struct ProblemDetails {
+        /// What kind of problem it is, as `urn:turnaround:unknown-table`.
+        pub r#type: String,
+        /// The kind in words; the same for all problems of a kind.
+        pub title: String,
+        /// The HTTP status.
+        pub status: u16,
+        /// What happened, on what, and what to do.
+        pub detail: String,
+        /// The parameter that is wrong.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub parameter: Option<String>,
+        /// What may stand in its place; at most a hundred are named.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        pub allowed: Vec<String>,
+        /// Since when the lake is away (RFC 3339).
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub since: Option<String>,
+    }
+}
+
+/// Problem details in the place of an answer.
+pub type NoAnswer = Box<ProblemDetails>;
+
+/// What can be wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProblemKind {
+    /// No such route.
+    Route,
+    /// A route that answers another method.
+    Method,
+    /// No such table.
+    Table,
+    /// No such column.
+    Column,
+    /// No such laboratory.
+    Lab,
+    /// No such parameter.
+    Parameter,
+    /// A value that a parameter does not take.
+    Value,
+    /// A period that ends before it begins.
+    Period,
+    /// A cursor that is none, or of another question.
+    Cursor,
+    /// No form of answer that the caller takes.
+    Form,
+    /// More than one answer may hold.
+    TooMuch,
+    /// More than one answer may take.
+    TooLong,
+    /// The lake is away.
+    Away,
+    /// Our own fault, or an object that cannot be read.
+    Failed,
+}
+
+/// How many values a problem names.
+const NAMED: usize = 100;
+
+impl ProblemKind {
+    /// The status, the kind's name and the kind in words.
+    fn told(self) -> (u16, &'static str, &'static str) {
+        match self {
+            ProblemKind::Route => (404, "unknown-route", "there is no such route"),
+            ProblemKind::Method => (405, "method-not-allowed", "the API only reads: use GET"),
+            ProblemKind::Table => (404, "unknown-table", "there is no such table"),
+            ProblemKind::Column => (400, "unknown-column", "there is no such column"),
+            ProblemKind::Lab => (400, "unknown-lab", "there is no such laboratory"),
+            ProblemKind::Parameter => (400, "unknown-parameter", "there is no such parameter"),
+            ProblemKind::Value => (400, "wrong-value", "a parameter has a wrong value"),
+            ProblemKind::Period => (400, "wrong-period", "the period ends before it begins"),
+            ProblemKind::Cursor => {
+                (400, "wrong-cursor", "the cursor does not belong to this question")
+            }
+            ProblemKind::Form => (406, "not-acceptable", "no such form of answer"),
+            ProblemKind::TooMuch => (422, "too-much", "the answer is larger than one may be"),
+            ProblemKind::TooLong => (504, "too-long", "the answer takes longer than one may take"),
+            ProblemKind::Away => (503, "lake-away", "the lake cannot be reached"),
+            ProblemKind::Failed => (500, "failed", "the question could not be answered"),
+        }
+    }
+}
+
+impl ProblemDetails {
+    /// A problem of a kind.
+    pub fn new(wrong: ProblemKind, detail: impl Into<String>) -> NoAnswer {
+        let (status, kind, title) = wrong.told();
+        Box::new(ProblemDetails {
+            r#type: format!("urn:turnaround:{kind}"),
+            title: title.to_owned(),
+            status,
+            detail: detail.into(),
+            parameter: None,
+            allowed: Vec::new(),
+            since: None,
+        })
+    }
+
+    /// The same, of a parameter.
+    pub fn of(mut self: Box<Self>, parameter: impl Into<String>) -> NoAnswer {
+        self.parameter = Some(parameter.into());
+        self
+    }
+
+    /// The same, with what is allowed.
+    pub fn allowing<T: Into<String>>(
+        mut self: Box<Self>,
+        allowed: impl IntoIterator<Item = T>,
+    ) -> NoAnswer {
+        self.allowed = allowed.into_iter().take(NAMED).map(Into::into).collect();
+        self
+    }
+
+    /// The same, with since when.
+    pub fn since(mut self: Box<Self>, since: impl Into<String>) -> NoAnswer {
+        self.since = Some(since.into());
+        self
+    }
+}
+
+/// A text of the caller's as it is quoted: one line, not longer than what anyone reads.
+pub fn quoted(text: &str) -> String {
+    let short: String = text.chars().filter(|c| !c.is_control()).take(80).collect();
+    if short == text { format!("`{short}`") } else { format!("`{short}…`") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_problem_says_what_is_allowed_and_nothing_that_is_not_there() {
+        let problem =
+            ProblemDetails::new(ProblemKind::Value, "`grain` is `week`; write hour or day")
+                .of("grain")
+                .allowing(["hour", "day"]);
+        assert_eq!(
+            serde_json::to_value(&problem).unwrap(),
+            serde_json::json!({
+                "type": "urn:turnaround:wrong-value",
+                "title": "a parameter has a wrong value",
+                "status": 400,
+                "detail": "`grain` is `week`; write hour or day",
+                "parameter": "grain",
+                "allowed": ["hour", "day"],
+            })
+        );
+    }
+
+    #[test]
+    fn what_is_quoted_is_one_short_line() {
+        assert_eq!(quoted("lab-1"), "`lab-1`");
+        assert_eq!(quoted("a\nb"), "`ab…`");
+        assert_eq!(quoted(&"x".repeat(100)), format!("`{}…`", "x".repeat(80)));
+    }
+}

@@ -1,0 +1,280 @@
+//! The one place through which every route reads the lake: as far as its scope goes, within bounds.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use datafusion::error::DataFusionError;
+use datafusion::prelude::DataFrame;
+use futures::TryStreamExt;
+use tokio::sync::Semaphore;
+
+use super::ask::{Ask, name};
+use super::known::KnownTables;
+use super::problem::{NoAnswer, ProblemDetails, ProblemKind, quoted};
+use super::span::FiledDays;
+use crate::flow::Timestamp;
+use crate::flow::lake_key::Section;
+use crate::lake::read::choose::TableObject;
+use crate::lake::read::days::is_dated;
+use crate::lake::read::footer::FooterNotes;
+use crate::lake::read::scope::LAB;
+use crate::lake::read::{LakeView, LakeViewError, Scope};
+
+/// What one question may take.
+#[derive(Clone, Debug)]
+pub struct AnswerBounds {
+    /// Time, waiting for others included.
+    pub time: Duration,
+    /// Bytes of rows in memory.
+    pub bytes: usize,
+    /// How many questions are worked on at once.
+    pub turns: Arc<Semaphore>,
+}
+
+/// A lake at the instant of its last listing, as far as a scope goes.
+#[derive(Clone)]
+pub struct Reading {
+    view: LakeView,
+    scope: Scope,
+    known: Arc<KnownTables>,
+    seen: Arc<SeenLabs>,
+    bounds: AnswerBounds,
+    /// When the objects were listed.
+    pub listed_at: Timestamp,
+    /// Now.
+    pub now: Timestamp,
+}
+
+/// Laboratories that a row has told of: those of a project are known without.
+#[derive(Debug, Default)]
+pub struct SeenLabs(Mutex<BTreeSet<String>>);
+
+impl SeenLabs {
+    fn holds(&self, lab: &str) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(lab)
+    }
+
+    /// Notes a laboratory that is in the lake; there are no more of them than there are laboratories.
+    fn note(&self, lab: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(lab.to_owned());
+    }
+}
+
+/// The rows of an answer.
+#[derive(Clone, Debug)]
+pub struct AnswerRows {
+    /// The columns.
+    pub schema: SchemaRef,
+    /// The rows.
+    pub batches: Vec<RecordBatch>,
+}
+
+impl AnswerRows {
+    /// How many rows there are.
+    pub fn count(&self) -> usize {
+        self.batches.iter().map(RecordBatch::num_rows).sum()
+    }
+}
+
+impl Reading {
+    /// A view's tables, as far as a scope goes.
+    ///
+    /// # Errors
+    /// Where the query engine cannot be set up.
+    pub fn new(
+        (view, listed_at, now): (&LakeView, Timestamp, Timestamp),
+        scope: Scope,
+        (known, seen): (Arc<KnownTables>, Arc<SeenLabs>),
+        bounds: AnswerBounds,
+    ) -> Result<Reading, NoAnswer> {
+        let view = view.scoped(&scope).map_err(|error| problem(&error))?;
+        Ok(Reading { view, scope, known, seen, bounds, listed_at, now })
+    }
+
+    /// What is known beside the lake.
+    pub fn known(&self) -> &KnownTables {
+        &self.known
+    }
+
+    /// What may be seen.
+    pub fn scope(&self) -> &Scope {
+        &self.scope
+    }
+
+    /// The objects of a table that may hold rows of some days.
+    pub fn objects(&self, table: &str, days: FiledDays) -> Vec<&TableObject> {
+        let objects = self.view.objects(table).iter();
+        objects.filter(|object| !is_dated(&object.key) || days.holds(object.key.date())).collect()
+    }
+
+    /// Whether the rows of each of a table's objects are of the day in its name.
+    pub fn is_dated(&self, table: &str) -> bool {
+        self.view.objects(table).iter().all(|object| is_dated(&object.key))
+    }
+
+    /// When the newest object was put, of those that count.
+    pub fn newest_object_at(&self) -> Option<Timestamp> {
+        let objects = self.view.listing().values().flatten();
+        let newest = objects.map(|object| object.meta.last_modified).max();
+        newest.map(|at| Timestamp(at.timestamp_micros()))
+    }
+
+    /// What a table's newest object says of it; nothing where there is none.
+    ///
+    /// # Errors
+    /// Where its footer cannot be read.
+    pub async fn notes(&self, table: &str) -> Result<FooterNotes, NoAnswer> {
+        Ok(self.timed(self.view.notes(table)).await?.unwrap_or_default())
+    }
+
+    /// Every table: of the lake, then those of the project that have no rows yet, then what is no table.
+    pub fn tables(&self) -> Vec<String> {
+        let is_section =
+            |name: &&String| Section::ALL.iter().any(|section| section.as_str() == *name);
+        let listing = self.view.listing();
+        let known = self.known.tables.iter().filter(|(_, known)| known.schema.is_some());
+        let mut names: Vec<String> =
+            listing.keys().filter(|name| !is_section(name)).cloned().collect();
+        names.extend(known.map(|(name, _)| name.clone()));
+        names.sort();
+        names.dedup();
+        names.extend(listing.keys().filter(is_section).cloned());
+        names
+    }
+
+    /// The columns of a table.
+    ///
+    /// # Errors
+    /// Where there is no such table, or it cannot be read.
+    pub async fn columns(&self, table: &str) -> Result<SchemaRef, NoAnswer> {
+        let found = self.timed(self.view.columns(table)).await?;
+        found.ok_or_else(|| {
+            let text = format!("there is no table {}", quoted(table));
+            ProblemDetails::new(ProblemKind::Table, text).of("name").allowing(self.tables())
+        })
+    }
+
+    /// Refuses laboratories that nobody knows: neither the project nor a row of the table.
+    ///
+    /// # Errors
+    /// Names one that is not known, and those that are.
+    pub async fn know_labs(&self, table: &str, labs: &[String]) -> Result<(), NoAnswer> {
+        for lab in labs {
+            if self.scope.holds(lab) && (self.known.labs.contains(lab) || self.seen.holds(lab)) {
+                continue;
+            }
+            let sql = format!("SELECT {LAB} FROM {} WHERE {LAB} = $1 LIMIT 1", name(table));
+            let found = self.rows(Ask { sql, values: vec![lab.as_str().into()] }).await?;
+            if found.count() == 0 {
+                let text = format!("there is no laboratory {}", quoted(lab));
+                let seen = self.known.labs.iter().filter(|lab| self.scope.holds(lab));
+                return Err(ProblemDetails::new(ProblemKind::Lab, text)
+                    .of("lab")
+                    .allowing(seen.cloned()));
+            }
+            self.seen.note(lab);
+        }
+        Ok(())
+    }
+
+    /// The rows of a question.
+    ///
+    /// # Errors
+    /// Where they cannot be read, or take more time or memory than one answer may.
+    pub async fn rows(&self, ask: Ask) -> Result<AnswerRows, NoAnswer> {
+        self.timed(async {
+            let frame = self.view.query_with(&ask.sql, ask.values).await?;
+            collect(frame, self.bounds.bytes).await
+        })
+        .await?
+    }
+
+    /// Waits for a turn and for an answer, as long as one answer may take.
+    async fn timed<T>(
+        &self,
+        answer: impl Future<Output = Result<T, LakeViewError>>,
+    ) -> Result<T, NoAnswer> {
+        let AnswerBounds { time, turns, .. } = &self.bounds;
+        let in_turn = async {
+            let turn = turns.acquire().await;
+            let answer = answer.await;
+            drop(turn);
+            answer
+        };
+        match tokio::time::timeout(*time, in_turn).await {
+            Ok(answer) => answer.map_err(|error| problem(&error)),
+            Err(_) => {
+                let text = format!(
+                    "the answer was not there after {} s; ask for fewer days, laboratories or columns",
+                    time.as_secs()
+                );
+                Err(ProblemDetails::new(ProblemKind::TooLong, text))
+            }
+        }
+    }
+}
+
+/// Reads rows until they are more than one answer may hold.
+async fn collect(
+    frame: DataFrame,
+    most: usize,
+) -> Result<Result<AnswerRows, NoAnswer>, LakeViewError> {
+    let schema = Arc::clone(frame.schema().inner());
+    let mut stream = frame.execute_stream().await.map_err(LakeViewError::Run)?;
+    let (mut batches, mut bytes) = (Vec::new(), 0);
+    while let Some(batch) = stream.try_next().await.map_err(LakeViewError::Run)? {
+        bytes += batch.get_array_memory_size();
+        if bytes > most {
+            return Ok(Err(too_much()));
+        }
+        batches.push(batch);
+    }
+    Ok(Ok(AnswerRows { schema, batches }))
+}
+
+fn too_much() -> NoAnswer {
+    let text = "the answer needs more memory than one may; ask for fewer days or columns, or set a \
+                smaller `limit`";
+    ProblemDetails::new(ProblemKind::TooMuch, text)
+}
+
+/// What a failure of reading means to the caller.
+pub fn problem(error: &LakeViewError) -> NoAnswer {
+    let source = match error {
+        LakeViewError::List(_) => {
+            return ProblemDetails::new(ProblemKind::Away, "the lake cannot be listed");
+        }
+        LakeViewError::OtherLayout(_) => {
+            return ProblemDetails::new(ProblemKind::Away, error.to_string());
+        }
+        LakeViewError::UnknownTable { table, .. } => {
+            let text = format!("this lake has no table `{table}`, which the route reads");
+            return ProblemDetails::new(ProblemKind::Table, text);
+        }
+        LakeViewError::Object(source)
+        | LakeViewError::Sql(source)
+        | LakeViewError::NotAQuery(source)
+        | LakeViewError::Run(source)
+        | LakeViewError::Setup(source) => source,
+    };
+    match source.find_root() {
+        DataFusionError::ResourcesExhausted(_) => too_much(),
+        DataFusionError::ObjectStore(_) => {
+            tracing::warn!(error = %source, "could not read an object of the lake");
+            ProblemDetails::new(
+                ProblemKind::Away,
+                "an object of the lake cannot be read; try again in a while",
+            )
+        }
+        _ => {
+            tracing::error!(error = %source, "could not answer a question");
+            ProblemDetails::new(
+                ProblemKind::Failed,
+                "the question could not be answered; the log says why",
+            )
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! The routes as axum serves them: a request → a question → an answer's status, headers and body.
+//!
+//! Every question goes through [`handle`], and so through a scope: what a caller may see is decided in
+//! one place.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{RawPathParams, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
+use axum::response::{Html, IntoResponse, Response};
+use axum::routing::get;
+
+use super::body;
+use super::etag;
+use super::follow::FollowedLake;
+use super::metrics::errors::ErrorsQuestion;
+use super::metrics::sla::SlaQuestion;
+use super::metrics::tat::TatQuestion;
+use super::metrics::throughput::ThroughputQuestion;
+use super::openapi::{self, BASE};
+use super::parameters::Parameters;
+use super::problem::{NoAnswer, ProblemDetails, ProblemKind};
+use super::question::{Asked, Payload, RouteQuestion, RouteTold};
+use super::rows::{DeadLetterRows, TableRows};
+use super::status::{HealthQuestion, StatusQuestion};
+use super::tables::{TableQuestion, TablesQuestion};
+use crate::lake::read::Scope;
+
+/// How long a caller whose lake is away should wait.
+const RETRY_AFTER_S: &str = "10";
+
+/// What the root says.
+const ROOT: &str = concat!(
+    "{\"message\":\"Turnaround: the API over a lake\",\"version\":\"",
+    env!("CARGO_PKG_VERSION"),
+    "\",\"docs\":\"/docs\",\"openapi\":\"/api/v1/openapi.json\"}"
+);
+/// A page that shows the description, and asks nothing of anyone else.
+const DOCS: &str = include_str!("docs.html");
+
+/// Routes while they are put together.
+struct Routes {
+    router: Router<Arc<FollowedLake>>,
+    told: Vec<RouteTold>,
+}
+
+impl Routes {
+    fn with<Q: RouteQuestion>(mut self) -> Routes {
+        let told = Q::told();
+        self.router = self.router.route(&format!("{BASE}{}", told.path), get(handle::<Q>));
+        self.told.push(told);
+        self
+    }
+}
+
+/// Every route of the API over a lake.
+pub fn router(lake: Arc<FollowedLake>) -> Router {
+    let routes = Routes { router: Router::new(), told: Vec::new() };
+    let Routes { router, told } = routes
+        .with::<HealthQuestion>()
+        .with::<StatusQuestion>()
+        .with::<TablesQuestion>()
+        .with::<TableQuestion>()
+        .with::<TableRows>()
+        .with::<TatQuestion>()
+        .with::<ThroughputQuestion>()
+        .with::<ErrorsQuestion>()
+        .with::<SlaQuestion>()
+        .with::<DeadLetterRows>();
+    let document = openapi::document(&told).to_string();
+    router
+        .route("/", get(|| async { json(ROOT) }))
+        .route("/docs", get(|| async { Html(DOCS) }))
+        .route("/health", get(handle::<HealthQuestion>))
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route(&format!("{BASE}/openapi.json"), get(move || async move { json(document) }))
+        .fallback(no_route)
+        .method_not_allowed_fallback(no_method)
+        .with_state(lake)
+}
+
+/// What a caller may see. There are no tokens yet: whoever reaches the port sees everything.
+fn scope_of(_: &HeaderMap) -> Scope {
+    Scope::All
+}
+
+/// Answers one question.
+async fn handle<Q: RouteQuestion>(
+    State(lake): State<Arc<FollowedLake>>,
+    path: RawPathParams,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response {
+    let name = path.iter().next().map(|(_, value)| value.to_owned()).unwrap_or_default();
+    match answer::<Q>(&lake, name, &uri, &headers).await {
+        Ok(response) => response,
+        Err(problem) => refused(&problem),
+    }
+}
+
+async fn answer<Q: RouteQuestion>(
+    lake: &FollowedLake,
+    name: String,
+    uri: &Uri,
+    headers: &HeaderMap,
+) -> Result<Response, NoAnswer> {
+    let said = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    let accept = said(header::ACCEPT).map(str::to_owned);
+    let query = uri.query().unwrap_or_default();
+    let reading = lake.reading(scope_of(headers))?;
+    let parameters = Parameters::parse(query)?;
+    let question = Q::read(&reading, Asked { name, parameters, accept: accept.clone() }).await?;
+    let tag = question.decided_by().map(|tables| {
+        let asked = [uri.path(), query, accept.as_deref().unwrap_or_default()];
+        etag::tag(&reading, &asked, &tables)
+    });
+    let known = tag.as_deref().zip(said(header::IF_NONE_MATCH));
+    let mut response = if known.is_some_and(|(tag, named)| etag::matches(named, tag)) {
+        StatusCode::NOT_MODIFIED.into_response()
+    } else {
+        given(question.answer(&reading).await?, uri).await?
+    };
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+    headers.insert(header::VARY, HeaderValue::from_static("accept"));
+    if let Some(tag) = tag.and_then(|tag| HeaderValue::from_str(&tag).ok()) {
+        headers.insert(header::ETAG, tag);
+    }
+    Ok(response)
+}
+
+/// An answer with its body.
+async fn given(payload: Payload, uri: &Uri) -> Result<Response, NoAnswer> {
+    let (form, table, rows, next) = match payload {
+        Payload::Object(bytes) => {
+            return Ok(json(bytes));
+        }
+        Payload::Page { form, table, rows, next } => (form, table, rows, next),
+    };
+    let link = next.as_deref().map(|next| link(uri, next));
+    let written = move || body::bytes(form, &table, &rows, next.as_deref());
+    let failed = |text: String| {
+        tracing::error!("could not write the rows of an answer: {text}");
+        ProblemDetails::new(
+            ProblemKind::Failed,
+            "the rows could not be written in this form; the log says why",
+        )
+    };
+    let bytes = tokio::task::spawn_blocking(written).await;
+    let bytes = bytes.map_err(|error| failed(error.to_string()))?;
+    let bytes = bytes.map_err(|error| failed(error.to_string()))?;
+    let mut response = Body::from(bytes).into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(form.media_type()));
+    if let Some(link) = link.and_then(|link| HeaderValue::from_str(&link).ok()) {
+        headers.insert(header::LINK, link);
+    }
+    Ok(response)
+}
+
+/// Where the next page is (RFC 8288): the same URL with another cursor.
+fn link(uri: &Uri, next: &str) -> String {
+    let pairs = uri.query().unwrap_or_default().split('&');
+    let others = pairs.filter(|pair| !pair.is_empty() && !pair.starts_with("cursor="));
+    let cursor = format!("cursor={next}");
+    let query: Vec<&str> = others.chain([cursor.as_str()]).collect();
+    format!("<{}?{}>; rel=\"next\"", uri.path(), query.join("&"))
+}
+
+fn json(bytes: impl Into<Body>) -> Response {
+    let kind = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
+    (kind, bytes.into()).into_response()
+}
+
+/// A problem as a response.
+fn refused(problem: &ProblemDetails) -> Response {
+    let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let kind = [(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"))];
+    let text = serde_json::to_string(problem).unwrap_or_default();
+    let mut response = (status, kind, text).into_response();
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        let wait = HeaderValue::from_static(RETRY_AFTER_S);
+        response.headers_mut().insert(header::RETRY_AFTER, wait);
+    }
+    response
+}
+
+async fn no_route(uri: Uri) -> Response {
+    let path: String = uri.path().chars().take(80).collect();
+    let text = format!("there is no route `{path}`; {BASE}/openapi.json describes those that are");
+    refused(&ProblemDetails::new(ProblemKind::Route, text))
+}
+
+async fn no_method() -> Response {
+    let mut response =
+        refused(&ProblemDetails::new(ProblemKind::Method, "the API only reads: use GET"));
+    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+    response
+}
