@@ -175,13 +175,13 @@ async fn schemas(loaded: &Loaded) -> anyhow::Result<BTreeMap<String, SchemaRef>>
 /// The column that is the time of a row-level table's rows: that of the relation it reads.
 fn row_time(spec: &PipelineSpec) -> Option<String> {
     let lines = || spec.sql.lines().filter(|line| !line.trim_start().starts_with("--"));
-    let reads = |relation: &&Relation| {
+    let reads = |relation: &Relation| {
         let words =
             lines().flat_map(|line| line.split(|c: char| !(c.is_alphanumeric() || c == '_')));
         let mut words = words.filter(|word| !word.is_empty());
         words.any(|word| word == relation.name())
     };
-    let relation = Relation::ALL.iter().find(reads)?;
+    let relation = Relation::all().find(reads)?;
     Some(relation.event_time_column().to_owned())
 }
 
