@@ -35,7 +35,8 @@ answer! {
         pub newest_object_at: Option<String>,
         /// The time of the newest event in the archive; null where there is none.
         pub newest_event_at: Option<String>,
-        /// The greatest end of a window whose result is there: event time has passed it.
+        /// The greatest end of a window whose result is there: event time has passed it, or the input
+        /// has ended.
         pub watermark: Option<String>,
         /// Seconds from the newest event, or the watermark where there is no archive, to now; null where
         /// there is neither.

@@ -76,11 +76,21 @@ impl Drop for Served {
     }
 }
 
-/// A lake of the generator's demo profile, with its faults.
+/// A lake of the generator's demo profile, with its faults and two events that come too late.
 fn filled(days: &str) -> Place {
     let place = Place::new();
     let out = ["--out", "file:feed.ndjson"];
     place.run(&[&["generate", "--profile", "demo", "--days", days], &out[..]].concat()).succeeded();
+    let late = |id: &str, time: &str| {
+        let event = json!({
+            "event_id": id, "event_type": "specimen.transition", "to_state": "RECEIVED",
+            "lab_id": "lab-north", "specimen_id": id, "assay": "K", "event_time": time,
+        });
+        format!("{event}\n")
+    };
+    let late = late("L-1", "2026-03-01T00:30:00Z") + &late("L-2", "2026-02-28T23:30:00Z");
+    let feed = std::fs::read(place.path("feed.ndjson")).expect("it was generated");
+    place.write("feed.ndjson", [feed, late.into_bytes()].concat());
     place.run(&["run", "--once", "--source", "file:feed.ndjson", "--lake", "lake"]).succeeded();
     place
 }

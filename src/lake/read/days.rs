@@ -42,10 +42,9 @@ pub(super) fn of_days(
     state: &dyn Session,
 ) -> DataFusionResult<Vec<ObjectMeta>> {
     let all = || objects.iter().map(|object| object.meta.clone()).collect();
-    let kind = schema.column_with_name(DATE).map(|(_, field)| field.data_type().clone());
     let on_date = filters.iter().filter(|filter| is_of_date(filter)).cloned();
     let Some(filter) = conjunction(on_date) else { return Ok(all()) };
-    if kind != Some(DataType::Date32) || objects.is_empty() {
+    if !is_date(schema) || objects.is_empty() {
         return Ok(all());
     }
     let dates = objects.iter().map(|object| epoch_day(object.key.date()));
@@ -62,8 +61,18 @@ pub(super) fn of_days(
     Ok(within.map(|(_, object)| object.meta.clone()).collect())
 }
 
+/// Whether the objects alone decide which rows are of a day.
+pub(super) fn is_by_day(objects: &[TableObject], schema: &Schema) -> bool {
+    is_date(schema) && objects.iter().all(|object| is_dated(&object.key))
+}
+
+fn is_date(schema: &Schema) -> bool {
+    let date = schema.column_with_name(DATE);
+    date.is_some_and(|(_, field)| *field.data_type() == DataType::Date32)
+}
+
 /// Whether a filter asks for nothing but the day.
-fn is_of_date(filter: &Expr) -> bool {
+pub(super) fn is_of_date(filter: &Expr) -> bool {
     let columns = filter.column_refs();
     !columns.is_empty() && columns.iter().all(|column| column.name == DATE) && !filter.is_volatile()
 }

@@ -25,7 +25,7 @@ use object_store::{ObjectMeta, ObjectStore};
 use parquet::errors::ParquetError;
 
 use super::choose::{TableObject, TableObjects};
-use super::days::of_days;
+use super::days::{is_by_day, is_of_date, of_days};
 use crate::flow::lake_key::Section;
 use crate::lake::section::section_schema;
 
@@ -193,7 +193,12 @@ impl TableProvider for ObjectsTable {
         &self,
         filters: &[&Expr],
     ) -> DataFusionResult<Vec<TableProviderFilterPushDown>> {
-        Ok(vec![TableProviderFilterPushDown::Inexact; filters.len()])
+        let by_day = is_by_day(&self.objects, &self.schema);
+        let decided = |filter: &&Expr| match by_day && is_of_date(filter) {
+            true => TableProviderFilterPushDown::Exact,
+            false => TableProviderFilterPushDown::Inexact,
+        };
+        Ok(filters.iter().map(decided).collect())
     }
 
     async fn scan(
