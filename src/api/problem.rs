@@ -106,6 +106,12 @@ impl ProblemDetails {
         })
     }
 
+    /// Whether it is one of a kind.
+    pub fn is(&self, kind: ProblemKind) -> bool {
+        let (status, name, _) = kind.told();
+        self.status == status && self.r#type.ends_with(&format!(":{name}"))
+    }
+
     /// The same, of a parameter.
     pub fn of(mut self: Box<Self>, parameter: impl Into<String>) -> NoAnswer {
         self.parameter = Some(parameter.into());

@@ -1,6 +1,7 @@
 //! The one place through which every route reads the lake: as far as its scope goes, within bounds.
 
 use std::collections::BTreeSet;
+use std::error::Error;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -205,7 +206,11 @@ impl Reading {
             answer
         };
         match tokio::time::timeout(*time, in_turn).await {
-            Ok(answer) => answer.map_err(|error| problem(&error)),
+            Ok(answer) => answer.map_err(|error| {
+                let problem = problem(&error);
+                let is_away = problem.is(ProblemKind::Away);
+                if is_away { problem.since(self.now.to_rfc3339()) } else { problem }
+            }),
             Err(_) => {
                 let text = format!(
                     "the answer was not there after {} s; ask for fewer days, laboratories or columns",
@@ -241,6 +246,18 @@ fn too_much() -> NoAnswer {
     ProblemDetails::new(ProblemKind::TooMuch, text)
 }
 
+/// Whether the store is the reason, however many libraries have passed it on.
+fn is_of_store(error: &DataFusionError) -> bool {
+    let mut next: Option<&(dyn Error + 'static)> = Some(error);
+    while let Some(cause) = next {
+        if cause.is::<object_store::Error>() || cause.is::<Box<object_store::Error>>() {
+            return true;
+        }
+        next = cause.source();
+    }
+    false
+}
+
 /// What a failure of reading means to the caller.
 pub fn problem(error: &LakeViewError) -> NoAnswer {
     let source = match error {
@@ -262,7 +279,7 @@ pub fn problem(error: &LakeViewError) -> NoAnswer {
     };
     match source.find_root() {
         DataFusionError::ResourcesExhausted(_) => too_much(),
-        DataFusionError::ObjectStore(_) => {
+        _ if is_of_store(source) => {
             tracing::warn!(error = %source, "could not read an object of the lake");
             ProblemDetails::new(
                 ProblemKind::Away,
@@ -276,5 +293,81 @@ pub fn problem(error: &LakeViewError) -> NoAnswer {
                 "the question could not be answered; the log says why",
             )
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{ArrayRef, Int64Array, StringArray};
+    use object_store::memory::InMemory;
+    use object_store::path::Path;
+    use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
+    use parquet::arrow::ArrowWriter;
+
+    use super::*;
+    use crate::lake::read::Beside;
+
+    const OBJECT: &str = "tables/t/day=2026-03-01/day-r0.parquet";
+
+    /// A table of a hundred rows of two laboratories.
+    async fn table() -> (Arc<dyn ObjectStore>, LakeView) {
+        let labs = (0..100).map(|n| if n % 2 == 0 { "north" } else { "south" });
+        let labs: ArrayRef = Arc::new(StringArray::from_iter_values(labs));
+        let n: ArrayRef = Arc::new(Int64Array::from_iter_values(0..100));
+        let rows = RecordBatch::try_from_iter([("lab_id", labs), ("n", n)]).unwrap();
+        let mut writer = ArrowWriter::try_new(Vec::new(), rows.schema(), None).unwrap();
+        writer.write(&rows).unwrap();
+        let store = InMemory::new();
+        let bytes = PutPayload::from(writer.into_inner().unwrap());
+        store.put(&Path::from(OBJECT), bytes).await.unwrap();
+        let store: Arc<dyn ObjectStore> = Arc::new(store);
+        let opened = LakeView::open(Arc::clone(&store), &Path::from(""), Beside::default()).await;
+        (store, opened.unwrap())
+    }
+
+    fn reading(view: &LakeView, scope: Scope, time: Duration, bytes: usize) -> Reading {
+        let at = Timestamp(1_772_323_200_000_000);
+        let bounds = AnswerBounds { time, bytes, turns: Arc::new(Semaphore::new(1)) };
+        Reading::new((view, at, at), scope, (Arc::default(), Arc::default()), bounds).unwrap()
+    }
+
+    fn all() -> Ask {
+        Ask { sql: "SELECT * FROM t".to_owned(), values: Vec::new() }
+    }
+
+    #[tokio::test]
+    async fn an_answer_has_bounds_of_time_and_memory() {
+        let (_, view) = table().await;
+        let minute = Duration::from_secs(60);
+        let whole = reading(&view, Scope::All, minute, 1 << 20).rows(all()).await.unwrap();
+        assert_eq!(whole.count(), 100);
+        let large = reading(&view, Scope::All, minute, 100).rows(all()).await.unwrap_err();
+        assert_eq!((large.status, large.r#type.as_str()), (422, "urn:turnaround:too-much"));
+        let waiting = reading(&view, Scope::All, Duration::from_millis(1), 1 << 20);
+        let turn = waiting.bounds.turns.acquire().await.unwrap();
+        let late = waiting.rows(all()).await.unwrap_err();
+        assert_eq!((late.status, late.r#type.as_str()), (504, "urn:turnaround:too-long"));
+        drop(turn);
+    }
+
+    #[tokio::test]
+    async fn a_store_that_goes_away_between_two_listings_is_told_of() {
+        let (store, view) = table().await;
+        let reading = reading(&view, Scope::All, Duration::from_secs(60), 1 << 20);
+        assert_eq!(reading.columns("t").await.unwrap().fields().len(), 2);
+        store.delete(&Path::from(OBJECT)).await.unwrap();
+        let gone = reading.rows(all()).await.unwrap_err();
+        assert_eq!((gone.status, gone.since.as_deref()), (503, Some("2026-03-01T00:00:00Z")));
+    }
+
+    #[tokio::test]
+    async fn a_scope_knows_its_own_laboratories_alone() {
+        let (_, view) = table().await;
+        let scope = Scope::Labs(BTreeSet::from(["north".to_owned()]));
+        let reading = reading(&view, scope, Duration::from_secs(60), 1 << 20);
+        assert_eq!(reading.rows(all()).await.unwrap().count(), 50);
+        assert!(reading.know_labs("t", &["north".to_owned()]).await.is_ok());
+        let other = reading.know_labs("t", &["south".to_owned()]).await.unwrap_err();
+        assert_eq!((other.status, other.allowed.len()), (400, 0));
     }
 }
