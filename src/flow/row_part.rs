@@ -28,6 +28,23 @@ pub struct RowCut {
     pub watermark: i64,
 }
 
+/// In the place of the watermark of a cut: it will be that which stands before the partition's next
+/// record.
+pub const NOT_YET: i64 = i64::MAX;
+
+impl RowPart {
+    /// Whether it is not known yet which run it belongs to.
+    pub fn is_open(&self) -> bool {
+        self.run.1 == slot(NOT_YET, Span::MINUTE)
+    }
+
+    /// The same, now that it is known which watermark stood before the next record.
+    pub fn closed_at(self, watermark: i64) -> RowPart {
+        let cut = RowCut { offset: self.first, watermark };
+        RowPart { run: cut.run(), hour: cut.hour(), ..self }
+    }
+}
+
 impl RowCut {
     /// The run.
     pub fn run(self) -> Cut {

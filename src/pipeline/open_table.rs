@@ -1,6 +1,7 @@
 //! A table as a run fills it: the days that have not settled, and, where rows pass without a window,
 //! the runs of each partition's input for `live/`.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use chrono::NaiveDate;
@@ -17,6 +18,8 @@ use crate::sql::fire::output::OutputShape;
 pub struct OpenTable {
     days: OpenDays,
     runs: TableRuns,
+    /// Rows of each partition of which the run is not known before its next record comes.
+    open: BTreeMap<Arc<Partition>, Vec<RowPart>>,
 }
 
 impl OpenTable {
@@ -25,7 +28,8 @@ impl OpenTable {
     /// # Errors
     /// Where a column cannot be sorted by.
     pub fn new(shape: &OutputShape) -> Result<OpenTable> {
-        Ok(OpenTable { days: OpenDays::of(shape)?, runs: TableRuns::new(&shape.table) })
+        let (days, runs) = (OpenDays::of(shape)?, TableRuns::new(&shape.table));
+        Ok(OpenTable { days, runs, open: BTreeMap::new() })
     }
 
     /// Takes in what has fired.
@@ -49,9 +53,22 @@ impl OpenTable {
     ) -> Result<()> {
         for part in parts {
             self.days.add_rows(part.date, part.rows.clone())?;
-            if live {
+            if live && part.is_open() {
+                self.open.entry(Arc::clone(partition)).or_default().push(part);
+            } else if live {
                 self.runs.add(partition, part)?;
             }
+        }
+        Ok(())
+    }
+
+    /// Notes the watermark that stands before a partition's next record, which has come.
+    ///
+    /// # Errors
+    /// Where rows go to disk and it cannot be written.
+    pub fn comes(&mut self, partition: &Arc<Partition>, watermark: i64) -> Result<()> {
+        for part in self.open.remove(partition).unwrap_or_default() {
+            self.runs.add(partition, part.closed_at(watermark))?;
         }
         Ok(())
     }
@@ -81,7 +98,9 @@ impl OpenTable {
     pub fn settle_before(&mut self, date: Option<NaiveDate>) -> Vec<(NaiveDate, RowStream)> {
         let settled = self.days.settle_before(date);
         if !settled.is_empty() {
-            self.runs.settled_before(date.unwrap_or(NaiveDate::MAX));
+            let before = date.unwrap_or(NaiveDate::MAX);
+            self.runs.settled_before(before);
+            self.open.values_mut().for_each(|parts| parts.retain(|part| part.date >= before));
         }
         settled
     }
@@ -114,7 +133,6 @@ mod tests {
     use arrow::datatypes::{DataType, Field, Int64Type, Schema};
     use chrono::NaiveDate;
     use proptest::prelude::*;
-    use std::collections::BTreeMap;
 
     /// 2026-03-01T00:00:00Z, by `date -u -d 2026-03-01 +%s`.
     const MIDNIGHT: i64 = 1_772_323_200_000_000;

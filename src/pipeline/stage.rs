@@ -150,6 +150,9 @@ impl Stage {
         for object in complete.map_err(|error| super::failed("the lake's sections", error))? {
             self.delivery.filed(&worked.partition, object).await?;
         }
+        if let Some(stood) = worked.stood {
+            self.comes(&worked.partition, stood);
+        }
         self.take_in(worked.pipelines, &worked.partition);
         self.release(worked.released);
         self.reached(&worked.partition, worked.next_offset, worked.watermark);
@@ -157,6 +160,16 @@ impl Stage {
         progress.records.store(self.counts.records, Ordering::Relaxed);
         self.advance(self.watermark.current(), self.watermark.current()).await?;
         self.put_live(true).await
+    }
+
+    /// Notes the watermark that stands before a partition's next record, which has come.
+    fn comes(&mut self, partition: &Arc<Partition>, watermark: i64) {
+        for place in 0..self.tables.len() {
+            let Some(tables) = &mut self.tables[place] else { continue };
+            if let Err(error) = tables.comes(partition, watermark) {
+                self.fail(place, &error);
+            }
+        }
     }
 
     /// Takes in what a partition gave to each pipeline.

@@ -99,6 +99,15 @@ impl Tables {
         Ok(())
     }
 
+    /// Notes the watermark that stands before a partition's next record, which has come.
+    ///
+    /// # Errors
+    /// Where rows go to disk and it cannot be written.
+    pub fn comes(&mut self, partition: &Arc<Partition>, watermark: i64) -> Result<()> {
+        let mut tables = self.families.iter_mut().flat_map(|family| &mut family.tables);
+        tables.try_for_each(|(_, table)| table.comes(partition, watermark))
+    }
+
     /// Fires what is due; the rows are also kept until their days settle.
     ///
     /// # Errors

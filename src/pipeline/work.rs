@@ -44,6 +44,8 @@ pub struct Worked {
     pub held_back: Vec<HeldBack>,
     /// The offset after its last record.
     pub next_offset: i64,
+    /// The watermark that stood before its first record; none where tests are not followed.
+    pub stood: Option<i64>,
     /// The time of its first record; none when it has none.
     pub first_record: Option<Timestamp>,
     /// Per pipeline: what each family collects.
@@ -68,6 +70,7 @@ pub(super) struct Begun {
     late: Vec<LateRows>,
     /// The events that are steps of tests: what becomes of them is told when they are released.
     steps: Vec<u32>,
+    stood: Option<i64>,
 }
 
 /// Works on a judged batch by itself. Gives also what the stage that follows tests takes of it.
@@ -84,7 +87,8 @@ pub(super) fn begin(
         None => None,
     };
     let steps = followed.iter().flat_map(|batch| batch.prepared.rows()).collect();
-    Ok((Begun { judged, pipelines, fates, late, steps }, followed))
+    let stood = followed.as_ref().and_then(|batch| batch.rises.first());
+    Ok((Begun { judged, pipelines, fates, late, steps, stood }, followed))
 }
 
 /// A batch's steps, with what of its events is settled already.
@@ -113,7 +117,7 @@ pub(super) fn finish(
     (mut released, followed): (Vec<ReleasedWork>, usize),
     filing: Filing,
 ) -> Result<Worked> {
-    let Begun { judged, pipelines, mut fates, mut late, steps } = begun;
+    let Begun { judged, pipelines, mut fates, mut late, steps, stood } = begun;
     for one in &mut released {
         late.append(&mut one.late);
     }
@@ -131,6 +135,7 @@ pub(super) fn finish(
         begin: judged.begin,
         largest: judged.largest,
         next_offset: next_offset(&judged),
+        stood,
         first_record: first_record(&judged),
         pipelines,
         filed: sections::file(&records_of(&judged), &late, filing)?,
