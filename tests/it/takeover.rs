@@ -7,12 +7,14 @@ use std::time::Duration;
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use serde_json::Value;
 use turnaround::flow::Timestamp;
 
-use crate::binary::{Place, unique};
+use crate::binary::{Place, unique, wait_for};
 use crate::servers;
+use crate::stop::read_records;
 use crate::stream::Stream;
 
 const LONG: Duration = Duration::from_secs(60);
@@ -149,7 +151,7 @@ async fn a_run_over_another_topic_of_the_same_group_costs_nothing() {
     let test = "takeover::a_run_over_another_topic_of_the_same_group_costs_nothing";
     let Some(brokers) = servers::kafka(test) else { return };
     let [one, other] = ["one", "other"].map(unique);
-    create_topic(&brokers, &one, 1).await;
+    create_topic(&brokers, &one, 2).await;
     create_topic(&brokers, &other, 1).await;
     let told = tokio::task::spawn_blocking(move || others_come_and_go(&brokers, &one, &other));
     told.await.expect("nothing is lost, and nothing read twice");
@@ -191,6 +193,55 @@ fn others_come_and_go(brokers: &str, one: &str, other: &str) {
         send(one, sent + 10..sent + 20);
         stream.reads(sent + 20);
     }
+    // While the group shares out anew, brokers do not say what its members read: one that stands by
+    // must not take that for leave to join.
+    let mut passing = Passing::joins(brokers, other);
+    let next = start(one, "next");
+    passing.is_given_a_partition();
+    drop(passing);
+    std::thread::park_timeout(Duration::from_secs(5));
+    let page = next.page("/metrics").expect("it serves its pages");
+    assert!(read_records(&page.1) == 0.0, "{}", next.said());
     stream.terminate();
     assert_eq!(stream.code(), Some(0), "{}", place.read("one.log"));
+    next.reads(130);
+    next.terminate();
+    assert_eq!(next.code(), Some(0), "{}", place.read("next.log"));
+}
+
+/// A member of the group that reads another topic, and does not stay.
+struct Passing {
+    consumer: BaseConsumer,
+}
+
+impl Passing {
+    /// Asks to be a member, so that the group is not settled for a while.
+    fn joins(brokers: &str, topic: &str) -> Passing {
+        let mut config = client(brokers);
+        config.set("group.id", "turnaround").set("auto.offset.reset", "earliest");
+        config.set("partition.assignment.strategy", "cooperative-sticky");
+        let consumer: BaseConsumer = config.create().expect("a consumer");
+        consumer.subscribe(&[topic]).expect("it subscribes");
+        wait_for("shares that are given out anew", LONG, || {
+            let groups =
+                consumer.fetch_group_list(Some("turnaround"), LONG).expect("they are known");
+            (groups.groups()[0].state() != "Stable").then_some(())
+        });
+        Passing { consumer }
+    }
+
+    /// The others have noticed, and the group has shared out its partitions.
+    fn is_given_a_partition(&mut self) {
+        wait_for("partition", LONG, || {
+            drop(self.consumer.poll(Duration::from_millis(100)));
+            let held = self.consumer.assignment().expect("it is known").count();
+            (held > 0).then_some(())
+        });
+    }
+}
+
+impl Drop for Passing {
+    fn drop(&mut self) {
+        self.consumer.unsubscribe();
+    }
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
-use rdkafka::groups::GroupMemberInfo;
+use rdkafka::groups::{GroupInfo, GroupMemberInfo};
 use rdkafka::metadata::MetadataTopic;
 use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::{Offset, TopicPartitionList};
@@ -183,34 +183,44 @@ impl Start<'_> {
         loop {
             let groups = match self.consumer.fetch_group_list(Some(group), ANSWER_TIMEOUT) {
                 Ok(groups) => groups,
+                Err(error) if Instant::now() < until && !may_not_look(&error) => {
+                    tracing::debug!(group, %error, "could not look at the group's members yet");
+                    wait(Duration::from_millis(500));
+                    continue;
+                }
                 Err(error) => {
                     // Without the right to look, a rebalance tells.
                     tracing::debug!(group, %error, "could not look at the group's members");
                     return Ok(());
                 }
             };
-            let members = groups.groups().iter().filter(|found| found.name() == group);
-            let rival = members.flat_map(|g| g.members()).find(|m| reads_topic(m, self.topic));
-            let Some(rival) = rival else { return Ok(()) };
+            let found = groups.groups().iter().find(|found| found.name() == group);
+            let Some(rival) = found.and_then(|found| self.rival(found)) else { return Ok(()) };
             if Instant::now() >= until {
-                let host = rival.client_host().trim_start_matches('/');
-                return Err(faults::several_instances(
-                    group,
-                    self.topic,
-                    &format!("one is on {host}"),
-                ));
+                return Err(faults::several_instances(group, self.topic, &rival));
             }
             if !told {
                 told = true;
                 tracing::info!(
                     group,
                     topic = self.topic,
-                    "another member of the group reads this topic; waiting for it to leave, as a \
-                     killed one does after its session ends"
+                    found = rival,
+                    "another member of the group reads this topic, or may; waiting for it to leave, \
+                     as a killed one does after its session ends"
                 );
             }
             wait(Duration::from_millis(500));
         }
+    }
+
+    /// Who of the group reads this topic, or may.
+    fn rival(&self, group: &GroupInfo) -> Option<String> {
+        // Only of a settled group do brokers tell what its members read.
+        if !group.members().is_empty() && group.state() != "Stable" {
+            return Some("it shares out its partitions anew all the time".to_owned());
+        }
+        let rival = group.members().iter().find(|member| reads_topic(member, self.topic))?;
+        Some(format!("one is on {}", rival.client_host().trim_start_matches('/')))
     }
 
     /// Asks until there is an answer, or the time is up, or the brokers refuse us.
@@ -298,6 +308,13 @@ fn partitions_of(topic: &MetadataTopic) -> Result<Vec<i32>, RDKafkaErrorCode> {
         Some(error) => Err(error.into()),
         None => Ok(topic.partitions().iter().map(|partition| partition.id()).collect()),
     }
+}
+
+/// Whether we are not allowed to look at a group.
+fn may_not_look(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode::{ClusterAuthorizationFailed, GroupAuthorizationFailed};
+    let code = error.rdkafka_error_code();
+    matches!(code, Some(ClusterAuthorizationFailed | GroupAuthorizationFailed))
 }
 
 /// Whether a member of the group has subscribed to the topic.
