@@ -1,4 +1,4 @@
-//! From a hash to a record's number: five bytes a cell, in one piece of memory.
+//! From a hash to a record's number: eight bytes a cell, in one piece of memory.
 //!
 //! Cells are asked for ahead of time (`soon`), so that a table of millions costs no wait for memory.
 //! Open addressing, the next cell when one is taken, and no marks where something was removed: what
@@ -6,10 +6,11 @@
 
 use prefetch_index::prefetch_index;
 
-/// A number, and eight bits of the hash before it, which spare most looks at records.
-type Cell = [u8; 5];
+/// A number, and the higher half of the hash above it: that says where the cell's home is, so that a table
+/// grows without a look at records, and spares nearly every other look.
+type KeyCell = u64;
 
-const EMPTY: Cell = [0xff; 5];
+const EMPTY: KeyCell = u64::MAX;
 /// In the place of a number.
 const NOTHING: u32 = u32::MAX;
 /// The fewest cells.
@@ -18,7 +19,7 @@ const FEWEST: usize = 64;
 /// Numbers by hash.
 #[derive(Debug, Default)]
 pub(super) struct KeyTable {
-    cells: Vec<Cell>,
+    cells: Vec<KeyCell>,
     held: usize,
 }
 
@@ -40,7 +41,7 @@ impl KeyTable {
             if cell == EMPTY {
                 return None;
             }
-            if cell[0] == hash as u8 && is_it(number(cell)) {
+            if cell >> 32 == hash >> 32 && is_it(number(cell)) {
                 return Some(place);
             }
             place = self.next(place);
@@ -48,30 +49,27 @@ impl KeyTable {
     }
 
     /// Puts in a number that is not there.
-    pub(super) fn insert(&mut self, hash: u64, number: u32, hash_of: impl Fn(u32) -> u64) {
+    pub(super) fn insert(&mut self, hash: u64, number: u32) {
         // At most six sevenths full, so that looks end soon.
         if (self.held + 1) * 7 > self.cells.len() * 6 {
-            self.grow(hash_of);
+            self.grow();
         }
-        self.put(hash, number);
+        self.put(cell(hash, number));
         self.held += 1;
     }
 
-    fn put(&mut self, hash: u64, number: u32) {
-        let mut place = self.home(hash);
+    fn put(&mut self, cell: KeyCell) {
+        let mut place = self.home(cell);
         while self.cells[place] != EMPTY {
             place = self.next(place);
         }
-        self.cells[place] = cell(hash, number);
+        self.cells[place] = cell;
     }
 
-    fn grow(&mut self, hash_of: impl Fn(u32) -> u64) {
-        let more = (2 * self.cells.len()).max(FEWEST);
+    fn grow(&mut self) {
+        let more = (self.cells.len() + self.cells.len() / 2).max(FEWEST);
         let cells = std::mem::replace(&mut self.cells, vec![EMPTY; more]);
-        for cell in cells.into_iter().filter(|cell| *cell != EMPTY) {
-            let number = number(cell);
-            self.put(hash_of(number), number);
-        }
+        cells.into_iter().filter(|cell| *cell != EMPTY).for_each(|cell| self.put(cell));
     }
 
     /// Puts another number in the place of one.
@@ -82,12 +80,12 @@ impl KeyTable {
     }
 
     /// Takes a number out.
-    pub(super) fn remove(&mut self, hash: u64, number_out: u32, hash_of: impl Fn(u32) -> u64) {
+    pub(super) fn remove(&mut self, hash: u64, number_out: u32) {
         let Some(mut hole) = self.place(hash, |number| number == number_out) else { return };
         self.held -= 1;
         let mut place = self.next(hole);
         while self.cells[place] != EMPTY {
-            let home = self.home(hash_of(number(self.cells[place])));
+            let home = self.home(self.cells[place]);
             // It may move up unless its home lies behind the hole.
             let (from_home, from_hole) = (self.distance(home, place), self.distance(hole, place));
             if from_home >= from_hole {
@@ -111,18 +109,18 @@ impl KeyTable {
     #[inline]
     pub(super) fn guess(&self, hash: u64) -> Option<u32> {
         let cell = *self.cells.get(self.home(hash))?;
-        (cell[0] == hash as u8 && cell != EMPTY).then(|| number(cell))
+        (cell >> 32 == hash >> 32 && cell != EMPTY).then(|| number(cell))
     }
 
     /// Bytes that the cells take.
     pub(super) fn bytes(&self) -> usize {
-        self.cells.capacity() * size_of::<Cell>()
+        self.cells.capacity() * size_of::<KeyCell>()
     }
 
-    /// Where a hash's cell is, by its higher bits; any number of cells will do.
+    /// Where a hash's cell is, by its higher half; any number of cells up to that will do.
     #[inline]
     fn home(&self, hash: u64) -> usize {
-        ((u128::from(hash) * self.cells.len() as u128) >> 64) as usize
+        (((hash >> 32) * self.cells.len() as u64) >> 32) as usize
     }
 
     #[inline]
@@ -136,15 +134,14 @@ impl KeyTable {
 }
 
 #[inline]
-fn cell(hash: u64, number: u32) -> Cell {
+fn cell(hash: u64, number: u32) -> KeyCell {
     debug_assert!(number != NOTHING);
-    let [a, b, c, d] = number.to_le_bytes();
-    [hash as u8, a, b, c, d]
+    hash >> 32 << 32 | u64::from(number)
 }
 
 #[inline]
-fn number([_, a, b, c, d]: Cell) -> u32 {
-    u32::from_le_bytes([a, b, c, d])
+fn number(cell: KeyCell) -> u32 {
+    cell as u32
 }
 
 #[cfg(test)]
@@ -170,10 +167,10 @@ mod tests {
                 if puts && !map.contains_key(&key) {
                     let number = owners.len() as u32;
                     owners.push(key);
-                    keys.insert(hash(key), number, |number| hash(owners[number as usize]));
+                    keys.insert(hash(key), number);
                     map.insert(key, number);
                 } else if !puts && let Some(number) = map.remove(&key) {
-                    keys.remove(hash(key), number, |number| hash(owners[number as usize]));
+                    keys.remove(hash(key), number);
                 }
                 for key in 0..300 {
                     let found = keys.find(hash(key), |number| owners[number as usize] == key);

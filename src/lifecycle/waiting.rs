@@ -4,6 +4,9 @@
 //! That is: it takes its place at that watermark, before whatever happened then. So one order serves
 //! all steps, and how batches are cut does not matter.
 
+use std::collections::VecDeque;
+use std::sync::Arc;
+
 /// A step's place in the order of work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct StepTurn {
@@ -12,19 +15,30 @@ pub(super) struct StepTurn {
     /// Late ones come first.
     on_time: bool,
     offset: i64,
-    place: u32,
+    batch: u32,
+    row: u32,
 }
 
-/// Steps of one partition.
+/// Steps of one partition. They lie where they came, and only their turns are moved.
 #[derive(Debug)]
 pub(super) struct Waiting<S> {
-    steps: Vec<S>,
+    batches: VecDeque<WaitingBatch<S>>,
+    /// The number of the first of them.
+    first: u32,
     turns: Vec<StepTurn>,
+}
+
+/// Steps that came together.
+#[derive(Debug)]
+struct WaitingBatch<S> {
+    steps: Arc<Vec<S>>,
+    /// How many of them are still waiting.
+    left: usize,
 }
 
 impl<S> Default for Waiting<S> {
     fn default() -> Waiting<S> {
-        Waiting { steps: Vec::new(), turns: Vec::new() }
+        Waiting { batches: VecDeque::new(), first: 0, turns: Vec::new() }
     }
 }
 
@@ -35,21 +49,20 @@ pub(super) trait Timed {
     fn watermark_before(&self) -> i64;
 }
 
-impl<S: Timed + Default> Waiting<S> {
+impl<S: Timed> Waiting<S> {
     /// Takes in steps in the order of their offsets.
     pub(super) fn add(&mut self, steps: Vec<S>) {
-        let first = self.steps.len();
-        let turn = |(place, step): (usize, &S)| {
+        if steps.is_empty() {
+            return;
+        }
+        let batch = self.first.wrapping_add(self.batches.len() as u32);
+        let turn = |(row, step): (usize, &S)| {
             let on_time = step.at() >= step.watermark_before();
             let at = if on_time { step.at() } else { step.watermark_before() };
-            StepTurn { at, on_time, offset: step.offset(), place: (first + place) as u32 }
+            StepTurn { at, on_time, offset: step.offset(), batch, row: row as u32 }
         };
         self.turns.extend(steps.iter().enumerate().map(turn));
-        if self.steps.is_empty() {
-            self.steps = steps;
-        } else {
-            self.steps.extend(steps);
-        }
+        self.batches.push_back(WaitingBatch { left: steps.len(), steps: Arc::new(steps) });
         // Nearly sorted, in two runs at most where the feed is in order.
         self.turns.sort();
     }
@@ -59,19 +72,18 @@ impl<S: Timed + Default> Waiting<S> {
         let due = self
             .turns
             .partition_point(|turn| turn.at < watermark || turn.at == watermark && !turn.on_time);
-        if due == self.turns.len() {
-            let (turns, steps) = (std::mem::take(&mut self.turns), std::mem::take(&mut self.steps));
-            return Released { turns, steps };
-        }
         let rest = self.turns.split_off(due);
         let turns = std::mem::replace(&mut self.turns, rest);
-        // Those that stay are few: they move to a list of their own.
-        let mut steps = std::mem::take(&mut self.steps);
-        for (place, turn) in self.turns.iter_mut().enumerate() {
-            self.steps.push(std::mem::take(&mut steps[turn.place as usize]));
-            turn.place = place as u32;
+        let first = self.first;
+        let batches = self.batches.iter().map(|batch| Arc::clone(&batch.steps)).collect();
+        for turn in &turns {
+            self.batches[turn.batch.wrapping_sub(first) as usize].left -= 1;
         }
-        Released { turns, steps }
+        while self.batches.front().is_some_and(|batch| batch.left == 0) {
+            self.batches.pop_front();
+            self.first = self.first.wrapping_add(1);
+        }
+        Released { turns, batches, first }
     }
 
     /// The last turn's time.
@@ -81,7 +93,8 @@ impl<S: Timed + Default> Waiting<S> {
 
     /// Bytes that they take.
     pub(super) fn bytes(&self) -> usize {
-        self.steps.capacity() * size_of::<S>() + self.turns.capacity() * size_of::<StepTurn>()
+        let steps: usize = self.batches.iter().map(|batch| batch.steps.capacity()).sum();
+        steps * size_of::<S>() + self.turns.capacity() * size_of::<StepTurn>()
     }
 }
 
@@ -89,13 +102,14 @@ impl<S: Timed + Default> Waiting<S> {
 #[derive(Debug)]
 pub(super) struct Released<S> {
     turns: Vec<StepTurn>,
-    steps: Vec<S>,
+    batches: Vec<Arc<Vec<S>>>,
+    first: u32,
 }
 
 impl<S> Released<S> {
     /// In their order, each with the time of its turn.
     pub(super) fn iter(&self) -> impl Iterator<Item = (i64, &S)> {
-        self.turns.iter().map(|turn| (turn.at, &self.steps[turn.place as usize]))
+        self.turns.iter().map(|turn| (turn.at, self.step(turn)))
     }
 
     pub(super) fn len(&self) -> usize {
@@ -105,6 +119,11 @@ impl<S> Released<S> {
     /// The step so many places after the first.
     #[inline]
     pub(super) fn get(&self, place: usize) -> Option<&S> {
-        self.turns.get(place).map(|turn| &self.steps[turn.place as usize])
+        self.turns.get(place).map(|turn| self.step(turn))
+    }
+
+    #[inline]
+    fn step(&self, turn: &StepTurn) -> &S {
+        &self.batches[turn.batch.wrapping_sub(self.first) as usize][turn.row as usize]
     }
 }

@@ -220,15 +220,13 @@ impl Entities {
             born: step.offset,
             ..EntityRecord::default()
         });
-        let entities = &self.entities;
-        self.keys.insert(step.hash as u64, number, |number| entities[number].hash as u64);
+        self.keys.insert(step.hash as u64, number);
         number
     }
 
     fn remove(&mut self, at: u32) {
         let hash = self.entities[at].hash as u64;
-        let entities = &self.entities;
-        self.keys.remove(hash, at, |number| entities[number].hash as u64);
+        self.keys.remove(hash, at);
         self.entities.remove(at);
     }
 

@@ -115,8 +115,7 @@ impl TubeKeeper {
     }
 
     fn enter(&mut self, key: u128, number: u32) {
-        let (tubes, finished) = (&self.tubes, &self.finished);
-        self.keys.insert(hash(key), number, |number| hash(key_of(tubes, finished, number)));
+        self.keys.insert(hash(key), number);
     }
 
     fn renumber(&mut self, key: u128, from: u32, to: u32) {
@@ -178,9 +177,7 @@ impl TubeKeeper {
 
     fn drop_whole(&mut self, tube: u32) {
         let TubeRecord { key, first, .. } = self.tubes.remove(tube);
-        let (tubes, finished) = (&self.tubes, &self.finished);
-        let hash_of = |number| hash(key_of(tubes, finished, number));
-        self.keys.remove(hash(key), tube, hash_of);
+        self.keys.remove(hash(key), tube);
         let mut next = first;
         while next != NIL {
             next = self.tests.remove(next).next;
@@ -333,9 +330,7 @@ impl TubeKeeper {
     /// Drops a tube that is put down.
     fn drop_down(&mut self, head: u32) {
         let key = self.finished[head].key();
-        let (tubes, finished) = (&self.tubes, &self.finished);
-        let hash_of = |number| hash(key_of(tubes, finished, number));
-        self.keys.remove(hash(key), head | DOWN, hash_of);
+        self.keys.remove(hash(key), head | DOWN);
         self.take_back(head);
     }
 

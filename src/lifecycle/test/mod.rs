@@ -167,6 +167,9 @@ impl Tests {
     fn release(&mut self, watermark: i64, first: i64, cuts: &RowCuts) -> Changes {
         let mut changes = Changes::default();
         self.release_into(watermark, (first, watermark), cuts, &mut changes);
+        let (rules, wanted) = (&self.rules, self.wanted);
+        let until = self.passed.saturating_sub(rules.keep_finished);
+        self.keeper.forget(until, |test| waits(rules, wanted, test));
         changes
     }
 
@@ -191,9 +194,6 @@ impl Tests {
         }
         self.timers(timers_until, cuts, changes);
         self.reached = self.reached.max(watermark);
-        let (rules, wanted) = (&self.rules, self.wanted);
-        let until = self.passed.saturating_sub(rules.keep_finished);
-        self.keeper.forget(until, |test| waits(rules, wanted, test));
     }
 
     /// Asks for the memory of steps to come, so that none waits for it.
