@@ -117,8 +117,8 @@ pub struct CompletionRow {
     pub due: Time,
     /// Its target, microseconds.
     pub target: Time,
-    /// Where its target comes from; none where none was asked for.
-    pub origin: Option<TargetOrigin>,
+    /// The number of where its target comes from; beyond the last where none was asked for.
+    pub origin: u32,
     /// Working time from the clock's start, microseconds.
     pub working: Option<i64>,
     /// The machine's code.
@@ -186,8 +186,8 @@ pub struct DueRow {
     pub due_at: i64,
     /// Its target, microseconds.
     pub target: Time,
-    /// Where its target comes from.
-    pub origin: Option<TargetOrigin>,
+    /// The number of where its target comes from.
+    pub origin: u32,
     /// What came of it.
     pub outcome: DueOutcome,
     /// The state that it stood in.
@@ -385,6 +385,8 @@ pub struct ReleasedStep {
 /// All rows that steps and timers made, in the order in which they were.
 #[derive(Debug, Default)]
 pub struct Changes {
+    /// Where targets come from, by number.
+    pub origins: Vec<TargetOrigin>,
     /// What brought them about, in the order of work.
     pub causes: Vec<Cause>,
     /// Rows of `transitions`.

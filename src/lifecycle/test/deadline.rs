@@ -61,7 +61,7 @@ impl Tests {
         let is_open = self.is_open(at);
         let test = &mut self.keeper.tests[at];
         let (target, machine) = (test.target, test.machine);
-        let origin = self.targets.origin(test.origin);
+        let origin = test.origin;
         if outcome == DueOutcome::Breached {
             test.marks.set(Mark::Breached);
             // Nobody waits any more for one that is over.

@@ -184,6 +184,9 @@ impl Tests {
     ) {
         let released = self.waiting.release(watermark);
         changes.causes.reserve(released.len());
+        if self.wanted.completions {
+            changes.completions.reserve(released.len());
+        }
         for (place, (turn, step)) in released.iter().enumerate() {
             self.soon(&released, place);
             self.timers(turn.min(timers_until), cuts, changes);
@@ -194,6 +197,7 @@ impl Tests {
         }
         self.timers(timers_until, cuts, changes);
         self.reached = self.reached.max(watermark);
+        changes.origins = self.targets.origins().to_vec();
     }
 
     /// Asks for the memory of steps to come, so that none waits for it.

@@ -115,9 +115,9 @@ impl TargetFinder {
         self.hours.get(lab as usize).cloned()
     }
 
-    /// The origin of a number.
-    pub(super) fn origin(&self, number: u32) -> Option<TargetOrigin> {
-        self.origins.get(number as usize).cloned()
+    /// All origins so far, by number.
+    pub(super) fn origins(&self) -> &[TargetOrigin] {
+        &self.origins
     }
 }
 

@@ -100,7 +100,7 @@ impl Tests {
             working: self.targets.working(step.lab, clock_start(test), Time::at(step.at)),
             due: test.due,
             target: test.target,
-            origin: self.targets.origin(test.origin),
+            origin: test.origin,
             machine: test.machine,
             operator: test.operator,
             repeats: test.repeats,

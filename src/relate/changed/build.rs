@@ -69,33 +69,34 @@ pub fn changed(
 ) -> Result<Changed, ArrowError> {
     let columns = relation.columns().enumerate().filter(|(at, _)| needed.contains(at));
     let columns: Vec<&RelationColumn> = columns.map(|(_, column)| column).collect();
+    let beside = (names, changes.origins.as_slice());
     match relation {
         ChangeRelation::Transitions => {
             let rows = &changes.transitions;
-            let made = made(rows, |row| &row.head, &columns, names, transition)?;
+            let made = made(rows, |row| &row.head, &columns, beside, transition)?;
             let is_barred =
                 |row: &TransitionRow| row.implied && row.head.at < row.head.watermark_before;
             Ok(made.with_barred(rows.iter().map(|row| Some(is_barred(row))).collect()))
         }
         ChangeRelation::Completions => {
-            made(&changes.completions, |row| &row.head, &columns, names, completion)
+            made(&changes.completions, |row| &row.head, &columns, beside, completion)
         }
-        ChangeRelation::Due => made(&changes.due, |row| &row.head, &columns, names, due),
+        ChangeRelation::Due => made(&changes.due, |row| &row.head, &columns, beside, due),
         ChangeRelation::Deadlines => {
-            made(&changes.deadlines, |row| &row.head, &columns, names, deadline)
+            made(&changes.deadlines, |row| &row.head, &columns, beside, deadline)
         }
         ChangeRelation::Rejections => {
-            made(&changes.rejections, |row| &row.head, &columns, names, rejection)
+            made(&changes.rejections, |row| &row.head, &columns, beside, rejection)
         }
-        ChangeRelation::Errors => made(&changes.errors, |row| &row.head, &columns, names, error),
+        ChangeRelation::Errors => made(&changes.errors, |row| &row.head, &columns, beside, error),
         ChangeRelation::Restatements => {
-            made(&changes.restatements, |row| &row.head, &columns, names, restatement)
+            made(&changes.restatements, |row| &row.head, &columns, beside, restatement)
         }
         ChangeRelation::Refused => {
-            made(&changes.refused, |row| &row.head, &columns, names, refused)
+            made(&changes.refused, |row| &row.head, &columns, beside, refused)
         }
         ChangeRelation::Backdated => {
-            made(&changes.backdated, |row| &row.head, &columns, names, backdated)
+            made(&changes.backdated, |row| &row.head, &columns, beside, backdated)
         }
     }
 }
@@ -123,15 +124,11 @@ fn due(rows: &ChangeRows<'_, DueRow>, name: &str) -> MadeColumn {
         "outcome" => rows.word(|row| Some(row.outcome.text())),
         "state" => rows.state(|row| row.state)?,
         "phase" => rows.word(|row| row.phase.map(OverrunPhase::text)),
-        "target_source" => rows.word(|row| source(row.origin.as_ref())),
-        "target_version" => rows.word(|row| Some(&*row.origin.as_ref()?.version)),
+        "target_source" => rows.word(|row| rows.source(row.origin)),
+        "target_version" => rows.word(|row| rows.version(row.origin)),
         "at" => rows.time(|row| Some(row.head.at)),
         _ => return Ok(None),
     }))
-}
-
-fn source(origin: Option<&TargetOrigin>) -> Option<&'static str> {
-    Some(origin?.source.as_str())
 }
 
 fn deadline(rows: &ChangeRows<'_, DeadlineRow>, name: &str) -> MadeColumn {
@@ -238,9 +235,9 @@ fn completion(rows: &ChangeRows<'_, CompletionRow>, name: &str) -> MadeColumn {
         }),
         "due_at" => rows.time(|row| row.due.get()),
         "tat_working_minutes" => rows.minutes(|row| row.working),
-        "target_source" => rows.word(|row| source(row.origin.as_ref())),
-        "target_version" => rows.word(|row| Some(&*row.origin.as_ref()?.version)),
-        "clock" => rows.word(|row| Some(row.origin.as_ref()?.clock.as_str())),
+        "target_source" => rows.word(|row| rows.source(row.origin)),
+        "target_version" => rows.word(|row| rows.version(row.origin)),
+        "clock" => rows.word(|row| Some(rows.origin(row.origin)?.clock.as_str())),
         _ => return Ok(None),
     }))
 }
@@ -250,10 +247,10 @@ fn made<R>(
     rows: &[R],
     head: impl Fn(&R) -> &ChangeHead,
     columns: &[&RelationColumn],
-    names: ChangeNames<'_>,
+    (names, origins): (ChangeNames<'_>, &[TargetOrigin]),
     own: impl Fn(&ChangeRows<'_, R>, &str) -> MadeColumn,
 ) -> Result<Changed, ArrowError> {
-    let rows = ChangeRows { rows, names };
+    let rows = ChangeRows { rows, names, origins };
     let of_head = |name: &str| -> MadeColumn {
         Ok(Some(match name {
             "lab_id" => rows.code(CodedColumn::Lab, |row| head(row).lab)?,
@@ -292,9 +289,22 @@ fn made<R>(
 struct ChangeRows<'a, R> {
     rows: &'a [R],
     names: ChangeNames<'a>,
+    origins: &'a [TargetOrigin],
 }
 
-impl<R> ChangeRows<'_, R> {
+impl<'a, R> ChangeRows<'a, R> {
+    fn origin(&self, number: u32) -> Option<&'a TargetOrigin> {
+        self.origins.get(number as usize)
+    }
+
+    fn source(&self, origin: u32) -> Option<&'a str> {
+        Some(self.origin(origin)?.source.as_str())
+    }
+
+    fn version(&self, origin: u32) -> Option<&'a str> {
+        Some(&self.origin(origin)?.version)
+    }
+
     fn code(&self, column: CodedColumn, of: impl Fn(&R) -> u32) -> Result<ArrayRef, ArrowError> {
         let codes = self.rows.iter().map(|row| Some(of(row)).filter(|code| *code != u32::MAX));
         coded(codes.collect(), self.names.texts.array(column))

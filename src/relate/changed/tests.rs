@@ -84,7 +84,7 @@ fn course(machine: &StateMachine, texts: &RunTexts) -> Changes {
             clock_start: minute(30),
             due: minute(89),
             target: minute(59),
-            origin: Some(origin()),
+            origin: 0,
             working: Some(45 * MINUTE),
             machine: instrument,
             operator,
@@ -92,6 +92,7 @@ fn course(machine: &StateMachine, texts: &RunTexts) -> Changes {
             auto_verified: Told::Yes,
             delta_flag: Told::No,
         }],
+        origins: vec![origin()],
         ..Changes::default()
     }
 }
@@ -107,7 +108,7 @@ fn changes(machine: &StateMachine, texts: &RunTexts) -> Changes {
             head: head.clone(),
             due_at: 89 * MINUTE,
             target: minute(59),
-            origin: Some(origin()),
+            origin: 0,
             outcome: DueOutcome::Breached,
             state: from,
             phase: Some(OverrunPhase::Verification),
