@@ -183,7 +183,7 @@ impl Start<'_> {
         loop {
             let groups = match self.consumer.fetch_group_list(Some(group), ANSWER_TIMEOUT) {
                 Ok(groups) => groups,
-                Err(error) if Instant::now() < until && !may_not_look(&error) => {
+                Err(error) if Instant::now() < until && passes(&error) => {
                     tracing::debug!(group, %error, "could not look at the group's members yet");
                     wait(Duration::from_millis(500));
                     continue;
@@ -310,11 +310,20 @@ fn partitions_of(topic: &MetadataTopic) -> Result<Vec<i32>, RDKafkaErrorCode> {
     }
 }
 
-/// Whether we are not allowed to look at a group.
-fn may_not_look(error: &KafkaError) -> bool {
-    use RDKafkaErrorCode::{ClusterAuthorizationFailed, GroupAuthorizationFailed};
-    let code = error.rdkafka_error_code();
-    matches!(code, Some(ClusterAuthorizationFailed | GroupAuthorizationFailed))
+/// Whether what kept us from looking at a group may be over soon.
+fn passes(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode as Code;
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            Code::OperationTimedOut
+                | Code::RequestTimedOut
+                | Code::BrokerTransportFailure
+                | Code::AllBrokersDown
+                | Code::CoordinatorLoadInProgress
+                | Code::NotCoordinator
+        )
+    )
 }
 
 /// Whether a member of the group has subscribed to the topic.
