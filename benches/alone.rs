@@ -21,7 +21,7 @@ use turnaround::source::{Source, SourceEvent};
 
 // As in the binary.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: turnaround_allocator::MiMalloc = turnaround_allocator::MiMalloc;
 
 fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();

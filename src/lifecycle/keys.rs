@@ -1,8 +1,9 @@
-//! From a hash to a record's number: eight bytes a cell, in one piece of memory.
+//! From a hash to a record's number: eight bytes a cell.
 //!
 //! Cells are asked for ahead of time (`soon`), so that a table of millions costs no wait for memory.
 //! Open addressing, the next cell when one is taken, and no marks where something was removed: what
-//! follows moves up.
+//! follows moves up. The cells lie in sections by their hash that grow one by one: no step waits for a
+//! whole table to be copied, and what one section gives up another takes.
 
 use prefetch_index::prefetch_index;
 
@@ -13,23 +14,96 @@ type KeyCell = u64;
 const EMPTY: KeyCell = u64::MAX;
 /// In the place of a number.
 const NOTHING: u32 = u32::MAX;
-/// The fewest cells.
-const FEWEST: usize = 64;
+/// The fewest cells of a section that has any.
+const FEWEST: usize = 16;
+/// A section is chosen by so many of a hash's highest bits.
+const SECTION_BITS: u32 = 6;
 
 /// Numbers by hash.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct KeyTable {
-    cells: Vec<KeyCell>,
-    held: usize,
+    sections: Vec<KeySection>,
+}
+
+impl Default for KeyTable {
+    fn default() -> KeyTable {
+        KeyTable { sections: vec![KeySection::default(); 1 << SECTION_BITS] }
+    }
 }
 
 impl KeyTable {
     /// The number that has this hash and `is_it`.
     #[inline]
     pub(super) fn find(&self, hash: u64, is_it: impl Fn(u32) -> bool) -> Option<u32> {
-        self.place(hash, is_it).map(|place| number(self.cells[place]))
+        let section = self.of(hash);
+        section.place(hash, is_it).map(|place| number(section.cells[place]))
     }
 
+    /// Puts in a number that is not there.
+    pub(super) fn insert(&mut self, hash: u64, number: u32) {
+        self.of_mut(hash).insert(cell(hash, number));
+    }
+
+    /// Puts another number in the place of one.
+    pub(super) fn renumber(&mut self, hash: u64, from: u32, to: u32) {
+        let section = self.of_mut(hash);
+        if let Some(place) = section.place(hash, |number| number == from) {
+            section.cells[place] = cell(hash, to);
+        }
+    }
+
+    /// Takes a number out.
+    pub(super) fn remove(&mut self, hash: u64, number: u32) {
+        self.of_mut(hash).remove(hash, number);
+    }
+
+    /// Asks for a hash's cell ahead of its use.
+    #[inline]
+    pub(super) fn soon(&self, hash: u64) {
+        let section = self.of(hash);
+        if !section.cells.is_empty() {
+            prefetch_index(&section.cells, section.home(hash));
+        }
+    }
+
+    /// The number in a hash's own cell, which is mostly the one that is looked for.
+    #[inline]
+    pub(super) fn guess(&self, hash: u64) -> Option<u32> {
+        let section = self.of(hash);
+        let cell = *section.cells.get(section.home(hash))?;
+        (cell >> 32 == hash >> 32 && cell != EMPTY).then(|| number(cell))
+    }
+
+    /// Bytes that the cells take.
+    pub(super) fn bytes(&self) -> usize {
+        let cells: usize = self.sections.iter().map(|section| section.cells.capacity()).sum();
+        cells * size_of::<KeyCell>()
+    }
+
+    #[inline]
+    fn of(&self, hash: u64) -> &KeySection {
+        &self.sections[section_of(hash)]
+    }
+
+    #[inline]
+    fn of_mut(&mut self, hash: u64) -> &mut KeySection {
+        &mut self.sections[section_of(hash)]
+    }
+}
+
+#[inline]
+fn section_of(hash: u64) -> usize {
+    (hash >> (u64::BITS - SECTION_BITS)) as usize
+}
+
+/// The cells of the hashes that begin alike.
+#[derive(Clone, Debug, Default)]
+struct KeySection {
+    cells: Vec<KeyCell>,
+    held: usize,
+}
+
+impl KeySection {
     #[inline]
     fn place(&self, hash: u64, is_it: impl Fn(u32) -> bool) -> Option<usize> {
         if self.cells.is_empty() {
@@ -48,13 +122,12 @@ impl KeyTable {
         }
     }
 
-    /// Puts in a number that is not there.
-    pub(super) fn insert(&mut self, hash: u64, number: u32) {
+    fn insert(&mut self, cell: KeyCell) {
         // At most six sevenths full, so that looks end soon.
         if (self.held + 1) * 7 > self.cells.len() * 6 {
             self.grow();
         }
-        self.put(cell(hash, number));
+        self.put(cell);
         self.held += 1;
     }
 
@@ -72,15 +145,7 @@ impl KeyTable {
         cells.into_iter().filter(|cell| *cell != EMPTY).for_each(|cell| self.put(cell));
     }
 
-    /// Puts another number in the place of one.
-    pub(super) fn renumber(&mut self, hash: u64, from: u32, to: u32) {
-        if let Some(place) = self.place(hash, |number| number == from) {
-            self.cells[place] = cell(hash, to);
-        }
-    }
-
-    /// Takes a number out.
-    pub(super) fn remove(&mut self, hash: u64, number_out: u32) {
+    fn remove(&mut self, hash: u64, number_out: u32) {
         let Some(mut hole) = self.place(hash, |number| number == number_out) else { return };
         self.held -= 1;
         let mut place = self.next(hole);
@@ -97,30 +162,12 @@ impl KeyTable {
         self.cells[hole] = EMPTY;
     }
 
-    /// Asks for a hash's cell ahead of its use.
-    #[inline]
-    pub(super) fn soon(&self, hash: u64) {
-        if !self.cells.is_empty() {
-            prefetch_index(&self.cells, self.home(hash));
-        }
-    }
-
-    /// The number in a hash's own cell, which is mostly the one that is looked for.
-    #[inline]
-    pub(super) fn guess(&self, hash: u64) -> Option<u32> {
-        let cell = *self.cells.get(self.home(hash))?;
-        (cell >> 32 == hash >> 32 && cell != EMPTY).then(|| number(cell))
-    }
-
-    /// Bytes that the cells take.
-    pub(super) fn bytes(&self) -> usize {
-        self.cells.capacity() * size_of::<KeyCell>()
-    }
-
-    /// Where a hash's cell is, by its higher half; any number of cells up to that will do.
+    /// Where a hash's cell is, by the bits of its higher half that do not choose the section; any number
+    /// of cells up to that will do.
     #[inline]
     fn home(&self, hash: u64) -> usize {
-        (((hash >> 32) * self.cells.len() as u64) >> 32) as usize
+        let high = ((hash >> 32) as u32) << SECTION_BITS;
+        ((u64::from(high) * self.cells.len() as u64) >> 32) as usize
     }
 
     #[inline]

@@ -177,8 +177,17 @@ fn every_block_that_says_so_runs() {
 /// Texts that speak of documents: sources, scripts, queries, settings.
 fn texts() -> Vec<PathBuf> {
     const ENDINGS: &[&str] = &["rs", "py", "sh", "sql", "yaml", "toml", "j2"];
-    let folders =
-        ["src", "tests", "benches", "planner", "kafka-queue", "pipelines", "sql", "docker"];
+    let folders = [
+        "src",
+        "tests",
+        "benches",
+        "planner",
+        "kafka-queue",
+        "allocator",
+        "pipelines",
+        "sql",
+        "docker",
+    ];
     let folders = folders.iter().flat_map(|name| below(&root().join(name)));
     let files = folders.chain([root().to_owned()]).flat_map(|folder| {
         let entries = fs::read_dir(folder).expect("a folder");
