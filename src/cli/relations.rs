@@ -3,6 +3,7 @@
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 use serde_json::{Value, json};
@@ -10,7 +11,7 @@ use serde_json::{Value, json};
 use super::check::{counted, wrong_project};
 use crate::config::Project;
 use crate::flow::sql_type::sql_type;
-use crate::relate;
+use crate::plan::relations::shapes;
 
 /// The command's arguments.
 #[derive(Debug, clap::Args)]
@@ -41,15 +42,18 @@ pub struct FilledRelation<'r> {
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let project = Project::load(args.project.as_deref());
     let project = project.map_err(|faults| wrong_project(&faults))?;
-    let docs: Vec<Vec<(&str, &str)>> = relate::Relation::all()
-        .map(|relation| relation.columns().iter().map(|column| (column.name, column.doc)).collect())
+    let shapes = shapes(&project);
+    let docs: Vec<Vec<(&str, &str)>> = shapes
+        .iter()
+        .map(|shape| shape.columns.iter().map(|column| (column.name, column.doc)).collect())
         .collect();
-    let relations: Vec<FilledRelation<'_>> = relate::Relation::all()
+    let relations: Vec<FilledRelation<'_>> = shapes
+        .iter()
         .zip(&docs)
-        .map(|(relation, docs)| FilledRelation {
-            name: relation.name(),
-            event_time: relation.event_time_column(),
-            schema: relate::relation_schema(relation),
+        .map(|(shape, docs)| FilledRelation {
+            name: &shape.name,
+            event_time: shape.event_time,
+            schema: Arc::clone(&shape.schema),
             docs,
         })
         .collect();
@@ -158,9 +162,13 @@ fn block(text: &mut String, title: &str, columns: &[[String; 3]]) {
 
 #[cfg(test)]
 mod tests {
+<<<<<<< HEAD
     use std::sync::Arc;
 
     use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
+=======
+    use arrow::datatypes::{Field, Schema};
+>>>>>>> eeea379 (Follow the entities of machines beside the test's, where a query reads the machine's relation)
 
     use super::*;
 

@@ -51,6 +51,7 @@ pub(crate) fn read(name: &str, document: &Document, faults: &mut Faults) -> Opti
         finished: finished.unwrap_or_default(),
         transitions: transitions.unwrap_or_default(),
         timers: timers.unwrap_or_default(),
+        content_hash: String::new(),
     };
     if faults.count() > before {
         return None;

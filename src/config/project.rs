@@ -22,6 +22,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use xxhash_rust::xxh3::xxh3_128;
+
 use super::decode::{is_name, name_like};
 use super::fault::{Fault, Faults, Position, nearest, quoted};
 use super::files::{self, ProjectFiles};
@@ -281,6 +283,11 @@ fn read_machines(files: &ProjectFiles, reading: &mut ReadProject) {
         let document =
             files::text(bytes, &mut of_file).and_then(|text| Document::parse(text, &mut of_file));
         let machine = document.and_then(|doc| lifecycle_yaml::read(name, &doc, &mut of_file));
+        let hashed = |mut machine: StateMachine| {
+            machine.spec.content_hash = format!("{:032x}", xxh3_128(bytes));
+            machine
+        };
+        let machine = machine.map(hashed);
         machines.insert(name.to_owned(), machine);
         reading.faults.extend(of_file.into_vec());
     }

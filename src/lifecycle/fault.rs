@@ -1,7 +1,10 @@
 //! What can be wrong with the declaration of a machine.
 
-use super::spec::{ANY, MOST, MachineSpec, NEW, WordSource, states_of, words_of};
-use crate::flow::event::EVENT_FIELDS;
+use super::spec::{
+    ANY, MOST, MOST_GUARDS, MOST_KEYS, MachineSpec, NEW, TimerSpec, TimerWhen, WordSource, states_of,
+    words_of,
+};
+use crate::flow::event::{EVENT_FIELDS, FieldKind};
 
 /// Where in a declaration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,6 +62,7 @@ pub(super) fn faults_of(spec: &MachineSpec) -> Vec<MachineFault> {
     columns(spec, &mut faults);
     names(spec, &mut faults);
     ambiguous(spec, &mut faults);
+    timers(spec, &mut faults);
     faults
 }
 
@@ -68,6 +72,14 @@ fn sizes(spec: &MachineSpec, faults: &mut Vec<MachineFault>) {
             let text = format!("it has {count} {what}, more than {MOST}");
             faults.push(MachineFault::new(MachinePlace::Machine, text, "make two machines of it"));
         }
+    }
+    let mut conditions: Vec<&str> =
+        spec.transitions.iter().filter_map(|one| one.when.as_deref()).collect();
+    conditions.sort_unstable();
+    conditions.dedup();
+    if conditions.len() > MOST_GUARDS {
+        let text = format!("it has {} conditions, more than {MOST_GUARDS}", conditions.len());
+        faults.push(MachineFault::new(MachinePlace::Machine, text, "make two machines of it"));
     }
     let begins =
         spec.transitions.iter().any(|one| one.from.iter().any(|from| from == NEW || from == ANY));
@@ -83,17 +95,36 @@ fn sizes(spec: &MachineSpec, faults: &mut Vec<MachineFault>) {
     }
 }
 
+/// Columns of the relation of what an entity did, which its key cannot have.
+const TOLD: [&str; 2] = ["from_state", "to_state"];
+
 fn columns(spec: &MachineSpec, faults: &mut Vec<MachineFault>) {
-    let known = |name: &str| EVENT_FIELDS.iter().any(|(field, _)| *field == name);
     let remedy = "name a column of the event (see docs/events.md)";
     for (at, name) in spec.entity.iter().enumerate() {
-        if !known(name) {
-            let text = format!("the event has no column `{name}`");
-            faults.push(MachineFault::new(MachinePlace::Entity(at), text, remedy));
+        let place = MachinePlace::Entity(at);
+        let mut wrong = |text, remedy| {
+            faults.push(MachineFault::new(place.clone(), text, remedy));
+        };
+        match kind_of(name) {
+            None => wrong(format!("the event has no column `{name}`"), remedy),
+            Some(FieldKind::Text(_) | FieldKind::Code(_)) => {}
+            Some(FieldKind::Time | FieldKind::Int | FieldKind::Float | FieldKind::Bool) => {
+                wrong(format!("the column `{name}` holds no text"), "name a column of texts");
+            }
+        }
+        if spec.entity[..at].contains(name) {
+            wrong(format!("the entity names `{name}` twice"), "name it once");
+        }
+        if TOLD.contains(&name.as_str()) {
+            let text = format!("`{name}` is what the machine tells of the entity");
+            wrong(text, "name a column that says which entity it is");
+        }
+        if at == MOST_KEYS {
+            wrong(format!("the entity has more than {MOST_KEYS} columns"), "name fewer");
         }
     }
-    if !spec.entity.iter().any(|name| name == "lab_id") {
-        let text = "the entity does not name the laboratory".to_owned();
+    if spec.entity.first().is_none_or(|name| name != "lab_id") {
+        let text = "the entity does not name the laboratory first".to_owned();
         faults.push(MachineFault::new(
             MachinePlace::Machine,
             text,
@@ -101,11 +132,45 @@ fn columns(spec: &MachineSpec, faults: &mut Vec<MachineFault>) {
         ));
     }
     for (at, event) in spec.events.iter().enumerate() {
-        if let WordSource::Column(name) = &event.word
-            && !known(name)
-        {
-            let text = format!("the event has no column `{name}`");
-            faults.push(MachineFault::new(MachinePlace::Event(at), text, remedy));
+        let WordSource::Column(name) = &event.word else { continue };
+        let (text, remedy) = match kind_of(name) {
+            None => (format!("the event has no column `{name}`"), remedy),
+            Some(FieldKind::Text(_) | FieldKind::Code(_)) => continue,
+            Some(FieldKind::Time | FieldKind::Int | FieldKind::Float | FieldKind::Bool) => {
+                (format!("the column `{name}` holds no text"), "name a column of texts")
+            }
+        };
+        faults.push(MachineFault::new(MachinePlace::Event(at), text, remedy));
+    }
+}
+
+fn kind_of(column: &str) -> Option<FieldKind> {
+    EVENT_FIELDS.iter().find(|(field, _)| *field == column).map(|(_, kind)| *kind)
+}
+
+/// Timers that would go off again at once, for ever, and those that wait where nothing is waited for.
+fn timers(spec: &MachineSpec, faults: &mut Vec<MachineFault>) {
+    for (at, timer) in spec.timers.iter().enumerate() {
+        let mut wrong = |text, remedy| {
+            faults.push(MachineFault::new(MachinePlace::Timer(at), text, remedy));
+        };
+        let TimerSpec { name, within, to, .. } = timer;
+        if within.contains(to) {
+            let text = format!("the timer `{name}` leads from `{to}` to itself");
+            wrong(text, "take the state out of `in`, or lead to another one");
+        }
+        if let Some(state) = within.iter().find(|state| spec.finished.contains(state)) {
+            let text = format!("the timer `{name}` runs in `{state}`, which is finished");
+            wrong(text, "take the state out of `in`, or out of `finished`");
+        }
+        let TimerWhen::Silence(beats) = timer.when else { continue };
+        let is_over = |(number, other): &(usize, &TimerSpec)| match other.when {
+            TimerWhen::Silence(more) => *number != at && more <= beats && other.within.contains(to),
+            TimerWhen::After(_) | TimerWhen::At(_) | TimerWhen::Share(_) => false,
+        };
+        if let Some((_, other)) = spec.timers.iter().enumerate().find(is_over) {
+            let text = format!("after `{name}` the silence of `{}` is over at once", other.name);
+            wrong(text, "let it wait for more heartbeats");
         }
     }
 }

@@ -32,6 +32,9 @@ pub use test::step::Told;
 pub use test::tally::{TestCounts, WantedRows};
 pub use test::target::TargetOrigin;
 
+/// The machine that tests are followed by.
+pub const TEST_MACHINE: &str = "test";
+
 /// The event's columns that tests are followed by, beside those that guards read.
 pub fn columns(machine: &machine::StateMachine) -> std::collections::BTreeSet<String> {
     let of_machine = machine.spec.events.iter().filter_map(|event| match &event.word {

@@ -11,6 +11,12 @@ pub const ANY: &str = "any";
 /// More states or words than this have no room in a byte, and no reader.
 pub(super) const MOST: usize = 64;
 
+/// The most columns that an entity's key may have.
+pub(super) const MOST_KEYS: usize = 4;
+
+/// The most conditions: each is a bit of what an event brings along.
+pub(super) const MOST_GUARDS: usize = 32;
+
 /// A machine as its YAML says it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct MachineSpec {
@@ -32,6 +38,8 @@ pub struct MachineSpec {
     pub transitions: Vec<TransitionSpec>,
     /// What happens when nothing does.
     pub timers: Vec<TimerSpec>,
+    /// A hash of its file: what was computed with it is told apart by it.
+    pub content_hash: String,
 }
 
 /// One step of the line.

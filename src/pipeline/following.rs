@@ -1,36 +1,71 @@
-//! Tests as a run follows them: what moves when a batch comes, a watermark moves, or a partition ends.
+//! Tests and other entities as a run follows them: what moves when a batch comes, a watermark moves, or a
+//! partition ends.
 //!
 //! Handed on from batch to batch as the judge is, so that each finds what those before it have left. A
 //! partition that has ended goes on with the job: what it holds open comes to be due as time passes in
 //! the others.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::flow::{IdleAdvance, Partition, Timestamp};
 use crate::judge::Judged;
-use crate::lifecycle::change::Changes;
+use crate::lifecycle::change::{Cause, Changes};
 use crate::lifecycle::cut::BatchRises;
+use crate::lifecycle::entity::{EntityStep, MachineStage, Moves};
 use crate::lifecycle::{Lifecycle, Prepared};
-use crate::plan::follow::FollowPlan;
+use crate::plan::follow::{FollowPlan, MachinePlan};
 use crate::window::JobWatermark;
 
 /// What has changed in a partition.
 pub(super) struct PartitionChanges {
     pub(super) partition: Arc<Partition>,
-    pub(super) changes: Changes,
+    /// Of tests; nothing where they are not followed.
+    pub(super) tests: Changes,
+    /// Of the entities of each machine that is followed.
+    pub(super) machines: Vec<Moves>,
 }
 
-/// A batch as the stage takes it: what came before it can be told on any core.
+impl PartitionChanges {
+    fn none(partition: Arc<Partition>) -> PartitionChanges {
+        PartitionChanges { partition, tests: Changes::default(), machines: Vec::new() }
+    }
+
+    /// What brought the changes about: of tests, then of each machine's entities.
+    pub(super) fn causes(&self) -> impl Iterator<Item = &[Cause]> {
+        let machines = self.machines.iter().map(|moves| moves.causes.as_slice());
+        std::iter::once(self.tests.causes.as_slice()).chain(machines)
+    }
+
+    /// Whether nothing has changed.
+    pub(super) fn is_nothing(&self) -> bool {
+        self.causes().all(<[Cause]>::is_empty)
+    }
+}
+
+/// A batch as the stages take it: what came before them can be told on any core.
 pub(super) struct FollowedBatch {
     pub(super) partition: Arc<Partition>,
-    pub(super) prepared: Prepared,
+    /// Steps of tests; none where they are not followed.
+    pub(super) tests: Option<Prepared>,
+    /// Steps of the entities of each machine.
+    pub(super) machines: Vec<Vec<EntityStep>>,
     pub(super) rises: BatchRises,
     pub(super) watermark: Timestamp,
 }
 
-/// The tests of a run.
+impl FollowedBatch {
+    /// The rows of the events that are steps.
+    pub(super) fn rows(&self) -> impl Iterator<Item = u32> {
+        let tests = self.tests.iter().flat_map(Prepared::rows);
+        tests.chain(self.machines.iter().flatten().map(|step| step.batch_row))
+    }
+}
+
+/// The tests and entities of a run.
 pub(super) struct Following {
-    lifecycle: Lifecycle,
+    tests: Option<Lifecycle>,
+    machines: Vec<MachineStage>,
     watermark: JobWatermark,
     ended: Vec<Arc<Partition>>,
 }
@@ -38,8 +73,10 @@ pub(super) struct Following {
 impl Following {
     /// Nothing has been seen of these partitions.
     pub(super) fn new(plan: &FollowPlan, partitions: &[Arc<Partition>]) -> Following {
+        let tests = plan.tests.as_ref();
         Following {
-            lifecycle: Lifecycle::new(plan.shared.clone(), plan.wanted),
+            tests: tests.map(|plan| Lifecycle::new(plan.shared.clone(), plan.wanted)),
+            machines: plan.machines.iter().map(MachinePlan::stage).collect(),
             watermark: JobWatermark::new(partitions),
             ended: Vec::new(),
         }
@@ -47,10 +84,15 @@ impl Following {
 
     /// Takes in a batch; the first of what is given is its own partition's.
     pub(super) fn batch(&mut self, batch: FollowedBatch) -> Vec<PartitionChanges> {
-        let FollowedBatch { partition, prepared, rises, watermark } = batch;
+        let FollowedBatch { partition, tests, machines, rises, watermark } = batch;
         self.watermark.observe(&partition, watermark);
-        let changes = self.lifecycle.batch(&partition, (prepared, &rises), watermark.0);
-        let own = PartitionChanges { partition, changes };
+        let mut own = PartitionChanges::none(partition);
+        if let (Some(stage), Some(prepared)) = (&mut self.tests, tests) {
+            own.tests = stage.batch(&own.partition, (prepared, &rises), watermark.0);
+        }
+        for (stage, steps) in self.machines.iter_mut().zip(machines) {
+            own.machines.push(stage.batch(&own.partition, (steps, &rises), watermark.0));
+        }
         std::iter::once(own).chain(self.move_ended()).collect()
     }
 
@@ -59,8 +101,7 @@ impl Following {
         let mut all = Vec::new();
         for IdleAdvance { partition, watermark, .. } in moved {
             self.watermark.observe(partition, *watermark);
-            let changes = self.lifecycle.advance(partition, watermark.0);
-            all.push(PartitionChanges { partition: Arc::clone(partition), changes });
+            all.push(self.advance(partition, *watermark));
         }
         all.extend(self.move_ended());
         all
@@ -70,31 +111,54 @@ impl Following {
     pub(super) fn ended(&mut self, partition: &Arc<Partition>) -> Vec<PartitionChanges> {
         self.watermark.end(partition);
         self.ended.push(Arc::clone(partition));
-        let changes = self.lifecycle.end(partition);
-        let own = PartitionChanges { partition: Arc::clone(partition), changes };
+        let mut own = PartitionChanges::none(Arc::clone(partition));
+        own.tests = self.tests.as_mut().map(|stage| stage.end(partition)).unwrap_or_default();
+        own.machines = self.machines.iter_mut().map(|stage| stage.end(partition)).collect();
         std::iter::once(own).chain(self.move_ended()).collect()
     }
 
     /// The input has ended, having come so far.
     pub(super) fn finish(&mut self, reached: Option<Timestamp>) -> Vec<PartitionChanges> {
         let Some(reached) = reached else { return Vec::new() };
-        let all = self.lifecycle.finish(reached.0).into_iter();
-        all.map(|(partition, changes)| PartitionChanges { partition, changes }).collect()
+        let tests = self.tests.as_mut().map(|stage| stage.finish(reached.0)).unwrap_or_default();
+        let mut all: BTreeMap<Arc<Partition>, PartitionChanges> = BTreeMap::new();
+        let none = |partition: &Arc<Partition>| PartitionChanges::none(Arc::clone(partition));
+        for (partition, changes) in tests {
+            let own = all.entry(partition);
+            own.or_insert_with_key(none).tests = changes;
+        }
+        let machines = self.machines.iter_mut().map(|stage| stage.finish(reached.0));
+        for (number, finished) in machines.enumerate() {
+            for (partition, moves) in finished {
+                let own = all.entry(partition).or_insert_with_key(none);
+                own.machines.resize_with(number, Moves::default);
+                own.machines.push(moves);
+            }
+        }
+        all.into_values().collect()
+    }
+
+    fn advance(&mut self, partition: &Arc<Partition>, to: Timestamp) -> PartitionChanges {
+        let tests = self.tests.as_mut().map(|stage| stage.advance(partition, to.0));
+        let machines = self.machines.iter_mut().map(|stage| stage.advance(partition, to.0));
+        PartitionChanges {
+            partition: Arc::clone(partition),
+            tests: tests.unwrap_or_default(),
+            machines: machines.collect(),
+        }
     }
 
     /// Bytes of memory that are held.
     pub(super) fn bytes(&self) -> usize {
-        self.lifecycle.bytes()
+        let machines: usize = self.machines.iter().map(MachineStage::bytes).sum();
+        self.tests.as_ref().map_or(0, Lifecycle::bytes) + machines
     }
 
     fn move_ended(&mut self) -> Vec<PartitionChanges> {
-        let Following { lifecycle, watermark, ended } = self;
-        let job = watermark.current();
-        let advance = |partition: &Arc<Partition>| PartitionChanges {
-            partition: Arc::clone(partition),
-            changes: lifecycle.advance(partition, job.0),
-        };
-        ended.iter().map(advance).filter(|moved| !moved.changes.causes.is_empty()).collect()
+        let job = self.watermark.current();
+        let ended = self.ended.clone();
+        let moved = ended.iter().map(|partition| self.advance(partition, job));
+        moved.filter(|moved| !moved.is_nothing()).collect()
     }
 }
 

@@ -22,6 +22,7 @@ pub mod counts;
 pub mod family_work;
 mod following;
 mod handed;
+mod joined;
 pub mod memory;
 mod notes;
 pub mod open_table;

@@ -1,23 +1,26 @@
-//! What changes of tests give: the relations that SQL reads of them, and of these what each pipeline
-//! takes. Pure, so it runs on any core.
+//! What changes of tests and other entities give: the relations that SQL reads of them, and of these what
+//! each pipeline takes. Pure, so it runs on any core.
 
 use std::sync::Arc;
 
-use arrow::array::{AsArray, StringArray};
+use arrow::array::{AsArray, UInt32Array};
+use arrow::error::ArrowError;
 use datafusion::common::Result;
 
 use super::counts::{Counts, EventFates};
 use super::family_work::PipelineWork;
 use super::following::PartitionChanges;
+use super::joined::joined;
 use super::share::{Shares, shares, with_places};
 use crate::flow::coded::plain;
 use crate::flow::{LateEvent, Partition, RowCut};
 use crate::lake::write::sections::LateRows;
-use crate::lifecycle::change::{Cause, Changes, Fate};
+use crate::lifecycle::change::{Cause, Fate};
 use crate::plan::follow::FollowPlan;
 use crate::plan::planned::Plan;
-use crate::relate::changed::{ChangeNames, changed};
-use crate::relate::{ChangeRelation, Relation};
+use crate::relate::changed::{ChangeNames, Changed, changed};
+use crate::relate::moved::{moved, refused};
+use crate::relate::{ChangeRelation, Relation, RelationShape};
 use crate::sql::collect::batch_input::RowSources;
 use crate::sql::plan::relation_rows::RelationRows;
 
@@ -43,25 +46,57 @@ pub(super) fn released(
     once: bool,
 ) -> Result<Vec<ReleasedWork>> {
     let Some(follow) = &plan.follow else { return Ok(Vec::new()) };
-    let told = told.into_iter().filter(|told| !told.changes.causes.is_empty());
-    told.map(|told| of_partition(plan, follow, told, once)).collect()
+    let told = told.into_iter().filter(|told| !told.is_nothing());
+    told.map(|told| of_partition(plan, follow, &told, once)).collect()
 }
 
 fn of_partition(
     plan: &Plan,
     follow: &FollowPlan,
-    PartitionChanges { partition, changes }: PartitionChanges,
+    told: &PartitionChanges,
     once: bool,
 ) -> Result<ReleasedWork> {
-    let inputs = relations(plan, follow, &changes)?;
-    let causes = &changes.causes;
+    let causes = CausesInOrder::of(told.causes());
+    let inputs = relations(plan, follow, told, &causes)?;
+    let causes = &causes.causes;
     let offsets: Vec<i64> = causes.iter().map(|cause| cause.brought.by).collect();
     let cuts: Vec<RowCut> = causes.iter().map(|cause| cause.brought.cut).collect();
     let events: Vec<bool> = causes.iter().map(|cause| cause.step.is_some()).collect();
     let sources = RowSources { offsets: &offsets, cuts: Some(&cuts), events: Some(&events) };
     let Shares { pipelines, fates, late } = shares(plan, &inputs, sources, !once);
     let late = late.into_iter().filter_map(|rows| in_hand(rows, causes)).collect();
+    let partition = Arc::clone(&told.partition);
     Ok(ReleasedWork { partition, pipelines, counts: counts(causes, &fates), late })
+}
+
+/// The causes of all that is followed, in the order of the records that brought them about: so the rows
+/// of a table that reads of several machines are the same however batches are cut.
+struct CausesInOrder {
+    causes: Vec<Cause>,
+    /// By who follows, where each of its causes stands.
+    places: Vec<Vec<u32>>,
+}
+
+impl CausesInOrder {
+    fn of<'c>(all: impl Iterator<Item = &'c [Cause]>) -> CausesInOrder {
+        let all: Vec<&[Cause]> = all.collect();
+        let mut order: Vec<(usize, usize)> = Vec::new();
+        for (who, causes) in all.iter().enumerate() {
+            order.extend((0..causes.len()).map(|cause| (who, cause)));
+        }
+        order.sort_by_key(|(who, cause)| all[*who][*cause].brought.by);
+        let mut places: Vec<Vec<u32>> = all.iter().map(|causes| vec![0; causes.len()]).collect();
+        for (place, (who, cause)) in order.iter().enumerate() {
+            places[*who][*cause] = place as u32;
+        }
+        let causes = order.into_iter().map(|(who, cause)| all[who][cause]).collect();
+        CausesInOrder { causes, places }
+    }
+
+    /// Where the causes of rows stand that one of those who follow tells of.
+    fn of_rows(&self, who: usize, causes: &UInt32Array) -> UInt32Array {
+        UInt32Array::from_iter_values(causes.values().iter().map(|cause| self.places[who][*cause as usize]))
+    }
 }
 
 /// What became of the events that brought changes about: each is counted once over the whole run.
@@ -96,38 +131,83 @@ fn in_hand(late: LateRows, causes: &[Cause]) -> Option<LateRows> {
 }
 
 /// The relations of changes that some pipeline reads.
-fn relations(plan: &Plan, follow: &FollowPlan, changes: &Changes) -> Result<Vec<RelationRows>> {
-    let names = ChangeNames { machine: follow.shared.machine(), texts: follow.shared.texts() };
+fn relations(
+    plan: &Plan,
+    follow: &FollowPlan,
+    told: &PartitionChanges,
+    causes: &CausesInOrder,
+) -> Result<Vec<RelationRows>> {
     let read = plan.relations.iter().filter_map(|(relation, needed)| match relation {
         Relation::Events => None,
-        Relation::Changed(relation) => Some((*relation, needed)),
+        Relation::Changed(relation) => Some((*relation, needed.as_slice())),
     });
-    read.map(|(relation, needed)| {
-        let made = changed(changes, relation, needed, names)?;
+    let read: Vec<(ChangeRelation, &[usize])> = read.collect();
+    let (mut rows, mut refusals) = (Vec::new(), Vec::new());
+    if let Some(tests) = &follow.tests {
+        let names = ChangeNames { machine: tests.shared.machine(), texts: tests.shared.texts() };
+        for (relation, needed) in &read {
+            let columns = relation.columns().map(|column| column.name);
+            let made = MadeRelation { name: relation.name(), columns: columns.collect(), needed };
+            let make = |needed: &[usize]| changed(&told.tests, *relation, needed, names);
+            let made = made.rows(plan, (0, causes), &make)?;
+            match relation {
+                ChangeRelation::Refused => refusals.push(made),
+                _ => rows.push(made),
+            }
+        }
+    }
+    let refuses = read.iter().find(|(relation, _)| *relation == ChangeRelation::Refused);
+    for (number, (machine, moves)) in follow.machines.iter().zip(&told.machines).enumerate() {
+        let order = (number + 1, causes);
+        let shape = RelationShape::of_machine(&machine.machine);
+        let columns = shape.columns.iter().map(|column| column.name);
+        let needed = &machine.needed;
+        let made = MadeRelation { name: &shape.name, columns: columns.collect(), needed };
+        let make = |needed: &[usize]| moved(moves, &machine.machine, needed);
+        rows.push(made.rows(plan, order, &make)?);
+        if let Some((relation, needed)) = refuses {
+            let columns = relation.columns().map(|column| column.name);
+            let made = MadeRelation { name: relation.name(), columns: columns.collect(), needed };
+            let make = |needed: &[usize]| refused(moves, &machine.machine, needed);
+            refusals.push(made.rows(plan, order, &make)?);
+        }
+    }
+    rows.extend(joined(refusals)?);
+    Ok(rows)
+}
+
+/// A relation that is to be made.
+struct MadeRelation<'a> {
+    name: &'a str,
+    columns: Vec<&'a str>,
+    needed: &'a [usize],
+}
+
+impl MadeRelation<'_> {
+    /// Its rows, which are those of the one of this number among those who follow.
+    fn rows(
+        &self,
+        plan: &Plan,
+        (who, causes): (usize, &CausesInOrder),
+        make: &dyn Fn(&[usize]) -> std::result::Result<Changed, ArrowError>,
+    ) -> Result<RelationRows> {
+        let made = make(self.needed)?;
         let lab = match plan.by_lab {
-            true => Some(labs(changes, relation, names)?),
+            true => {
+                let lab = self.columns.iter().position(|column| *column == "lab_id");
+                let labs = make(&[lab.unwrap_or_default()])?;
+                Some(plain(labs.rows.column(0))?.as_string::<i32>().clone())
+            }
             false => None,
         };
         Ok(RelationRows {
-            relation: relation.name().into(),
-            rows: with_places(made.rows, needed)?,
+            relation: self.name.into(),
+            rows: with_places(made.rows, self.needed)?,
             time: made.time,
             watermark_before: made.watermark_before,
-            source_row: made.cause,
+            source_row: causes.of_rows(who, &made.cause),
             lab,
             barred: made.barred,
         })
-    })
-    .collect()
-}
-
-/// The laboratory of each row.
-fn labs(
-    changes: &Changes,
-    relation: ChangeRelation,
-    names: ChangeNames<'_>,
-) -> Result<StringArray> {
-    let lab = relation.columns().position(|column| column.name == "lab_id").unwrap_or_default();
-    let made = changed(changes, relation, &[lab], names)?;
-    Ok(plain(made.rows.column(0))?.as_string::<i32>().clone())
+    }
 }

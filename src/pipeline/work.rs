@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::AsArray;
+use arrow::array::{AsArray, BooleanArray};
 use datafusion::common::Result;
 
 use super::counts::{Counts, EventFates};
@@ -23,6 +23,7 @@ use crate::lake::write::parts::{Filed, Filing};
 use crate::lake::write::sections;
 use crate::lake::write::sections::{FiledRecords, LateRows};
 use crate::lifecycle::JudgedEvents;
+use crate::lifecycle::entity::steps;
 use crate::plan::follow::FollowPlan;
 use crate::plan::planned::Plan;
 use crate::relate::{Relation, event_rows, event_times};
@@ -52,13 +53,13 @@ pub struct Worked {
     pub pipelines: Vec<Result<PipelineWork>>,
     /// Rows for the lake's sections.
     pub filed: Filed,
-    /// What changes of tests give, of this partition and of those that time has moved on in.
+    /// What changes of tests and other entities give, of this partition and of those that time has moved on in.
     pub released: Vec<ReleasedWork>,
     /// Counters.
     pub counts: Box<Counts>,
     /// Ids that were forgotten before their time.
     pub forgotten: Option<Forgotten>,
-    /// Bytes of the ids that are remembered and of the tests that are followed, over all partitions.
+    /// Bytes of the ids that are remembered and of what is followed, over all partitions.
     pub remembered: usize,
 }
 
@@ -68,12 +69,13 @@ pub(super) struct Begun {
     pipelines: Vec<Result<PipelineWork>>,
     fates: EventFates,
     late: Vec<LateRows>,
-    /// The events that are steps of tests: what becomes of them is told when they are released.
+    /// The events that are steps of tests or other entities: what becomes of them is told when they are
+    /// released.
     steps: Vec<u32>,
     stood: Option<i64>,
 }
 
-/// Works on a judged batch by itself. Gives also what the stage that follows tests takes of it.
+/// Works on a judged batch by itself. Gives also what those who follow its events take of it.
 pub(super) fn begin(
     plan: &Plan,
     judged: Judged,
@@ -86,28 +88,52 @@ pub(super) fn begin(
         Some(follow) => Some(followed(follow, &judged, &fates)?),
         None => None,
     };
-    let steps = followed.iter().flat_map(|batch| batch.prepared.rows()).collect();
+    let steps = followed.iter().flat_map(FollowedBatch::rows).collect();
     let stood = followed.as_ref().and_then(|batch| batch.rises.first());
     Ok((Begun { judged, pipelines, fates, late, steps, stood }, followed))
 }
 
-/// A batch's steps, with what of its events is settled already.
+/// A batch's steps, with what of its events is settled already: counted by a table, or a step of what
+/// comes before, so that each is told of once.
 fn followed(follow: &FollowPlan, judged: &Judged, fates: &EventFates) -> Result<FollowedBatch> {
-    let guards = follow.guards(&judged.events)?;
-    let settled: Vec<bool> = fates.settled().collect();
-    let prepared = follow.shared.prepare(JudgedEvents {
+    let mut settled: Vec<bool> = fates.settled().collect();
+    let tests = match &follow.tests {
+        Some(plan) => {
+            let guards = plan.guards.hold(&judged.events)?;
+            let tests = plan.shared.prepare(steps_of(judged, &guards, &settled)?)?;
+            tests.rows().for_each(|row| settled[row as usize] = true);
+            Some(tests)
+        }
+        None => None,
+    };
+    let mut machines = Vec::with_capacity(follow.machines.len());
+    for plan in &follow.machines {
+        let guards = plan.guards.hold(&judged.events)?;
+        let taken = steps(&plan.machine, steps_of(judged, &guards, &settled)?)?;
+        taken.iter().for_each(|step| settled[step.batch_row as usize] = true);
+        machines.push(taken);
+    }
+    Ok(FollowedBatch {
+        partition: Arc::clone(&judged.events.partition),
+        tests,
+        machines,
+        rises: rises_of(judged),
+        watermark: judged.watermark,
+    })
+}
+
+fn steps_of<'a>(
+    judged: &'a Judged,
+    guards: &'a [BooleanArray],
+    settled: &'a [bool],
+) -> Result<JudgedEvents<'a>> {
+    Ok(JudgedEvents {
         rows: &judged.events.rows,
         offsets: &judged.events.offsets,
         times: judged.events.times()?,
         watermark_before: judged.watermark_before.values(),
-        guards: &guards,
-        counted: Some(&settled),
-    })?;
-    Ok(FollowedBatch {
-        partition: Arc::clone(&judged.events.partition),
-        prepared,
-        rises: rises_of(judged),
-        watermark: judged.watermark,
+        guards,
+        counted: Some(settled),
     })
 }
 

@@ -15,9 +15,10 @@ use super::families::families_of;
 use super::faults::{PlanFault, SpecPart, sql_faults, yaml_fault};
 use super::fingerprint::fingerprint_of;
 use super::follow::follow;
-use super::needs::{decoded_columns, relations_of};
+use super::needs::{columns_read, decoded_columns, relations_of};
 use super::planned::{PipelinePlan, Plan, Unplanned};
 use super::reference::labs_of;
+use super::relations::relation_defs;
 use super::refusals::{
     refuse_row_level_beside_windows, refuse_unstorable, refuse_wrong_grain, with_groups_to_expect,
 };
@@ -27,14 +28,12 @@ use crate::config::{Fault, PipelineSpec, Project, Settings};
 use crate::decode::DecodeOptions;
 use crate::flow::ReferenceRows;
 use crate::reference::Reference;
-use crate::relate::{Relation, relation_schema};
 use crate::sql::fire::expect::Expected;
 use crate::sql::plan::execute::Executor;
 use crate::sql::plan::planner;
 use crate::sql::plan::planner::ViewText;
 use crate::sql::plan::query;
 use crate::sql::plan::query::Query;
-use crate::sql::plan::relation::RelationDef;
 
 /// Plans a project. Every fault of every pipeline at once.
 pub async fn plan(
@@ -67,7 +66,8 @@ pub async fn plan(
     let mut families = pipelines.iter().flat_map(|pipeline| &pipeline.families);
     let by_lab = families.any(|family| family.family.kind().needs_labs());
     let reference = Arc::new(Reference::new(&project.reference_rows, settings.sla_hours));
-    let follow = match follow(&context, (project, settings), &reference, &relations) {
+    let read = columns_read(&pipelines);
+    let follow = match follow(&context, (project, settings), &reference, &read) {
         Ok(follow) => follow,
         Err(faults) => return Err(Unplanned { faults, warnings }),
     };
@@ -100,7 +100,8 @@ pub async fn planner(project: &Project) -> std::result::Result<SessionContext, V
         .iter()
         .map(|view| ViewText { name: view.name.clone(), sql: view.sql.clone() })
         .collect();
-    planner::over(&relation_defs(), &references, &views).await.map_err(|failed| {
+    let relations = relation_defs(project)?;
+    planner::over(&relations, &references, &views).await.map_err(|failed| {
         let fault = |(name, error): (String, DataFusionError)| {
             let view = project.staging.iter().find(|view| view.name == name);
             let path = view.map_or_else(|| name.clone().into(), |view| view.path.clone());
@@ -108,17 +109,6 @@ pub async fn planner(project: &Project) -> std::result::Result<SessionContext, V
         };
         failed.into_iter().flat_map(fault).collect()
     })
-}
-
-/// The relations that SQL can read.
-pub fn relation_defs() -> Vec<RelationDef> {
-    Relation::all()
-        .map(|relation| RelationDef {
-            name: relation.name(),
-            schema: relation_schema(relation),
-            event_time: relation.event_time_column(),
-        })
-        .collect()
 }
 
 fn unknown_pipelines(project: &Project, chosen: Option<&BTreeSet<String>>) -> Vec<Fault> {

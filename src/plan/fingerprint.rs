@@ -7,6 +7,7 @@
 
 use crate::config::{PipelineSpec, Project, WindowSpec};
 use crate::flow::Span;
+use crate::relate::machine_of;
 use crate::sql::plan::query::Query;
 use crate::window::kind::quoted;
 
@@ -16,8 +17,8 @@ pub fn fingerprint_of(project: &Project, spec: &PipelineSpec, query: &Query) -> 
     format!("{:032x}", xxhash_rust::xxh3::xxh3_128(text.as_bytes()))
 }
 
-/// The text: our version, the SQL, the windows, the lateness, the plan, and a hash of each reference
-/// table.
+/// The text: our version, the SQL, the windows, the lateness, the plan, a hash of each reference table,
+/// and one of each machine whose relation is read.
 pub fn text_of(project: &Project, spec: &PipelineSpec, query: &Query) -> String {
     let (version, sql, plan) = (env!("CARGO_PKG_VERSION"), &spec.sql, query.display());
     let windows: Vec<String> = spec.windows.iter().map(window).collect();
@@ -25,6 +26,8 @@ pub fn text_of(project: &Project, spec: &PipelineSpec, query: &Query) -> String 
     let lateness = lateness(spec.allowed_lateness, spec.late_step);
     let mut text = format!("{version}\n{sql}\n[{windows}]\n{lateness}\n{plan}");
     text.extend(project.reference.iter().map(|table| table.content_hash.as_str()));
+    let machines = query.reads.iter().filter_map(|(name, _)| machine_of(&project.machines, name));
+    text.extend(machines.map(|machine| machine.spec.content_hash.as_str()));
     text
 }
 

@@ -1,87 +1,127 @@
-//! How tests are followed, where some query asks for it: the machine, its guards, the rows that are wanted.
+//! How tests and the entities of other machines are followed, where some query asks for it: the machine,
+//! its guards, the rows that are wanted.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use arrow::array::BooleanArray;
-use arrow::datatypes::Schema;
-use datafusion::common::{DFSchema, DataFusionError, Result};
 use datafusion::prelude::SessionContext;
 
+use super::guards::{MachineGuards, machine_fault};
 use crate::config::{Fault, Project, Settings};
-use crate::flow::EventBatch;
-use crate::flow::coded::plain_rows;
+use crate::flow::Span;
 use crate::flow::event::EVENT_FIELDS;
-use crate::lifecycle::WantedRows;
+use crate::lifecycle::entity::{self, Lengths, MachineStage, ReferenceLengths};
 use crate::lifecycle::machine::StateMachine;
-use crate::lifecycle::{self, LifecycleShared, TestSettings};
+use crate::lifecycle::{self, LifecycleShared, TEST_MACHINE, TestSettings, WantedRows};
 use crate::reference::Reference;
-use crate::relate::{ChangeRelation, Relation, event_rows, relation_schema};
-use crate::sql::plan::predicate::Predicate;
+use crate::relate::{ChangeRelation, machine_of};
 
 /// A test is at risk once this share of its target has run.
 const AT_RISK_SHARE: f64 = 0.8;
 
-/// The machine that tests are followed by.
-const TEST_MACHINE: &str = "test";
+/// What is followed.
+pub struct FollowPlan {
+    /// Tests; none where no query reads what becomes of them.
+    pub tests: Option<TestPlan>,
+    /// The machines whose relations some query reads.
+    pub machines: Vec<MachinePlan>,
+}
 
 /// How tests are followed.
-pub struct FollowPlan {
+pub struct TestPlan {
     /// What all cores share.
     pub shared: LifecycleShared,
     /// The rows that some query reads.
     pub wanted: WantedRows,
-    guards: Vec<CompiledGuard>,
+    /// The machine's conditions.
+    pub guards: MachineGuards,
 }
 
-/// A guard over the event's columns that it names.
-struct CompiledGuard {
-    predicate: Predicate,
-    /// Their places among the event's columns.
-    columns: Vec<usize>,
+/// How the entities of a machine are followed.
+pub struct MachinePlan {
+    /// The machine.
+    pub machine: Arc<StateMachine>,
+    /// The columns of its relation that some query reads.
+    pub needed: Vec<usize>,
+    /// The machine's conditions.
+    pub guards: MachineGuards,
+    lengths: Arc<dyn Lengths>,
+    keep_finished: Span,
 }
 
 impl FollowPlan {
-    /// Of each guard of the machine, whether it holds for each event. One that cannot be evaluated on an
-    /// event does not hold for it.
-    ///
-    /// # Errors
-    /// When a column of the events is not of its type.
-    pub fn guards(&self, events: &EventBatch) -> Result<Vec<BooleanArray>> {
-        let holds = |guard: &CompiledGuard| {
-            let rows = plain_rows(&event_rows(events, &guard.columns)?)?;
-            Ok(guard.predicate.evaluate(&rows).holds)
-        };
-        self.guards.iter().map(holds).collect()
-    }
-
-    /// The event's columns that it reads, as places among [`EVENT_FIELDS`].
+    /// The event's columns that are read, as places among [`EVENT_FIELDS`].
     pub fn event_columns(&self) -> BTreeSet<usize> {
-        let named = lifecycle::columns(self.shared.machine());
-        let fields = EVENT_FIELDS.iter().enumerate();
-        let of_machine = fields.filter(|(_, (name, _))| named.contains(*name));
-        let of_guards = self.guards.iter().flat_map(|guard| guard.columns.iter().copied());
-        of_machine.map(|(place, _)| place).chain(of_guards).collect()
+        let tests = self.tests.iter();
+        let tests = tests.map(|plan| (lifecycle::columns(plan.shared.machine()), &plan.guards));
+        let machines = self.machines.iter();
+        let machines = machines.map(|plan| (entity::columns(&plan.machine), &plan.guards));
+        let mut columns = BTreeSet::new();
+        for (named, guards) in tests.chain(machines) {
+            let fields = EVENT_FIELDS.iter().enumerate();
+            let of_machine = fields.filter(|(_, (name, _))| named.contains(*name));
+            columns.extend(of_machine.map(|(place, _)| place).chain(guards.columns()));
+        }
+        columns
     }
 }
 
-/// How tests are followed for these relations; none where no query reads what the stage tells.
+impl MachinePlan {
+    /// Entities of which nothing has been seen.
+    pub fn stage(&self) -> MachineStage {
+        let (machine, lengths) = (Arc::clone(&self.machine), Arc::clone(&self.lengths));
+        MachineStage::new(machine, lengths, self.keep_finished)
+    }
+}
+
+/// What is followed where these columns of relations are read, by their names; none where no query reads
+/// what becomes of anything.
 pub(super) fn follow(
     context: &SessionContext,
     (project, settings): (&Project, &Settings),
     reference: &Arc<Reference>,
-    relations: &[(Relation, Vec<usize>)],
-) -> std::result::Result<Option<FollowPlan>, Vec<Fault>> {
-    let reads = |relation| relations.iter().any(|(read, _)| *read == Relation::Changed(relation));
+    read: &BTreeMap<&str, BTreeSet<usize>>,
+) -> Result<Option<FollowPlan>, Vec<Fault>> {
+    let tests = tests(context, (project, settings), reference, read)?;
+    let (mut machines, mut faults) = (Vec::new(), Vec::new());
+    for (name, needed) in read {
+        let Some(machine) = machine_of(&project.machines, name) else { continue };
+        match MachineGuards::of(context, machine) {
+            Ok(guards) => machines.push(MachinePlan {
+                machine: Arc::new(machine.clone()),
+                needed: needed.iter().copied().collect(),
+                guards,
+                lengths: Arc::new(ReferenceLengths::new(Arc::clone(reference), machine)),
+                keep_finished: settings.time.keep_finished,
+            }),
+            Err(found) => faults.extend(found),
+        }
+    }
+    if !faults.is_empty() {
+        return Err(faults);
+    }
+    let nothing = tests.is_none() && machines.is_empty();
+    Ok((!nothing).then_some(FollowPlan { tests, machines }))
+}
+
+/// How tests are followed for these relations; none where no query reads what the stage tells.
+fn tests(
+    context: &SessionContext,
+    (project, settings): (&Project, &Settings),
+    reference: &Arc<Reference>,
+    read: &BTreeMap<&str, BTreeSet<usize>>,
+) -> Result<Option<TestPlan>, Vec<Fault>> {
+    let reads = |relation: ChangeRelation| read.contains_key(relation.name());
     if !ChangeRelation::ALL.into_iter().any(reads) {
         return Ok(None);
     }
     let machine = project.machines.iter().find(|machine| machine.spec.name == TEST_MACHINE);
     let Some(machine) = machine else {
-        let what = "there is no machine for tests".to_owned();
-        return Err(vec![fault(what, "add pipelines/lifecycles/test.yaml")]);
+        let what = "there is no machine for tests";
+        let remedy = "add it, or do not read what becomes of tests";
+        return Err(vec![Fault::of("pipelines/lifecycles/test.yaml", what, remedy)]);
     };
-    let guards = guards(context, machine)?;
+    let guards = MachineGuards::of(context, machine)?;
     let settings = TestSettings {
         reference: Arc::clone(reference),
         at_risk_share: AT_RISK_SHARE,
@@ -89,7 +129,8 @@ pub(super) fn follow(
     };
     let shared = LifecycleShared::new(machine.clone(), settings).map_err(|missing| {
         let fault = |name: &&str| {
-            fault(format!("the machine has no {name}"), "tests are followed by it; name it so")
+            let what = format!("the machine has no {name}");
+            machine_fault(machine, what, "tests are followed by it; name it so")
         };
         missing.iter().map(fault).collect::<Vec<_>>()
     })?;
@@ -100,44 +141,5 @@ pub(super) fn follow(
         deadlines: reads(ChangeRelation::Deadlines),
         backdated: reads(ChangeRelation::Backdated),
     };
-    Ok(Some(FollowPlan { shared, wanted, guards }))
-}
-
-fn fault(what: String, remedy: &str) -> Fault {
-    Fault::of("pipelines/lifecycles/test.yaml", what, remedy)
-}
-
-fn guards(
-    context: &SessionContext,
-    machine: &StateMachine,
-) -> std::result::Result<Vec<CompiledGuard>, Vec<Fault>> {
-    let compiled = machine.guards.iter().map(|text| {
-        let told = |error: DataFusionError| {
-            let what = format!("the guard `{text}` cannot be planned: {}", error.strip_backtrace());
-            fault(what, "write a condition over the event's columns")
-        };
-        guard(context, text).map_err(told)
-    });
-    let (mut guards, mut faults) = (Vec::new(), Vec::new());
-    compiled.for_each(|one| match one {
-        Ok(guard) => guards.push(guard),
-        Err(fault) => faults.push(fault),
-    });
-    if faults.is_empty() { Ok(guards) } else { Err(faults) }
-}
-
-/// Compiled over the columns alone that it names.
-fn guard(context: &SessionContext, text: &str) -> Result<CompiledGuard> {
-    let all = relation_schema(Relation::Events);
-    let named = Predicate::compile(context, &df_schema(&all)?, text)?.columns;
-    let mut columns =
-        named.iter().map(|name| Ok(all.index_of(name)?)).collect::<Result<Vec<usize>>>()?;
-    columns.sort_unstable();
-    columns.dedup();
-    let schema = df_schema(&all.project(&columns)?)?;
-    Ok(CompiledGuard { predicate: Predicate::compile(context, &schema, text)?, columns })
-}
-
-fn df_schema(schema: &Schema) -> Result<DFSchema> {
-    DFSchema::try_from(schema.clone())
+    Ok(Some(TestPlan { shared, wanted, guards }))
 }

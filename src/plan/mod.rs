@@ -5,7 +5,7 @@
 //! `families` divides its windows. `needs` tells which columns of events are read at all, `refusals` what cannot be planned, `faults`
 //! says DataFusion's errors as faults of the project's files, `rules` plans the conditions of alerts,
 //! `sessions` the keys of session windows, `reference` reads the labs' zones, `fingerprint` names
-//! what objects were computed with. It knows the stages; the stages do not know it.
+//! what objects were computed with, `relations` what SQL can read, `follow` which machines follow events. It knows the stages; the stages do not know it.
 
 pub mod build;
 pub mod columns;
@@ -13,9 +13,11 @@ pub mod families;
 pub mod faults;
 pub mod fingerprint;
 pub mod follow;
+pub mod guards;
 pub mod needs;
 pub mod planned;
 pub mod reference;
 pub mod refusals;
+pub mod relations;
 pub mod rules;
 pub mod sessions;

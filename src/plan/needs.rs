@@ -6,13 +6,18 @@ use super::follow::FollowPlan;
 use super::planned::PipelinePlan;
 use crate::relate::{Relation, event_columns};
 
-/// The relations that some query reads, with the columns to make.
-pub(crate) fn relations_of(pipelines: &[PipelinePlan]) -> Vec<(Relation, Vec<usize>)> {
+/// What pipelines read, by the relation's name, with the places of columns.
+pub(super) fn columns_read(pipelines: &[PipelinePlan]) -> BTreeMap<&str, BTreeSet<usize>> {
     let mut needed: BTreeMap<&str, BTreeSet<usize>> = BTreeMap::new();
     for (name, columns) in pipelines.iter().flat_map(|pipeline| &pipeline.query.reads) {
         needed.entry(name.as_ref()).or_default().extend(columns);
     }
-    let known = needed.into_iter().filter_map(|(name, columns)| {
+    needed
+}
+
+/// The relations that are always there and that some query reads, with the columns to make.
+pub(crate) fn relations_of(pipelines: &[PipelinePlan]) -> Vec<(Relation, Vec<usize>)> {
+    let known = columns_read(pipelines).into_iter().filter_map(|(name, columns)| {
         Some((Relation::named(name)?, columns.into_iter().collect()))
     });
     known.collect()

@@ -27,9 +27,9 @@ pub struct Plan {
     pub pipelines: Vec<PipelinePlan>,
     /// How records are decoded: only the columns that something reads, unless all are archived.
     pub decode: DecodeOptions,
-    /// The relations that some query reads, with the columns to make.
+    /// The relations that are always there and that some query reads, with the columns to make.
     pub relations: Vec<(Relation, Vec<usize>)>,
-    /// How tests are followed; none where no query asks for it.
+    /// How tests and other entities are followed; none where no query asks for it.
     pub follow: Option<FollowPlan>,
     /// Whether a calendar asks for each row's lab.
     pub by_lab: bool,

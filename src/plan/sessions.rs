@@ -1,11 +1,14 @@
 //! What session windows ask of a pipeline: columns to have sessions by, and a grain that tells
 //! sessions of several keys apart.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
 use datafusion::common::{DataFusionError, Result, plan_err};
 
 use super::faults::{PlanFault, SpecPart};
 use crate::config::PipelineSpec;
-use crate::relate::{Relation, relation_schema};
 use crate::sql::plan::query::Query;
 use crate::window::WindowKind;
 
@@ -26,7 +29,8 @@ pub(crate) fn prepare(
     let mut faults = Vec::new();
     for (window, by) in sessions(spec) {
         for (number, column) in by.iter().enumerate() {
-            let checked = query.reads.iter_mut().try_for_each(|read| note(read, column));
+            let Query { reads, relations, .. } = &mut *query;
+            let checked = reads.iter_mut().try_for_each(|read| note(read, relations, column));
             let checked = checked.and_then(|()| grain_tells_apart(spec, query, column));
             if let Err(error) = checked {
                 let place = SpecPart::Yaml(format!("windows.{window}.session.by[{number}]"));
@@ -63,9 +67,12 @@ fn grain_tells_apart(spec: &PipelineSpec, query: &Query, column: &str) -> Result
 }
 
 /// Adds a column to those that are read of a relation.
-fn note((relation, columns): &mut (std::sync::Arc<str>, Vec<usize>), column: &str) -> Result<()> {
-    let Some(known) = Relation::named(relation) else { return Ok(()) };
-    let schema = relation_schema(known);
+fn note(
+    (relation, columns): &mut (Arc<str>, Vec<usize>),
+    schemas: &BTreeMap<Arc<str>, SchemaRef>,
+    column: &str,
+) -> Result<()> {
+    let Some(schema) = schemas.get(relation) else { return Ok(()) };
     let Ok(place) = schema.index_of(column) else {
         let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
         return plan_err!(

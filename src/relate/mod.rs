@@ -2,14 +2,17 @@
 //!
 //! `schema` says what there is. `events` are a batch's events by themselves: no state is kept, and what one
 //! event cannot tell is null, never zero. `changed` are changes of tests, each brought about by an event
-//! or by time; both forms of event give the same changes.
+//! or by time; both forms of event give the same changes. `moved` is what the entities of other machines
+//! did, a relation for each machine; `shape` is what all of a project's relations look like.
 //!
 //! Only the columns that are needed are made, a column at a time.
 
 pub mod changed;
 mod column;
 mod events;
+pub mod moved;
 mod schema;
+mod shape;
 
 #[cfg(test)]
 mod tests;
@@ -18,3 +21,4 @@ pub use changed::ChangeRelation;
 pub use column::RelationColumn;
 pub use events::{event_columns, event_rows, event_times};
 pub use schema::{Relation, relation_schema};
+pub use shape::{RelationShape, machine_of, shapes_of};

@@ -2,10 +2,12 @@
 //!
 //! The general engine beside the tests' own (`super::test`): critical results, instruments, centres and
 //! what a project declares for itself. An entity is found by a 128-bit key and keeps its state, since
-//! when, and its next timer. What an event says beside its word stays in its row (`step`), of which
-//! whoever makes a relation takes what is asked for.
+//! when, and its next timer. `stage` keeps the entities of all partitions; `lengths` is what timers ask
+//! of reference data.
 
+mod lengths;
 mod moves;
+mod stage;
 mod step;
 #[cfg(test)]
 mod tests;
@@ -14,15 +16,17 @@ mod timers;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-pub use moves::{Move, MoveSource, Moves, Refused};
-pub use step::{EntityStep, Key, MOST_KEYS, steps};
+pub use lengths::ReferenceLengths;
+pub use moves::{Move, Moves, Refused};
+pub use stage::MachineStage;
+pub use step::{EntityStep, Key, StepSaid, columns, steps};
 pub use timers::{Lengths, NoLengths};
 
-use super::cut::{BatchRises, RowCut, RowCuts};
+use super::cut::{BatchRises, Brought, RowCut, RowCuts};
 use super::keys::KeyTable;
 use super::machine::{MachineState, StateMachine};
 use super::slab::Slab;
-use super::test::change::RefusalReason;
+use super::test::change::{Fate, RefusalReason, ReleasedStep};
 use super::test::tally::TestCounts;
 use super::waiting::Waiting;
 use super::wheel::{Wheel, WheelTimer};
@@ -44,6 +48,13 @@ struct EntityRecord {
     timer: Option<i64>,
 }
 
+/// What moves an entity on.
+struct GoneBy {
+    name: Arc<str>,
+    said: StepSaid,
+    watermark_before: i64,
+}
+
 /// The entities of one partition.
 #[derive(Debug)]
 pub struct Entities {
@@ -57,7 +68,13 @@ pub struct Entities {
     wheel: Wheel,
     waiting: Waiting<EntityStep>,
     counts: TestCounts,
+    /// The watermark up to which steps and timers have been released.
     reached: i64,
+    /// Timers earlier than this have gone off.
+    passed: i64,
+    /// What made the moves of the last step.
+    last: Brought,
+    /// The offset of the last record.
     last_offset: i64,
 }
 
@@ -78,6 +95,8 @@ impl Entities {
             waiting: Waiting::default(),
             counts: TestCounts::default(),
             reached: i64::MIN,
+            passed: i64::MIN,
+            last: Brought { by: -1, cut: RowCut { offset: 0, watermark: i64::MIN } },
             last_offset: -1,
         }
     }
@@ -105,6 +124,12 @@ impl Entities {
         self.release(last, (i64::MAX, until), &cuts)
     }
 
+    /// No record comes any more: what waits is applied, and timers go off up to the last of it.
+    pub fn end(&mut self) -> Moves {
+        let last = self.waiting.last().unwrap_or(self.reached);
+        self.finish(last)
+    }
+
     fn no_records(&self, watermark: i64) -> RowCuts {
         RowCuts::of(&BatchRises::default(), self.last_offset, self.reached, watermark)
     }
@@ -119,47 +144,52 @@ impl Entities {
         let released = self.waiting.release(watermark);
         for (turn, step) in released.iter() {
             self.timers(turn.min(timers_until), cuts, &mut moves);
-            self.forget(turn.saturating_sub(self.keep));
+            self.forget(turn);
             let stood = (step.offset, step.watermark_before);
-            let cut = cuts.of_step(turn, stood, step.at).cut;
-            self.apply(step, step.offset >= first, cut, &mut moves);
+            self.last = cuts.of_step(turn, stood, step.at);
+            moves.by_step(self.last);
+            let fate = self.apply(step, &mut moves);
+            let row = (step.offset >= first).then_some(step.batch_row);
+            moves.became(ReleasedStep { row, is_counted: step.is_counted, fate });
         }
         self.timers(timers_until, cuts, &mut moves);
         self.reached = self.reached.max(watermark);
-        self.forget(self.reached.saturating_sub(self.keep));
+        self.forget(self.reached);
         moves
     }
 
-    fn apply(&mut self, step: &EntityStep, in_hand: bool, cut: RowCut, moves: &mut Moves) {
+    fn apply(&mut self, step: &EntityStep, moves: &mut Moves) -> Fate {
         self.counts.addressed += 1;
         let at = self.entity(step);
         let entity = &mut self.entities[at];
         let is_new = entity.state == MachineState::NONE;
         if !is_new && step.at < entity.since {
-            return self.refuse(at, step, RefusalReason::Overtaken, cut, moves);
+            return self.refuse(at, step, RefusalReason::Overtaken, moves);
         }
         let way = self.machine.way(entity.state, step.word, step.guards);
         let is_stale = step.version.is_some_and(|version| version != entity.version);
         let Some(way) = way else {
             if is_stale && self.machine.compares(step.word) {
-                return self.refuse(at, step, RefusalReason::Conflict, cut, moves);
+                return self.refuse(at, step, RefusalReason::Conflict, moves);
             }
             if !is_new && self.machine.asks_for(step.word, entity.state) {
                 entity.heard = entity.heard.max(step.at);
                 self.counts.repeated += 1;
-                return self.wind(at);
+                self.wind(at);
+                return Fate::Repeated;
             }
-            return self.refuse(at, step, RefusalReason::NotAllowed, cut, moves);
+            return self.refuse(at, step, RefusalReason::NotAllowed, moves);
         };
         if way.compare_and_set && is_stale {
-            return self.refuse(at, step, RefusalReason::Conflict, cut, moves);
+            return self.refuse(at, step, RefusalReason::Conflict, moves);
         }
-        let (to, name) = (way.to, way.name.clone());
+        let (to, name) = (way.to, way.name.as_str().into());
         self.counts.transitions += 1;
-        let source = MoveSource::Event { step: step.clone(), in_hand };
-        self.go(at, (to, step.at), (name, source, cut), moves);
+        let told = GoneBy { name, said: step.said.clone(), watermark_before: step.watermark_before };
+        self.go(at, (to, step.at), told, moves);
         self.entities[at].heard = self.entities[at].heard.max(step.at);
         self.wind(at);
+        Fate::Moved
     }
 
     /// Moves an entity on, and says so.
@@ -167,7 +197,7 @@ impl Entities {
         &mut self,
         at: u32,
         (to, time): (MachineState, i64),
-        (name, source, cut): (String, MoveSource, RowCut),
+        GoneBy { name, said, watermark_before }: GoneBy,
         moves: &mut Moves,
     ) {
         let entity = &mut self.entities[at];
@@ -181,10 +211,20 @@ impl Entities {
         entity.state = to;
         entity.version += 1;
         let (key, version) = (entity.key.clone(), entity.version);
-        moves.moved.push(Move { at: time, key, from, to, name, stayed, version, source, cut });
+        moves.moved.push(Move {
+            at: time,
+            watermark_before,
+            cause: moves.cause(),
+            key,
+            from,
+            to,
+            name,
+            stayed,
+            version,
+            said,
+        });
         if self.machine.is_finished(to) {
-            let leaves = time.saturating_add(self.keep).div_euclid(HOUR);
-            let hash = self.entities[at].hash;
+            let (leaves, hash) = (self.leaves(at), self.entities[at].hash);
             self.leaving.entry(leaves).or_default().push((at, hash));
         }
     }
@@ -194,16 +234,23 @@ impl Entities {
         at: u32,
         step: &EntityStep,
         reason: RefusalReason,
-        cut: RowCut,
         moves: &mut Moves,
-    ) {
+    ) -> Fate {
         self.counts.refused += 1;
         let state = self.entities[at].state;
-        let noticed_at = step.at.max(step.watermark_before);
-        moves.refused.push(Refused { step: step.clone(), noticed_at, reason, state, cut });
+        moves.refused.push(Refused {
+            noticed_at: step.at.max(step.watermark_before),
+            watermark_before: step.watermark_before,
+            cause: moves.cause(),
+            key: step.key.clone(),
+            reason,
+            state,
+            word: step.word,
+        });
         if state == MachineState::NONE {
             self.remove(at);
         }
+        Fate::Refused
     }
 
     fn entity(&mut self, step: &EntityStep) -> u32 {
@@ -235,15 +282,18 @@ impl Entities {
         while self.wheel.may_be_due(until) {
             let entities = &self.entities;
             let time_of = |at: u32| entities[at].timer.map(|time| (time, entities[at].born));
-            let Some(timer) = self.wheel.next(until, time_of) else { return };
-            self.went_off(timer, cuts.of_time(timer.at).cut, moves);
+            let Some(timer) = self.wheel.next(until, time_of) else { break };
+            // What a late step has begun in the past is its own doing.
+            let brought = if timer.at < self.passed { self.last } else { cuts.of_time(timer.at) };
+            self.went_off(timer, brought, moves);
         }
+        self.passed = self.passed.max(until);
     }
 
     fn went_off(
         &mut self,
         WheelTimer { at: time, born, entity: at }: WheelTimer,
-        cut: RowCut,
+        brought: Brought,
         moves: &mut Moves,
     ) {
         let entity = &self.entities[at];
@@ -254,23 +304,33 @@ impl Entities {
         self.entities[at].timer = None;
         if let Some((_, number)) = due {
             let timer = &self.machine.timers[number];
-            let (to, name) = (timer.to, timer.name.clone());
+            let (to, name) = (timer.to, timer.name.as_str().into());
             self.counts.timed += 1;
-            self.go(at, (to, time), (name, MoveSource::Timer, cut), moves);
+            moves.by_time(brought);
+            // Time is on time, unless a late event let it begin in the past.
+            let watermark_before = time.max(self.passed);
+            let told = GoneBy { name, said: StepSaid::default(), watermark_before };
+            self.go(at, (to, time), told, moves);
         }
         self.wind(at);
     }
 
-    /// Forgets entities that were finished so long ago.
-    fn forget(&mut self, until: i64) {
-        let now = until.saturating_add(self.keep).div_euclid(HOUR);
+    /// The hour after which a finished entity leaves.
+    fn leaves(&self, at: u32) -> i64 {
+        self.entities[at].since.saturating_add(self.keep).div_euclid(HOUR)
+    }
+
+    /// Forgets entities that were finished long enough before `now`: by whole hours, so that it does not
+    /// matter how often it is asked.
+    fn forget(&mut self, now: i64) {
+        let hour = now.div_euclid(HOUR);
         while let Some(entry) = self.leaving.first_entry()
-            && *entry.key() < now
+            && *entry.key() < hour
         {
             for (at, hash) in entry.remove() {
                 let entity = &self.entities[at];
                 let is_over = entity.hash == hash && self.machine.is_finished(entity.state);
-                if is_over && entity.since <= until {
+                if is_over && self.leaves(at) < hour {
                     self.remove(at);
                 }
             }

@@ -1,21 +1,20 @@
-//! An event of an entity: its key, its word, and the row that it came in.
+//! An event of an entity: its key, its word, and what else it says.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use arrow::array::{Array, BooleanArray, RecordBatch, UInt32Array};
-use arrow::compute::take_record_batch;
+use arrow::array::{Array, BooleanArray, RecordBatch};
 use arrow::error::ArrowError;
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::flow::coded::Codes;
 use crate::lifecycle::id::EntityId;
 use crate::lifecycle::machine::{EventWord, StateMachine};
+use crate::lifecycle::spec::{MOST_KEYS, WordSource};
 use crate::lifecycle::stage::JudgedEvents;
 use crate::lifecycle::waiting::Timed;
 use crate::lifecycle::words::RowWords;
 
-/// The most columns that a key may have.
-pub const MOST_KEYS: usize = 4;
 
 /// Which entity: its key's texts, in the order of the machine's `entity`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -29,6 +28,15 @@ impl Key {
     pub fn text(&self, column: usize) -> Option<&str> {
         (self.known >> column & 1 == 1).then(|| self.ids[column].text())
     }
+}
+
+/// What an event says beside its word.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StepSaid {
+    /// Who did it.
+    pub user: Option<Arc<str>>,
+    /// The free text.
+    pub reason: Option<Arc<str>>,
 }
 
 /// One event of an entity.
@@ -46,16 +54,17 @@ pub struct EntityStep {
     pub key: Key,
     /// The version that the event says to have seen.
     pub version: Option<i64>,
-    /// The rows of this machine out of its batch.
-    pub rows: Option<Arc<RecordBatch>>,
-    /// Its row among these.
-    pub row: u32,
+    /// What else it says.
+    pub said: StepSaid,
     /// Its row in the batch that it came in.
     pub batch_row: u32,
     /// Which guards hold.
     pub guards: u32,
     /// What it asks for.
     pub word: EventWord,
+    /// Whether its fate is told elsewhere: a table has counted its event by itself, or another machine
+    /// has taken it.
+    pub is_counted: bool,
 }
 
 impl Timed for EntityStep {
@@ -79,36 +88,47 @@ pub fn steps(
     events: JudgedEvents<'_>,
 ) -> Result<Vec<EntityStep>, ArrowError> {
     let words = RowWords::of(machine, events.rows)?;
-    let keys = machine.spec.entity.iter().take(MOST_KEYS);
-    let keys = keys.map(|name| events.rows.column_by_name(name).map(Codes::of).transpose());
-    let keys: Vec<Option<Codes>> = keys.collect::<Result<_, _>>()?;
-    let said = (0..events.rows.num_rows()).filter_map(|row| {
-        let (word, _) = words.of_row(row)?;
-        let (key, hash) = key(&keys, row)?;
-        Some((row, word, key, hash))
-    });
-    let said: Vec<(usize, EventWord, Key, u128)> = said.collect();
+    let said = (0..events.rows.num_rows()).filter_map(|row| Some((row, words.of_row(row)?.0)));
+    let said: Vec<(usize, EventWord)> = said.collect();
     if said.is_empty() {
         return Ok(Vec::new());
     }
-    let places: UInt32Array = said.iter().map(|(row, ..)| *row as u32).collect();
-    let rows = Arc::new(take_record_batch(events.rows, &places)?);
+    let codes = |name: &str| events.rows.column_by_name(name).map(Codes::of).transpose();
+    let keys = machine.spec.entity.iter().take(MOST_KEYS).map(|name| codes(name));
+    let keys: Vec<Option<Codes>> = keys.collect::<Result<_, _>>()?;
+    let (users, reasons) = (codes("user")?, codes("reason")?);
+    let text = |column: &Option<Codes>, row: usize| {
+        column.as_ref().and_then(|column| column.text(row)).map(Arc::from)
+    };
     let versions = versions(events.rows);
-    let step =
-        |(number, (row, word, key, hash)): (usize, (usize, EventWord, Key, u128))| EntityStep {
+    let step = |(row, word): (usize, EventWord)| {
+        let (key, hash) = key(&keys, row)?;
+        Some(EntityStep {
             at: events.times[row],
             offset: events.offsets[row],
             watermark_before: events.watermark_before[row],
             hash,
             key,
             version: versions.filter(|all| all.is_valid(row)).map(|all| all.value(row)),
-            rows: Some(Arc::clone(&rows)),
-            row: number as u32,
+            said: StepSaid { user: text(&users, row), reason: text(&reasons, row) },
             batch_row: row as u32,
             guards: guards(events.guards, row),
             word,
-        };
-    Ok(said.into_iter().enumerate().map(step).collect())
+            is_counted: events.counted.is_some_and(|counted| counted[row]),
+        })
+    };
+    Ok(said.into_iter().filter_map(step).collect())
+}
+
+/// The event's columns that entities of a machine are followed by, beside those that guards read.
+pub fn columns(machine: &StateMachine) -> BTreeSet<String> {
+    let words = machine.spec.events.iter().filter_map(|event| match &event.word {
+        WordSource::Column(name) => Some(name.as_str()),
+        WordSource::Says(_) => None,
+    });
+    let own = ["event_type", "event_time", "lab_id", "version", "user", "reason"];
+    let entity = machine.spec.entity.iter().map(String::as_str);
+    own.into_iter().chain(words).chain(entity).map(str::to_owned).collect()
 }
 
 fn versions(rows: &RecordBatch) -> Option<&arrow::array::Int64Array> {

@@ -74,7 +74,7 @@ fn batch(machine: &StateMachine, events: &[Event<'_>], first: i64) -> Vec<Entity
 fn told(machine: &StateMachine, moves: &Moves) -> Vec<(i64, String, Option<String>, String)> {
     let name = |state| machine.name(state).map(str::to_owned);
     let told = |one: &Move| {
-        ((one.at - MARCH) / MINUTE, one.name.clone(), name(one.from), name(one.to).unwrap())
+        ((one.at - MARCH) / MINUTE, one.name.to_string(), name(one.from), name(one.to).unwrap())
     };
     moves.moved.iter().map(told).collect()
 }

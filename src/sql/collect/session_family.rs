@@ -5,7 +5,6 @@ use arrow::datatypes::DataType;
 use datafusion::common::{Result, exec_datafusion_err, plan_err};
 
 use crate::flow::Span;
-use crate::relate::{Relation, relation_schema};
 use crate::sql::keys::{KeyCodec, Keys};
 use crate::sql::plan::query::Query;
 use crate::sql::plan::relation_rows::RelationRows;
@@ -31,8 +30,7 @@ impl SessionFamily {
     ) -> Result<SessionFamily> {
         let mut typed: Vec<(String, DataType)> = Vec::new();
         for column in by {
-            let types = query.reads.iter().filter_map(|(relation, _)| {
-                let schema = relation_schema(Relation::named(relation)?);
+            let types = query.relations.values().filter_map(|schema| {
                 Some(schema.field_with_name(column).ok()?.data_type().clone())
             });
             let types: Vec<DataType> = types.collect();

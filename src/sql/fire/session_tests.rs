@@ -68,7 +68,7 @@ fn run_waiting(
     (gap, wait): (i64, i64),
 ) -> Ran {
     let runtime = Runtime::new().unwrap();
-    let def = RelationDef { name: "t", schema: schema(), event_time: "at" };
+    let def = RelationDef { name: "t".into(), schema: schema(), event_time: "at" };
     let context = runtime.block_on(planner::over(&[def], &[labs()], &[])).unwrap();
     let sql = SQL.replace("FROM t", &format!("{} {filter}", WAYS[way]));
     let planned = Arc::new(runtime.block_on(query::plan(&context, &sql, false)).unwrap());

@@ -230,7 +230,7 @@ mod tests {
     fn run(sql: &str, batches: &[RelationRows], grain: &[&str]) -> (bool, RecordBatch) {
         let runtime = Runtime::new().unwrap();
         let schema = batches[0].rows.schema().as_ref().clone().with_metadata(Default::default());
-        let def = RelationDef { name: "t", schema: Arc::new(schema), event_time: "at" };
+        let def = RelationDef { name: "t".into(), schema: Arc::new(schema), event_time: "at" };
         let context = runtime.block_on(planner::over(&[def], &[], &[])).unwrap();
         let planned = Arc::new(runtime.block_on(query::plan(&context, sql, false)).unwrap());
         let grid = PaneGrid::over([Span(10), Span(5)]);

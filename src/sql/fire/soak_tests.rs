@@ -45,7 +45,7 @@ struct Bench {
 impl Bench {
     fn new(family: Family) -> Bench {
         let runtime = Runtime::new().unwrap();
-        let def = RelationDef { name: "t", schema: schema(), event_time: "at" };
+        let def = RelationDef { name: "t".into(), schema: schema(), event_time: "at" };
         let none: [ReferenceRows; 0] = [];
         let context = runtime.block_on(planner::over(&[def], &none, &[])).unwrap();
         let query = Arc::new(runtime.block_on(query::plan(&context, SQL, false)).unwrap());

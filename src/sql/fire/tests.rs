@@ -211,7 +211,7 @@ fn engine_of(
     expected: Option<RecordBatch>,
 ) -> (Engine, Executor, Runtime) {
     let runtime = Runtime::new().unwrap();
-    let def = RelationDef { name: "t", schema: schema(), event_time: "at" };
+    let def = RelationDef { name: "t".into(), schema: schema(), event_time: "at" };
     let none: [ReferenceRows; 0] = [];
     let context = runtime.block_on(planner::over(&[def], &none, &[])).unwrap();
     let planned = Arc::new(runtime.block_on(query::plan(&context, sql, false)).unwrap());

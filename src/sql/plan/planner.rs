@@ -110,8 +110,8 @@ fn register_tables(
     references: &[ReferenceRows],
 ) -> Result<()> {
     for relation in relations {
-        let table = RelationTable::new(relation.name, Arc::clone(&relation.schema));
-        context.register_table(relation.name, Arc::new(table))?;
+        let table = RelationTable::new(&relation.name, Arc::clone(&relation.schema));
+        context.register_table(relation.name.as_ref(), Arc::new(table))?;
     }
     context.sql_schema("ref")?;
     for reference in references {

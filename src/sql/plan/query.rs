@@ -1,7 +1,7 @@
 //! A pipeline's SQL, planned once and divided: what runs on every batch of rows as it comes, what
 //! is kept per pane, and what runs when a window closes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
@@ -40,6 +40,8 @@ pub struct Query {
     pub way: Way,
     /// The relations it reads, with the columns of each, sorted.
     pub reads: Vec<(Arc<str>, Vec<usize>)>,
+    /// All columns of each of them.
+    pub relations: BTreeMap<Arc<str>, SchemaRef>,
     /// The query's own output columns.
     pub schema: SchemaRef,
     /// What its rows are told apart by, where it aggregates.
@@ -123,7 +125,13 @@ pub async fn plan(context: &SessionContext, sql: &str, row_level: bool) -> Resul
         Way::Recompute(_) | Way::Incremental(_) | Way::RowLevel(_) => plan,
     };
     let grouped = Grouping::of(&logical);
-    Ok(Query { way, reads, schema, grouped, plan })
+    let whole = |(name, (_, schema)): (&Arc<str>, &(_, SchemaRef))| (name.clone(), schema.clone());
+    let relations = reads.iter().map(whole).collect();
+    let columns = |(name, (columns, _)): (Arc<str>, (BTreeSet<usize>, _))| {
+        (name, columns.into_iter().collect())
+    };
+    let reads = reads.into_iter().map(columns).collect();
+    Ok(Query { way, reads, relations, schema, grouped, plan })
 }
 
 fn row_level_way(plan: &Arc<dyn ExecutionPlan>) -> Result<Way> {
@@ -357,7 +365,7 @@ mod tests {
         let fields = names.iter().zip(types).map(|(name, of)| Field::new(*name, of, true));
         let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
         let runtime = Runtime::new().unwrap();
-        let def = RelationDef { name: "t", schema, event_time: "at" };
+        let def = RelationDef { name: "t".into(), schema, event_time: "at" };
         let context = runtime.block_on(planner::over(&[def], &[], &[])).unwrap();
         let query = runtime.block_on(plan(&context, sql, false)).unwrap();
         let Way::Incremental(incremental) = query.way else { panic!("not incremental: {sql}") };

@@ -27,7 +27,7 @@ use datafusion::physical_plan::{
 #[derive(Clone, Debug)]
 pub struct RelationDef {
     /// The name in SQL.
-    pub name: &'static str,
+    pub name: Arc<str>,
     /// All columns.
     pub schema: SchemaRef,
     /// The column of event time.
@@ -77,6 +77,8 @@ impl TableProvider for RelationTable {
 #[derive(Clone, Debug)]
 pub struct RelationExec {
     name: Arc<str>,
+    /// All columns of the relation.
+    whole: SchemaRef,
     columns: Vec<usize>,
     properties: Arc<PlanProperties>,
 }
@@ -85,14 +87,16 @@ impl RelationExec {
     /// The place of these columns of a relation.
     pub fn try_new(name: Arc<str>, schema: &SchemaRef, columns: Vec<usize>) -> Result<Self> {
         let projected = Arc::new(schema.project(&columns)?);
-        Ok(RelationExec { name, columns, properties: properties(projected) })
+        let whole = Arc::clone(schema);
+        Ok(RelationExec { name, whole, columns, properties: properties(projected) })
     }
 
     /// The same place with a column behind the relation's own ones, which is none of the relation's.
     pub fn with_column(&self, schema: SchemaRef) -> RelationExec {
         let mut columns = self.columns.clone();
         columns.push(usize::MAX);
-        RelationExec { name: Arc::clone(&self.name), columns, properties: properties(schema) }
+        let (name, whole) = (Arc::clone(&self.name), Arc::clone(&self.whole));
+        RelationExec { name, whole, columns, properties: properties(schema) }
     }
 
     /// The relation's name.
@@ -180,15 +184,20 @@ pub fn fill(
     Ok(filled.data)
 }
 
+/// Of each relation that a plan reads: the columns that it reads of it, and all that it has.
+pub(crate) type RelationReads = BTreeMap<Arc<str>, (BTreeSet<usize>, SchemaRef)>;
+
 /// The relations and columns that a plan reads.
-pub(crate) fn reads_of(plan: &Arc<dyn ExecutionPlan>) -> Vec<(Arc<str>, Vec<usize>)> {
-    let mut reads: BTreeMap<Arc<str>, BTreeSet<usize>> = Default::default();
+pub(crate) fn reads_of(plan: &Arc<dyn ExecutionPlan>) -> RelationReads {
+    let mut reads = RelationReads::new();
     let mut waiting = vec![Arc::clone(plan)];
     while let Some(node) = waiting.pop() {
         if let Some(leaf) = node.downcast_ref::<RelationExec>() {
-            reads.entry(Arc::clone(leaf.relation())).or_default().extend(leaf.columns());
+            let whole = || (BTreeSet::new(), Arc::clone(&leaf.whole));
+            let read = reads.entry(Arc::clone(leaf.relation())).or_insert_with(whole);
+            read.0.extend(leaf.columns());
         }
         waiting.extend(node.children().into_iter().map(Arc::clone));
     }
-    reads.into_iter().map(|(name, columns)| (name, columns.into_iter().collect())).collect()
+    reads
 }

@@ -17,7 +17,7 @@ async fn planned(sql: &str) -> Query {
         Field::new("x", DataType::Float64, true),
         Field::new("v", DataType::Int64, true),
     ]);
-    let def = RelationDef { name: "t", schema: Arc::new(schema), event_time: "at" };
+    let def = RelationDef { name: "t".into(), schema: Arc::new(schema), event_time: "at" };
     let sketches = "SELECT lab, quantile_sketch(x) AS s FROM t GROUP BY lab".to_owned();
     let view = ViewText { name: "sketches".to_owned(), sql: sketches };
     let context = planner::over(&[def], &[], &[view]).await.unwrap();
