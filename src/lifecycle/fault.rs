@@ -1,8 +1,8 @@
 //! What can be wrong with the declaration of a machine.
 
 use super::spec::{
-    ANY, MOST, MOST_GUARDS, MOST_KEYS, MachineSpec, NEW, TimerSpec, TimerWhen, WordSource, states_of,
-    words_of,
+    ANY, MOST, MOST_GUARDS, MOST_KEYS, MachineSpec, NEW, TimerSpec, TimerWhen, WordSource,
+    states_of, words_of,
 };
 use crate::flow::event::{EVENT_FIELDS, FieldKind};
 

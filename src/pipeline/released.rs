@@ -95,7 +95,9 @@ impl CausesInOrder {
 
     /// Where the causes of rows stand that one of those who follow tells of.
     fn of_rows(&self, who: usize, causes: &UInt32Array) -> UInt32Array {
-        UInt32Array::from_iter_values(causes.values().iter().map(|cause| self.places[who][*cause as usize]))
+        UInt32Array::from_iter_values(
+            causes.values().iter().map(|cause| self.places[who][*cause as usize]),
+        )
     }
 }
 
@@ -150,10 +152,8 @@ fn relations(
             let made = MadeRelation { name: relation.name(), columns: columns.collect(), needed };
             let make = |needed: &[usize]| changed(&told.tests, *relation, needed, names);
             let made = made.rows(plan, (0, causes), &make)?;
-            match relation {
-                ChangeRelation::Refused => refusals.push(made),
-                _ => rows.push(made),
-            }
+            let is_refused = *relation == ChangeRelation::Refused;
+            if is_refused { refusals.push(made) } else { rows.push(made) }
         }
     }
     let refuses = read.iter().find(|(relation, _)| *relation == ChangeRelation::Refused);

@@ -18,10 +18,10 @@ use super::follow::follow;
 use super::needs::{columns_read, decoded_columns, relations_of};
 use super::planned::{PipelinePlan, Plan, Unplanned};
 use super::reference::labs_of;
-use super::relations::relation_defs;
 use super::refusals::{
     refuse_row_level_beside_windows, refuse_unstorable, refuse_wrong_grain, with_groups_to_expect,
 };
+use super::relations::relation_defs;
 use super::rules::rules_of;
 use super::sessions;
 use crate::config::{Fault, PipelineSpec, Project, Settings};

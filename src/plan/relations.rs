@@ -9,7 +9,8 @@ use crate::sql::plan::relation::RelationDef;
 /// The relations of a project's own machines and those that are always there. A view of the project that
 /// has the name of a machine stands in its place: shipped machines are in every project.
 pub fn shapes(project: &Project) -> Vec<RelationShape> {
-    let is_view = |shape: &RelationShape| project.staging.iter().any(|view| view.name == shape.name);
+    let is_view =
+        |shape: &RelationShape| project.staging.iter().any(|view| view.name == shape.name);
     let stands = |shape: &RelationShape| Relation::named(&shape.name).is_some() || !is_view(shape);
     shapes_of(&project.machines).into_iter().filter(stands).collect()
 }

@@ -28,6 +28,7 @@ mod faulty;
 mod fingerprints;
 mod kafka_to_s3;
 mod laboratory;
+mod machines;
 mod mistakes;
 mod oracle;
 mod outage;

@@ -185,7 +185,8 @@ impl Entities {
         }
         let (to, name) = (way.to, way.name.as_str().into());
         self.counts.transitions += 1;
-        let told = GoneBy { name, said: step.said.clone(), watermark_before: step.watermark_before };
+        let told =
+            GoneBy { name, said: step.said.clone(), watermark_before: step.watermark_before };
         self.go(at, (to, step.at), told, moves);
         self.entities[at].heard = self.entities[at].heard.max(step.at);
         self.wind(at);
@@ -237,7 +238,10 @@ impl Entities {
         moves: &mut Moves,
     ) -> Fate {
         self.counts.refused += 1;
-        let state = self.entities[at].state;
+        // A word that is refused is a sign of life all the same.
+        let entity = &mut self.entities[at];
+        entity.heard = entity.heard.max(step.at);
+        let state = entity.state;
         moves.refused.push(Refused {
             noticed_at: step.at.max(step.watermark_before),
             watermark_before: step.watermark_before,

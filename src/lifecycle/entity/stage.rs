@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::Entities;
 use super::moves::Moves;
 use super::step::EntityStep;
 use super::timers::Lengths;
-use super::Entities;
 use crate::flow::{Partition, Span};
 use crate::lifecycle::cut::BatchRises;
 use crate::lifecycle::machine::StateMachine;
@@ -22,11 +22,7 @@ pub struct MachineStage {
 
 impl MachineStage {
     /// Nothing has been seen. A finished entity is kept for so long.
-    pub fn new(
-        machine: Arc<StateMachine>,
-        lengths: Arc<dyn Lengths>,
-        keep: Span,
-    ) -> MachineStage {
+    pub fn new(machine: Arc<StateMachine>, lengths: Arc<dyn Lengths>, keep: Span) -> MachineStage {
         MachineStage { machine, lengths, keep, partitions: BTreeMap::new() }
     }
 

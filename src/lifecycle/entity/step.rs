@@ -15,7 +15,6 @@ use crate::lifecycle::stage::JudgedEvents;
 use crate::lifecycle::waiting::Timed;
 use crate::lifecycle::words::RowWords;
 
-
 /// Which entity: its key's texts, in the order of the machine's `entity`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Key {

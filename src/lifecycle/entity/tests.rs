@@ -140,6 +140,84 @@ fn a_pause_becomes_long_and_a_silence_unknown() {
     }
 }
 
+/// Every move and refusal, with what brought it about, in batches of so many events.
+fn in_batches(machine: &Arc<StateMachine>, steps: &[EntityStep], size: usize) -> Vec<String> {
+    let mut entities = Entities::new(Arc::clone(machine), Arc::new(Berlin), 2 * 60 * MINUTE);
+    let mut told = Vec::new();
+    let mut tell = |moves: Moves| {
+        for one in moves.moved {
+            let brought = moves.causes[one.cause as usize].brought;
+            let (at, stood) = (one.at, one.watermark_before);
+            let by = (&one.name, one.version, one.stayed);
+            told.push(format!("{at} {stood} {:?} {by:?} {brought:?}", one.key));
+        }
+        for one in moves.refused {
+            let brought = moves.causes[one.cause as usize].brought;
+            told.push(format!("{} {:?} {:?} {brought:?}", one.noticed_at, one.key, one.reason));
+        }
+    };
+    for (number, chunk) in steps.chunks(size).enumerate() {
+        let next = steps.get((number + 1) * size);
+        let largest = steps.iter().map(|step| step.at).max().unwrap_or_default();
+        let watermark = next.map_or(largest - 2 * MINUTE, |next| next.watermark_before);
+        tell(entities.batch_of(chunk.to_vec(), watermark));
+    }
+    tell(entities.finish(MARCH + 9000 * MINUTE));
+    told.sort();
+    told
+}
+
+/// Events of three instruments, some of them late by up to an hour: pauses become long and machines fall
+/// silent in the past as well.
+#[test]
+fn late_events_and_timers_are_the_same_however_batches_are_cut() {
+    let machine = Arc::new(read_text("seldom", SELDOM).unwrap());
+    let mut chance: u64 = 7;
+    let mut next = |below: u64| {
+        chance =
+            chance.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (chance >> 33) % below
+    };
+    let mut now = 0;
+    let events: Vec<(i64, [(&str, &str); 4])> = (0..400)
+        .map(|_| {
+            now += next(40) as i64;
+            let late = if next(4) == 0 { next(60) as i64 } else { 0 };
+            let name = ["M1", "M2", "M3"][next(3) as usize];
+            let word = ["ID", "OP", "PA", "END"][next(4) as usize];
+            let mut event = state(word);
+            event[2].1 = name;
+            (now - late, event)
+        })
+        .collect();
+    let events: Vec<Event<'_>> = events.iter().map(|(at, texts)| (*at, &texts[..])).collect();
+    let steps = batch(&machine, &events, 0);
+    let whole = in_batches(&machine, &steps, steps.len());
+    let timed = whole.iter().filter(|one| one.contains("pause_long")).count();
+    let refused = whole.iter().filter(|one| one.contains("Overtaken")).count();
+    assert!(timed > 10 && refused > 10, "{timed} timers, {refused} overtaken");
+    for size in [1, 2, 3, 7, 50] {
+        assert_eq!(in_batches(&machine, &steps, size), whole, "in batches of {size}");
+    }
+}
+
+/// Some states are final, and are forgotten after two hours.
+const SELDOM: &str = "
+description: An instrument that may end.
+entity: [lab_id, machine_id]
+events:
+  instrument.state: { word: instrument_state }
+transitions:
+  - { name: rest, from: [new, OP, PA, LONG, GONE], on: ID, to: ID }
+  - { name: run, from: [new, ID, PA, LONG], on: OP, to: OP }
+  - { name: pause, from: [ID, OP], on: PA, to: PA }
+  - { name: end, from: [ID, OP], on: END, to: END }
+timers:
+  - { name: pause_long, in: PA, after: 5m, to: LONG }
+  - { name: fall_silent, in: [ID, OP, LONG], silence: 3, to: GONE }
+finished: [END]
+";
+
 const BOX: &str = "
 description: A courier's box.
 entity: [lab_id, reason]
@@ -274,6 +352,33 @@ transitions:
             "box.yaml:10:5: no event says `heave`. name a word that `events` says",
         ]
     );
+    let text = "description: d
+entity: [lab_id, reason, version, to_state]
+events:
+  center.event: { word: center_event }
+transitions:
+  - { name: go, from: new, on: load, to: A }
+timers:
+  - { name: again, in: A, after: 1h, to: A }
+  - { name: over, in: B, after: 1h, to: A }
+  - { name: quiet, in: A, silence: 3, to: B }
+  - { name: loud, in: B, silence: 2, to: A }
+finished: [B]
+";
+    let faults = read_text("box.yaml", text).unwrap_err();
+    let told: Vec<String> = faults.iter().map(ToString::to_string).collect();
+    let expected = [
+        "box.yaml:2:26: the column `version` holds no text",
+        "box.yaml:2:35: `to_state` is what the machine tells of the entity",
+        "box.yaml:8:5: the timer `again` leads from `A` to itself",
+        "box.yaml:9:5: the timer `over` runs in `B`, which is finished",
+        "box.yaml:10:5: after `quiet` the silence of `loud` is over at once",
+        "box.yaml:11:5: the timer `loud` runs in `B`, which is finished",
+    ];
+    for one in expected {
+        assert!(told.iter().any(|fault| fault.starts_with(one)), "{one}: {told:#?}");
+    }
+    assert_eq!(told.len(), expected.len(), "{told:#?}");
     let text = "description: d
 entity: [lab_id]
 events:

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
 
 use super::*;
-use crate::flow::ReferenceRows;
 use crate::config::Project;
+use crate::flow::ReferenceRows;
 use crate::plan::relations::relation_defs;
 use crate::sql::plan::planner;
 use crate::sql::plan::query;
@@ -90,7 +90,8 @@ async fn wrong_sql_is_placed_and_told_with_a_remedy() {
         .to_vec();
     let rows = RecordBatch::try_from_iter(columns).unwrap();
     let labs = ReferenceRows { name: "labs".to_owned(), rows };
-    let context = planner::over(&relation_defs(&Project::default()).unwrap(), &[labs], &[]).await.unwrap();
+    let context =
+        planner::over(&relation_defs(&Project::default()).unwrap(), &[labs], &[]).await.unwrap();
     let mut all = String::new();
     for sql in WRONG {
         let planned = query::plan(&context, sql, false).await;

@@ -222,7 +222,8 @@ mod tests {
     }
 
     async fn context() -> datafusion::prelude::SessionContext {
-        let def = |name: &str| RelationDef { name: name.into(), schema: schema(), event_time: "at" };
+        let def =
+            |name: &str| RelationDef { name: name.into(), schema: schema(), event_time: "at" };
         // `a` stands twice: a row of it becomes two.
         let fields = ["lab", "zone"].map(|name| Field::new(name, DataType::Utf8, true)).to_vec();
         let columns: Vec<ArrayRef> = vec![
