@@ -162,13 +162,7 @@ fn block(text: &mut String, title: &str, columns: &[[String; 3]]) {
 
 #[cfg(test)]
 mod tests {
-<<<<<<< HEAD
-    use std::sync::Arc;
-
     use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
-=======
-    use arrow::datatypes::{Field, Schema};
->>>>>>> eeea379 (Follow the entities of machines beside the test's, where a query reads the machine's relation)
 
     use super::*;
 

@@ -33,7 +33,8 @@ use crate::lake::read::{Beside, LakeReader, LakeViewError};
 use crate::lake::store;
 use crate::lake::store::Purpose;
 use crate::plan::build;
-use crate::relate::Relation;
+use crate::plan::relations::shapes;
+use crate::relate::RelationShape;
 use crate::sql::aggregate::registry;
 use crate::window::WindowKind;
 
@@ -132,12 +133,13 @@ async fn followed(loaded: &Loaded) -> anyhow::Result<FollowedLake> {
 /// What a project knows of its tables.
 async fn known(loaded: &Loaded) -> anyhow::Result<KnownTables> {
     let schemas = schemas(loaded).await?;
+    let relations = shapes(&loaded.project);
     let mut tables = BTreeMap::new();
     for spec in &loaded.project.pipelines {
         for window in &spec.windows {
             let name = spec.table_name(window);
             let time = match window.kind {
-                WindowKind::RowLevel => row_time(spec),
+                WindowKind::RowLevel => row_time(spec, &relations),
                 WindowKind::Tumbling { .. }
                 | WindowKind::Hopping { .. }
                 | WindowKind::Session { .. }
@@ -173,16 +175,16 @@ async fn schemas(loaded: &Loaded) -> anyhow::Result<BTreeMap<String, SchemaRef>>
 }
 
 /// The column that is the time of a row-level table's rows: that of the relation it reads.
-fn row_time(spec: &PipelineSpec) -> Option<String> {
+fn row_time(spec: &PipelineSpec, relations: &[RelationShape]) -> Option<String> {
     let lines = || spec.sql.lines().filter(|line| !line.trim_start().starts_with("--"));
-    let reads = |relation: &Relation| {
+    let reads = |relation: &&RelationShape| {
         let words =
             lines().flat_map(|line| line.split(|c: char| !(c.is_alphanumeric() || c == '_')));
         let mut words = words.filter(|word| !word.is_empty());
-        words.any(|word| word == relation.name())
+        words.any(|word| word == relation.name)
     };
-    let relation = Relation::all().find(reads)?;
-    Some(relation.event_time_column().to_owned())
+    let relation = relations.iter().find(reads)?;
+    Some(relation.event_time.to_owned())
 }
 
 fn note(doc: &ColumnDoc) -> ColumnNote {

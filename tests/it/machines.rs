@@ -297,7 +297,7 @@ fn instruments_of_the_generators_feed_move_as_in_another_computation() {
     let test = "machines::instruments_of_the_generators_feed_move_as_in_another_computation";
     let Some(python) = servers::python(test) else { return };
     let place = Place::new();
-    let generate = ["generate", "--profile", "demo", "--days", "3"];
+    let generate = ["generate", "--profile", "demo", "--days", "3", "--faults", "late=2%"];
     place.run(&[&generate[..], &["--out", "file:feed.ndjson"]].concat()).succeeded();
     place.write("project/data/reference/instruments.csv", INSTRUMENTS);
     place.write(

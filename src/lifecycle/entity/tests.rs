@@ -182,7 +182,7 @@ fn late_events_and_timers_are_the_same_however_batches_are_cut() {
     let events: Vec<(i64, [(&str, &str); 4])> = (0..400)
         .map(|_| {
             now += next(40) as i64;
-            let late = if next(4) == 0 { next(60) as i64 } else { 0 };
+            let late = if next(2) == 0 { next(90) as i64 } else { 0 };
             let name = ["M1", "M2", "M3"][next(3) as usize];
             let word = ["ID", "OP", "PA", "END"][next(4) as usize];
             let mut event = state(word);
