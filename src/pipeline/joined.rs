@@ -58,3 +58,46 @@ pub(super) fn joined(mut parts: Vec<RelationRows>) -> Result<Option<RelationRows
 fn no_labs() -> StringArray {
     StringArray::new_null(0)
 }
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::Int64Array;
+    use arrow::compute::cast;
+
+    use super::*;
+    use crate::flow::coded::coded_type;
+
+    fn part(words: &[&str], sources: &[u32], coded: bool) -> RelationRows {
+        let words: ArrayRef = Arc::new(StringArray::from(words.to_vec()));
+        let column = if coded { cast(&words, &coded_type()).unwrap() } else { Arc::clone(&words) };
+        let times: Int64Array = sources.iter().map(|source| i64::from(*source) * 10).collect();
+        RelationRows {
+            relation: "refused".into(),
+            rows: RecordBatch::try_from_iter_with_nullable([("word", column, true)]).unwrap(),
+            time: times.clone(),
+            watermark_before: times,
+            source_row: sources.to_vec().into(),
+            lab: Some(words.as_string::<i32>().clone()),
+            barred: None,
+        }
+    }
+
+    #[test]
+    fn rows_stand_in_the_order_of_what_brought_them_about() {
+        let parts = [
+            part(&["a", "c", "e"], &[0, 2, 7], true),
+            part(&[], &[], false),
+            part(&["b", "d", "f"], &[1, 2, 9], false),
+        ];
+        let one = joined(parts.to_vec()).unwrap().unwrap();
+        let expected = StringArray::from(vec!["a", "b", "c", "d", "e", "f"]);
+        assert_eq!(one.rows.column(0).as_string::<i32>(), &expected);
+        assert_eq!(one.lab.unwrap(), expected);
+        assert_eq!(one.source_row.values(), &[0, 1, 2, 2, 7, 9]);
+        assert_eq!(one.time.values(), &[0, 10, 20, 20, 70, 90]);
+        assert_eq!(one.watermark_before, one.time);
+        assert!(joined(Vec::new()).unwrap().is_none());
+        let only = joined(parts[1..].to_vec()).unwrap().unwrap();
+        assert_eq!(only.source_row.values(), &[1, 2, 9], "one that has rows is left as it is");
+    }
+}

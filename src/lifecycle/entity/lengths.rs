@@ -58,7 +58,9 @@ impl Lengths for ReferenceLengths {
         let span = of_minutes(target.minutes?);
         Some(match target.clock {
             TargetClock::Wall => span.0,
-            TargetClock::Working => self.lab(key).hours.deadline(since, span).0 - since.0,
+            TargetClock::Working => {
+                self.lab(key).hours.deadline(since, span).0.saturating_sub(since.0)
+            }
         })
     }
 }

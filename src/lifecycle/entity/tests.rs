@@ -140,6 +140,38 @@ fn a_pause_becomes_long_and_a_silence_unknown() {
     }
 }
 
+/// Silent for 30 minutes at 00:30; an hour later it is asked again, and is silent still.
+#[test]
+fn a_silence_that_goes_on_moves_time_on() {
+    let machine = Arc::new(read_text("asked", ASKED).unwrap());
+    let idle = state("ID");
+    let mut entities = Entities::new(Arc::clone(&machine), Arc::new(Berlin), i64::MAX);
+    let steps = batch(&machine, &[(0, &idle)], 0);
+    let mut moves = entities.batch_of(steps, MARCH - 2 * MINUTE);
+    moves.moved.extend(entities.finish(MARCH + 150 * MINUTE).moved);
+    let expected = [
+        one(0, "rest", "new", "ID"),
+        one(30, "fall_silent", "ID", "GONE"),
+        one(90, "ask", "GONE", "ID"),
+        one(90, "fall_silent", "ID", "GONE"),
+        one(150, "ask", "GONE", "ID"),
+        one(150, "fall_silent", "ID", "GONE"),
+    ];
+    assert_eq!(told(&machine, &moves), expected);
+}
+
+const ASKED: &str = "
+description: An instrument that is asked every hour.
+entity: [lab_id, machine_id]
+events:
+  instrument.state: { word: instrument_state }
+transitions:
+  - { name: rest, from: [new, GONE], on: ID, to: ID }
+timers:
+  - { name: fall_silent, in: ID, silence: 3, to: GONE }
+  - { name: ask, in: GONE, after: 1h, to: ID }
+";
+
 /// Every move and refusal, with what brought it about, in batches of so many events.
 fn in_batches(machine: &Arc<StateMachine>, steps: &[EntityStep], size: usize) -> Vec<String> {
     let mut entities = Entities::new(Arc::clone(machine), Arc::new(Berlin), 2 * 60 * MINUTE);

@@ -58,11 +58,15 @@ impl Entities {
                 }
                 TimerWhen::Silence(beats) => {
                     let beat = self.lengths.heartbeat(&entity.key)?;
-                    entity.heard.checked_add(beat.checked_mul(i64::from(beats))?)?
+                    let silent = entity.heard.checked_add(beat.checked_mul(i64::from(beats))?)?;
+                    // Time does not go back for whom a timer has brought here after so long a silence.
+                    silent.max(entity.since)
                 }
                 TimerWhen::Share(thousandths) => {
                     let target = self.lengths.target(&entity.key, entity.since)?;
-                    entity.since.checked_add(target.checked_mul(i64::from(thousandths))? / 1000)?
+                    let share = target.checked_mul(i64::from(thousandths))? / 1000;
+                    // A share of nothing would be over again and again.
+                    entity.since.checked_add(share).filter(|time| *time > entity.since)?
                 }
             };
             Some((time, number))
