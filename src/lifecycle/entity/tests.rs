@@ -211,7 +211,7 @@ fn late_events_and_timers_are_the_same_however_batches_are_cut() {
         (chance >> 33) % below
     };
     let mut now = 0;
-    let events: Vec<(i64, [(&str, &str); 4])> = (0..400)
+    let events: Vec<(i64, [(&str, &str); 4])> = (0..1200)
         .map(|_| {
             now += next(40) as i64;
             let late = if next(2) == 0 { next(90) as i64 } else { 0 };
