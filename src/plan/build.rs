@@ -12,7 +12,7 @@ use datafusion::prelude::SessionContext;
 use tokio::runtime::Handle;
 
 use super::families::families_of;
-use super::faults::{PlanFault, SpecPart, sql_faults, yaml_fault};
+use super::faults::{PlanFault, Readable, SpecPart, sql_faults, yaml_fault};
 use super::fingerprint::fingerprint_of;
 use super::follow::follow;
 use super::needs::{columns_read, decoded_columns, relations_of};
@@ -21,7 +21,7 @@ use super::reference::labs_of;
 use super::refusals::{
     refuse_row_level_beside_windows, refuse_unstorable, refuse_wrong_grain, with_groups_to_expect,
 };
-use super::relations::relation_defs;
+use super::relations::{readable, relation_defs};
 use super::rules::rules_of;
 use super::sessions;
 use crate::config::{Fault, PipelineSpec, Project, Settings};
@@ -47,15 +47,18 @@ pub async fn plan(
     let labs = labs_of(project);
     let mut faults = unknown_pipelines(project, chosen);
     let mut warnings = Vec::new();
+    let readable = readable(project);
     let mut pipelines = Vec::new();
     let specs = project.pipelines.iter();
     for spec in specs.filter(|spec| chosen.is_none_or(|chosen| chosen.contains(&spec.name))) {
         let mut warned = Vec::new();
         match plan_pipeline(&context, project, spec, &labs, &mut warned).await {
             Ok(pipeline) => pipelines.push(pipeline),
-            Err(found) => faults.extend(found.into_iter().flat_map(|fault| located(spec, fault))),
+            Err(found) => {
+                faults.extend(found.into_iter().flat_map(|fault| located(&readable, spec, fault)));
+            }
         }
-        warnings.extend(warned.into_iter().flat_map(|warning| located(spec, warning)));
+        warnings.extend(warned.into_iter().flat_map(|warning| located(&readable, spec, warning)));
     }
     warnings.sort();
     warnings.dedup();
@@ -101,11 +104,12 @@ pub async fn planner(project: &Project) -> std::result::Result<SessionContext, V
         .map(|view| ViewText { name: view.name.clone(), sql: view.sql.clone() })
         .collect();
     let relations = relation_defs(project)?;
+    let readable = readable(project);
     planner::over(&relations, &references, &views).await.map_err(|failed| {
         let fault = |(name, error): (String, DataFusionError)| {
             let view = project.staging.iter().find(|view| view.name == name);
             let path = view.map_or_else(|| name.clone().into(), |view| view.path.clone());
-            sql_faults(&path, view.map_or("", |view| &view.sql), &error)
+            sql_faults(&path, view.map_or("", |view| &view.sql), &error, &readable)
         };
         failed.into_iter().flat_map(fault).collect()
     })
@@ -124,9 +128,9 @@ fn unknown_pipelines(project: &Project, chosen: Option<&BTreeSet<String>>) -> Ve
         .collect()
 }
 
-fn located(spec: &PipelineSpec, fault: PlanFault) -> Vec<Fault> {
+fn located(readable: &Readable, spec: &PipelineSpec, fault: PlanFault) -> Vec<Fault> {
     match fault.place {
-        SpecPart::Sql => sql_faults(&spec.sql_path, &spec.sql, &fault.error),
+        SpecPart::Sql => sql_faults(&spec.sql_path, &spec.sql, &fault.error, readable),
         SpecPart::Yaml(key) => vec![yaml_fault(spec, &key, &fault.error)],
     }
 }

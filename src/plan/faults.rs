@@ -15,12 +15,18 @@ use datafusion::common::DataFusionError;
 
 use crate::config::{Fault, PipelineSpec, Position};
 use crate::sql::plan::refuse::Refusal;
+pub use place::Readable;
 use place::Words;
 use remedy::ToldMistake;
 
 /// The faults of an SQL file; the planner sometimes finds several at once.
-pub fn sql_faults(path: &Path, sql: &str, error: &DataFusionError) -> Vec<Fault> {
-    let words = Words::of(sql);
+pub fn sql_faults(
+    path: &Path,
+    sql: &str,
+    error: &DataFusionError,
+    readable: &Readable,
+) -> Vec<Fault> {
+    let words = Words::of(sql).reading(readable);
     error.iter().map(|error| sql_fault(path, &words, error)).collect()
 }
 

@@ -1,5 +1,6 @@
 //! The relations that SQL can read in a project.
 
+use super::faults::Readable;
 use super::guards::machine_fault;
 use crate::config::{Fault, Project};
 use crate::lifecycle::machine::StateMachine;
@@ -13,6 +14,14 @@ pub fn shapes(project: &Project) -> Vec<RelationShape> {
         |shape: &RelationShape| project.staging.iter().any(|view| view.name == shape.name);
     let stands = |shape: &RelationShape| Relation::named(&shape.name).is_some() || !is_view(shape);
     shapes_of(&project.machines).into_iter().filter(stands).collect()
+}
+
+/// The names that SQL can read in a project.
+pub(super) fn readable(project: &Project) -> Readable {
+    Readable {
+        relations: shapes(project).into_iter().map(|shape| shape.name).collect(),
+        views: project.staging.iter().map(|view| view.name.clone()).collect(),
+    }
 }
 
 /// The same as the planner takes them.

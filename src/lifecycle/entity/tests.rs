@@ -8,6 +8,7 @@ use chrono_tz::Tz;
 
 use super::*;
 use crate::config::lifecycle_yaml::read_text;
+use crate::lifecycle::cut::NOT_YET;
 use crate::lifecycle::stage::JudgedEvents;
 
 /// 2026-03-01T00:00:00Z, by `date -u -d 2026-03-01 +%s`.
@@ -176,15 +177,23 @@ timers:
 fn in_batches(machine: &Arc<StateMachine>, steps: &[EntityStep], size: usize) -> Vec<String> {
     let mut entities = Entities::new(Arc::clone(machine), Arc::new(Berlin), 2 * 60 * MINUTE);
     let mut told = Vec::new();
-    let mut tell = |moves: Moves| {
-        for one in moves.moved {
-            let brought = moves.causes[one.cause as usize].brought;
+    // Where a batch ends, its row is cut by the watermark that the next record finds.
+    let mut tell = |moves: Moves, found: Option<i64>| {
+        let brought = |cause: u32| {
+            let mut brought = moves.causes[cause as usize].brought;
+            if let Some(found) = found.filter(|_| brought.cut.watermark == NOT_YET) {
+                brought.cut.watermark = found;
+            }
+            brought
+        };
+        for one in &moves.moved {
+            let brought = brought(one.cause);
             let (at, stood) = (one.at, one.watermark_before);
             let by = (&one.name, one.version, one.stayed);
             told.push(format!("{at} {stood} {:?} {by:?} {brought:?}", one.key));
         }
-        for one in moves.refused {
-            let brought = moves.causes[one.cause as usize].brought;
+        for one in &moves.refused {
+            let brought = brought(one.cause);
             told.push(format!("{} {:?} {:?} {brought:?}", one.noticed_at, one.key, one.reason));
         }
     };
@@ -192,9 +201,10 @@ fn in_batches(machine: &Arc<StateMachine>, steps: &[EntityStep], size: usize) ->
         let next = steps.get((number + 1) * size);
         let largest = steps.iter().map(|step| step.at).max().unwrap_or_default();
         let watermark = next.map_or(largest - 2 * MINUTE, |next| next.watermark_before);
-        tell(entities.batch_of(chunk.to_vec(), watermark));
+        let found = next.map(|next| next.watermark_before);
+        tell(entities.batch_of(chunk.to_vec(), watermark), found);
     }
-    tell(entities.finish(MARCH + 9000 * MINUTE));
+    tell(entities.finish(MARCH + 9000 * MINUTE), None);
     told.sort();
     told
 }

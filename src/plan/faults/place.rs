@@ -10,6 +10,17 @@ use crate::config::Position;
 /// whose last quote is not closed.
 pub(crate) struct Words {
     tokens: Vec<TokenWithSpan>,
+    /// What may stand behind FROM: relations, then views.
+    pub(crate) readable: Readable,
+}
+
+/// The names that SQL can read in a project, beside reference tables.
+#[derive(Clone, Debug, Default)]
+pub struct Readable {
+    /// Relations.
+    pub relations: Vec<String>,
+    /// Views of `sql/staging`.
+    pub views: Vec<String>,
 }
 
 impl Words {
@@ -18,7 +29,12 @@ impl Words {
         let tokens = Tokenizer::new(&GenericDialect {}, sql).tokenize_with_location();
         let mut tokens = tokens.unwrap_or_default();
         tokens.retain(|token| !matches!(token.token, Token::Whitespace(_)));
-        Words { tokens }
+        Words { tokens, readable: Readable::default() }
+    }
+
+    /// The same where these names can be read.
+    pub(crate) fn reading(self, readable: &Readable) -> Words {
+        Words { readable: readable.clone(), ..self }
     }
 
     /// Where the query begins.

@@ -5,9 +5,8 @@
 
 use super::kinds::{kind_of, kinds_of, split_types};
 use super::known::{ELSEWHERE, KNOWN};
-use super::place::{Words, last_part};
+use super::place::{Readable, Words, last_part};
 use crate::config::{Position, nearest};
-use crate::relate::Relation;
 
 /// A mistake in plain words.
 #[derive(Debug, PartialEq, Eq)]
@@ -157,12 +156,12 @@ fn unknown_table(message: &str, words: &Words) -> Option<ToldMistake> {
         let remedy = format!("add data/reference/{reference}.csv, or correct the name");
         return Some(ToldMistake::new(what, remedy).at(words.find(&name)));
     }
-    let known = || Relation::all().map(Relation::name);
-    let remedy = match nearest(&name, known()) {
+    let Readable { relations, views } = &words.readable;
+    let remedy = match nearest(&name, relations.iter().chain(views).map(String::as_str)) {
         Some(near) => format!("did you mean {near}?"),
         None => format!(
             "read one of {}, a view of sql/staging or a ref.<name> of data/reference",
-            known().collect::<Vec<_>>().join(", ")
+            relations.join(", ")
         ),
     };
     Some(ToldMistake::new(format!("there is no relation {name}"), remedy).at(words.find(&name)))

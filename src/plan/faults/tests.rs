@@ -8,7 +8,9 @@ use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use super::*;
 use crate::config::Project;
 use crate::flow::ReferenceRows;
-use crate::plan::relations::relation_defs;
+use crate::lifecycle::machine::StateMachine;
+use crate::lifecycle::spec::{EventSpec, MachineSpec, TransitionSpec, WordSource};
+use crate::plan::relations::{readable, relation_defs};
 use crate::sql::plan::planner;
 use crate::sql::plan::query;
 
@@ -22,6 +24,7 @@ const WRONG: &[&str] = &[
     "SELECT lab_id, count(*) AS n FROM completions WHERE n > 3 GROUP BY lab_id",
     "-- Counts in completion.\nSELECT lab_id, count(*) AS n FROM completion GROUP BY lab_id",
     "SELECT lab_id FROM results",
+    "SELECT lab_id FROM courier_bx",
     "SELECT l.zone FROM ref.zones AS l",
     "SELECT lab_id, percentil(tat_minutes, 0.9) AS p FROM completions GROUP BY lab_id",
     "SELECT lab_id, countif(within_target) AS n FROM completions GROUP BY lab_id",
@@ -83,6 +86,29 @@ const WRONG: &[&str] = &[
     "SELECT lab_id, count(*) AS n FROM completions TABLESAMPLE BERNOULLI (10) GROUP BY lab_id",
 ];
 
+/// The machine of a courier's box.
+fn machine() -> StateMachine {
+    let transition = TransitionSpec {
+        name: "load".to_owned(),
+        from: vec!["new".to_owned()],
+        on: vec!["load".to_owned()],
+        to: "LOADED".to_owned(),
+        when: None,
+        compare_and_set: false,
+    };
+    let word = WordSource::Column("center_event".to_owned());
+    let event = EventSpec { event_type: "center.event".to_owned(), word, means: Vec::new() };
+    let spec = MachineSpec {
+        name: "courier_box".to_owned(),
+        entity: vec!["lab_id".to_owned(), "reason".to_owned()],
+        events: vec![event],
+        transitions: vec![transition],
+        finished: vec!["LOADED".to_owned()],
+        ..MachineSpec::default()
+    };
+    StateMachine::new(&spec).unwrap()
+}
+
 #[tokio::test]
 async fn wrong_sql_is_placed_and_told_with_a_remedy() {
     let columns: Vec<(&str, ArrayRef)> = ["lab_id", "tz"]
@@ -90,13 +116,14 @@ async fn wrong_sql_is_placed_and_told_with_a_remedy() {
         .to_vec();
     let rows = RecordBatch::try_from_iter(columns).unwrap();
     let labs = ReferenceRows { name: "labs".to_owned(), rows };
-    let context =
-        planner::over(&relation_defs(&Project::default()).unwrap(), &[labs], &[]).await.unwrap();
+    let project = Project { machines: vec![machine()], ..Project::default() };
+    let (readable, relations) = (readable(&project), relation_defs(&project).unwrap());
+    let context = planner::over(&relations, &[labs], &[]).await.unwrap();
     let mut all = String::new();
     for sql in WRONG {
         let planned = query::plan(&context, sql, false).await;
         let error = planned.err().unwrap_or_else(|| DataFusionError::Plan("IT IS RIGHT".into()));
-        let faults = sql_faults(Path::new("p.sql"), sql, &error);
+        let faults = sql_faults(Path::new("p.sql"), sql, &error, &readable);
         all += &format!("{sql}\n");
         for fault in faults {
             all += &format!("    {fault}\n");
