@@ -12,7 +12,7 @@ use datafusion::prelude::SessionContext;
 use tokio::runtime::Handle;
 
 use super::families::families_of;
-use super::faults::{PlanFault, Readable, SpecPart, sql_faults, yaml_fault};
+use super::faults::{PlanFault, ReadableNames, SpecPart, sql_faults, yaml_fault};
 use super::fingerprint::fingerprint_of;
 use super::follow::follow;
 use super::needs::{columns_read, decoded_columns, relations_of};
@@ -128,7 +128,7 @@ fn unknown_pipelines(project: &Project, chosen: Option<&BTreeSet<String>>) -> Ve
         .collect()
 }
 
-fn located(readable: &Readable, spec: &PipelineSpec, fault: PlanFault) -> Vec<Fault> {
+fn located(readable: &ReadableNames, spec: &PipelineSpec, fault: PlanFault) -> Vec<Fault> {
     match fault.place {
         SpecPart::Sql => sql_faults(&spec.sql_path, &spec.sql, &fault.error, readable),
         SpecPart::Yaml(key) => vec![yaml_fault(spec, &key, &fault.error)],

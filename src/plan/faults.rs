@@ -15,7 +15,7 @@ use datafusion::common::DataFusionError;
 
 use crate::config::{Fault, PipelineSpec, Position};
 use crate::sql::plan::refuse::Refusal;
-pub use place::Readable;
+pub use place::ReadableNames;
 use place::Words;
 use remedy::ToldMistake;
 
@@ -24,7 +24,7 @@ pub fn sql_faults(
     path: &Path,
     sql: &str,
     error: &DataFusionError,
-    readable: &Readable,
+    readable: &ReadableNames,
 ) -> Vec<Fault> {
     let words = Words::of(sql).reading(readable);
     error.iter().map(|error| sql_fault(path, &words, error)).collect()

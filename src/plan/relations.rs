@@ -1,6 +1,6 @@
 //! The relations that SQL can read in a project.
 
-use super::faults::Readable;
+use super::faults::ReadableNames;
 use super::guards::machine_fault;
 use crate::config::{Fault, Project};
 use crate::lifecycle::machine::StateMachine;
@@ -17,8 +17,8 @@ pub fn shapes(project: &Project) -> Vec<RelationShape> {
 }
 
 /// The names that SQL can read in a project.
-pub(super) fn readable(project: &Project) -> Readable {
-    Readable {
+pub(super) fn readable(project: &Project) -> ReadableNames {
+    ReadableNames {
         relations: shapes(project).into_iter().map(|shape| shape.name).collect(),
         views: project.staging.iter().map(|view| view.name.clone()).collect(),
     }

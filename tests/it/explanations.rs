@@ -10,7 +10,7 @@ fn shipped() -> Vec<String> {
     let names = names.filter_map(|name| Some(name.to_str()?.strip_suffix(".yaml")?.to_owned()));
     let mut names: Vec<String> = names.collect();
     names.sort();
-    assert_eq!(names.len(), 8);
+    assert_eq!(names.len(), 13);
     names
 }
 
@@ -42,18 +42,19 @@ fn say_how_often_windows_fire_and_what_is_kept() {
         format!("table {table}: {of} one object a day")
     };
     let panes = |width: &str| format!("panes: {width}");
+    let row_level = |table: &str| {
+        format!("table {table}: row-level, one object a day once the day and 2h have passed")
+    };
     let expected: Vec<(&str, Vec<String>)> = vec![
-        (
-            "completions",
-            vec![
-                "table completions: row-level, one object a day once the day and 2h have passed"
-                    .to_owned(),
-            ],
-        ),
+        ("completions", vec![row_level("completions")]),
+        ("deadlines", vec![row_level("deadlines")]),
         ("error_codes", vec![days("error_codes_day")]),
         ("error_rates", vec![panes("5m"), rolling("error_rates_1h"), days("error_rates_day")]),
+        ("refused", vec![row_level("refused")]),
         ("rejection_rates", vec![days("rejection_rates_day")]),
         ("rejection_reasons", vec![days("rejection_reasons_day")]),
+        ("rejections", vec![row_level("rejections")]),
+        ("restatements", vec![row_level("restatements")]),
         ("sla_breaches", vec![panes("5m"), rolling("sla_breaches_1h"), days("sla_breaches_day")]),
         (
             "tat_percentiles",
@@ -64,6 +65,7 @@ fn say_how_often_windows_fire_and_what_is_kept() {
             ],
         ),
         ("throughput", vec![panes("1h"), hourly("throughput_1h"), days("throughput_day")]),
+        ("transitions", vec![row_level("transitions")]),
     ];
     assert_eq!(expected.iter().map(|(name, _)| *name).collect::<Vec<_>>(), shipped());
     let place = Place::new();
@@ -78,6 +80,7 @@ fn say_how_often_windows_fire_and_what_is_kept() {
             "sla_breaches" => &["due"],
             "error_codes" => &["errors"],
             "rejection_reasons" => &["events", "rejections"],
+            "deadlines" | "refused" | "rejections" | "restatements" => &[name],
             _ => &["transitions"],
         };
         assert_eq!(reads, relations, "{name}");

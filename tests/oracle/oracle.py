@@ -26,6 +26,11 @@ FIELDS = """event_type lab_id event_time specimen_id specimen_type to_state stat
 # Table -> (pipeline, window). A window is (size, slide), "day" or None for row-level tables.
 TABLES = {
     "completions": ("completions", None),
+    "transitions": ("transitions", None),
+    "rejections": ("rejections", None),
+    "restatements": ("restatements", None),
+    "refused": ("refused", None),
+    "deadlines": ("deadlines", None),
     "tat_percentiles_1h": ("tat_percentiles", (HOUR, 5 * MINUTE)),
     "tat_percentiles_24h": ("tat_percentiles", (DAY, HOUR)),
     "throughput_1h": ("throughput", (HOUR, HOUR)),
@@ -298,18 +303,38 @@ def windowed(con, table, pipeline, window, reference):
         * exclude (ws, we), {str(tile).lower()} is_tile, false incomplete, {date} date from result"""
 
 
-COMPLETIONS = """select lab_id, specimen_id, assay, priority, patient_class, location, ordered_at,
-    collected_at, received_at, resulted_at, completed_at, tat_us, tat_minutes,
-    order_to_collect_minutes, collect_to_receive_minutes, receive_to_result_minutes,
-    result_to_verify_minutes, total_minutes, target_minutes, within_target, machine_id, operator_id,
-    auto_verified, delta_flag, repeats, completed_at::date date from of_completions"""
+# Row-level table -> its columns: the event time, what tells rows apart, and the others.
+TESTS = "priority, patient_class, location"
+ROWS = {
+    "completions": ["completed_at", "lab_id", "specimen_id", "assay", f"""{TESTS}, ordered_at,
+        collected_at, received_at, resulted_at, tat_us, tat_minutes,
+        order_to_collect_minutes, collect_to_receive_minutes, receive_to_result_minutes,
+        result_to_verify_minutes, total_minutes, target_minutes, within_target, machine_id, operator_id,
+        auto_verified, delta_flag, repeats"""],
+    "transitions": ["at", "lab_id", "specimen_id", "assay", "to_state", f"""{TESTS}, from_state,
+        seconds_in_state, machine_id, operator_id, error_code, reject_reason, implied"""],
+    "rejections": ["rejected_at", "lab_id", "specimen_id", "assay", f"""{TESTS}, reject_reason, phase,
+        machine_id, tests"""],
+    "restatements": ["at", "lab_id", "specimen_id", "assay", "kind", f'{TESTS}, was, "is"'],
+    "refused": ["noticed_at", "lab_id", "specimen_id", "assay", "word", f"""{TESTS}, reason, state,
+        allowed"""],
+    "deadlines": ["at", "lab_id", "specimen_id", "assay", "stage", f"""{TESTS}, due_at,
+        target_minutes, state, machine_id"""],
+}
+
+
+def row_level(table):
+    """A row-level table. A receipt that a row form told of too late stands there while its day is open."""
+    at, *rest = ROWS[table]
+    return f"""select "{at}", {", ".join(rest)}, "{at}"::date date from of_{table}
+        where stood is null or stood < (t // {DAY} + 1) * {DAY} + {2 * HOUR}"""
 
 
 def grain(table):
     """The columns that tell a table's rows apart."""
     pipeline, window = TABLES[table]
     if window is None:
-        return ["completed_at", "lab_id", "specimen_id", "assay"]
+        return ROWS[table][:-1]
     return ["window_start", "window_end", *PIPELINES[pipeline][1]]
 
 
@@ -325,8 +350,9 @@ def compute(feeds, reference, out, default_lab="", sla_hours=4.0, tables=TABLES)
     counts = {}
     for table in tables:
         pipeline, window = TABLES[table]
-        query = COMPLETIONS if window is None else windowed(con, table, pipeline, window, reference)
-        order = ", ".join(f"{column} nulls first" for column in grain(table))
+        query = (row_level(table) if window is None
+                 else windowed(con, table, pipeline, window, reference))
+        order = ", ".join(f'"{column}" nulls first' for column in grain(table))
         path = out / f"{table}.parquet"
         con.execute(f"copy (select * from ({query}) order by {order}) to '{path}' (format parquet)")
         counts[table], = con.execute(f"select count(*) from '{path}'").fetchone()

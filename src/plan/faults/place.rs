@@ -11,12 +11,12 @@ use crate::config::Position;
 pub(crate) struct Words {
     tokens: Vec<TokenWithSpan>,
     /// What may stand behind FROM: relations, then views.
-    pub(crate) readable: Readable,
+    pub(crate) readable: ReadableNames,
 }
 
 /// The names that SQL can read in a project, beside reference tables.
 #[derive(Clone, Debug, Default)]
-pub struct Readable {
+pub struct ReadableNames {
     /// Relations.
     pub relations: Vec<String>,
     /// Views of `sql/staging`.
@@ -29,11 +29,11 @@ impl Words {
         let tokens = Tokenizer::new(&GenericDialect {}, sql).tokenize_with_location();
         let mut tokens = tokens.unwrap_or_default();
         tokens.retain(|token| !matches!(token.token, Token::Whitespace(_)));
-        Words { tokens, readable: Readable::default() }
+        Words { tokens, readable: ReadableNames::default() }
     }
 
     /// The same where these names can be read.
-    pub(crate) fn reading(self, readable: &Readable) -> Words {
+    pub(crate) fn reading(self, readable: &ReadableNames) -> Words {
         Words { readable: readable.clone(), ..self }
     }
 

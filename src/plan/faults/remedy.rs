@@ -5,7 +5,7 @@
 
 use super::kinds::{kind_of, kinds_of, split_types};
 use super::known::{ELSEWHERE, KNOWN};
-use super::place::{Readable, Words, last_part};
+use super::place::{ReadableNames, Words, last_part};
 use crate::config::{Position, nearest};
 
 /// A mistake in plain words.
@@ -156,7 +156,7 @@ fn unknown_table(message: &str, words: &Words) -> Option<ToldMistake> {
         let remedy = format!("add data/reference/{reference}.csv, or correct the name");
         return Some(ToldMistake::new(what, remedy).at(words.find(&name)));
     }
-    let Readable { relations, views } = &words.readable;
+    let ReadableNames { relations, views } = &words.readable;
     let remedy = match nearest(&name, relations.iter().chain(views).map(String::as_str)) {
         Some(near) => format!("did you mean {near}?"),
         None => format!(
