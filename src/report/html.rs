@@ -234,7 +234,7 @@ impl Report<'_> {
             entry(
                 "Of other kinds",
                 books.other(),
-                "ordered, collected, in process, instrument states: archived, counted by no table"
+                "instruments, centres and other kinds: archived, counted by no table"
                     .into(),
             ),
             entry("Too late for every table", books.late, missed),

@@ -29,7 +29,7 @@ async fn topic_to_bucket_equals_file_to_folder() {
 
 fn both_ways(place: &Place, name: &str) {
     let (topic, bucket) = (format!("kafka:{name}"), format!("s3://{name}/some/prefix"));
-    let feed = ["generate", "--profile", "demo", "--days", "1", "--faults", "none", "--json"];
+    let feed = ["generate", "--profile", "demo", "--days", "1", "--faults", "refused=2%", "--json"];
     let sent = place.counters(&[&feed[..], &["--out", &topic, "--partitions", "6"]].concat());
     let written = place.counters(&[&feed[..], &["--out", "file:feed.ndjson"]].concat());
     assert_eq!(count(&sent, "bytes"), count(&written, "bytes"), "the feeds are the same");
@@ -37,7 +37,7 @@ fn both_ways(place: &Place, name: &str) {
     let of_topic = place.counters(&[&run[..], &[&topic, "--lake", &bucket]].concat());
     let of_file = place.counters(&[&run[..], &["file:feed.ndjson", "--lake", "lake"]].concat());
     assert_eq!(count(&of_topic, "events_in"), count(&sent, "events"));
-    assert_eq!(tables(&of_topic).len(), 12, "every shipped table");
+    assert_eq!(tables(&of_topic).len(), 17, "every shipped table");
     for table in tables(&of_topic) {
         assert_eq!(of_topic["tables"][table], of_file["tables"][table], "{table}");
         let rows = |lake| {
