@@ -141,8 +141,9 @@ def expected(feed, reference):
     yield from groups(con, labs)
     yield f"Records read {grouped(records)} one JSON object each, as from Kafka"
     counted, = con.execute("""select count(distinct record) from (
-        select record from told union all select record from of_completions
+        select record from of_transitions union all select record from of_completions
         union all select record from of_errors union all select record from of_rejections
+        union all select record from of_restatements
         union all select record from of_due where record not in (select record from of_refused)
         union all select id - 1 from raw where event_type = 'specimen.transition'
           and to_state = 'RECEIVED')""").fetchone()

@@ -116,6 +116,8 @@ def by_duckdb(source, at, whole):
     if types["date"] != "DATE" or (at and types[at] != "TIMESTAMP WITH TIME ZONE"):
         raise TypeError(f"date is {types['date']}, {at} is {types.get(at)}")
     run = lambda sql: connection.execute(sql).fetchone()
+    # A column `at` is a word of its grammar.
+    at = at and f'"{at}"'
     return by_sql(run, source, at, whole, lambda column: f"epoch_us({column})")
 
 
