@@ -9,7 +9,7 @@
 //! alerts/day=2026-03-01/<table>-<start>-<end>-r0-<fp8>.parquet         what a firing caused
 //! ```
 //!
-//! `late/`, `dead_letters/`, `quality/` and `alerts/` take either of the last two forms; the names
+//! `late/`, `dead_letters/`, `quality/`, `alerts/` and `audit/` take either of the last two forms; the names
 //! below `_turnaround/` stand in `journal`. The first and last offset are both within. Formatting
 //! and parsing are inverse to each other, and two different keys never have the same name.
 
@@ -21,6 +21,7 @@ use xxhash_rust::xxh3::xxh3_128;
 use super::{Offset, OffsetRange, Partition, Timestamp, Window};
 
 pub use super::safe_name::SafeName;
+pub use super::section::Section;
 
 /// Eight hexadecimal digits that tell apart what was computed from different SQL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -45,42 +46,6 @@ impl Fingerprint {
 impl fmt::Display for Fingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:08x}", self.0)
-    }
-}
-
-/// The parts of the lake that are not tables.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Section {
-    /// Every event that passed decode, with what became of it.
-    Events,
-    /// Rows that missed every window of a table.
-    Late,
-    /// Records that could not become events.
-    DeadLetters,
-    /// Breaches, with their cards.
-    Alerts,
-    /// Findings about the input's quality.
-    Quality,
-}
-
-impl Section {
-    /// Every section.
-    pub const ALL: [Section; 5] =
-        [Section::Events, Section::Late, Section::DeadLetters, Section::Alerts, Section::Quality];
-
-    /// The section's folder, and its name in SQL.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Section::Events => "events",
-            Section::Late => "late",
-            Section::DeadLetters => "dead_letters",
-            Section::Alerts => "alerts",
-            Section::Quality => "quality",
-        }
-    }
-
-    fn parse(text: &str) -> Option<Section> {
-        Section::ALL.into_iter().find(|section| section.as_str() == text)
     }
 }
 
@@ -392,7 +357,7 @@ fn parse_date(text: &str) -> Option<NaiveDate> {
     (date.to_string() == text).then_some(date)
 }
 
-fn parse_compact(text: &str) -> Option<Timestamp> {
+pub(super) fn parse_compact(text: &str) -> Option<Timestamp> {
     let instant = NaiveDateTime::parse_from_str(text, "%Y%m%dT%H%M%S%.fZ").ok()?;
     let instant = Timestamp(instant.and_utc().timestamp_micros());
     (instant.to_compact() == text).then_some(instant)

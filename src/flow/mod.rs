@@ -3,6 +3,7 @@
 //! Nothing in here does work beyond its own arithmetic, and nothing in here names another
 //! module of the crate: every stage may depend on these types, they depend on none.
 
+pub mod access_key;
 pub mod card_key;
 pub mod coded;
 pub mod dead_letter;
@@ -17,6 +18,7 @@ pub mod record;
 pub mod reference;
 pub mod row_part;
 pub mod safe_name;
+pub mod section;
 pub mod sql_type;
 pub mod time;
 

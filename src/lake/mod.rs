@@ -11,6 +11,7 @@
 
 // long because it is every verb of one store.
 
+pub mod access;
 pub mod cards;
 pub mod encode;
 pub mod error;

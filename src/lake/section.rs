@@ -56,6 +56,10 @@ pub fn section_schema(section: Section) -> SchemaRef {
             fields.extend([text("lab_id"), text("machine_id")]);
             fields.extend([time("event_time"), time("line"), number("ahead_minutes")]);
         }
+        Section::Audit => {
+            fields.push(time("at"));
+            fields.extend(["who", "tenant", "what", "subject", "before", "after"].map(text));
+        }
     }
     fields.push(date);
     Arc::new(Schema::new(fields))

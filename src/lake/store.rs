@@ -62,6 +62,15 @@ pub struct Store {
 }
 
 impl Store {
+    /// How long an object may stay out of sight that was put before one that is in sight: puts overlap,
+    /// and buckets tell their instants in whole seconds.
+    pub fn sights_within(&self) -> Duration {
+        match self.kind {
+            StoreKind::Local | StoreKind::Memory => Duration::from_millis(300),
+            StoreKind::S3 | StoreKind::Azure | StoreKind::Google => Duration::from_millis(1500),
+        }
+    }
+
     /// What a failure of this store means; `action` is what was attempted, as "list the tables".
     pub fn failed(&self, action: String, error: object_store::Error) -> LakeError {
         classify(self.kind, &self.name, action, error)

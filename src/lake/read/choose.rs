@@ -37,11 +37,21 @@ pub(super) async fn list(
     objects: &Arc<dyn ObjectStore>,
     prefix: &Path,
 ) -> Result<Vec<(LakeKey, ObjectMeta)>, LakeViewError> {
-    let depth = prefix.parts().count();
     let sections = Section::ALL.iter().map(|section| section.as_str());
+    let folders: Vec<&str> = [LIVE, TABLES].into_iter().chain(sections).collect();
+    list_folders(objects, prefix, &folders).await
+}
+
+/// Lists our objects of some folders, in the order of these.
+pub(super) async fn list_folders(
+    objects: &Arc<dyn ObjectStore>,
+    prefix: &Path,
+    folders: &[&str],
+) -> Result<Vec<(LakeKey, ObjectMeta)>, LakeViewError> {
+    let depth = prefix.parts().count();
     let mut listed = Vec::new();
-    for folder in [LIVE, TABLES].into_iter().chain(sections) {
-        let folder = prefix.clone().join(folder);
+    for folder in folders {
+        let folder = prefix.clone().join(*folder);
         let metas: Vec<ObjectMeta> =
             objects.list(Some(&folder)).try_collect().await.map_err(LakeViewError::List)?;
         for meta in metas {

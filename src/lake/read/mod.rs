@@ -6,13 +6,14 @@
 //!
 //! Read `view` first: it opens a lake and plans a query. `choose` says which objects make up which
 //! table, `tables` makes them readable, `days` leaves out those of days that nobody asked for, `scope`
-//! the rows of other laboratories. `row` gives an answer as texts and numbers, `sizes` tells how large
-//! the tables are, `footer` what an object says of its table.
+//! what the reader may not see. `row` gives an answer as texts and numbers, `sizes` tells how large
+//! the tables are, `footer` what an object says of its table, `object` the rows of one object.
 
 pub mod choose;
 pub mod days;
 pub mod error;
 pub mod footer;
+pub mod object;
 pub mod reader;
 pub mod row;
 pub mod scope;
@@ -22,5 +23,5 @@ pub mod view;
 
 pub use error::LakeViewError;
 pub use reader::LakeReader;
-pub use scope::Scope;
+pub use scope::{LabScope, Scope};
 pub use view::{Beside, LakeView};

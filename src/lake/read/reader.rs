@@ -30,8 +30,8 @@ impl Default for ReadBounds {
 
 /// A lake to be read.
 pub struct LakeReader {
-    objects: Arc<dyn ObjectStore>,
-    prefix: Path,
+    pub(super) objects: Arc<dyn ObjectStore>,
+    pub(super) prefix: Path,
     beside: Beside,
     runtime: Arc<RuntimeEnv>,
 }
@@ -62,7 +62,9 @@ impl LakeReader {
     pub async fn open(&self, earlier: Option<&LakeView>) -> Result<LakeView, LakeViewError> {
         let marked = refuse_other_layout(&self.objects, &self.prefix).await?;
         let tables = choose(list(&self.objects, &self.prefix).await?);
-        if let Some(earlier) = earlier.filter(|earlier| *earlier.listing() == tables) {
+        // A lake that goes away while it is listed may be marked and empty once: it is another one then.
+        let same = |earlier: &&LakeView| earlier.marked == marked && *earlier.listing() == tables;
+        if let Some(earlier) = earlier.filter(same) {
             return Ok(earlier.clone());
         }
         let store = (Arc::clone(&self.objects), tables, marked);

@@ -8,6 +8,7 @@ use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float64Type};
 use arrow::error::ArrowError;
+use datafusion::common::ScalarValue;
 
 use super::{LakeView, LakeViewError};
 use crate::flow::Timestamp;
@@ -30,7 +31,17 @@ pub struct AnswerRow(BTreeMap<String, AnswerValue>);
 impl LakeView {
     /// The rows that a query gives.
     pub async fn rows(&self, sql: &str) -> Result<Vec<AnswerRow>, LakeViewError> {
-        let batches = self.query(sql).await?.collect().await.map_err(LakeViewError::Run)?;
+        self.rows_with(sql, Vec::new()).await
+    }
+
+    /// As [`rows`](LakeView::rows), with values for `$1`, `$2` and so on.
+    pub async fn rows_with(
+        &self,
+        sql: &str,
+        values: Vec<ScalarValue>,
+    ) -> Result<Vec<AnswerRow>, LakeViewError> {
+        let frame = self.query_with(sql, values).await?;
+        let batches = frame.collect().await.map_err(LakeViewError::Run)?;
         let mut rows = Vec::new();
         for batch in &batches {
             rows.extend(rows_of(batch).map_err(|error| LakeViewError::Run(error.into()))?);

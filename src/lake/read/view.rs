@@ -58,8 +58,10 @@ pub struct LakeView {
     lake: Arc<LakeSchema>,
     references: Arc<MemorySchemaProvider>,
     functions: fn(&SessionContext),
+    /// What of them is seen.
+    scope: Scope,
     /// Whether a run has begun to write the lake.
-    marked: bool,
+    pub(super) marked: bool,
 }
 
 impl LakeView {
@@ -82,21 +84,29 @@ impl LakeView {
         let schemas: [Arc<dyn SchemaProvider>; 2] =
             [Arc::clone(&lake) as _, Arc::clone(&references) as _];
         let session = session(schemas, Arc::clone(runtime), beside.functions)?;
-        Ok(LakeView { session, lake, references, functions: beside.functions, marked })
+        let (functions, scope) = (beside.functions, Scope::all());
+        Ok(LakeView { session, lake, references, functions, scope, marked })
     }
 
-    /// The same tables, of which only the rows of the scope's laboratories are seen.
+    /// The same tables, as far as a scope goes.
     ///
     /// # Errors
     /// Where the session could not be made.
     pub fn scoped(&self, scope: &Scope) -> Result<LakeView, LakeViewError> {
-        let Scope::Labs(labs) = scope else { return Ok(self.clone()) };
+        if scope.is_all() {
+            return Ok(self.clone());
+        }
         let whole: [Arc<dyn SchemaProvider>; 2] =
             [Arc::clone(&self.lake) as _, Arc::clone(&self.references) as _];
-        let schemas = whole.map(|whole| Arc::new(ScopedSchema::new(whole, labs.clone())) as _);
+        let schemas = whole.map(|whole| Arc::new(ScopedSchema::new(whole, scope.clone())) as _);
         let runtime = self.session.runtime_env();
         let session = session(schemas, runtime, self.functions).map_err(LakeViewError::Setup)?;
-        Ok(LakeView { session, ..self.clone() })
+        Ok(LakeView { session, scope: scope.clone(), ..self.clone() })
+    }
+
+    /// What of the tables is seen.
+    pub fn scope(&self) -> &Scope {
+        &self.scope
     }
 
     /// Takes over what an earlier listing's footers told.
@@ -131,7 +141,7 @@ impl LakeView {
     /// Where an object of it cannot be read.
     pub async fn columns(&self, table: &str) -> Result<Option<SchemaRef>, LakeViewError> {
         let found = self.lake.table(table).await.map_err(LakeViewError::Object)?;
-        Ok(found.map(|table| table.schema()))
+        Ok(found.map(|found| self.scope.seen(table, &found.schema())))
     }
 
     /// Whether the lake holds no object at all, not even the mark of a run that has begun.
@@ -148,7 +158,8 @@ impl LakeView {
     pub fn tables(&self) -> Vec<String> {
         let is_section = |name: &str| Section::ALL.iter().any(|section| section.as_str() == name);
         let held = |(name, objects): (&String, &Vec<TableObject>)| {
-            if objects.is_empty() { None } else { Some(name.clone()) }
+            let is_seen = !objects.is_empty() && !self.scope.closes(name);
+            is_seen.then(|| name.clone())
         };
         let (sections, mut names): (Vec<String>, Vec<String>) =
             self.lake.tables.iter().filter_map(held).partition(|name| is_section(name));
@@ -264,6 +275,7 @@ fn session_config() -> SessionConfig {
 
 #[cfg(test)]
 mod tests {
+    use super::super::scope::LabScope;
     use super::*;
     use crate::sql::aggregate::registry;
 
@@ -457,9 +469,10 @@ mod tests {
     #[tokio::test]
     async fn a_scope_shows_the_rows_of_its_laboratories_alone() {
         let (_, view) = dated().await;
-        let labs =
-            |names: &[&str]| Scope::Labs(names.iter().map(|name| (*name).to_owned()).collect());
-        assert_eq!(number(&view.scoped(&Scope::All).unwrap(), "SELECT sum(n) FROM t").await, 22);
+        let labs = |names: &[&str]| {
+            Scope::of(LabScope::Labs(names.iter().map(|name| (*name).to_owned()).collect()))
+        };
+        assert_eq!(number(&view.scoped(&Scope::all()).unwrap(), "SELECT sum(n) FROM t").await, 22);
         let north = view.scoped(&labs(&["north"])).unwrap();
         assert_eq!(number(&north, "SELECT sum(n) FROM t").await, 2);
         assert_eq!(number(&north, "SELECT count(*) FROM t WHERE lab_id = 'south'").await, 0);
@@ -498,6 +511,20 @@ mod tests {
         // By hand from `two_days`: 10 + 100,000 + 1,000,000, and 5.
         assert_eq!(number(&later, "SELECT sum(n) FROM t_1h").await, 1_100_015);
         assert_eq!(number(&again, "SELECT sum(n) FROM t_1h").await, 1_100_010);
+    }
+
+    #[tokio::test]
+    async fn what_a_scope_closes_is_not_there() {
+        let (_, view) = dated().await;
+        let view = view.scoped(&Scope::all().closing(&["events", "t.n", "place"])).unwrap();
+        assert_eq!(number(&view, "SELECT count(*) FROM t").await, 4);
+        assert!(matches!(error(&view, "SELECT n FROM t").await, LakeViewError::Sql(_)));
+        let columns = view.columns("t").await.unwrap().unwrap();
+        let names: Vec<&str> = columns.fields().iter().map(|field| field.name().as_str()).collect();
+        assert_eq!(names, ["lab_id", "date"]);
+        let whole = answer(&view, "SELECT * FROM t").await;
+        assert_eq!(whole[0].schema().fields().len(), 2);
+        assert_eq!(number(&view, "SELECT count(*) FROM events").await, 0);
     }
 
     #[tokio::test]

@@ -229,7 +229,11 @@ fn records(batches: &[RecordBatch]) -> Result<BTreeMap<i64, String>> {
 fn position_of(section: Section) -> &'static str {
     match section {
         Section::Quality => "noticed_offset",
-        Section::Events | Section::Late | Section::DeadLetters | Section::Alerts => "offset",
+        Section::Events
+        | Section::Late
+        | Section::DeadLetters
+        | Section::Alerts
+        | Section::Audit => "offset",
     }
 }
 

@@ -97,7 +97,11 @@ impl Cabinet {
         for part in filed.parts {
             match part.section {
                 Section::DeadLetters => complete.extend(self.add_letters(&part, keeper)?),
-                Section::Events | Section::Late | Section::Alerts | Section::Quality => {
+                Section::Events
+                | Section::Late
+                | Section::Alerts
+                | Section::Quality
+                | Section::Audit => {
                     let key = (part.section, part.cut, part.date);
                     let folder = self.waiting.entry(key).or_default();
                     folder.add((&part.rows, keeper), (part.first, part.last), 0)?;
