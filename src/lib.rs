@@ -50,6 +50,8 @@ pub mod pipeline;
 
 pub mod serve;
 
+pub mod access;
+
 pub mod api;
 
 pub mod report;

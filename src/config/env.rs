@@ -51,6 +51,8 @@ pub struct Env {
     pub webhook_allow_private: bool,
     /// `RUST_LOG`: which log lines are written.
     pub rust_log: Option<String>,
+    /// `USER`: who has a command done.
+    pub user: Option<String>,
 }
 
 impl fmt::Debug for Env {
@@ -102,6 +104,7 @@ impl Env {
         env.kafka_brokers = env.plain("KAFKA_BROKERS");
         env.lake_url = env.plain("LAKE_URL");
         env.rust_log = env.plain("RUST_LOG");
+        env.user = env.plain("USER");
         env.sla_hours = env.hours("SLA_HOURS");
         env.webhook_allow_private = env.switch("TURNAROUND_WEBHOOK_ALLOW_PRIVATE");
         match env.webhook(WEBHOOK) {
