@@ -29,7 +29,7 @@ use crate::pipeline::progress::{Progress, Summary};
 use crate::report::ask::ask;
 use crate::report::books::Books;
 use crate::report::charts::ShownPeriod;
-use crate::report::html::Report;
+use crate::report::html::{Report, ReportSource};
 use crate::report::reading::figures;
 use crate::source::generator::{GeneratorOptions, GeneratorSource, Profile};
 use columns::Paint;
@@ -171,10 +171,12 @@ impl Demo {
         let stored = sizes(&self.lake, &view, self.loaded.project.tables()).await?;
         let report = Report {
             figures: &figures,
-            books: books(summary),
             period: self.period,
-            seed: self.options.seed,
-            max_disorder: MAX_DISORDER.to_string(),
+            source: ReportSource::Demo {
+                books: books(summary),
+                seed: self.options.seed,
+                max_disorder: MAX_DISORDER.to_string(),
+            },
             lake: &self.dir,
         };
         let html = report.html().context("could not make the report")?;

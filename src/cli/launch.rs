@@ -58,6 +58,14 @@ pub struct Loaded {
     pub env: Env,
 }
 
+impl Loaded {
+    /// What the environment says to object stores.
+    pub fn store_options(&self) -> Vec<(String, String)> {
+        let options = self.env.store_options();
+        options.map(|(name, value)| (name.to_owned(), value.expose_secret().to_owned())).collect()
+    }
+}
+
 /// Reads a project and resolves its settings; every fault at once.
 pub fn load(folder: Option<&Path>, config: Option<&Path>, flags: &Flags) -> anyhow::Result<Loaded> {
     let project = Project::load_with(folder, config).map_err(|faults| wrong_project(&faults))?;

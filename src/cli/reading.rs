@@ -14,6 +14,23 @@ use crate::sql::aggregate::registry;
 /// # Errors
 /// Where it cannot be read, or nothing was ever written to it.
 pub async fn open(store: &Store, project: &Project) -> anyhow::Result<LakeView> {
+    let view = open_any(store, project).await?;
+    if view.is_empty() {
+        let text = format!(
+            "the lake `{}` is empty; check the path or URL, or fill it with `turnaround demo` or \
+             `turnaround run`",
+            store.name
+        );
+        return Err(WrongInput(text).into());
+    }
+    Ok(view)
+}
+
+/// As [`open`], of a lake to which nothing was written yet too.
+///
+/// # Errors
+/// Where it cannot be read.
+pub async fn open_any(store: &Store, project: &Project) -> anyhow::Result<LakeView> {
     let references = project.reference.iter();
     let references = references
         .map(|table| ReferenceRows { name: table.name.clone(), rows: table.rows.clone() });
@@ -29,14 +46,6 @@ pub async fn open(store: &Store, project: &Project) -> anyhow::Result<LakeView> 
         }
         opened => opened?,
     };
-    if view.is_empty() {
-        let text = format!(
-            "the lake `{}` is empty; check the path or URL, or fill it with `turnaround demo` or \
-             `turnaround run`",
-            store.name
-        );
-        return Err(WrongInput(text).into());
-    }
     Ok(view)
 }
 

@@ -1,5 +1,6 @@
 //! Figures → `report.html`: one file without a request to anywhere, the same for the same figures.
 
+use chrono::Datelike as _;
 use minijinja::{AutoEscape, Environment, Value, context};
 
 use super::books::Books;
@@ -12,19 +13,34 @@ const ALERTS_SHOWN: usize = 12;
 /// Rows of the table of assays.
 const GROUPS_SHOWN: usize = 12;
 
+/// Where a report's figures come from.
+#[derive(Clone, Debug)]
+pub enum ReportSource {
+    /// The demo's feed.
+    Demo {
+        /// What was read.
+        books: Books,
+        /// The generator's seed.
+        seed: u64,
+        /// What the watermark trails by, as `5m`.
+        max_disorder: String,
+    },
+    /// Somebody's lake.
+    Lake {
+        /// Tables that it does not have.
+        lacking: Vec<String>,
+    },
+}
+
 /// A report.
 #[derive(Clone, Debug)]
 pub struct Report<'a> {
     /// What is shown.
     pub figures: &'a Figures,
-    /// What was read.
-    pub books: Books,
     /// When.
     pub period: ShownPeriod,
-    /// The generator's seed.
-    pub seed: u64,
-    /// What the watermark trails by, as `5m`.
-    pub max_disorder: String,
+    /// Where it comes from.
+    pub source: ReportSource,
     /// The lake, as the user wrote it.
     pub lake: &'a str,
 }
@@ -78,18 +94,37 @@ impl Report<'_> {
             alert_count => figures.alerts.len(),
             cards => words::grouped(figures.cards as u64),
             books => self.books(),
-            seed => self.seed,
-            max_disorder => self.max_disorder.as_str(),
+            source => self.source(),
             lake => self.lake,
         }
     }
 
-    /// The days, as `1 to 3 March 2026`.
+    fn source(&self) -> Value {
+        match &self.source {
+            ReportSource::Demo { seed, max_disorder, .. } => {
+                context! { is_demo => true, seed, max_disorder => max_disorder.as_str() }
+            }
+            ReportSource::Lake { lacking } => {
+                context! { is_demo => false, lacking => lacking.join(", ") }
+            }
+        }
+    }
+
+    /// The days, as `1 to 3 March 2026`, `28 February to 3 March 2026`, `1 March 2026`.
     pub fn days(&self) -> String {
-        let text =
-            |at, format: &str| words::local(at, chrono_tz::Tz::UTC).format(format).to_string();
+        let first = words::local(self.period.from, chrono_tz::Tz::UTC);
         let last = self.period.to.minus(crate::flow::Span::SECOND);
-        format!("{} to {}", text(self.period.from, "%-d"), text(last, "%-d %B %Y"))
+        let last = words::local(last, chrono_tz::Tz::UTC);
+        let whole = last.format("%-d %B %Y");
+        if first.date_naive() == last.date_naive() {
+            return whole.to_string();
+        }
+        let format = match (first.year() == last.year(), first.month() == last.month()) {
+            (true, true) => "%-d",
+            (true, false) => "%-d %B",
+            (false, _) => "%-d %B %Y",
+        };
+        format!("{} to {whole}", first.format(format))
     }
 
     fn tiles(&self) -> Vec<Value> {
@@ -115,7 +150,10 @@ impl Report<'_> {
             tile(
                 "90th percentile",
                 all.p90.map_or("–".to_owned(), |p90| format!("{p90:.0} min")),
-                "PCR in runs of 94 included".into(),
+                match &self.source {
+                    ReportSource::Demo { .. } => "PCR in runs of 94 included".into(),
+                    ReportSource::Lake { .. } => "nine of ten were faster".into(),
+                },
             ),
             tile(
                 "Within target",
@@ -136,6 +174,9 @@ impl Report<'_> {
     fn findings(&self) -> Vec<String> {
         let figures = self.figures;
         let mut findings = Vec::new();
+        if figures.overall.completed == 0 {
+            findings.push("No test was completed in this period.".to_owned());
+        }
         if let Some(outlier) = analysers::outlier(figures).filter(|one| one.factor() > 1.5) {
             findings.push(analysers::told(figures, &outlier));
         }
@@ -169,12 +210,16 @@ impl Report<'_> {
             ));
         }
         let high = figures.alerts.iter().filter(|alert| alert.severity == "high").count();
-        findings.push(format!(
-            "{} breaches would have been told in Teams, {high} of them of high severity; with \
-             their ends that makes {} cards.",
-            figures.alerts.len(),
-            figures.cards
-        ));
+        let (begun, cards) = (figures.alerts.len(), figures.cards);
+        findings.push(match &self.source {
+            ReportSource::Demo { .. } => format!(
+                "{begun} breaches would have been told in Teams, {high} of them of high severity; \
+                 with their ends that makes {cards} cards."
+            ),
+            ReportSource::Lake { .. } => {
+                format!("{begun} breaches of alert rules began, {high} of them of high severity.")
+            }
+        });
         findings
     }
 
@@ -214,7 +259,6 @@ impl Report<'_> {
     }
 
     fn books(&self) -> Vec<Value> {
-        let books = &self.books;
         let entry = |name: &str, count: u64, note: String| {
             context! { name, count => words::grouped(count), note }
         };
@@ -224,6 +268,17 @@ impl Report<'_> {
             .iter()
             .map(|(reason, count)| format!("{reason} {}", words::grouped(*count)))
             .collect();
+        let letters: u64 = self.figures.dead_letters.iter().map(|(_, count)| count).sum();
+        let books = match &self.source {
+            ReportSource::Demo { books, .. } => books,
+            ReportSource::Lake { .. } => {
+                let missed = "missed every window of some table; all are kept in late/";
+                return vec![
+                    entry("Too late", self.figures.late, missed.into()),
+                    entry("Dead letters", letters, reasons.join(", ")),
+                ];
+            }
+        };
         let missed = format!(
             "{} more missed the window of some table only; all are kept in late/",
             words::grouped(self.figures.late.saturating_sub(books.late))

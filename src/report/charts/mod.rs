@@ -11,7 +11,12 @@ use chrono_tz::Tz;
 
 use super::svg::scale::Linear;
 use super::svg::{Element, label, line, time_axis};
-use crate::flow::Timestamp;
+use crate::flow::{Span, Timestamp};
+
+/// Up to so many days hours of the day are named.
+const SHORT_DAYS: f64 = 4.0;
+/// The room that a day's name takes.
+const DAY_WIDTH: f64 = 42.0;
 
 /// The span of event time that is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,16 +61,24 @@ impl Frame {
         drawn
     }
 
-    /// Local hours below the plot; midnights as lines with the day's name.
+    /// Local hours below the plot; midnights as lines with the day's name. Of many days only midnights,
+    /// and as many names as there is room for.
     pub fn hours(self, period: ShownPeriod, tz: Tz, every: u32) -> Vec<Element> {
         let time = self.time(period);
         let mut drawn = Vec::new();
-        for tick in time_axis::ticks(period.from, period.to, tz, every) {
+        let days = (period.to.0 - period.from.0) as f64 / Span::DAY.0 as f64;
+        let every = if days > SHORT_DAYS { 24 } else { every };
+        let room = (self.across.1 - self.across.0) / DAY_WIDTH;
+        let named = (days / room).ceil().max(1.0) as usize;
+        let ticks = time_axis::ticks(period.from, period.to, tz, every);
+        for (place, tick) in ticks.into_iter().enumerate() {
             let x = time.at(tick.at.0 as f64);
             let below = self.down.1 + 14.0;
             if tick.is_midnight {
                 drawn.push(line((x, self.down.0), (x, self.down.1 + 4.0), "day"));
-                drawn.push(label((x, below), "tick mid strong", &tick.label));
+                if days <= SHORT_DAYS || place.is_multiple_of(named) {
+                    drawn.push(label((x, below), "tick mid strong", &tick.label));
+                }
             } else {
                 drawn.push(line((x, self.down.1), (x, self.down.1 + 3.0), "base"));
                 drawn.push(label((x, below), "tick mid", &tick.label));

@@ -30,7 +30,8 @@ pub fn drawn(figures: &Figures, period: ShownPeriod) -> String {
                 continue;
             }
             let x = time.at(hour.0 as f64);
-            let width = time.at(hour.plus(Span::HOUR).0 as f64) - x - 1.5;
+            // Of a month's hours each is hardly wider than a line.
+            let width = (time.at(hour.plus(Span::HOUR).0 as f64) - x - 1.5).max(0.8);
             let corner = (x + 0.75, values.at(*top));
             let size = (width, values.at(*bottom) - values.at(*top));
             let tip = format!(
