@@ -1,14 +1,19 @@
 //! Follows a lake by listing its objects again and again; what was listed last is what is read.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
+
+use object_store::ObjectMeta;
 
 use super::known::KnownTables;
 use super::problem::{NoAnswer, ProblemDetails, ProblemKind};
-use super::reading::{AnswerBounds, Reading, SeenLabs};
+use super::reading::{AnswerBounds, Reading, SeenLabs, problem};
 use crate::clock::Clock;
 use crate::flow::Timestamp;
+use crate::flow::lake_key::LakeKey;
 use crate::lake::Store;
+use crate::lake::read::object::ObjectRows;
 use crate::lake::read::{LakeReader, LakeView, LakeViewError, Scope};
 
 /// A lake that is followed.
@@ -22,10 +27,18 @@ pub struct FollowedLake {
     listings: RwLock<Listings>,
 }
 
+/// How many scopes' views are kept: as many tenants ask at once, say.
+const KEPT_SCOPES: usize = 64;
+
+/// Views of one listing, by what is seen.
+type ScopedViews = Arc<Mutex<BTreeMap<Scope, LakeView>>>;
+
 /// What the last listings gave.
 #[derive(Clone, Default)]
 struct Listings {
     listed: Option<(LakeView, Timestamp)>,
+    /// Those that were asked for: to make one takes longer than many an answer.
+    scoped: ScopedViews,
     gone: Option<Gone>,
 }
 
@@ -76,6 +89,9 @@ impl FollowedLake {
                         view.plan_table(name, Arc::clone(schema));
                     }
                 }
+                if earlier.is_none_or(|earlier| earlier.listing() != view.listing()) {
+                    listings.scoped = Arc::default();
+                }
                 listings.listed = Some((view, now));
                 Ok(())
             }
@@ -104,7 +120,7 @@ impl FollowedLake {
     /// # Errors
     /// Where it is away: since when, and why.
     pub fn reading(&self, scope: Scope) -> Result<Reading, NoAnswer> {
-        let Listings { listed, gone } = self.listings();
+        let Listings { listed, scoped, gone } = self.listings();
         if let Some(Gone { since, reason }) = gone {
             let text = format!("the lake `{}` is away: {reason}", self.store.name);
             return Err(ProblemDetails::new(ProblemKind::Away, text).since(since.to_rfc3339()));
@@ -114,7 +130,34 @@ impl FollowedLake {
             return Err(ProblemDetails::new(ProblemKind::Away, text));
         };
         let known = (Arc::clone(&self.known), Arc::clone(&self.seen));
+        let view = seen(&view, &scope, &scoped)?;
         Reading::new((&view, listed_at, self.clock.now()), scope, known, self.bounds.clone())
+    }
+
+    /// Lists what fired; see [`LakeReader::fired`].
+    ///
+    /// # Errors
+    /// Where it cannot be listed.
+    pub async fn fired(&self) -> Result<Vec<(LakeKey, ObjectMeta)>, LakeViewError> {
+        self.reader.fired().await
+    }
+
+    /// The rows of an object; see [`LakeReader::object`].
+    ///
+    /// # Errors
+    /// Where it cannot be read.
+    pub async fn object(&self, meta: &ObjectMeta) -> Result<Option<ObjectRows>, LakeViewError> {
+        self.reader.object(meta).await
+    }
+
+    /// How long an object may stay out of sight that was put before one that is in sight.
+    pub fn ripens(&self) -> Duration {
+        self.store.sights_within()
+    }
+
+    /// Now.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
     }
 
     fn listings(&self) -> Listings {
@@ -122,12 +165,24 @@ impl FollowedLake {
     }
 }
 
+/// A view as far as a scope goes, made once for each listing.
+fn seen(view: &LakeView, scope: &Scope, scoped: &ScopedViews) -> Result<LakeView, NoAnswer> {
+    let mut scoped = scoped.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(known) = scoped.get(scope) {
+        return Ok(known.clone());
+    }
+    let made = view.scoped(scope).map_err(|error| problem(&error))?;
+    if scoped.len() >= KEPT_SCOPES {
+        scoped.clear();
+    }
+    scoped.insert(scope.clone(), made.clone());
+    Ok(made)
+}
+
 /// Lists the lake every so often, for as long as the process lives.
 pub async fn follow(lake: Arc<FollowedLake>, every: Duration) {
     let mut beats = tokio::time::interval(every);
     beats.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    // The first beat is at once, and the lake has just been listed.
-    beats.tick().await;
     loop {
         beats.tick().await;
         if let Err(error) = lake.refresh().await {

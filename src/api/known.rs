@@ -83,6 +83,11 @@ fn of_section(section: Section) -> KnownTable {
             Some("event_time"),
             &["kind", "topic", "partition", "offset"],
         ),
+        Section::Audit => (
+            "What people had done: who, when, what, on what, before and after.",
+            Some("at"),
+            &["who", "what", "subject"],
+        ),
     };
     KnownTable {
         description: description.to_owned(),

@@ -5,21 +5,27 @@
 //! form that was asked for (`form`, `body`). All reading goes through `reading`, which knows what the
 //! caller may see and what one answer may take. Nothing is kept but the last listing (`follow`).
 //!
-//! Read `question` first, then `routes`, the thin edge; `rows`, `metrics`, `tables` and `status` are the
-//! questions. `problem` is what a caller gets who did something wrong, `openapi` what the API says of
-//! itself (`told` makes it from the types), `server` the limits of connections.
+//! Read `question` first, then `routes`, the thin edge; `rows`, `metrics`, `tables`, `status`,
+//! `specimens` and `open_tests` are the questions. `problem` is what a caller gets who did something wrong, `openapi` what the API says of
+//! itself (`told` makes it from the types), `server` the limits of connections (`tls`, `patient`). `door`
+//! tells who asks and so what they may see, `login` is where people sign in. `stream` sends what fires as it comes.
 
 pub mod ask;
 pub mod body;
 pub mod cursor;
+pub mod door;
 pub mod etag;
 pub mod follow;
 pub mod form;
+pub mod kept;
 pub mod known;
+pub mod login;
 pub mod metrics;
+pub mod open_tests;
 pub mod openapi;
 pub mod page;
 pub mod parameters;
+pub mod patient;
 pub mod problem;
 pub mod question;
 pub mod reading;
@@ -27,6 +33,9 @@ pub mod routes;
 pub mod rows;
 pub mod server;
 pub mod span;
+pub mod specimens;
 pub mod status;
+pub mod stream;
 pub mod tables;
+pub mod tls;
 pub mod told;

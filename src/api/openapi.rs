@@ -2,13 +2,21 @@
 
 use serde_json::{Map, Value, json};
 
+use super::door::COOKIE;
 use super::form::RowForm;
 use super::problem::ProblemDetails;
-use super::question::{ParameterKind, ParameterTold, RouteTold};
+use super::question::{AnswerTold, ParameterKind, ParameterTold, RouteTold};
 use super::told::{Described, Schemas};
 
 /// Below what path the routes are.
 pub const BASE: &str = "/api/v1";
+
+/// What stands in braces in a path, and what it is.
+const PATH_NAMES: [(&str, &str); 3] = [
+    ("name", "the table, as `tables` names it"),
+    ("lab", "the laboratory"),
+    ("id", "the specimen, as its laboratory calls it"),
+];
 
 /// The description of an API with these routes.
 pub fn document(routes: &[RouteTold]) -> Value {
@@ -16,10 +24,11 @@ pub fn document(routes: &[RouteTold]) -> Value {
     let problem = ProblemDetails::schema(&mut schemas);
     let mut paths = Map::new();
     for route in routes {
-        paths.insert(
-            format!("{BASE}{}", route.path),
-            json!({ "get": operation(route, &problem, &mut schemas) }),
-        );
+        let mut operation = operation(route, &problem, &mut schemas);
+        if route.is_open {
+            operation["security"] = json!([]);
+        }
+        paths.insert(format!("{BASE}{}", route.path), json!({ "get": operation }));
     }
     json!({
         "openapi": "3.1.0",
@@ -31,23 +40,38 @@ pub fn document(routes: &[RouteTold]) -> Value {
             "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
         },
         "servers": [{ "url": "/" }],
+        "security": [{ "token": [] }, { "cookie": [] }, {}],
         "paths": paths,
-        "components": { "schemas": schemas.definitions() },
+        "components": {
+            "schemas": schemas.definitions(),
+            "securitySchemes": {
+                "token": {
+                    "type": "http", "scheme": "bearer",
+                    "description": "a token of `turnaround token create`; none is asked for where the \
+                                    lake keeps none",
+                },
+                "cookie": {
+                    "type": "apiKey", "in": "cookie", "name": COOKIE,
+                    "description": "the same token, of a person who signed in at /login",
+                },
+            },
+        },
     })
 }
 
 fn operation(route: &RouteTold, problem: &Value, schemas: &mut Schemas) -> Value {
-    let named = route.path.contains("{name}").then(|| {
+    let named = PATH_NAMES.iter().filter(|(name, _)| route.path.contains(&format!("{{{name}}}")));
+    let named = named.map(|(name, description)| {
         json!({
-            "name": "name", "in": "path", "required": true, "schema": { "type": "string" },
-            "description": "the table, as `tables` names it",
+            "name": name, "in": "path", "required": true, "schema": { "type": "string" },
+            "description": description,
         })
     });
-    let parameters: Vec<Value> =
-        named.into_iter().chain(route.parameters.iter().map(parameter)).collect();
+    let parameters: Vec<Value> = named.chain(route.parameters.iter().map(parameter)).collect();
     let content = match route.answer {
-        Some(answer) => json!({ "application/json": { "schema": answer(schemas) } }),
-        None => rows(),
+        AnswerTold::Object(answer) => json!({ "application/json": { "schema": answer(schemas) } }),
+        AnswerTold::Rows => rows(),
+        AnswerTold::Events => json!({ "text/event-stream": { "schema": { "type": "string" } } }),
     };
     let problem = |description: &str| {
         json!({
@@ -70,9 +94,12 @@ fn operation(route: &RouteTold, problem: &Value, schemas: &mut Schemas) -> Value
             },
             "304": { "description": "The answer is still the one that `If-None-Match` names." },
             "400": problem("A parameter is wrong; the problem names it and what is allowed."),
-            "404": problem("There is no such table."),
+            "401": problem("There is no token, or it is not taken; the problem says why."),
+            "403": problem("The token's role does not allow it."),
+            "404": problem("There is no such table or specimen."),
             "406": problem("Rows are not given in a form that `Accept` names."),
             "422": problem("The answer is larger than one may be."),
+            "429": problem("The token asks too often, with when to ask again."),
             "500": problem("Our own fault, or an object that cannot be read."),
             "503": problem("The lake is away, with since when."),
             "504": problem("The answer takes longer than one may take."),

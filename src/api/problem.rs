@@ -25,6 +25,9 @@ answer! {
         /// Since when the lake is away (RFC 3339).
         #[serde(skip_serializing_if = "Option::is_none")]
         pub since: Option<String>,
+        /// After how many seconds to ask again.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub retry_after_seconds: Option<u64>,
     }
 }
 
@@ -40,6 +43,8 @@ pub enum ProblemKind {
     Method,
     /// No such table.
     Table,
+    /// No such specimen.
+    Specimen,
     /// No such column.
     Column,
     /// No such laboratory.
@@ -54,6 +59,20 @@ pub enum ProblemKind {
     Cursor,
     /// No form of answer that the caller takes.
     Form,
+    /// No token.
+    NoToken,
+    /// A token that is not known.
+    UnknownToken,
+    /// A token that has ended.
+    ExpiredToken,
+    /// A token that was revoked.
+    RevokedToken,
+    /// Something that the caller's role may not see.
+    Role,
+    /// More requests than a token may make.
+    TooOften,
+    /// More listeners than there may be.
+    TooMany,
     /// More than one answer may hold.
     TooMuch,
     /// More than one answer may take.
@@ -74,6 +93,7 @@ impl ProblemKind {
             ProblemKind::Route => (404, "unknown-route", "there is no such route"),
             ProblemKind::Method => (405, "method-not-allowed", "the API only reads: use GET"),
             ProblemKind::Table => (404, "unknown-table", "there is no such table"),
+            ProblemKind::Specimen => (404, "unknown-specimen", "nothing is known of the specimen"),
             ProblemKind::Column => (400, "unknown-column", "there is no such column"),
             ProblemKind::Lab => (400, "unknown-lab", "there is no such laboratory"),
             ProblemKind::Parameter => (400, "unknown-parameter", "there is no such parameter"),
@@ -83,6 +103,13 @@ impl ProblemKind {
                 (400, "wrong-cursor", "the cursor does not belong to this question")
             }
             ProblemKind::Form => (406, "not-acceptable", "no such form of answer"),
+            ProblemKind::NoToken => (401, "no-token", "nobody is let in without a token"),
+            ProblemKind::UnknownToken => (401, "unknown-token", "the token is not known"),
+            ProblemKind::ExpiredToken => (401, "expired-token", "the token has ended"),
+            ProblemKind::RevokedToken => (401, "revoked-token", "the token was revoked"),
+            ProblemKind::Role => (403, "role-needed", "the token's role does not allow it"),
+            ProblemKind::TooOften => (429, "too-many-requests", "the token asks too often"),
+            ProblemKind::TooMany => (503, "too-many-listeners", "too many listen at once"),
             ProblemKind::TooMuch => (422, "too-much", "the answer is larger than one may be"),
             ProblemKind::TooLong => (504, "too-long", "the answer takes longer than one may take"),
             ProblemKind::Away => (503, "lake-away", "the lake cannot be reached"),
@@ -103,6 +130,7 @@ impl ProblemDetails {
             parameter: None,
             allowed: Vec::new(),
             since: None,
+            retry_after_seconds: None,
         })
     }
 
@@ -124,6 +152,12 @@ impl ProblemDetails {
         allowed: impl IntoIterator<Item = T>,
     ) -> NoAnswer {
         self.allowed = allowed.into_iter().take(NAMED).map(Into::into).collect();
+        self
+    }
+
+    /// The same, with when to ask again.
+    pub fn retry_after(mut self: Box<Self>, seconds: u64) -> NoAnswer {
+        self.retry_after_seconds = Some(seconds);
         self
     }
 

@@ -14,8 +14,10 @@ use super::told::Schemas;
 /// A request, as far as a question is read from it.
 #[derive(Clone, Debug, Default)]
 pub struct Asked {
-    /// The name in the path; empty where there is none.
+    /// The first name in the path; empty where there is none.
     pub name: String,
+    /// The second one.
+    pub id: String,
     /// The URL's query.
     pub parameters: Parameters,
     /// The header `Accept`.
@@ -55,6 +57,9 @@ impl Payload {
 
 /// A route.
 pub trait RouteQuestion: Sized + Send + 'static {
+    /// Whether it is answered without a token.
+    const IS_OPEN: bool = false;
+
     /// What the API's description says of it.
     fn told() -> RouteTold;
 
@@ -78,8 +83,21 @@ pub struct RouteTold {
     pub summary: &'static str,
     /// The parameters.
     pub parameters: Vec<ParameterTold>,
-    /// The schema of the answer; none where it is rows.
-    pub answer: Option<fn(&mut Schemas) -> Value>,
+    /// Whether it is answered without a token.
+    pub is_open: bool,
+    /// What the answer is.
+    pub answer: AnswerTold,
+}
+
+/// What the API's description says of an answer.
+#[derive(Clone, Copy, Debug)]
+pub enum AnswerTold {
+    /// One JSON object, with its schema.
+    Object(fn(&mut Schemas) -> Value),
+    /// Rows of a table.
+    Rows,
+    /// Server-sent events.
+    Events,
 }
 
 /// What the API's description says of a parameter.
@@ -110,6 +128,10 @@ pub enum ParameterKind {
 
 /// Rows of a page at most.
 pub const MOST_ROWS: u64 = 100_000;
+/// Tests of an answer at most.
+pub const MOST_TESTS: u64 = 1000;
+/// Stages of a deadline that has not ended.
+pub const STAGES: [&str; 2] = ["at_risk", "breached"];
 /// How long a point may be.
 pub const GRAINS: [&str; 2] = ["hour", "day"];
 
@@ -133,6 +155,14 @@ pub const LAB_PARAMETER: ParameterTold =
 /// The assays.
 pub const ASSAY_PARAMETER: ParameterTold =
     ParameterTold::many("assay", "only rows of this assay; may stand more than once");
+/// The tables of a stream.
+pub const STREAM_TABLE_PARAMETER: ParameterTold =
+    ParameterTold::many("table", "only rows of this table, `alerts` too; may stand more than once");
+/// The laboratories of a stream.
+pub const STREAM_LAB_PARAMETER: ParameterTold = LAB_PARAMETER;
+/// The assays of a stream.
+pub const STREAM_ASSAY_PARAMETER: ParameterTold =
+    ParameterTold::many("assay", "only rows of this assay; of a table without assays none");
 /// The beginning.
 pub const FROM_PARAMETER: ParameterTold = ParameterTold::one(
     "from",
@@ -156,6 +186,25 @@ pub const LIMIT_PARAMETER: ParameterTold = ParameterTold::one(
     "limit",
     ParameterKind::UpTo(MOST_ROWS),
     "how many rows at most, 1 to 100000; without it, 1000",
+);
+/// The limit of open tests.
+pub const OPEN_LIMIT_PARAMETER: ParameterTold = ParameterTold::one(
+    "limit",
+    ParameterKind::UpTo(MOST_TESTS),
+    "how many tests at most, 1 to 1000; without it, 100",
+);
+/// The stage of a deadline.
+pub const STAGE_PARAMETER: ParameterTold = ParameterTold {
+    name: "stage",
+    description: "only tests at this stage; may stand more than once",
+    many: true,
+    kind: ParameterKind::OneOf(&STAGES),
+};
+/// What else is wanted of a specimen.
+pub const WITH_PARAMETER: ParameterTold = ParameterTold::one(
+    "with",
+    ParameterKind::OneOf(&["events"]),
+    "`events` gives the events of the archive too, with their places in the input",
 );
 /// The cursor.
 pub const CURSOR_PARAMETER: ParameterTold = ParameterTold::one(

@@ -16,6 +16,7 @@ use super::ask::{Ask, name};
 use super::known::KnownTables;
 use super::problem::{NoAnswer, ProblemDetails, ProblemKind, quoted};
 use super::span::FiledDays;
+use crate::access::role::Role;
 use crate::flow::Timestamp;
 use crate::flow::lake_key::Section;
 use crate::lake::read::choose::TableObject;
@@ -91,7 +92,11 @@ impl Reading {
         (known, seen): (Arc<KnownTables>, Arc<SeenLabs>),
         bounds: AnswerBounds,
     ) -> Result<Reading, NoAnswer> {
-        let view = view.scoped(&scope).map_err(|error| problem(&error))?;
+        let view = if *view.scope() == scope {
+            view.clone()
+        } else {
+            view.scoped(&scope).map_err(|error| problem(&error))?
+        };
         Ok(Reading { view, scope, known, seen, bounds, listed_at, now })
     }
 
@@ -143,14 +148,18 @@ impl Reading {
         names.sort();
         names.dedup();
         names.extend(listing.keys().filter(is_section).cloned());
+        names.retain(|name| !self.scope.closes(name));
         names
     }
 
     /// The columns of a table.
     ///
     /// # Errors
-    /// Where there is no such table, or it cannot be read.
+    /// Where there is no such table, the caller's role does not open it, or it cannot be read.
     pub async fn columns(&self, table: &str) -> Result<SchemaRef, NoAnswer> {
+        if self.scope.closes(table) {
+            return Err(needs_role(table, table).of("name"));
+        }
         let found = self.timed(self.view.columns(table)).await?;
         found.ok_or_else(|| {
             let text = format!("there is no table {}", quoted(table));
@@ -240,6 +249,14 @@ async fn collect(
     Ok(Ok(AnswerRows { schema, batches }))
 }
 
+/// The problem of a table or column that is closed to the caller's role.
+pub fn needs_role(table: &str, name: &str) -> NoAnswer {
+    let role = Role::that_opens(name).max(Role::that_opens(&format!("{table}.{name}")));
+    let text =
+        format!("`{name}` needs the role {role}; ask whoever makes tokens for one that has it");
+    ProblemDetails::new(ProblemKind::Role, text)
+}
+
 fn too_much() -> NoAnswer {
     let text = "the answer needs more memory than one may; ask for fewer days or columns, or set a \
                 smaller `limit`";
@@ -305,7 +322,7 @@ mod tests {
     use parquet::arrow::ArrowWriter;
 
     use super::*;
-    use crate::lake::read::Beside;
+    use crate::lake::read::{Beside, LabScope};
 
     const OBJECT: &str = "tables/t/day=2026-03-01/day-r0.parquet";
 
@@ -339,11 +356,11 @@ mod tests {
     async fn an_answer_has_bounds_of_time_and_memory() {
         let (_, view) = table().await;
         let minute = Duration::from_secs(60);
-        let whole = reading(&view, Scope::All, minute, 1 << 20).rows(all()).await.unwrap();
+        let whole = reading(&view, Scope::all(), minute, 1 << 20).rows(all()).await.unwrap();
         assert_eq!(whole.count(), 100);
-        let large = reading(&view, Scope::All, minute, 100).rows(all()).await.unwrap_err();
+        let large = reading(&view, Scope::all(), minute, 100).rows(all()).await.unwrap_err();
         assert_eq!((large.status, large.r#type.as_str()), (422, "urn:turnaround:too-much"));
-        let waiting = reading(&view, Scope::All, Duration::from_millis(1), 1 << 20);
+        let waiting = reading(&view, Scope::all(), Duration::from_millis(1), 1 << 20);
         let turn = waiting.bounds.turns.acquire().await.unwrap();
         let late = waiting.rows(all()).await.unwrap_err();
         assert_eq!((late.status, late.r#type.as_str()), (504, "urn:turnaround:too-long"));
@@ -353,7 +370,7 @@ mod tests {
     #[tokio::test]
     async fn a_store_that_goes_away_between_two_listings_is_told_of() {
         let (store, view) = table().await;
-        let reading = reading(&view, Scope::All, Duration::from_secs(60), 1 << 20);
+        let reading = reading(&view, Scope::all(), Duration::from_secs(60), 1 << 20);
         assert_eq!(reading.columns("t").await.unwrap().fields().len(), 2);
         store.delete(&Path::from(OBJECT)).await.unwrap();
         let gone = reading.rows(all()).await.unwrap_err();
@@ -363,7 +380,7 @@ mod tests {
     #[tokio::test]
     async fn a_scope_knows_its_own_laboratories_alone() {
         let (_, view) = table().await;
-        let scope = Scope::Labs(BTreeSet::from(["north".to_owned()]));
+        let scope = Scope::of(LabScope::Labs(BTreeSet::from(["north".to_owned()])));
         let reading = reading(&view, scope, Duration::from_secs(60), 1 << 20);
         assert_eq!(reading.rows(all()).await.unwrap().count(), 50);
         assert!(reading.know_labs("t", &["north".to_owned()]).await.is_ok());

@@ -1,7 +1,7 @@
 //! The routes as axum serves them: a request → a question → an answer's status, headers and body.
 //!
-//! Every question goes through [`handle`], and so through a scope: what a caller may see is decided in
-//! one place.
+//! Every question goes through [`handle`], and so through the door and a scope: who asks, and what they
+//! may see, is decided in one place.
 
 use std::sync::Arc;
 
@@ -11,25 +11,31 @@ use axum::extract::{RawPathParams, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
+use tokio_util::sync::CancellationToken;
 
 use super::body;
+use super::door::Door;
 use super::etag;
 use super::follow::FollowedLake;
 use super::metrics::errors::ErrorsQuestion;
 use super::metrics::sla::SlaQuestion;
 use super::metrics::tat::TatQuestion;
 use super::metrics::throughput::ThroughputQuestion;
+use super::open_tests::OpenQuestion;
 use super::openapi::{self, BASE};
 use super::parameters::Parameters;
 use super::problem::{NoAnswer, ProblemDetails, ProblemKind};
 use super::question::{Asked, Payload, RouteQuestion, RouteTold};
 use super::rows::{DeadLetterRows, TableRows};
+use super::specimens::SpecimenQuestion;
 use super::status::{HealthQuestion, StatusQuestion};
+use super::stream;
+use super::stream::hub::StreamHub;
 use super::tables::{TableQuestion, TablesQuestion};
 use crate::lake::read::Scope;
 
-/// How long a caller whose lake is away should wait.
-const RETRY_AFTER_S: &str = "10";
+/// How many seconds a caller whose lake is away should wait.
+const RETRY_AFTER_S: u64 = 10;
 
 /// What the root says.
 const ROOT: &str = concat!(
@@ -40,9 +46,22 @@ const ROOT: &str = concat!(
 /// A page that shows the description, and asks nothing of anyone else.
 const DOCS: &str = include_str!("docs.html");
 
+/// What the routes share.
+#[derive(Clone)]
+pub struct ApiState {
+    /// The lake that is read.
+    pub lake: Arc<FollowedLake>,
+    /// Who is let in.
+    pub door: Arc<Door>,
+    /// What sends what fires.
+    pub hub: Arc<StreamHub>,
+    /// Cancelled when the server is to end.
+    pub ending: CancellationToken,
+}
+
 /// Routes while they are put together.
 struct Routes {
-    router: Router<Arc<FollowedLake>>,
+    router: Router<ApiState>,
     told: Vec<RouteTold>,
 }
 
@@ -56,7 +75,7 @@ impl Routes {
 }
 
 /// Every route of the API over a lake.
-pub fn router(lake: Arc<FollowedLake>) -> Router {
+pub fn router(state: ApiState) -> Router {
     let routes = Routes { router: Router::new(), told: Vec::new() };
     let Routes { router, told } = routes
         .with::<HealthQuestion>()
@@ -68,50 +87,77 @@ pub fn router(lake: Arc<FollowedLake>) -> Router {
         .with::<ThroughputQuestion>()
         .with::<ErrorsQuestion>()
         .with::<SlaQuestion>()
+        .with::<SpecimenQuestion>()
+        .with::<OpenQuestion>()
         .with::<DeadLetterRows>();
+    let told: Vec<RouteTold> = told.into_iter().chain([stream::route::told()]).collect();
     let document = openapi::document(&told).to_string();
     router
+        .route(&format!("{BASE}/stream"), get(listen))
         .route("/", get(|| async { json(ROOT) }))
         .route("/docs", get(|| async { Html(DOCS) }))
         .route("/health", get(handle::<HealthQuestion>))
-        .route("/healthz", get(|| async { "ok\n" }))
         .route(&format!("{BASE}/openapi.json"), get(move || async move { json(document) }))
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)
-        .with_state(lake)
+        .with_state(state)
 }
 
-/// What a caller may see. There are no tokens yet: whoever reaches the port sees everything.
-fn scope_of(_: &HeaderMap) -> Scope {
-    Scope::All
+/// Begins a stream.
+async fn listen(State(state): State<ApiState>, uri: Uri, headers: HeaderMap) -> Response {
+    let begun = async {
+        let caller = state.door.admit(&headers).await?;
+        let parameters = Parameters::parse(uri.query().unwrap_or_default())?;
+        let last = headers.get("last-event-id").and_then(|value| value.to_str().ok());
+        let line = stream::route::begin(&state.hub, caller.scope(), parameters, last)?;
+        Ok::<_, NoAnswer>((caller, line))
+    };
+    let (caller, line) = match begun.await {
+        Ok(begun) => begun,
+        Err(problem) => return refused(&problem),
+    };
+    let door = Arc::clone(&state.door);
+    let still_may = Box::new(move || door.still_admits(&caller));
+    let body = stream::listener::body(line, state.ending.clone(), still_may);
+    let headers = [
+        (header::CONTENT_TYPE, "text/event-stream"),
+        (header::CACHE_CONTROL, "no-store"),
+        // nginx would wait for more otherwise.
+        (HeaderName::from_static("x-accel-buffering"), "no"),
+    ];
+    (headers, body).into_response()
 }
 
 /// Answers one question.
 async fn handle<Q: RouteQuestion>(
-    State(lake): State<Arc<FollowedLake>>,
+    State(state): State<ApiState>,
     path: RawPathParams,
     uri: Uri,
     headers: HeaderMap,
 ) -> Response {
-    let name = path.iter().next().map(|(_, value)| value.to_owned()).unwrap_or_default();
-    match answer::<Q>(&lake, name, &uri, &headers).await {
+    let mut names = path.iter().map(|(_, value)| value.to_owned());
+    let named = (names.next().unwrap_or_default(), names.next().unwrap_or_default());
+    match answer::<Q>(&state, named, &uri, &headers).await {
         Ok(response) => response,
         Err(problem) => refused(&problem),
     }
 }
 
 async fn answer<Q: RouteQuestion>(
-    lake: &FollowedLake,
-    name: String,
+    state: &ApiState,
+    (name, id): (String, String),
     uri: &Uri,
     headers: &HeaderMap,
 ) -> Result<Response, NoAnswer> {
+    // What is open to everybody tells nothing of any row.
+    let scope = if Q::IS_OPEN { Scope::all() } else { state.door.admit(headers).await?.scope() };
     let said = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
     let accept = said(header::ACCEPT).map(str::to_owned);
     let query = uri.query().unwrap_or_default();
-    let reading = lake.reading(scope_of(headers))?;
+    let reading = state.lake.reading(scope)?;
     let parameters = Parameters::parse(query)?;
-    let question = Q::read(&reading, Asked { name, parameters, accept: accept.clone() }).await?;
+    let question =
+        Q::read(&reading, Asked { name, id, parameters, accept: accept.clone() }).await?;
     let tag = question.decided_by().map(|tables| {
         let asked = [uri.path(), query, accept.as_deref().unwrap_or_default()];
         etag::tag(&reading, &asked, &tables)
@@ -124,7 +170,7 @@ async fn answer<Q: RouteQuestion>(
     };
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
-    headers.insert(header::VARY, HeaderValue::from_static("accept"));
+    headers.insert(header::VARY, HeaderValue::from_static("accept, authorization, cookie"));
     if let Some(tag) = tag.and_then(|tag| HeaderValue::from_str(&tag).ok()) {
         headers.insert(header::ETAG, tag);
     }
@@ -180,9 +226,18 @@ fn refused(problem: &ProblemDetails) -> Response {
     let kind = [(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"))];
     let text = serde_json::to_string(problem).unwrap_or_default();
     let mut response = (status, kind, text).into_response();
-    if status == StatusCode::SERVICE_UNAVAILABLE {
-        let wait = HeaderValue::from_static(RETRY_AFTER_S);
-        response.headers_mut().insert(header::RETRY_AFTER, wait);
+    let away = (status == StatusCode::SERVICE_UNAVAILABLE).then_some(RETRY_AFTER_S);
+    let headers = response.headers_mut();
+    if let Some(seconds) = problem.retry_after_seconds.or(away) {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    if status == StatusCode::UNAUTHORIZED {
+        let asked = if problem.is(ProblemKind::NoToken) {
+            "Bearer realm=\"turnaround\""
+        } else {
+            "Bearer realm=\"turnaround\", error=\"invalid_token\""
+        };
+        headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(asked));
     }
     response
 }

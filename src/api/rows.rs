@@ -10,10 +10,10 @@ use super::page::{PageQuestion, day_of, runs};
 use super::parameters::Parameters;
 use super::problem::{NoAnswer, ProblemDetails, ProblemKind, quoted};
 use super::question::{
-    ASSAY_PARAMETER, Asked, COLUMNS_PARAMETER, CURSOR_PARAMETER, FROM_PARAMETER, LAB_PARAMETER,
-    LIMIT_PARAMETER, MOST_ROWS, Payload, RouteQuestion, RouteTold, TO_PARAMETER,
+    ASSAY_PARAMETER, AnswerTold, Asked, COLUMNS_PARAMETER, CURSOR_PARAMETER, FROM_PARAMETER,
+    LAB_PARAMETER, LIMIT_PARAMETER, MOST_ROWS, Payload, RouteQuestion, RouteTold, TO_PARAMETER,
 };
-use super::reading::{AnswerRows, Reading};
+use super::reading::{AnswerRows, Reading, needs_role};
 use super::span::{Between, FiledDays};
 use crate::flow::lake_key::Section;
 use crate::lake::read::scope::LAB;
@@ -43,6 +43,7 @@ impl RouteQuestion for TableRows {
     fn told() -> RouteTold {
         RouteTold {
             path: "/tables/{name}/rows",
+            is_open: Self::IS_OPEN,
             summary: "Rows of a table in a stable order; any text column's name is a filter too.",
             parameters: vec![
                 LAB_PARAMETER,
@@ -53,7 +54,7 @@ impl RouteQuestion for TableRows {
                 LIMIT_PARAMETER,
                 CURSOR_PARAMETER,
             ],
-            answer: None,
+            answer: AnswerTold::Rows,
         }
     }
 
@@ -75,6 +76,7 @@ impl RouteQuestion for DeadLetterRows {
     fn told() -> RouteTold {
         RouteTold {
             path: "/dead-letters",
+            is_open: Self::IS_OPEN,
             summary: "Records that could not become events, with the reason; their raw bytes only \
                       where `columns` names them.",
             parameters: vec![
@@ -84,7 +86,7 @@ impl RouteQuestion for DeadLetterRows {
                 LIMIT_PARAMETER,
                 CURSOR_PARAMETER,
             ],
-            answer: None,
+            answer: AnswerTold::Rows,
         }
     }
 
@@ -120,7 +122,7 @@ impl RowsQuestion {
         let known = reading.known().table(table);
         let mut wanted = PageQuestion {
             table: table.to_owned(),
-            columns: columns(table, &schema, &mut parameters)?,
+            columns: columns((reading, table), &schema, &mut parameters)?,
             keys: Vec::new(),
             rest: Vec::new(),
             time: reading.known().time_of(table, &schema),
@@ -247,7 +249,7 @@ fn equal(schema: &SchemaRef, parameters: &mut Parameters) -> Vec<(String, Vec<St
 
 /// The columns that are given.
 fn columns(
-    table: &str,
+    (reading, table): (&Reading, &str),
     schema: &SchemaRef,
     parameters: &mut Parameters,
 ) -> Result<Vec<String>, NoAnswer> {
@@ -259,6 +261,9 @@ fn columns(
     let mut columns: Vec<String> = Vec::new();
     for column in text.split(',').map(str::trim) {
         if schema.column_with_name(column).is_none() {
+            if reading.scope().closes_column(table, column) {
+                return Err(needs_role(table, column).of("columns"));
+            }
             let text = format!("`{table}` has no column {}", quoted(column));
             return Err(ProblemDetails::new(ProblemKind::Column, text)
                 .of("columns")

@@ -1,5 +1,5 @@
 //! Listens, and serves the routes within limits: of connections, of the time a request's head may take,
-//! of its size. Bodies are not read: no route takes one.
+//! of its size, of how long the other side may read nothing. No route of the API reads a body.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,10 +9,14 @@ use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+
+use super::patient::PatientIo;
 
 /// Connections at once; more of them wait.
 const CONNECTIONS: usize = 256;
@@ -20,6 +24,10 @@ const CONNECTIONS: usize = 256;
 const HEAD_PATIENCE: Duration = Duration::from_secs(30);
 /// Bytes of a request's head.
 const HEAD_BYTES: usize = 64 << 10;
+/// How long the other side of a connection may take nothing of what is written.
+const READ_PATIENCE: Duration = Duration::from_secs(60);
+/// How long a connection's TLS may take to begin.
+const TLS_PATIENCE: Duration = Duration::from_secs(10);
 /// How long answers under way may take when the process is to end.
 const LAST_ANSWERS: Duration = Duration::from_secs(10);
 /// How long is waited where no connection can be taken: too many files are open, say.
@@ -30,8 +38,9 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 pub enum ListenError {
     /// The address can be reached from other machines.
     #[error(
-        "`{0}` can be reached from other machines, and the API asks nobody who they are yet; listen \
-         on 127.0.0.1, and let a proxy that asks stand before it"
+        "`{0}` can be reached from other machines, and this lake keeps no token, so that anyone would \
+         see everything; make one with `turnaround token create`, listen on 127.0.0.1 and let a proxy \
+         that asks stand before it, or say so twice with --insecure-listen"
     )]
     Open(SocketAddr),
     /// The address cannot be listened on.
@@ -45,20 +54,30 @@ pub enum ListenError {
     },
 }
 
-/// Listens on an address of this machine alone.
+/// Refuses an address that others can reach where nobody is asked who they are.
 ///
 /// # Errors
-/// Where others can reach it, or it cannot be listened on.
+/// Where that is so.
+pub fn refuse_open(address: SocketAddr, asks: bool) -> Result<(), ListenError> {
+    if asks || address.ip().is_loopback() { Ok(()) } else { Err(ListenError::Open(address)) }
+}
+
+/// Listens on an address.
+///
+/// # Errors
+/// Where it cannot be listened on.
 pub async fn listen(address: SocketAddr) -> Result<TcpListener, ListenError> {
-    if !address.ip().is_loopback() {
-        return Err(ListenError::Open(address));
-    }
     let taken = |source| ListenError::Taken { address, source };
     TcpListener::bind(address).await.map_err(taken)
 }
 
 /// Serves until it is to end; answers under way are then given, for a while.
-pub async fn serve(listener: TcpListener, router: Router, stop: impl Future<Output = ()>) {
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    tls: Option<TlsAcceptor>,
+    stop: impl Future<Output = ()>,
+) {
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     let (ending, tasks) = (CancellationToken::new(), TaskTracker::new());
     tokio::pin!(stop);
@@ -73,7 +92,7 @@ pub async fn serve(listener: TcpListener, router: Router, stop: impl Future<Outp
         };
         match accepted {
             Ok((stream, _)) => {
-                let connection = connection(stream, router.clone(), ending.clone());
+                let connection = opened(stream, tls.clone(), router.clone(), ending.clone());
                 tasks.spawn(async move {
                     connection.await;
                     drop(place);
@@ -93,8 +112,27 @@ pub async fn serve(listener: TcpListener, router: Router, stop: impl Future<Outp
     }
 }
 
+/// Serves one connection, which begins with TLS where that is spoken.
+async fn opened(
+    stream: TcpStream,
+    tls: Option<TlsAcceptor>,
+    router: Router,
+    ending: CancellationToken,
+) {
+    let stream = PatientIo::new(stream, READ_PATIENCE);
+    let Some(tls) = tls else { return connection(stream, router, ending).await };
+    match tokio::time::timeout(TLS_PATIENCE, tls.accept(stream)).await {
+        Ok(Ok(stream)) => connection(stream, router, ending).await,
+        Ok(Err(error)) => tracing::debug!(%error, "a connection did not begin with TLS"),
+        Err(_) => tracing::debug!("a connection's TLS took too long to begin"),
+    }
+}
+
 /// Serves one connection.
-async fn connection(stream: TcpStream, router: Router, ending: CancellationToken) {
+async fn connection<S>(stream: S, router: Router, ending: CancellationToken)
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_PATIENCE)

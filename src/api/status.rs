@@ -3,7 +3,7 @@
 use super::ask::{Ask, Conditions, day, name};
 use super::known::WINDOW_START;
 use super::problem::{NoAnswer, ProblemDetails, ProblemKind};
-use super::question::{Asked, Payload, RouteQuestion, RouteTold};
+use super::question::{AnswerTold, Asked, Payload, RouteQuestion, RouteTold};
 use super::reading::Reading;
 use super::span::FiledDays;
 use super::tables::summary;
@@ -65,12 +65,15 @@ pub struct HealthQuestion;
 pub struct StatusQuestion;
 
 impl RouteQuestion for HealthQuestion {
+    const IS_OPEN: bool = true;
+
     fn told() -> RouteTold {
         RouteTold {
             path: "/health",
+            is_open: Self::IS_OPEN,
             summary: "Whether the lake answers; 503 where it does not, with since when.",
             parameters: Vec::new(),
-            answer: Some(HealthAnswer::schema),
+            answer: AnswerTold::Object(HealthAnswer::schema),
         }
     }
 
@@ -96,9 +99,10 @@ impl RouteQuestion for StatusQuestion {
     fn told() -> RouteTold {
         RouteTold {
             path: "/status",
+            is_open: Self::IS_OPEN,
             summary: "How old the data is, as a whole and by table.",
             parameters: Vec::new(),
-            answer: Some(StatusAnswer::schema),
+            answer: AnswerTold::Object(StatusAnswer::schema),
         }
     }
 

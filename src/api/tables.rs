@@ -6,7 +6,7 @@ use chrono::NaiveDate;
 
 use super::known::KnownTable;
 use super::problem::NoAnswer;
-use super::question::{Asked, Payload, RouteQuestion, RouteTold};
+use super::question::{AnswerTold, Asked, Payload, RouteQuestion, RouteTold};
 use super::reading::Reading;
 use super::span::FiledDays;
 use super::told::{Described, answer};
@@ -19,7 +19,7 @@ answer! {
     /// Every table.
     pub struct TablesAnswer {
         /// The tables of pipelines in the order of their names, then what is no table: `events`, `late`,
-        /// `dead_letters`, `alerts`, `quality`.
+        /// `dead_letters`, `alerts`, `quality`, `audit`; without those that the caller's role may not see.
         pub tables: Vec<TableSummary>,
     }
 }
@@ -115,9 +115,10 @@ impl RouteQuestion for TablesQuestion {
     fn told() -> RouteTold {
         RouteTold {
             path: "/tables",
+            is_open: Self::IS_OPEN,
             summary: "Every table, with what it holds and which days there are.",
             parameters: Vec::new(),
-            answer: Some(TablesAnswer::schema),
+            answer: AnswerTold::Object(TablesAnswer::schema),
         }
     }
 
@@ -148,9 +149,10 @@ impl RouteQuestion for TableQuestion {
     fn told() -> RouteTold {
         RouteTold {
             path: "/tables/{name}",
+            is_open: Self::IS_OPEN,
             summary: "One table: its columns with units, meanings, and whether they add up.",
             parameters: Vec::new(),
-            answer: Some(TableAnswer::schema),
+            answer: AnswerTold::Object(TableAnswer::schema),
         }
     }
 

@@ -1,5 +1,8 @@
 //! The command line: one file per command.
 
+pub mod access;
+pub mod api_lake;
+pub mod beside;
 pub mod check;
 pub mod demo;
 pub mod diagram;
@@ -11,9 +14,12 @@ pub mod logging;
 pub mod query;
 pub mod reading;
 pub mod relations;
+pub mod report;
 pub mod run;
 pub mod serve;
+pub mod tenant;
 pub mod test_alert;
+pub mod token;
 pub mod try_pipeline;
 
 use std::process::ExitCode;
@@ -51,8 +57,16 @@ enum Command {
     Query(query::Args),
     /// Serve the API over a lake: what it holds, live and read-only.
     Serve(serve::Args),
+    /// Write a lake's figures and charts as one page.
+    Report(report::Args),
     /// List the relations and columns that SQL can read.
     Relations(relations::Args),
+    /// Make, list and end the tokens with which people and programs ask the API.
+    #[command(subcommand)]
+    Token(token::TokenAsk),
+    /// Say which laboratories a tenant has.
+    #[command(subcommand)]
+    Tenant(tenant::TenantAsk),
     /// Post one test card.
     TestAlert(test_alert::Args),
 }
@@ -88,7 +102,7 @@ pub fn main() -> ExitCode {
     let outcome = runtime.block_on(dispatch(cli.command));
     match outcome {
         Ok(code) => code,
-        Err(error) => report(&error),
+        Err(error) => told_and_coded(&error),
     }
 }
 
@@ -104,7 +118,10 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Import(args) => import::run(args).await,
         Command::Query(args) => query::run(args).await,
         Command::Serve(args) => serve::run(args).await,
+        Command::Report(args) => printed(report::run(args).await),
         Command::Relations(args) => printed(relations::run(args).await),
+        Command::Token(ask) => printed(token::run(ask).await),
+        Command::Tenant(ask) => printed(tenant::run(ask).await),
         Command::TestAlert(args) => test_alert::run(args).await,
     }
 }
@@ -135,7 +152,7 @@ fn printed(outcome: anyhow::Result<ExitCode>) -> anyhow::Result<ExitCode> {
 }
 
 /// Prints an error and its causes, and chooses the exit code.
-fn report(error: &anyhow::Error) -> ExitCode {
+fn told_and_coded(error: &anyhow::Error) -> ExitCode {
     eprintln!("error: {}", told(error));
     let wrong = error.chain().any(|cause| cause.is::<WrongInput>());
     ExitCode::from(if wrong { 2 } else { 1 })

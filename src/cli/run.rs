@@ -11,6 +11,8 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Map, Value, json};
 
+use super::api_lake::{Api, ApiArgs, ApiBounds};
+use super::beside;
 use super::check::counted;
 use super::launch::{self, Request};
 use super::logging::{self, LogFormat};
@@ -51,9 +53,11 @@ pub struct Args {
     /// Keep no archive of events.
     #[arg(long)]
     no_archive: bool,
-    /// Serve /healthz, /readyz and /metrics here, as 127.0.0.1:9464.
+    /// Serve /healthz, /readyz, /metrics and the API over the lake here, as 127.0.0.1:9464.
     #[arg(long, value_name = "ADDR")]
     listen: Option<String>,
+    #[command(flatten)]
+    api: ApiArgs,
     /// Stands for now where files are judged, as 2026-03-04T00:00:00Z.
     #[arg(long, value_name = "T", value_parser = parse_instant)]
     as_of: Option<Timestamp>,
@@ -95,6 +99,7 @@ impl Args {
 /// Runs the command.
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let request = args.request();
+    args.api.checked()?;
     let loaded = launch::load(args.project.as_deref(), args.config.as_deref(), &request.flags)?;
     let with_bar = args.once && !args.json && std::io::stderr().is_terminal();
     logging::start(args.log_format, loaded.env.rust_log.as_deref(), with_bar);
@@ -107,12 +112,16 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     }
     let progress = Arc::new(Progress::default());
     let metrics = serve::install_recorder()?;
-    if let Some(address) = loaded.settings.listen {
-        let bound = serve::start(address, Arc::clone(&progress), metrics).await?;
-        tracing::info!("serving /healthz, /readyz and /metrics on http://{bound}");
-    }
-    let source = launch::open_source(&loaded, &request).await?;
     let lake = launch::open_lake(&loaded, &loaded.settings.lake)?;
+    let _served = match loaded.settings.listen {
+        Some(address) => {
+            let api = Api::open((&loaded, &plan), &args.api, address, ApiBounds::BESIDE_A_RUN)?;
+            let of_run = serve::router(Arc::clone(&progress), metrics);
+            Some(beside::serve(api, of_run, address).await?)
+        }
+        None => None,
+    };
+    let source = launch::open_source(&loaded, &request).await?;
     let job = launch::job(&loaded, &request, plan, lake, Arc::clone(&progress))?;
     tracing::info!(
         source = %described(loaded.settings.source.as_ref()),

@@ -1,9 +1,8 @@
-//! Stage 8: one HTTP port: health, readiness and metrics.
+//! Stage 8: what a run says of itself: health, readiness and metrics. They stand on one port with the API.
 //!
 //! `/healthz` answers while the process lives, `/readyz` while the loop runs, no pipeline is
-//! stopped and the lake answers, `/metrics` in the Prometheus text form. Loopback unless an address is given.
+//! stopped and the lake answers, `/metrics` in the Prometheus text form.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -12,8 +11,7 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
-use tokio::net::TcpListener;
+use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
 
 use crate::clock::{Clock as _, SystemClock};
 use crate::flow::Span;
@@ -27,51 +25,20 @@ struct Shared {
     metrics: PrometheusHandle,
 }
 
-/// Why the port cannot be served.
-#[derive(Debug, thiserror::Error)]
-pub enum ServeError {
-    /// The address cannot be listened on.
-    #[error("could not listen on {address}; choose another with --listen")]
-    Listen {
-        /// The address.
-        address: SocketAddr,
-        /// What happened.
-        #[source]
-        source: std::io::Error,
-    },
-    /// Another recorder is installed already.
-    #[error("could not install the metrics recorder")]
-    Recorder(#[from] metrics_exporter_prometheus::BuildError),
-}
-
 /// Installs the metrics recorder. Once per process, before anything is counted.
-pub fn install_recorder() -> Result<PrometheusHandle, ServeError> {
+pub fn install_recorder() -> Result<PrometheusHandle, BuildError> {
     let handle = PrometheusBuilder::new().install_recorder()?;
     crate::metrics::describe();
     Ok(handle)
 }
 
-/// Listens, and serves until the process ends. Returns the address, whose port may have been
-/// chosen by the system.
-pub async fn start(
-    address: SocketAddr,
-    progress: Arc<Progress>,
-    metrics: PrometheusHandle,
-) -> Result<SocketAddr, ServeError> {
-    let failed = |source| ServeError::Listen { address, source };
-    let listener = TcpListener::bind(address).await.map_err(failed)?;
-    let bound = listener.local_addr().map_err(failed)?;
-    let router = Router::new()
+/// The routes of a run.
+pub fn router(progress: Arc<Progress>, metrics: PrometheusHandle) -> Router {
+    Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz))
         .route("/metrics", get(render))
-        .with_state(Shared { progress, metrics });
-    tokio::spawn(async move {
-        if let Err(error) = axum::serve(listener, router).await {
-            tracing::error!(%error, "the HTTP port is gone");
-        }
-    });
-    Ok(bound)
+        .with_state(Shared { progress, metrics })
 }
 
 async fn readyz(State(shared): State<Shared>) -> (StatusCode, String) {

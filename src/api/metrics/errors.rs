@@ -4,7 +4,8 @@ use super::filter::{MetricFilter, answers, rate};
 use crate::api::known::WINDOW_START;
 use crate::api::problem::NoAnswer;
 use crate::api::question::{
-    Asked, FROM_PARAMETER, LAB_PARAMETER, Payload, RouteQuestion, RouteTold, TO_PARAMETER,
+    AnswerTold, Asked, FROM_PARAMETER, LAB_PARAMETER, Payload, RouteQuestion, RouteTold,
+    TO_PARAMETER,
 };
 use crate::api::reading::Reading;
 use crate::api::span::FiledDays;
@@ -54,10 +55,11 @@ impl RouteQuestion for ErrorsQuestion {
     fn told() -> RouteTold {
         RouteTold {
             path: "/metrics/errors",
+            is_open: Self::IS_OPEN,
             summary: "Tests that ended in an error, by machine and by code, of the days that begin \
                       within the period.",
             parameters: vec![LAB_PARAMETER, FROM_PARAMETER, TO_PARAMETER],
-            answer: Some(ErrorsAnswer::schema),
+            answer: AnswerTold::Object(ErrorsAnswer::schema),
         }
     }
 

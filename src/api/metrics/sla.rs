@@ -3,8 +3,8 @@
 use super::filter::{MetricFilter, answers, rate};
 use crate::api::problem::NoAnswer;
 use crate::api::question::{
-    ASSAY_PARAMETER, Asked, FROM_PARAMETER, LAB_PARAMETER, Payload, RouteQuestion, RouteTold,
-    TO_PARAMETER,
+    ASSAY_PARAMETER, AnswerTold, Asked, FROM_PARAMETER, LAB_PARAMETER, Payload, RouteQuestion,
+    RouteTold, TO_PARAMETER,
 };
 use crate::api::reading::Reading;
 use crate::api::span::FiledDays;
@@ -61,9 +61,10 @@ impl RouteQuestion for SlaQuestion {
     fn told() -> RouteTold {
         RouteTold {
             path: "/metrics/sla",
+            is_open: Self::IS_OPEN,
             summary: "Tests completed within the period that took longer than their target.",
             parameters: vec![LAB_PARAMETER, ASSAY_PARAMETER, FROM_PARAMETER, TO_PARAMETER],
-            answer: Some(SlaAnswer::schema),
+            answer: AnswerTold::Object(SlaAnswer::schema),
         }
     }
 

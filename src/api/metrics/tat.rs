@@ -3,8 +3,8 @@
 use super::filter::{MetricFilter, answers};
 use crate::api::problem::NoAnswer;
 use crate::api::question::{
-    ASSAY_PARAMETER, Asked, FROM_PARAMETER, LAB_PARAMETER, Payload, RouteQuestion, RouteTold,
-    TO_PARAMETER,
+    ASSAY_PARAMETER, AnswerTold, Asked, FROM_PARAMETER, LAB_PARAMETER, Payload, RouteQuestion,
+    RouteTold, TO_PARAMETER,
 };
 use crate::api::reading::Reading;
 use crate::api::span::FiledDays;
@@ -44,10 +44,11 @@ impl RouteQuestion for TatQuestion {
     fn told() -> RouteTold {
         RouteTold {
             path: "/metrics/tat",
+            is_open: Self::IS_OPEN,
             summary: "Percentiles of receipt to verification, in minutes, of tests completed within \
                       the period.",
             parameters: vec![ASSAY_PARAMETER, LAB_PARAMETER, FROM_PARAMETER, TO_PARAMETER],
-            answer: Some(TatAnswer::schema),
+            answer: AnswerTold::Object(TatAnswer::schema),
         }
     }
 

@@ -8,8 +8,8 @@ use crate::api::known::WINDOW_START;
 use crate::api::parameters::Parameters;
 use crate::api::problem::{NoAnswer, ProblemDetails, ProblemKind, quoted};
 use crate::api::question::{
-    ASSAY_PARAMETER, Asked, FROM_PARAMETER, GRAIN_PARAMETER, GRAINS, LAB_PARAMETER, Payload,
-    RouteQuestion, RouteTold, TO_PARAMETER,
+    ASSAY_PARAMETER, AnswerTold, Asked, FROM_PARAMETER, GRAIN_PARAMETER, GRAINS, LAB_PARAMETER,
+    Payload, RouteQuestion, RouteTold, TO_PARAMETER,
 };
 use crate::api::reading::Reading;
 use crate::api::span::FiledDays;
@@ -90,6 +90,7 @@ impl RouteQuestion for ThroughputQuestion {
     fn told() -> RouteTold {
         RouteTold {
             path: "/metrics/throughput",
+            is_open: Self::IS_OPEN,
             summary: "Tests completed by hour or day; hours and days that begin within the period.",
             parameters: vec![
                 GRAIN_PARAMETER,
@@ -98,7 +99,7 @@ impl RouteQuestion for ThroughputQuestion {
                 FROM_PARAMETER,
                 TO_PARAMETER,
             ],
-            answer: Some(ThroughputAnswer::schema),
+            answer: AnswerTold::Object(ThroughputAnswer::schema),
         }
     }
 
