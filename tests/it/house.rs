@@ -20,7 +20,10 @@ const COMMANDS: &[&str] = &[
     "import",
     "query",
     "serve",
+    "report",
     "relations",
+    "token",
+    "tenant",
     "test-alert",
 ];
 

@@ -5,6 +5,7 @@
 
 mod binary;
 mod rust_source;
+mod served;
 mod servers;
 
 mod docker;
@@ -14,6 +15,7 @@ mod imports;
 mod readme;
 mod refusals;
 
+mod access;
 mod again;
 mod alert_rules;
 mod api;
@@ -28,6 +30,7 @@ mod faulty;
 mod fingerprints;
 mod kafka_to_s3;
 mod laboratory;
+mod listeners;
 mod machines;
 mod mistakes;
 mod oracle;
@@ -39,6 +42,7 @@ mod sections;
 mod sessions;
 mod settling;
 mod silence;
+mod specimens;
 mod standing;
 mod stop;
 mod stream;
