@@ -107,6 +107,12 @@ impl AlertBook {
         self.places.values().flat_map(BTreeMap::values).map(|place| place.open.len()).sum()
     }
 
+    /// Whether a group of a rule and table is pending or firing.
+    pub fn has_open(&self, rule: &str, table: &str) -> bool {
+        let place = self.places.get(rule).and_then(|tables| tables.get(table));
+        place.is_some_and(|place| !place.open.is_empty())
+    }
+
     /// In an earlier run somebody has been told of these breaches.
     pub fn recall(&mut self, told: HashSet<Id>) {
         self.told.extend(told);

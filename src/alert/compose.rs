@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::flow::{Span, Timestamp};
+use crate::flow::{Span, Timestamp, Window};
 
 use super::card::{Card, CardItem, CardKind, Fact, ToldNotice};
 use super::notice::{
@@ -264,7 +264,11 @@ fn group_facts(notice: &Notice, zones: &LabZones) -> Vec<Fact> {
 /// Window, since when, condition, owner, runbook.
 fn common_facts(notice: &Notice, zones: &LabZones) -> Vec<Fact> {
     let zone = zones.of(notice.group.lab());
-    let mut facts = vec![fact("Window", window_text(notice.window, zone))];
+    let Window { start, end } = notice.window;
+    let mut facts = vec![match start == end {
+        true => fact("At", instant_text(end, zone)),
+        false => fact("Window", window_text(notice.window, zone)),
+    }];
     match notice.kind {
         NoticeKind::Begin | NoticeKind::Reminder => {
             facts.push(fact("Since", instant_text(notice.since, zone)));

@@ -152,13 +152,23 @@ impl Breaches {
                 logged.push((window, alerts));
             }
         }
-        let excess = self.last_cards.len().saturating_sub(CARDS_NAMED);
-        self.last_cards.drain(..excess);
+        self.name_the_last();
         Ok(logged)
     }
 
+    /// Keeps the last cards alone.
+    pub(super) fn name_the_last(&mut self) {
+        let excess = self.last_cards.len().saturating_sub(CARDS_NAMED);
+        self.last_cards.drain(..excess);
+    }
+
+    /// Whether a rule has a breach of a table that is not over.
+    pub(super) fn has_open(&self, rule: &str, table: &str) -> bool {
+        self.alerts.has_open(rule, table)
+    }
+
     /// Judges one window, whose rows begin at `start` in the firing, by each rule.
-    fn judge_window(
+    pub(super) fn judge_window(
         &mut self,
         firing: JudgedFiring<'_>,
         judged: &[(&Rule, Judgement)],
@@ -201,7 +211,7 @@ impl Breaches {
     }
 
     /// Counts a fault of a rule on so many rows; a line at most once an hour.
-    fn fault(&mut self, rule: &str, rows: usize, reason: &str) {
+    pub(super) fn fault(&mut self, rule: &str, rows: usize, reason: &str) {
         metrics::counter!(names::RULE_FAULTS, "rule" => rule.to_owned()).increment(rows as u64);
         let fault = self.faults.entry(rule.to_owned()).or_default();
         fault.rows += rows as u64;

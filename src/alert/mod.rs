@@ -24,6 +24,7 @@ pub mod log;
 pub mod notice;
 pub mod observation;
 pub mod outbox;
+mod passing;
 pub mod pace;
 pub mod reading;
 mod json;
@@ -248,6 +249,11 @@ impl AlertSink {
             entries.push(LogEntry { notice, card_id: told.card.clone(), disposition });
         }
         new
+    }
+
+    /// Whether a rule has a breach of a table that is not over.
+    pub fn has_open(&self, rule: &str, table: &str) -> bool {
+        self.book.has_open(rule, table)
     }
 
     /// Forgets the breaches of a table that is not computed any more.

@@ -29,5 +29,5 @@ pub use offset::{Extents, Offset, OffsetRange, Partition};
 pub use output::{OutputBatch, Window};
 pub use record::{Framing, RawBatch};
 pub use reference::ReferenceRows;
-pub use row_part::{Cut, NOT_YET, RowCut, RowPart};
+pub use row_part::{Cut, NOT_YET, RowCut, RowPart, TimedRows};
 pub use time::{Span, Timestamp, epoch_day};

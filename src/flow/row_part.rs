@@ -77,3 +77,12 @@ pub struct RowPart {
     /// The query's columns, and the date behind.
     pub rows: RecordBatch,
 }
+
+/// Rows that pass without a window, each with its event time: what alert rules judge as they come.
+#[derive(Clone, Debug)]
+pub struct TimedRows {
+    /// The query's columns, and the date behind.
+    pub rows: RecordBatch,
+    /// The event time of each, microseconds.
+    pub times: Vec<i64>,
+}

@@ -75,7 +75,8 @@ fn pipeline_work(
         let kind = family.family.kind();
         let admitted = mine.iter().map(|input| kind.admitted(input));
         let inputs = admitted.collect::<Result<Vec<RelationRows>>>()?;
-        let batch = BatchInput { query, inputs: &inputs, sources, live, executor: &plan.executor };
+        let (judged, executor) = (pipeline.has_rules(), &plan.executor);
+        let batch = BatchInput { query, inputs: &inputs, sources, live, judged, executor };
         let mut partial = kind.partial(&batch)?;
         for (any, counts) in counted.iter_mut().zip(std::mem::take(&mut partial.counted_events)) {
             *any |= counts;

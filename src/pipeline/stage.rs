@@ -37,6 +37,9 @@ mod advance;
 mod finish;
 mod holding;
 mod live;
+mod row_alerts;
+
+use row_alerts::RowAlerts;
 
 /// A silence after which what has been read is taken for all that there is.
 const REST: Span = Span(10 * Span::SECOND.0);
@@ -61,6 +64,7 @@ pub struct Stage {
     leaps: Leaps,
     delivery: Delivery,
     breaches: Breaches,
+    row_alerts: RowAlerts,
     clock: Arc<dyn Clock>,
     filing: Filing,
     memory: MemoryBound,
@@ -103,6 +107,7 @@ impl Stage {
             leaps: Leaps::default(),
             delivery,
             breaches: Breaches::new(alerts, clock),
+            row_alerts: RowAlerts::default(),
             clock: Arc::clone(clock),
             filing,
             memory: MemoryBound::new(None),
@@ -176,7 +181,14 @@ impl Stage {
     fn take_in(&mut self, pipelines: Vec<SqlResult<PipelineWork>>, partition: &Arc<Partition>) {
         for (place, work) in pipelines.into_iter().enumerate() {
             let collected = match (work, &mut self.tables[place]) {
-                (Ok(work), Some(tables)) => tables.collect(work, partition, !self.filing.once),
+                (Ok(mut work), Some(tables)) => {
+                    let judged = tables.take_judged(&mut work);
+                    let collected = tables.collect(work, partition, !self.filing.once);
+                    for (table, rows) in judged {
+                        self.judge_passing(place, &table, &rows);
+                    }
+                    collected
+                }
                 (Ok(_), None) => Ok(()),
                 (Err(error), _) => Err(error),
             };

@@ -8,7 +8,7 @@ use datafusion::common::Result;
 
 use super::family_work::PipelineWork;
 use super::open_table::OpenTable;
-use crate::flow::{OutputBatch, Partition, Span, Timestamp};
+use crate::flow::{OutputBatch, Partition, Span, TimedRows, Timestamp};
 use crate::lake::write::Settled;
 use crate::lake::write::live::{LiveObject, Moment};
 use crate::plan::planned::{PipelinePlan, Plan};
@@ -76,6 +76,17 @@ impl Tables {
         let engines = pipeline.engines(&plan.executor)?.into_iter();
         let families = engines.map(OpenFamily::new).collect::<Result<_>>()?;
         Ok(Tables { families, lateness: pipeline.spec.allowed_lateness })
+    }
+
+    /// Takes out the rows that alert rules judge as they pass, by table.
+    pub fn take_judged(&self, work: &mut PipelineWork) -> Vec<(Arc<str>, Vec<TimedRows>)> {
+        let families = self.families.iter().zip(&mut work.partials);
+        let judged = families.filter(|(_, partial)| !partial.judged.is_empty());
+        let of_table = judged.filter_map(|(family, partial)| {
+            let (table, _) = family.tables.first()?;
+            Some((Arc::clone(table), std::mem::take(&mut partial.judged)))
+        });
+        of_table.collect()
     }
 
     /// Takes in what one batch of a partition gave; `live` says whether rows are asked for before

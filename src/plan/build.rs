@@ -19,7 +19,8 @@ use super::needs::{columns_read, decoded_columns, relations_of};
 use super::planned::{PipelinePlan, Plan, Unplanned};
 use super::reference::labs_of;
 use super::refusals::{
-    refuse_row_level_beside_windows, refuse_unstorable, refuse_wrong_grain, with_groups_to_expect,
+    refuse_row_level_beside_windows, refuse_rules_of_no_entity, refuse_unstorable,
+    refuse_wrong_grain, with_groups_to_expect,
 };
 use super::relations::{readable, relation_defs};
 use super::rules::rules_of;
@@ -145,6 +146,9 @@ async fn plan_pipeline(
     let in_sql = |error| vec![PlanFault { place: SpecPart::Sql, error }];
     let row_level = spec.windows.iter().all(|window| window.kind.passes_rows());
     refuse_row_level_beside_windows(spec).map_err(|error| in_yaml("windows", error))?;
+    if row_level {
+        refuse_rules_of_no_entity(spec)?;
+    }
     let mut query = query::plan(context, &spec.sql, row_level).await.map_err(in_sql)?;
     refuse_wrong_grain(spec, &query)?;
     refuse_unstorable(&query).map_err(in_sql)?;

@@ -78,6 +78,11 @@ pub struct FamilyPlan {
 }
 
 impl PipelinePlan {
+    /// Whether an alert rule judges one of its tables.
+    pub fn has_rules(&self) -> bool {
+        self.rules.values().any(|rules| !rules.is_empty())
+    }
+
     /// Engines that hold nothing yet, one per family.
     pub fn engines(&self, executor: &Executor) -> Result<Vec<Engine>> {
         let engines = self.families.iter().map(|plan| {

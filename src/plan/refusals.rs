@@ -7,6 +7,7 @@ use datafusion::common::{DataFusionError, Result, plan_err};
 
 use super::faults::{PlanFault, SpecPart};
 use crate::config::PipelineSpec;
+use crate::flow::Span;
 use crate::lake::encode::stored_type;
 use crate::sql::collect::window_family::WindowFamily;
 use crate::sql::plan::query::{Incremental, Query, Way};
@@ -23,6 +24,35 @@ pub(crate) fn refuse_row_level_beside_windows(spec: &PipelineSpec) -> Result<()>
         );
     }
     Ok(())
+}
+
+/// Refuses rules over the rows of a row-level table that could not be judged: rows speak of whatever the
+/// grain names, each by itself. With the key of the YAML at fault.
+pub(crate) fn refuse_rules_of_no_entity(
+    spec: &PipelineSpec,
+) -> std::result::Result<(), Vec<PlanFault>> {
+    let fault = |key: String, text: &str| PlanFault {
+        place: SpecPart::Yaml(key),
+        error: DataFusionError::Plan(text.to_owned()),
+    };
+    let mut faults = Vec::new();
+    for (number, rule) in spec.alerts.iter().enumerate() {
+        if spec.grain.is_empty() {
+            faults.push(fault(
+                format!("alerts[{number}]"),
+                "a rule over the rows of a row-level table needs `grain`: the columns that name what a \
+                 row speaks of, as [lab_id, specimen_id, assay]",
+            ));
+        }
+        if rule.hold > Span(0) {
+            faults.push(fault(
+                format!("alerts[{number}].for"),
+                "`for` waits for later rows of the same group, and those of a row-level table come when \
+                 they come; take it out",
+            ));
+        }
+    }
+    if faults.is_empty() { Ok(()) } else { Err(faults) }
 }
 
 /// Refuses a grain that does not tell the query's rows apart: a column that it does not have, one

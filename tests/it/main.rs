@@ -30,6 +30,7 @@ mod faulty;
 mod fingerprints;
 mod kafka_to_s3;
 mod laboratory;
+mod late_tests;
 mod listeners;
 mod machines;
 mod mistakes;

@@ -46,7 +46,7 @@ impl Stage {
                 self.delivery.settled(day, now).await?;
             }
         }
-        Ok(())
+        self.file_alerts(watermark).await
     }
 
     /// Judges what fired by the table's alert rules.

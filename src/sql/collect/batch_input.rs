@@ -70,6 +70,8 @@ pub struct BatchInput<'a> {
     pub sources: RowSources<'a>,
     /// Whether rows are to be seen before their days settle.
     pub live: bool,
+    /// Whether alert rules judge the rows.
+    pub judged: bool,
     /// Runs the parts of plans that are not row-wise.
     pub executor: &'a Executor,
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, RecordBatch};
 
 use super::slice_key::SliceKey;
-use crate::flow::{LateEvent, OffsetRange, RowPart};
+use crate::flow::{LateEvent, OffsetRange, RowPart, TimedRows};
 use crate::keep::held::Held;
 use crate::sql::keys::Keys;
 use crate::window::ProtoSession;
@@ -66,6 +66,8 @@ pub struct Partial {
     pub session_keys: Keys,
     /// Rows that pass without a window, on time, by run and day.
     pub passed: Vec<RowPart>,
+    /// The same rows with their times, where alert rules judge them.
+    pub judged: Vec<TimedRows>,
     /// One tally per table of the family.
     pub tallies: Vec<Tally>,
     /// Per table: the events that came too late for it.

@@ -67,6 +67,11 @@ impl Parting {
         Ok(())
     }
 
+    /// The rows that were added last, with their dates.
+    pub fn added(&self) -> Option<&RecordBatch> {
+        self.batches.last()
+    }
+
     /// The parts.
     ///
     /// # Errors

@@ -4,8 +4,9 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::BooleanArray;
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::array::{AsArray, BooleanArray, Int64Array, RecordBatch};
+use arrow::compute::{filter, filter_record_batch};
+use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
 use chrono::NaiveDate;
 use datafusion::common::{Result, internal_err};
 
@@ -16,7 +17,7 @@ use super::parting::{Parting, RowPlace};
 use super::slice_key::SliceKey;
 use super::sourced_rows::SourcedRows;
 use super::window_family::{TableForm, WindowFamily};
-use crate::flow::{Span, Timestamp, Window, epoch_day};
+use crate::flow::{Span, TimedRows, Timestamp, Window, epoch_day};
 use crate::sql::plan::query::{RowWise, Way};
 use crate::sql::plan::relation_rows::RelationRows;
 
@@ -66,6 +67,7 @@ impl WindowFamily for RowFamily {
         let mut fates = Fates::new(1, sources.len());
         let mut parting = Parting::new(with_date(&batch.query.schema), batch.live);
         let mut days = UtcDays::new(self.lateness);
+        let mut judged = Vec::new();
         for sourced in RowFamily::rows_of(batch)? {
             let SourcedRows { rows, time, watermark_before, source_row, .. } = sourced;
             let mut places = Vec::with_capacity(rows.num_rows());
@@ -83,8 +85,11 @@ impl WindowFamily for RowFamily {
                 places.push(on_time.then_some(RowPlace { day: day.number, cut }));
             }
             parting.add(&rows, |row| places[row])?;
+            if let Some(added) = parting.added().filter(|_| batch.judged) {
+                judged.push(on_time(added, &time, &places)?);
+            }
         }
-        let mut out = Partial { passed: parting.finish()?, ..Partial::default() };
+        let mut out = Partial { passed: parting.finish()?, judged, ..Partial::default() };
         fates.settle(sources, &mut out);
         Ok(out)
     }
@@ -107,6 +112,18 @@ impl WindowFamily for RowFamily {
     fn forms(&self) -> Vec<TableForm> {
         vec![TableForm::Rows]
     }
+}
+
+/// The rows that have a place, with their times.
+fn on_time(
+    rows: &RecordBatch,
+    time: &Int64Array,
+    places: &[Option<RowPlace>],
+) -> Result<TimedRows> {
+    let keep: BooleanArray = places.iter().map(|place| Some(place.is_some())).collect();
+    let times = filter(time, &keep)?;
+    let times = times.as_primitive::<Int64Type>().values().to_vec();
+    Ok(TimedRows { rows: filter_record_batch(rows, &keep)?, times })
 }
 
 /// A UTC day.

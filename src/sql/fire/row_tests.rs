@@ -56,7 +56,8 @@ fn collected(cuts: Option<&[RowCut]>, live: bool) -> Result<Partial> {
     with_query(|query, executor| {
         let (query, inputs) = (query.as_ref(), [relation_rows(&rows())]);
         let sources = RowSources { offsets: &OFFSETS, cuts, events: None };
-        let batch = BatchInput { query, inputs: &inputs, sources, live, executor: &executor };
+        let batch =
+            BatchInput { query, inputs: &inputs, sources, live, judged: true, executor: &executor };
         family().kind().partial(&batch)
     })
 }

@@ -200,7 +200,7 @@ pub(crate) fn collected(
     executor: &Executor,
 ) -> Partial {
     let sources = RowSources::of_events(offsets);
-    let batch = BatchInput { query, inputs, sources, live: false, executor };
+    let batch = BatchInput { query, inputs, sources, live: false, judged: false, executor };
     family.kind().partial(&batch).unwrap()
 }
 
