@@ -17,13 +17,14 @@ use arrow::error::ArrowError;
 use hashbrown::HashMap;
 use hashbrown::hash_map::Entry;
 
-use crate::flow::{Span, Timestamp, Window};
+use crate::flow::{Span, Timestamp};
 
-use super::breach::{BreachSight, BreachState, Firing, Timing, advance};
-use super::notice::{Group, Id, Notice, NoticeAge, NoticeKind};
+use super::breach::{BreachSight, BreachState};
+use super::notice::{Id, Notice, NoticeAge, NoticeKind};
 use super::observation::{Observation, ObserveError};
+use super::open_breach::{ObservedWindow, OpenBreach, Said};
 use super::reading::Readings;
-use super::rule::{AlertRule, AlertSettings};
+use super::rule::AlertSettings;
 
 /// Groups that are pending or firing at once, over all rules: about 300 bytes each. Beyond it the
 /// ones that have been seen least recently are ended.
@@ -53,41 +54,11 @@ struct OpenBreaches {
     swept_at: Timestamp,
 }
 
-#[derive(Clone, Debug)]
-struct OpenBreach {
-    rule: Arc<AlertRule>,
-    group: Group,
-    state: BreachState,
-    /// The id of its Begin, once it fires.
-    breach: Option<Id>,
-    last_seen: Window,
-}
-
 /// The row of one group that counts in the observed window.
 #[derive(Clone, Copy)]
 struct SeenRow {
     row: usize,
     sight: BreachSight,
-}
-
-/// Something to be said about a breach; with the row that it was read from.
-struct Said {
-    kind: NoticeKind,
-    firing: Firing,
-    breach: Id,
-    rule: Arc<AlertRule>,
-    table: Arc<str>,
-    group: Group,
-    row: Option<usize>,
-}
-
-/// What is the same for all groups of an observation.
-#[derive(Clone, Copy)]
-struct ObservedWindow {
-    hold: Span,
-    repeat: Span,
-    window: Window,
-    fresh: bool,
 }
 
 impl AlertBook {
@@ -348,57 +319,6 @@ impl Default for OpenBreaches {
     }
 }
 
-impl OpenBreach {
-    /// Moves the state by one sight.
-    fn step(
-        &mut self,
-        sight: BreachSight,
-        moment: ObservedWindow,
-        told: &HashSet<Id>,
-        table: &str,
-    ) -> Option<Said> {
-        let known = self.breach.as_ref().is_some_and(|breach| told.contains(breach));
-        let timing = Timing {
-            hold: moment.hold,
-            repeat: moment.repeat,
-            at: moment.window.end,
-            catch_up: moment.fresh && !known,
-        };
-        let (after, said) = advance(self.state, sight, timing);
-        self.state = after;
-        let (kind, firing) = said?;
-        let begin = (firing.begun_at, firing.begun_at);
-        let breach = self.breach.get_or_insert_with(|| {
-            Notice::id_of(&self.rule, table, &self.group, NoticeKind::Begin, begin)
-        });
-        Some(Said {
-            kind,
-            firing,
-            breach: breach.clone(),
-            rule: Arc::clone(&self.rule),
-            table: table.into(),
-            group: self.group.clone(),
-            row: None,
-        })
-    }
-
-    /// The End of a breach that is dropped.
-    fn ended(self, table: &str) -> Option<Said> {
-        match self.state {
-            BreachState::Gone | BreachState::Pending { .. } => None,
-            BreachState::Firing(firing) => Some(Said {
-                kind: NoticeKind::End,
-                firing,
-                breach: self.breach?,
-                rule: self.rule,
-                table: table.into(),
-                group: self.group,
-                row: None,
-            }),
-        }
-    }
-}
-
 fn is_fresh(at: Timestamp, now: Timestamp, max_age: Span) -> bool {
     at.plus(max_age) >= now
 }
@@ -407,7 +327,9 @@ fn is_fresh(at: Timestamp, now: Timestamp, max_age: Span) -> bool {
 mod tests {
     use super::*;
     use crate::alert::reading::WindowRows;
+    use crate::alert::rule::AlertRule;
     use crate::alert::samples::{at, minute, rule};
+    use crate::flow::Window;
 
     use arrow::array::{
         ArrayRef, BooleanArray, Float64Array, Int64Array, RecordBatch, StringArray,

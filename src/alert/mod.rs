@@ -24,6 +24,7 @@ pub mod log;
 pub mod notice;
 pub mod observation;
 pub mod outbox;
+mod open_breach;
 mod passing;
 pub mod pace;
 pub mod reading;

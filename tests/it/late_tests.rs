@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use serde_json::{Value, json};
-use turnaround::flow::Timestamp;
+use turnaround::clock::{Clock, SystemClock};
+use turnaround::flow::Span;
 
 use crate::binary::{Place, count, repository, unique, wait_for};
 use crate::own_project::ONCE;
@@ -162,11 +163,7 @@ fn late_while_it_runs(brokers: &str, topic: &str, python: &str) {
     place.set("KAFKA_BROKERS", brokers);
     let _caught = catcher(&mut place, python);
     let producer: BaseProducer = client(brokers).create().expect("a producer");
-    let ago = |minutes: i64| {
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-        let now = now.expect("it is later than 1970").as_micros() as i64;
-        Timestamp(now - minutes * 60_000_000).to_string()
-    };
+    let ago = |minutes: i64| SystemClock.now().minus(Span(minutes * Span::MINUTE.0)).to_string();
     let send = |event: Value| {
         let event = event.to_string();
         let record = BaseRecord::<(), str>::to(topic).payload(&event);
