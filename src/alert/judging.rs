@@ -4,6 +4,7 @@
 //! the summary; the row begins no breach and ends none, and everything else goes on.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -126,9 +127,9 @@ impl Breaches {
         firing: JudgedFiring<'_>,
     ) -> Result<Vec<(Window, Vec<RecordBatch>)>> {
         let fired = firing.fired;
-        let Some(first) = rules.first().filter(|_| fired.revision == 0) else {
+        if rules.is_empty() || fired.revision > 0 {
             return Ok(Vec::new());
-        };
+        }
         let judged: Vec<(&Rule, Judgement)> =
             rules.iter().map(|rule| (rule, rule.judge(&fired.rows))).collect();
         for (rule, judgement) in &judged {
@@ -138,16 +139,7 @@ impl Breaches {
         }
         let mut logged = Vec::new();
         for (window, range) in by_window(fired)? {
-            let (start, length) = (range.start, range.len());
-            let rows = fired.rows.slice(start, length);
-            let alerts = match WindowRows::new(rows, &first.grain) {
-                Ok(rows) => self.judge_window(firing, &judged, (window, &rows), start),
-                Err(column) => {
-                    let reason = format!("its table has no column {column}");
-                    rules.iter().for_each(|rule| self.fault(&rule.rule.name, length, &reason));
-                    Vec::new()
-                }
-            };
+            let alerts = self.judge_window(firing, &judged, window, range);
             if !alerts.is_empty() {
                 logged.push((window, alerts));
             }
@@ -167,23 +159,31 @@ impl Breaches {
         self.alerts.has_open(rule, table)
     }
 
-    /// Judges one window, whose rows begin at `start` in the firing, by each rule.
+    /// Judges one window, whose rows stand there in the firing, by each rule.
     pub(super) fn judge_window(
         &mut self,
         firing: JudgedFiring<'_>,
         judged: &[(&Rule, Judgement)],
-        (window, rows): (Window, &WindowRows),
-        start: usize,
+        window: Window,
+        range: Range<usize>,
     ) -> Vec<RecordBatch> {
-        let length = rows.rows().num_rows();
+        let (start, length) = (range.start, range.len());
         let mut alerts = Vec::new();
         for (rule, judgement) in judged {
+            let rows = match WindowRows::new(firing.fired.rows.slice(start, length), &rule.grain) {
+                Ok(rows) => rows,
+                Err(column) => {
+                    let reason = format!("its table has no column {column}");
+                    self.fault(&rule.rule.name, length, &reason);
+                    continue;
+                }
+            };
             let until = judgement.until.as_ref().map(|until| until.slice(start, length));
             let failed = judgement.failed.as_ref().map(|failed| failed.rows.slice(start, length));
             let observed = self.alerts.observe(&Observation {
                 rule: &rule.rule,
                 table: &firing.fired.table,
-                rows,
+                rows: &rows,
                 when: &judgement.when.slice(start, length),
                 until: until.as_ref(),
                 failed: failed.as_ref(),

@@ -10,7 +10,6 @@ use arrow::compute::take_record_batch;
 use datafusion::common::Result;
 
 use super::judging::{Breaches, JudgedFiring, Judgement, Rule};
-use super::reading::WindowRows;
 use crate::flow::{OutputBatch, TimedRows, Timestamp, Window};
 
 impl Breaches {
@@ -38,14 +37,7 @@ impl Breaches {
         for at in times.chunk_by(|one, other| one == other) {
             let (time, length) = (at[0], at.len());
             let window = Window { start: time, end: time };
-            let alerts = match WindowRows::new(fired.rows.slice(start, length), &rules[0].grain) {
-                Ok(rows) => self.judge_window(firing, &judged, (window, &rows), start),
-                Err(column) => {
-                    let reason = format!("its table has no column {column}");
-                    rules.iter().for_each(|rule| self.fault(&rule.rule.name, length, &reason));
-                    Vec::new()
-                }
-            };
+            let alerts = self.judge_window(firing, &judged, window, start..start + length);
             start += length;
             if !alerts.is_empty() {
                 logged.push((time, alerts));

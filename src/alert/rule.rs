@@ -28,6 +28,8 @@ pub struct AlertRule {
     pub hold: Span,
     /// SQL predicate that ends the breach (hysteresis). None: ends when `when` is no longer true.
     pub until: Option<String>,
+    /// The columns that name what a breach is of. None: those of the table's grain.
+    pub by: Option<Vec<String>>,
     /// How serious.
     pub severity: Severity,
     /// Who looks after it.

@@ -25,6 +25,7 @@ pub(super) fn rule(name: &str) -> AlertRule {
         when: "p90_minutes > target_minutes AND n >= 20".to_owned(),
         hold: Span(0),
         until: None,
+        by: None,
         severity: Severity::Medium,
         owner: Some("lab-ops".to_owned()),
         runbook: Some("docs/runbooks/tat.md".to_owned()),

@@ -213,6 +213,8 @@ fn alert(
         .and_then(|value| value.text(faults, "a condition in SQL"));
     let hold = fields.take("for").and_then(|value| value.span(faults)).unwrap_or_default();
     let until = fields.take("until").and_then(|value| value.text(faults, "a condition in SQL"));
+    let by =
+        fields.take("by").and_then(|value| names(&value, faults, "[lab_id, specimen_id, assay]"));
     let severity = match fields.take("severity") {
         Some(value) => severity(&value, faults),
         None => Some(Severity::Medium),
@@ -226,6 +228,7 @@ fn alert(
         when: when?.to_owned(),
         hold,
         until: until.map(str::to_owned),
+        by,
         severity: severity?,
         owner: owner.map(str::to_owned),
         runbook: runbook.map(str::to_owned),

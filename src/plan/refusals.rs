@@ -37,11 +37,11 @@ pub(crate) fn refuse_rules_of_no_entity(
     };
     let mut faults = Vec::new();
     for (number, rule) in spec.alerts.iter().enumerate() {
-        if spec.grain.is_empty() {
+        if rule.by.as_ref().unwrap_or(&spec.grain).is_empty() {
             faults.push(fault(
                 format!("alerts[{number}]"),
-                "a rule over the rows of a row-level table needs `grain`: the columns that name what a \
-                 row speaks of, as [lab_id, specimen_id, assay]",
+                "a rule over the rows of a row-level table needs `by`: the columns that name what a row \
+                 speaks of, as [lab_id, specimen_id, assay]",
             ));
         }
         if rule.hold > Span(0) {

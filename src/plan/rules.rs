@@ -49,9 +49,16 @@ pub fn rules_of(
         let when = compile("when", &rule.when);
         let until = rule.until.as_ref().map(|text| compile("until", text));
         let Some(when) = when else { continue };
+        let by = rule.by.as_ref().unwrap_or(&spec.grain);
+        if let Some(absent) =
+            by.iter().find(|name| schema.index_of_column_by_name(None, name).is_none())
+        {
+            faults.push(names_no_column(number, absent, &schema));
+            continue;
+        }
         rules.push(Rule {
             rule: Arc::new(rule.clone()),
-            grain: spec.grain.as_slice().into(),
+            grain: by.as_slice().into(),
             figures: when.columns.clone(),
             units: units.clone(),
             when,
@@ -59,6 +66,15 @@ pub fn rules_of(
         });
     }
     if faults.is_empty() { Ok(rules) } else { Err(faults) }
+}
+
+fn names_no_column(number: usize, absent: &str, schema: &DFSchema) -> PlanFault {
+    let columns: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+    let error = DataFusionError::Plan(format!(
+        "`by` names the column `{absent}`, which the table does not have; it has {}",
+        columns.join(", ")
+    ));
+    PlanFault { place: SpecPart::Yaml(format!("alerts[{number}].by")), error }
 }
 
 fn divides(key: &str, divisor: &str) -> PlanFault {

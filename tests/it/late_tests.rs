@@ -21,7 +21,7 @@ const PIPELINE: &str = "description: Deadlines of tests.
 windows:
   none: {}
 allowed_lateness: 2h
-grain: [lab_id, specimen_id, assay]
+grain: [lab_id, specimen_id, assay, stage, at]
 columns:
   lab_id:         { description: Performing laboratory }
   specimen_id:    { description: The tube }
@@ -34,10 +34,12 @@ alerts:
   - name: stat_test_at_risk
     when: stage = 'at_risk' AND priority = 'S'
     until: stage IN ('breached', 'ended')
+    by: [lab_id, specimen_id, assay]
     severity: medium
   - name: stat_test_late
     when: stage = 'breached' AND priority = 'S'
     until: stage = 'ended'
+    by: [lab_id, specimen_id, assay]
     severity: high
 ";
 const SQL: &str =
@@ -110,11 +112,15 @@ fn a_test_that_is_late_is_told_of_at_its_own_time() {
 #[test]
 fn a_rule_over_rows_that_could_never_be_judged_is_refused() {
     let waits = PIPELINE.replace("    severity: high", "    for: 10m\n    severity: high");
-    let told = ["test_deadlines.yaml:22:10:", "`for` waits for later rows of the same group"];
+    let told = ["test_deadlines.yaml:24:10:", "`for` waits for later rows of the same group"];
     place(&waits).run(&["check", "--project", "project"]).failed(2, &told);
-    let of_nothing = PIPELINE.replace("grain: [lab_id, specimen_id, assay]", "grain: []");
-    let told = ["needs `grain`: the columns that name what a row speaks of"];
+    let of_nothing = PIPELINE.replace("by: [lab_id, specimen_id, assay]", "by: []");
+    let told = ["needs `by`: the columns that name what a row speaks of"];
     place(&of_nothing).run(&["check", "--project", "project"]).failed(2, &told);
+    let unknown = PIPELINE.replace("by: [lab_id, specimen_id, assay]", "by: [lab]");
+    let told =
+        ["test_deadlines.yaml:18:9:", "`by` names the column `lab`", "it has lab_id, specimen_id"];
+    place(&unknown).run(&["check", "--project", "project"]).failed(2, &told);
 }
 
 /// The webhook catcher; ended when dropped.
