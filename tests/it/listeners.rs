@@ -15,10 +15,10 @@ use turnaround::flow::lake_key::{Fingerprint, FiringKey, LakeKey, SafeName, Sect
 use turnaround::flow::{Span, Timestamp, Window};
 use turnaround::lake::{Lake, ObjectNotes};
 
-use crate::binary::{Place, repository, unique};
+use crate::binary::{Place, repository, unique, wait_for};
 use crate::served::Served;
 use crate::servers;
-use crate::stream::Stream;
+use crate::stream::{Stream, signal};
 use crate::takeover::{client, create_topic};
 
 const LONG: Duration = Duration::from_secs(60);
@@ -256,6 +256,42 @@ async fn a_reader_that_stalls_is_cut_off_and_nobody_waits_for_it() {
     let read = read.await.expect("it reads");
     assert!(read.contains("event: cut\n"), "{}", &read[read.len().saturating_sub(500)..]);
     assert!(read.matches("event: row").count() < all.len(), "it was not given everything");
+}
+
+/// What was put together with later rows may be gone as it was told of: whoever was away for long is told.
+#[tokio::test]
+async fn a_reader_that_was_away_for_long_is_told_so_and_all_hear_the_end() {
+    let place = Place::new();
+    let mut hand = ByHand::new(&place).await;
+    hand.fire("t_1h", 0..2, &["a"]).await;
+    let mut served = serve(&place);
+    // Put in 1970.
+    let begin = async |headers: &[(&str, &str)]| {
+        let mut request = reqwest::Client::new().get(format!("{}/stream", served.url));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let answer = request.send().await.expect("the server answers");
+        Listener { answer, held: String::new(), last: None }
+    };
+    let mut old = begin(&[("last-event-id", "10-0000000000000001-0")]).await;
+    let gap = old.next().await.expect("it says so");
+    assert_eq!(gap.kind, "gap", "{gap:?}");
+    assert!(gap.data["detail"].as_str().is_some_and(|text| text.contains("rows")), "{gap:?}");
+    assert_eq!(old.numbers(2).await, [0, 1]);
+    let mut new = begin(&[]).await;
+    let begun = new.next().await.expect("it says so");
+    assert_eq!((begun.kind.as_str(), &begun.data["resumed"]), ("begin", &json!(false)));
+    signal(&place, served.child.id(), "-TERM");
+    for listener in [&mut old, &mut new] {
+        let end = listener.next().await.expect("a last word");
+        assert_eq!(end.kind, "end", "{end:?}");
+        assert!(listener.next().await.is_none());
+    }
+    let ended = wait_for("end", Duration::from_secs(8), || {
+        served.child.try_wait().expect("it is our child")
+    });
+    assert_eq!(ended.code(), Some(0));
 }
 
 /// A run over a real topic: one port for its health, its metrics and the API over its lake.

@@ -25,7 +25,7 @@ const CHUNKS: usize = 8;
 /// How long a listener may read nothing before it is cut off.
 const SLOW: Duration = Duration::from_secs(10);
 /// The pause where there is more to give.
-const SOON: Duration = Duration::from_millis(50);
+const SOON: Duration = Duration::from_millis(10);
 /// Objects that one listener is given before it is another's turn.
 const OBJECTS_A_TURN: usize = 64;
 /// Objects whose rows are kept for the next listener.
