@@ -144,7 +144,10 @@ impl Report<'_> {
             tile(
                 "Tests completed",
                 words::grouped(all.completed),
-                format!("in {} laboratories", self.figures.labs.len()),
+                match self.figures.labs.len() {
+                    1 => "in 1 laboratory".to_owned(),
+                    labs => format!("in {labs} laboratories"),
+                },
             ),
             tile("Median turnaround", words::minutes(all.p50), "receipt to verification".into()),
             tile(
@@ -199,15 +202,20 @@ impl Report<'_> {
             .filter_map(|lab| rate(lab.rejected, lab.received).map(|share| (share, lab)));
         let most = rejecting.max_by(|one, other| one.0.total_cmp(&other.0));
         if let (Some((share, lab)), Some(reason)) = (most, figures.reasons.first()) {
-            findings.push(format!(
-                "{} rejected the largest share of tubes, {}; over all laboratories the most \
-                 frequent reason was “{}” ({} of {}).",
-                lab.name,
-                words::percent(Some(share)),
+            let (share, tubes) = (words::percent(Some(share)), reason.by_lab.iter().sum::<u64>());
+            let most = format!(
+                "most frequent reason was “{}” ({tubes} of {})",
                 reason.description.to_lowercase(),
-                reason.by_lab.iter().sum::<u64>(),
                 figures.rejections().0
-            ));
+            );
+            let name = &lab.name;
+            findings.push(match figures.labs.len() {
+                1 => format!("{name} rejected {share} of its tubes; the {most}."),
+                _ => format!(
+                    "{name} rejected the largest share of tubes, {share}; over all laboratories the \
+                     {most}."
+                ),
+            });
         }
         let high = figures.alerts.iter().filter(|alert| alert.severity == "high").count();
         let (begun, cards) = (figures.alerts.len(), figures.cards);
