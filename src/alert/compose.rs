@@ -10,6 +10,7 @@ use crate::flow::{Span, Timestamp, Window};
 use super::card::{Card, CardItem, CardKind, Fact, ToldNotice};
 use super::notice::{
     ASSAY_COLUMN, Figure, FigureValue, Id, LAB_COLUMN, Notice, NoticeKind, NoticeRow,
+    SPECIMEN_COLUMN,
 };
 use super::rule::Severity;
 use super::zones::{LabZones, instant_text, window_text};
@@ -220,9 +221,17 @@ fn subject(notice: &Notice, all: &[Notice]) -> String {
     parts.extend(notice.group.value(ASSAY_COLUMN).map(str::to_owned));
     if all.len() == 1 {
         let rest = notice.group.entries().filter(|(name, _)| !is_heading(name));
-        parts.extend(rest.filter_map(|(_, value)| value.map(str::to_owned)));
+        parts.extend(rest.filter_map(|(name, value)| Some(shown(name, value?))));
     }
     parts.join(" · ")
+}
+
+/// A group's value on a card: of a specimen's id the last four characters.
+fn shown(column: &str, value: &str) -> String {
+    match value.char_indices().rev().nth(3) {
+        Some((at, _)) if at > 0 && column == SPECIMEN_COLUMN => format!("…{}", &value[at..]),
+        Some(_) | None => value.to_owned(),
+    }
 }
 
 fn is_heading(column: &str) -> bool {
@@ -245,7 +254,7 @@ fn single_facts(notice: &Notice, zones: &LabZones) -> Vec<Fact> {
     }
     facts.push(fact("Laboratory", notice.group.lab().unwrap_or("all").to_owned()));
     let rest = notice.group.entries().filter(|(name, _)| *name != LAB_COLUMN);
-    facts.extend(rest.map(|(name, value)| fact(&label(name), value.unwrap_or("–").to_owned())));
+    facts.extend(rest.map(|(name, value)| fact(&label(name), shown(name, value.unwrap_or("–")))));
     if let Some(reading) = &notice.reading {
         let context = reading.context.iter();
         facts.extend(context.map(|(name, value)| fact(&label(name), value.clone())));
@@ -296,8 +305,14 @@ fn buttons(notice: &Notice, link: Option<&str>) -> Vec<(String, String)> {
 
 /// One group within a card of several.
 fn line(notice: &Notice, zones: &LabZones) -> String {
-    let rest = notice.group.describe(&[LAB_COLUMN, ASSAY_COLUMN]);
-    let rest = if rest.is_empty() { notice.group.describe(&[]) } else { rest };
+    let but = |but: fn(&str) -> bool| -> Vec<String> {
+        let entries = notice.group.entries().filter(|(name, _)| !but(name));
+        entries
+            .map(|(name, value)| format!("{name}={}", shown(name, value.unwrap_or("null"))))
+            .collect()
+    };
+    let rest = but(is_heading);
+    let rest = if rest.is_empty() { but(|_| false) } else { rest }.join(", ");
     let since = instant_text(notice.since, zones.of(notice.group.lab()));
     match reading_text(notice) {
         Some(reading) => format!("{rest}: {reading}, since {since}"),
@@ -387,6 +402,14 @@ mod tests {
     use super::*;
     use crate::alert::notice::NoticeKind::{Begin, End};
     use crate::alert::samples::{notice, numbered, zones};
+
+    #[test]
+    fn a_card_shows_the_end_of_a_specimens_id_alone() {
+        assert_eq!(shown("specimen_id", "N000454"), "…0454");
+        assert_eq!(shown("specimen_id", "röhre"), "…öhre");
+        assert_eq!(shown("specimen_id", "0454"), "0454");
+        assert_eq!(shown("critical_id", "NC0004540"), "NC0004540");
+    }
 
     #[test]
     fn notices_are_grouped_by_lab_assay_and_kind() {

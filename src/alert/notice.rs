@@ -20,6 +20,8 @@ const SHORT_ID_LEN: usize = 12;
 pub const LAB_COLUMN: &str = "lab_id";
 /// The column that names the assay.
 pub const ASSAY_COLUMN: &str = "assay";
+/// The column that names the tube.
+pub const SPECIMEN_COLUMN: &str = "specimen_id";
 
 /// What happened to a breach.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
