@@ -7,6 +7,7 @@
 //!
 //! Nothing here knows the clock, a file, or how batches are cut: the same records give the same changes.
 
+pub mod critical;
 pub mod cut;
 pub mod diagram;
 pub mod entity;

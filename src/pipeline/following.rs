@@ -11,6 +11,7 @@ use std::sync::Arc;
 use crate::flow::{IdleAdvance, Partition, Timestamp};
 use crate::judge::Judged;
 use crate::lifecycle::change::{Cause, Changes};
+use crate::lifecycle::critical::{CriticalChanges, CriticalResults, CriticalStep};
 use crate::lifecycle::cut::BatchRises;
 use crate::lifecycle::entity::{EntityStep, MachineStage, Moves};
 use crate::lifecycle::{Lifecycle, Prepared};
@@ -22,19 +23,26 @@ pub(super) struct PartitionChanges {
     pub(super) partition: Arc<Partition>,
     /// Of tests; nothing where they are not followed.
     pub(super) tests: Changes,
+    /// Of critical results; nothing where they are not followed.
+    pub(super) critical: CriticalChanges,
     /// Of the entities of each machine that is followed.
     pub(super) machines: Vec<Moves>,
 }
 
 impl PartitionChanges {
     fn none(partition: Arc<Partition>) -> PartitionChanges {
-        PartitionChanges { partition, tests: Changes::default(), machines: Vec::new() }
+        PartitionChanges {
+            partition,
+            tests: Changes::default(),
+            critical: CriticalChanges::default(),
+            machines: Vec::new(),
+        }
     }
 
-    /// What brought the changes about: of tests, then of each machine's entities.
+    /// What brought the changes about: of tests, of critical results, then of each machine's entities.
     pub(super) fn causes(&self) -> impl Iterator<Item = &[Cause]> {
         let machines = self.machines.iter().map(|moves| moves.causes.as_slice());
-        std::iter::once(self.tests.causes.as_slice()).chain(machines)
+        [self.tests.causes.as_slice(), &self.critical.moves.causes].into_iter().chain(machines)
     }
 
     /// Whether nothing has changed.
@@ -48,6 +56,8 @@ pub(super) struct FollowedBatch {
     pub(super) partition: Arc<Partition>,
     /// Steps of tests; none where they are not followed.
     pub(super) tests: Option<Prepared>,
+    /// Steps of critical results.
+    pub(super) critical: Vec<CriticalStep>,
     /// Steps of the entities of each machine.
     pub(super) machines: Vec<Vec<EntityStep>>,
     pub(super) rises: BatchRises,
@@ -58,13 +68,15 @@ impl FollowedBatch {
     /// The rows of the events that are steps.
     pub(super) fn rows(&self) -> impl Iterator<Item = u32> {
         let tests = self.tests.iter().flat_map(Prepared::rows);
-        tests.chain(self.machines.iter().flatten().map(|step| step.batch_row))
+        let critical = self.critical.iter().map(CriticalStep::batch_row);
+        tests.chain(critical).chain(self.machines.iter().flatten().map(|step| step.batch_row))
     }
 }
 
 /// The tests and entities of a run.
 pub(super) struct Following {
     tests: Option<Lifecycle>,
+    critical: Option<CriticalResults>,
     machines: Vec<MachineStage>,
     watermark: JobWatermark,
     ended: Vec<Arc<Partition>>,
@@ -74,7 +86,9 @@ impl Following {
     /// Nothing has been seen of these partitions.
     pub(super) fn new(plan: &FollowPlan, partitions: &[Arc<Partition>]) -> Following {
         let tests = plan.tests.as_ref();
+        let critical = plan.critical.as_ref();
         Following {
+            critical: critical.map(|plan| CriticalResults::new(Arc::clone(&plan.rules))),
             tests: tests.map(|plan| Lifecycle::new(plan.shared.clone(), plan.wanted)),
             machines: plan.machines.iter().map(MachinePlan::stage).collect(),
             watermark: JobWatermark::new(partitions),
@@ -84,11 +98,14 @@ impl Following {
 
     /// Takes in a batch; the first of what is given is its own partition's.
     pub(super) fn batch(&mut self, batch: FollowedBatch) -> Vec<PartitionChanges> {
-        let FollowedBatch { partition, tests, machines, rises, watermark } = batch;
+        let FollowedBatch { partition, tests, critical, machines, rises, watermark } = batch;
         self.watermark.observe(&partition, watermark);
         let mut own = PartitionChanges::none(partition);
         if let (Some(stage), Some(prepared)) = (&mut self.tests, tests) {
             own.tests = stage.batch(&own.partition, (prepared, &rises), watermark.0);
+        }
+        if let Some(stage) = &mut self.critical {
+            own.critical = stage.batch(&own.partition, (critical, &rises), watermark.0);
         }
         for (stage, steps) in self.machines.iter_mut().zip(machines) {
             own.machines.push(stage.batch(&own.partition, (steps, &rises), watermark.0));
@@ -113,6 +130,7 @@ impl Following {
         self.ended.push(Arc::clone(partition));
         let mut own = PartitionChanges::none(Arc::clone(partition));
         own.tests = self.tests.as_mut().map(|stage| stage.end(partition)).unwrap_or_default();
+        own.critical = self.critical.as_mut().map(|stage| stage.end(partition)).unwrap_or_default();
         own.machines = self.machines.iter_mut().map(|stage| stage.end(partition)).collect();
         std::iter::once(own).chain(self.move_ended()).collect()
     }
@@ -127,6 +145,10 @@ impl Following {
             let own = all.entry(partition);
             own.or_insert_with_key(none).tests = changes;
         }
+        let critical = self.critical.as_mut().map(|stage| stage.finish(reached.0));
+        for (partition, changes) in critical.unwrap_or_default() {
+            all.entry(partition).or_insert_with_key(none).critical = changes;
+        }
         let machines = self.machines.iter_mut().map(|stage| stage.finish(reached.0));
         for (number, finished) in machines.enumerate() {
             for (partition, moves) in finished {
@@ -140,10 +162,12 @@ impl Following {
 
     fn advance(&mut self, partition: &Arc<Partition>, to: Timestamp) -> PartitionChanges {
         let tests = self.tests.as_mut().map(|stage| stage.advance(partition, to.0));
+        let critical = self.critical.as_mut().map(|stage| stage.advance(partition, to.0));
         let machines = self.machines.iter_mut().map(|stage| stage.advance(partition, to.0));
         PartitionChanges {
             partition: Arc::clone(partition),
             tests: tests.unwrap_or_default(),
+            critical: critical.unwrap_or_default(),
             machines: machines.collect(),
         }
     }
@@ -151,7 +175,8 @@ impl Following {
     /// Bytes of memory that are held.
     pub(super) fn bytes(&self) -> usize {
         let machines: usize = self.machines.iter().map(MachineStage::bytes).sum();
-        self.tests.as_ref().map_or(0, Lifecycle::bytes) + machines
+        let critical = self.critical.as_ref().map_or(0, CriticalResults::bytes);
+        self.tests.as_ref().map_or(0, Lifecycle::bytes) + critical + machines
     }
 
     fn move_ended(&mut self) -> Vec<PartitionChanges> {

@@ -19,6 +19,7 @@ use crate::lifecycle::change::{Cause, Fate};
 use crate::plan::follow::FollowPlan;
 use crate::plan::planned::Plan;
 use crate::relate::changed::{ChangeNames, Changed, changed};
+use crate::relate::critical::critical_rows;
 use crate::relate::moved::{moved, refused};
 use crate::relate::{ChangeRelation, Relation, RelationShape};
 use crate::sql::collect::batch_input::RowSources;
@@ -139,41 +140,65 @@ fn relations(
     told: &PartitionChanges,
     causes: &CausesInOrder,
 ) -> Result<Vec<RelationRows>> {
-    let read = plan.relations.iter().filter_map(|(relation, needed)| match relation {
-        Relation::Events => None,
-        Relation::Changed(relation) => Some((*relation, needed.as_slice())),
-    });
-    let read: Vec<(ChangeRelation, &[usize])> = read.collect();
     let (mut rows, mut refusals) = (Vec::new(), Vec::new());
-    if let Some(tests) = &follow.tests {
-        let names = ChangeNames { machine: tests.shared.machine(), texts: tests.shared.texts() };
-        for (relation, needed) in &read {
-            let columns = relation.columns().map(|column| column.name);
-            let made = MadeRelation { name: relation.name(), columns: columns.collect(), needed };
-            let make = |needed: &[usize]| changed(&told.tests, *relation, needed, names);
-            let made = made.rows(plan, (0, causes), &make)?;
-            let is_refused = *relation == ChangeRelation::Refused;
-            if is_refused { refusals.push(made) } else { rows.push(made) }
-        }
+    for (relation, needed) in &plan.relations {
+        let columns = relation.columns().into_iter().map(|column| column.name);
+        let made = MadeRelation { name: relation.name(), columns: columns.collect(), needed };
+        let made = match (relation, &follow.tests, &follow.critical) {
+            (Relation::Changed(relation), Some(tests), _) => {
+                let machine = tests.shared.machine();
+                let names = ChangeNames { machine, texts: tests.shared.texts() };
+                let make = |needed: &[usize]| changed(&told.tests, *relation, needed, names);
+                made.rows(plan, (0, causes), &make)?
+            }
+            (Relation::Critical(relation), _, Some(critical)) => {
+                let machine = &critical.rules.machine;
+                let of =
+                    |needed: &[usize]| critical_rows(&told.critical, *relation, needed, machine);
+                made.rows(plan, (1, causes), &of)?
+            }
+            (Relation::Events | Relation::Changed(_) | Relation::Critical(_), ..) => continue,
+        };
+        let is_refused = *relation == Relation::Changed(ChangeRelation::Refused);
+        if is_refused { refusals.push(made) } else { rows.push(made) }
     }
-    let refuses = read.iter().find(|(relation, _)| *relation == ChangeRelation::Refused);
-    for (number, (machine, moves)) in follow.machines.iter().zip(&told.machines).enumerate() {
-        let order = (number + 1, causes);
-        let shape = RelationShape::of_machine(&machine.machine);
-        let columns = shape.columns.iter().map(|column| column.name);
-        let needed = &machine.needed;
-        let made = MadeRelation { name: &shape.name, columns: columns.collect(), needed };
-        let make = |needed: &[usize]| moved(moves, &machine.machine, needed);
-        rows.push(made.rows(plan, order, &make)?);
-        if let Some((relation, needed)) = refuses {
-            let columns = relation.columns().map(|column| column.name);
-            let made = MadeRelation { name: relation.name(), columns: columns.collect(), needed };
-            let make = |needed: &[usize]| refused(moves, &machine.machine, needed);
-            refusals.push(made.rows(plan, order, &make)?);
-        }
-    }
+    of_machines(plan, (follow, told), causes, (&mut rows, &mut refusals))?;
     rows.extend(joined(refusals)?);
     Ok(rows)
+}
+
+/// The relations of machines, and what these refused.
+fn of_machines(
+    plan: &Plan,
+    (follow, told): (&FollowPlan, &PartitionChanges),
+    causes: &CausesInOrder,
+    (rows, refusals): (&mut Vec<RelationRows>, &mut Vec<RelationRows>),
+) -> Result<()> {
+    let refused_relation = Relation::Changed(ChangeRelation::Refused);
+    let refuses = plan.relations.iter().find(|(relation, _)| *relation == refused_relation);
+    let critical = follow.critical.iter().map(|critical| {
+        (&critical.rules.machine, critical.moved.as_deref(), &told.critical.moves, 1)
+    });
+    let own = follow.machines.iter().zip(&told.machines).enumerate();
+    let own = own.map(|(number, (machine, moves))| {
+        (machine.machine.as_ref(), Some(machine.needed.as_slice()), moves, number + 2)
+    });
+    for (machine, needed, moves, who) in critical.chain(own) {
+        if let Some(needed) = needed {
+            let shape = RelationShape::of_machine(machine);
+            let columns = shape.columns.iter().map(|column| column.name);
+            let made = MadeRelation { name: &shape.name, columns: columns.collect(), needed };
+            let make = |needed: &[usize]| moved(moves, machine, needed);
+            rows.push(made.rows(plan, (who, causes), &make)?);
+        }
+        if let Some((relation, needed)) = refuses {
+            let columns = relation.columns().into_iter().map(|column| column.name);
+            let made = MadeRelation { name: relation.name(), columns: columns.collect(), needed };
+            let make = |needed: &[usize]| refused(moves, machine, needed);
+            refusals.push(made.rows(plan, (who, causes), &make)?);
+        }
+    }
+    Ok(())
 }
 
 /// A relation that is to be made.

@@ -23,6 +23,7 @@ use crate::lake::write::parts::{Filed, Filing};
 use crate::lake::write::sections;
 use crate::lake::write::sections::{FiledRecords, LateRows};
 use crate::lifecycle::JudgedEvents;
+use crate::lifecycle::critical::critical_steps;
 use crate::lifecycle::entity::steps;
 use crate::plan::follow::FollowPlan;
 use crate::plan::planned::Plan;
@@ -106,6 +107,15 @@ fn followed(follow: &FollowPlan, judged: &Judged, fates: &EventFates) -> Result<
         }
         None => None,
     };
+    let critical = match &follow.critical {
+        Some(plan) => {
+            let guards = plan.guards.hold(&judged.events)?;
+            let taken = critical_steps(&plan.rules.machine, steps_of(judged, &guards, &settled)?)?;
+            taken.iter().for_each(|step| settled[step.batch_row() as usize] = true);
+            taken
+        }
+        None => Vec::new(),
+    };
     let mut machines = Vec::with_capacity(follow.machines.len());
     for plan in &follow.machines {
         let guards = plan.guards.hold(&judged.events)?;
@@ -116,6 +126,7 @@ fn followed(follow: &FollowPlan, judged: &Judged, fates: &EventFates) -> Result<
     Ok(FollowedBatch {
         partition: Arc::clone(&judged.events.partition),
         tests,
+        critical,
         machines,
         rises: rises_of(judged),
         watermark: judged.watermark,

@@ -7,7 +7,7 @@
 
 use crate::config::{PipelineSpec, Project, WindowSpec};
 use crate::flow::Span;
-use crate::relate::machine_of;
+use crate::relate::machine_behind;
 use crate::sql::plan::query::Query;
 use crate::window::kind::quoted;
 
@@ -26,7 +26,8 @@ pub fn text_of(project: &Project, spec: &PipelineSpec, query: &Query) -> String 
     let lateness = lateness(spec.allowed_lateness, spec.late_step);
     let mut text = format!("{version}\n{sql}\n[{windows}]\n{lateness}\n{plan}");
     text.extend(project.reference.iter().map(|table| table.content_hash.as_str()));
-    let machines = query.reads.iter().filter_map(|(name, _)| machine_of(&project.machines, name));
+    let names = query.reads.iter().map(|(name, _)| name);
+    let machines = names.filter_map(|name| machine_behind(&project.machines, name));
     text.extend(machines.map(|machine| machine.spec.content_hash.as_str()));
     text
 }

@@ -10,14 +10,18 @@ use super::guards::{MachineGuards, machine_fault};
 use crate::config::{Fault, Project, Settings};
 use crate::flow::Span;
 use crate::flow::event::EVENT_FIELDS;
+use crate::lifecycle::critical::{self, CRITICAL_MACHINE, CriticalRules, CriticalSettings};
 use crate::lifecycle::entity::{self, Lengths, MachineStage, ReferenceLengths};
 use crate::lifecycle::machine::StateMachine;
 use crate::lifecycle::{self, LifecycleShared, TEST_MACHINE, TestSettings, WantedRows};
 use crate::reference::Reference;
-use crate::relate::{ChangeRelation, machine_of};
+use crate::relate::{ChangeRelation, CriticalRelation, machine_of};
 
 /// A test is at risk once this share of its target has run.
 const AT_RISK_SHARE: f64 = 0.8;
+
+/// Of a critical result that is open, a reminder is due after this share of its time.
+const REMINDER_SHARE: f64 = 0.5;
 
 /// What is followed.
 pub struct FollowPlan {
@@ -25,6 +29,18 @@ pub struct FollowPlan {
     pub tests: Option<TestPlan>,
     /// The machines whose relations some query reads.
     pub machines: Vec<MachinePlan>,
+    /// Critical results; none where no query reads what becomes of them.
+    pub critical: Option<CriticalPlan>,
+}
+
+/// How critical results are followed.
+pub struct CriticalPlan {
+    /// The machine, and targets.
+    pub rules: Arc<CriticalRules>,
+    /// The columns of the machine's own relation that some query reads; none where no query does.
+    pub moved: Option<Vec<usize>>,
+    /// The machine's conditions.
+    pub guards: MachineGuards,
 }
 
 /// How tests are followed.
@@ -56,8 +72,10 @@ impl FollowPlan {
         let tests = tests.map(|plan| (lifecycle::columns(plan.shared.machine()), &plan.guards));
         let machines = self.machines.iter();
         let machines = machines.map(|plan| (entity::columns(&plan.machine), &plan.guards));
+        let critical = self.critical.iter();
+        let critical = critical.map(|plan| (critical::columns(&plan.rules.machine), &plan.guards));
         let mut columns = BTreeSet::new();
-        for (named, guards) in tests.chain(machines) {
+        for (named, guards) in tests.chain(machines).chain(critical) {
             let fields = EVENT_FIELDS.iter().enumerate();
             let of_machine = fields.filter(|(_, (name, _))| named.contains(*name));
             columns.extend(of_machine.map(|(place, _)| place).chain(guards.columns()));
@@ -84,7 +102,7 @@ pub(super) fn follow(
 ) -> Result<Option<FollowPlan>, Vec<Fault>> {
     let tests = tests(context, (project, settings), reference, read)?;
     let (mut machines, mut faults) = (Vec::new(), Vec::new());
-    for (name, needed) in read {
+    for (name, needed) in read.iter().filter(|(name, _)| **name != CRITICAL_MACHINE) {
         let Some(machine) = machine_of(&project.machines, name) else { continue };
         match MachineGuards::of(context, machine) {
             Ok(guards) => machines.push(MachinePlan {
@@ -100,8 +118,46 @@ pub(super) fn follow(
     if !faults.is_empty() {
         return Err(faults);
     }
-    let nothing = tests.is_none() && machines.is_empty();
-    Ok((!nothing).then_some(FollowPlan { tests, machines }))
+    let critical = critical(context, (project, settings), reference, read)?;
+    let nothing = tests.is_none() && machines.is_empty() && critical.is_none();
+    Ok((!nothing).then_some(FollowPlan { tests, machines, critical }))
+}
+
+/// How critical results are followed for these relations; none where no query reads what becomes of them.
+fn critical(
+    context: &SessionContext,
+    (project, settings): (&Project, &Settings),
+    reference: &Arc<Reference>,
+    read: &BTreeMap<&str, BTreeSet<usize>>,
+) -> Result<Option<CriticalPlan>, Vec<Fault>> {
+    let moved = read.get(CRITICAL_MACHINE).filter(|_| {
+        // A view may have the machine's name, and is read then.
+        machine_of(&project.machines, CRITICAL_MACHINE).is_some()
+    });
+    let reads = |relation: CriticalRelation| read.contains_key(relation.name());
+    if moved.is_none() && !CriticalRelation::ALL.into_iter().any(reads) {
+        return Ok(None);
+    }
+    let Some(machine) = machine_of(&project.machines, CRITICAL_MACHINE) else {
+        let what = "there is no machine for critical results";
+        let remedy = "add it, or do not read what becomes of critical results";
+        return Err(vec![Fault::of("pipelines/lifecycles/critical.yaml", what, remedy)]);
+    };
+    let guards = MachineGuards::of(context, machine)?;
+    let settings = CriticalSettings {
+        reference: Arc::clone(reference),
+        reminder_share: REMINDER_SHARE,
+        keep_finished: settings.time.keep_finished,
+    };
+    let rules = CriticalRules::new(machine.clone(), settings).map_err(|missing| {
+        let fault = |name: &&str| {
+            let what = format!("the machine has no {name}");
+            machine_fault(machine, what, "critical results are followed by it; name it so")
+        };
+        missing.iter().map(fault).collect::<Vec<_>>()
+    })?;
+    let moved = moved.map(|needed| needed.iter().copied().collect());
+    Ok(Some(CriticalPlan { rules: Arc::new(rules), moved, guards }))
 }
 
 /// How tests are followed for these relations; none where no query reads what the stage tells.

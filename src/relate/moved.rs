@@ -5,18 +5,14 @@
 
 use std::sync::Arc;
 
-use arrow::array::{
-    ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
-    new_null_array,
-};
-use arrow::datatypes::{Field, Schema};
+use arrow::array::{Float64Array, Int64Array};
 use arrow::error::ArrowError;
 
 use super::changed::{ChangeRelation, Changed};
 use super::column::{ColumnHolds, RelationColumn, column};
+use super::plain::{instants, rows_of, texts};
 use super::schema::Relation;
-use crate::flow::coded::with_columns;
-use crate::lifecycle::entity::{Key, Move, Moves, Refused};
+use crate::lifecycle::entity::{Key, Move, Moves};
 use crate::lifecycle::machine::StateMachine;
 
 use ColumnHolds::{Float, Int, Text, Time};
@@ -75,7 +71,7 @@ pub fn moved(
             }
             "user" => texts(rows, |row| row.said.user.as_deref().map(str::to_owned)),
             "reason" => texts(rows, |row| row.said.reason.as_deref().map(str::to_owned)),
-            "at" => instants(rows, |row| row.at),
+            "at" => instants(rows.iter().map(|row| Some(row.at))),
             _ => return None,
         })
     });
@@ -111,7 +107,7 @@ pub fn refused(
             "state" => texts(rows, |row| machine.name(row.state).map(str::to_owned)),
             "word" => texts(rows, |row| Some(machine.word_text(row.word).to_owned())),
             "allowed" => texts(rows, |row| Some(machine.allowed(row.state).join(","))),
-            "noticed_at" => instants(rows, |row: &Refused| row.noticed_at),
+            "noticed_at" => instants(rows.iter().map(|row| Some(row.noticed_at))),
             _ => return None,
         })
     });
@@ -122,29 +118,4 @@ pub fn refused(
         cause: rows.iter().map(|row| row.cause).collect::<Vec<_>>().into(),
         barred: None,
     })
-}
-
-/// The needed columns; what is not made is null.
-fn rows_of(
-    count: usize,
-    (columns, needed): (&[RelationColumn], &[usize]),
-    make: &dyn Fn(&str) -> Option<ArrayRef>,
-) -> Result<RecordBatch, ArrowError> {
-    let needed = columns.iter().enumerate().filter(|(place, _)| needed.contains(place));
-    let (mut fields, mut arrays) = (Vec::new(), Vec::new());
-    for (_, column) in needed {
-        let made = make(column.name);
-        arrays.push(made.unwrap_or_else(|| new_null_array(&column.data_type(), count)));
-        fields.push(Field::new(column.name, column.data_type(), true));
-    }
-    with_columns(&Arc::new(Schema::new(fields)), arrays, count)
-}
-
-fn texts<R>(rows: &[R], of: impl Fn(&R) -> Option<String>) -> ArrayRef {
-    Arc::new(rows.iter().map(of).collect::<StringArray>())
-}
-
-fn instants<R>(rows: &[R], of: impl Fn(&R) -> i64) -> ArrayRef {
-    let times = TimestampMicrosecondArray::from_iter_values(rows.iter().map(of));
-    Arc::new(times.with_timezone("UTC"))
 }

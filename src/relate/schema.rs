@@ -6,6 +6,7 @@ use arrow::datatypes::{Field, Schema, SchemaRef};
 
 use super::changed::ChangeRelation;
 use super::column::{ColumnHolds, RelationColumn, column};
+use super::critical::CriticalRelation;
 use crate::flow::event::{EVENT_FIELDS, EVENT_SCHEMA};
 
 /// What SQL can read.
@@ -13,8 +14,10 @@ use crate::flow::event::{EVENT_FIELDS, EVENT_SCHEMA};
 pub enum Relation {
     /// Every event that passed decode.
     Events,
-    /// What the lifecycle stage tells.
+    /// What the lifecycle stage tells of tests.
     Changed(ChangeRelation),
+    /// What it tells of critical results.
+    Critical(CriticalRelation),
 }
 
 /// What each of [`EVENT_FIELDS`] means, in that order.
@@ -85,7 +88,8 @@ impl Relation {
     /// All relations.
     pub fn all() -> impl Iterator<Item = Relation> {
         let changed = ChangeRelation::ALL.into_iter().map(Relation::Changed);
-        std::iter::once(Relation::Events).chain(changed)
+        let critical = CriticalRelation::ALL.into_iter().map(Relation::Critical);
+        std::iter::once(Relation::Events).chain(changed).chain(critical)
     }
 
     /// The name in SQL.
@@ -93,6 +97,7 @@ impl Relation {
         match self {
             Relation::Events => "events",
             Relation::Changed(relation) => relation.name(),
+            Relation::Critical(relation) => relation.name(),
         }
     }
 
@@ -106,6 +111,7 @@ impl Relation {
         match self {
             Relation::Events => "event_time",
             Relation::Changed(relation) => relation.event_time_column(),
+            Relation::Critical(relation) => relation.event_time_column(),
         }
     }
 
@@ -114,21 +120,27 @@ impl Relation {
         match self {
             Relation::Events => EVENT_COLUMNS.iter().collect(),
             Relation::Changed(relation) => relation.columns().collect(),
+            Relation::Critical(relation) => relation.columns().collect(),
         }
     }
 }
 
-static CHANGED: LazyLock<[SchemaRef; ChangeRelation::ALL.len()]> = LazyLock::new(|| {
-    ChangeRelation::ALL.map(|relation| {
-        let field = |column: &RelationColumn| Field::new(column.name, column.data_type(), true);
-        Arc::new(Schema::new(relation.columns().map(field).collect::<Vec<_>>()))
-    })
-});
+static CHANGED: LazyLock<[SchemaRef; ChangeRelation::ALL.len()]> =
+    LazyLock::new(|| ChangeRelation::ALL.map(|relation| schema_of(relation.columns())));
+
+static CRITICAL: LazyLock<[SchemaRef; CriticalRelation::ALL.len()]> =
+    LazyLock::new(|| CriticalRelation::ALL.map(|relation| schema_of(relation.columns())));
+
+fn schema_of(columns: impl Iterator<Item = &'static RelationColumn>) -> SchemaRef {
+    let field = |column: &RelationColumn| Field::new(column.name, column.data_type(), true);
+    Arc::new(Schema::new(columns.map(field).collect::<Vec<_>>()))
+}
 
 /// The schema of a relation; all columns nullable.
 pub fn relation_schema(relation: Relation) -> SchemaRef {
     match relation {
         Relation::Events => EVENT_SCHEMA.clone(),
         Relation::Changed(relation) => CHANGED[relation as usize].clone(),
+        Relation::Critical(relation) => CRITICAL[relation as usize].clone(),
     }
 }

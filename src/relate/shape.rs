@@ -9,6 +9,7 @@ use super::column::RelationColumn;
 use super::moved::moved_columns;
 use super::schema::{Relation, relation_schema};
 use crate::lifecycle::TEST_MACHINE;
+use crate::lifecycle::critical::CRITICAL_MACHINE;
 use crate::lifecycle::machine::StateMachine;
 
 /// A relation's name, columns and column of event time.
@@ -54,6 +55,17 @@ pub fn shapes_of(machines: &[StateMachine]) -> Vec<RelationShape> {
 pub fn machine_of<'m>(machines: &'m [StateMachine], relation: &str) -> Option<&'m StateMachine> {
     let mut machines = machines.iter().filter(|machine| has_relation(machine));
     machines.find(|machine| machine.spec.name == relation)
+}
+
+/// The machine that what a relation tells follows from; none of tests' and events'.
+pub fn machine_behind<'m>(
+    machines: &'m [StateMachine],
+    relation: &str,
+) -> Option<&'m StateMachine> {
+    match Relation::named(relation) {
+        Some(Relation::Critical(_)) => machine_of(machines, CRITICAL_MACHINE),
+        Some(Relation::Events | Relation::Changed(_)) | None => machine_of(machines, relation),
+    }
 }
 
 /// What tests do is told by relations of their own.

@@ -68,6 +68,8 @@ fn relations_begin_with_the_identity_and_name_their_event_time() {
             "restatements",
             "refused",
             "backdated",
+            "critical_results",
+            "critical_deadlines",
         ]
     );
 }

@@ -70,7 +70,7 @@ impl Terminal<'_> {
         let missed = self.figures.late.saturating_sub(books.late);
         let rows = [
             (books.counted, "counted by at least one table", String::new()),
-            (books.other(), "archived only", "ordered, collected, in process …".to_owned()),
+            (books.other(), "archived only", "instruments, centres …".to_owned()),
             (
                 books.late,
                 "late for every table",

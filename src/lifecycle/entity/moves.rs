@@ -64,17 +64,17 @@ pub struct Moves {
 
 impl Moves {
     /// The cause in hand.
-    pub(super) fn cause(&self) -> u32 {
+    pub(in crate::lifecycle) fn cause(&self) -> u32 {
         self.causes.len().saturating_sub(1) as u32
     }
 
     /// What comes next is brought about by a step.
-    pub(super) fn by_step(&mut self, brought: Brought) {
+    pub(in crate::lifecycle) fn by_step(&mut self, brought: Brought) {
         self.causes.push(Cause { brought, step: None });
     }
 
     /// What comes next is brought about by time; timers that one record brings about are one cause.
-    pub(super) fn by_time(&mut self, brought: Brought) {
+    pub(in crate::lifecycle) fn by_time(&mut self, brought: Brought) {
         let is_it = |last: &Cause| last.step.is_none() && last.brought == brought;
         if !self.causes.last().is_some_and(is_it) {
             self.causes.push(Cause { brought, step: None });
@@ -82,7 +82,7 @@ impl Moves {
     }
 
     /// Notes what became of the step that is the cause in hand.
-    pub(super) fn became(&mut self, step: ReleasedStep) {
+    pub(in crate::lifecycle) fn became(&mut self, step: ReleasedStep) {
         if let Some(cause) = self.causes.last_mut() {
             cause.step = Some(step);
         }
