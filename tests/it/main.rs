@@ -25,6 +25,7 @@ mod calendars;
 mod clocks;
 mod clocks_kafka;
 mod corpus;
+mod critical;
 mod explanations;
 mod faulty;
 mod fingerprints;

@@ -29,10 +29,18 @@ fn the_transition_form() {
     equals_the_oracle("oracle::the_transition_form", (&profile, "refused=2%"), &[]);
 }
 
-/// The kit rejects nothing, restates nothing, and nothing in it is refused.
+/// The kit rejects nothing, restates nothing, knows of no critical results, and nothing in it is refused.
 #[test]
 fn the_row_form() {
     let profile = ["--profile", "starter-kit", "--seed", "7"];
-    let empty = ["rejection_reasons_day", "rejections", "restatements", "refused"];
+    let empty = [
+        "rejection_reasons_day",
+        "rejections",
+        "restatements",
+        "refused",
+        "critical_results",
+        "critical_deadlines",
+        "critical_overdue_event",
+    ];
     equals_the_oracle("oracle::the_row_form", (&profile, "none"), &empty);
 }

@@ -1,4 +1,4 @@
-"""The rows of lifecycle.py as tables of DuckDB: one per relation, named `of_<relation>`.
+"""The rows of lifecycle.py and critical.py as tables of DuckDB: one per relation, named `of_<relation>`.
 
 Beside the relation's columns each has `t`, its event time in microseconds; `record`, the offset of the event
 that told of it, null where time did; and `stood`: of a receipt that a row form told of too late, which no window
@@ -8,6 +8,7 @@ import json
 import pathlib
 import tempfile
 
+import critical
 import lifecycle
 import lifecycle_feed
 import lifecycle_targets
@@ -47,15 +48,25 @@ RELATIONS = {
     "refused": ("noticed_at", {
         "reason": TEXT, "state": TEXT, "word": TEXT, "allowed": TEXT, "noticed_at": TIME}),
     "backdated": ("noticed_at", {"to_state": TEXT, "at": TIME, "noticed_at": TIME}),
+    "critical_results": ("judged_at", {
+        "critical_id": TEXT, "flag": TEXT, "flagged_at": TIME, "clock_start_at": TIME, "due_at": TIME,
+        "target_minutes": NUMBER, **TARGET, "notified_at": TIME, "acknowledged_at": TIME,
+        "minutes_to_notify": NUMBER, "minutes_to_acknowledge": NUMBER, "handled_within": TRUTH,
+        "before_flag": TRUTH, "attempts": WHOLE, "read_back": TRUTH, "channel": TEXT,
+        "notified_to_role": TEXT, "outcome": TEXT, "exempt": TEXT, "judged_at": TIME}),
+    "critical_deadlines": ("at", {
+        "critical_id": TEXT, "stage": TEXT, "due_at": TIME, "target_minutes": NUMBER, "state": TEXT,
+        "at": TIME}),
 }
 
 
 def rows_of(feed, reference, max_disorder=lifecycle_feed.MINUTE, as_of=None, default_lab=None,
             default_minutes=lifecycle_targets.DEFAULT_MINUTES):
-    """All rows that the tests of a feed give."""
+    """All rows that the tests and critical results of a feed give."""
     events = lifecycle_feed.events_of(feed, default_lab, max_disorder)
     targets = lifecycle_targets.Reference(reference, default_minutes)
-    return lifecycle.run(lifecycle_feed.case_of(events, as_of), targets)["rows"]
+    case = lifecycle_feed.case_of(events, as_of)
+    return lifecycle.run(case, targets)["rows"] + critical.of_feed(case, pathlib.Path(reference))
 
 
 def load(con, rows):

@@ -144,6 +144,7 @@ def expected(feed, reference):
         select record from of_transitions union all select record from of_completions
         union all select record from of_errors union all select record from of_rejections
         union all select record from of_restatements
+        union all select record from of_critical_results union all select record from of_critical_deadlines
         union all select record from of_due where record not in (select record from of_refused)
         union all select id - 1 from raw where event_type = 'specimen.transition'
           and to_state = 'RECEIVED')""").fetchone()
