@@ -10,7 +10,7 @@ fn shipped() -> Vec<String> {
     let names = names.filter_map(|name| Some(name.to_str()?.strip_suffix(".yaml")?.to_owned()));
     let mut names: Vec<String> = names.collect();
     names.sort();
-    assert_eq!(names.len(), 16);
+    assert_eq!(names.len(), 15);
     names
 }
 
@@ -48,15 +48,6 @@ fn say_how_often_windows_fire_and_what_is_kept() {
     let expected: Vec<(&str, Vec<String>)> = vec![
         ("completions", vec![row_level("completions")]),
         ("critical_deadlines", vec![row_level("critical_deadlines")]),
-        (
-            "critical_overdue",
-            vec![
-                "table critical_overdue_event: sessions of lab_id, specimen_id, assay, critical_id that \
-                 end after 1s without a row, given out 1s later so that rows that late count, one \
-                 firing each while the day is live, then one object a day; late rows do not revise them"
-                    .to_owned(),
-            ],
-        ),
         ("critical_results", vec![row_level("critical_results")]),
         ("deadlines", vec![row_level("deadlines")]),
         ("error_codes", vec![days("error_codes_day")]),
@@ -91,7 +82,6 @@ fn say_how_often_windows_fire_and_what_is_kept() {
             "sla_breaches" => &["due"],
             "error_codes" => &["errors"],
             "rejection_reasons" => &["events", "rejections"],
-            "critical_overdue" => &["critical_results"],
             "critical_deadlines" | "critical_results" | "deadlines" | "refused" | "rejections"
             | "restatements" => &[name],
             _ => &["transitions"],

@@ -40,7 +40,6 @@ fn the_row_form() {
         "refused",
         "critical_results",
         "critical_deadlines",
-        "critical_overdue_event",
     ];
     equals_the_oracle("oracle::the_row_form", (&profile, "none"), &empty);
 }

@@ -23,7 +23,7 @@ MINUTE, HOUR, DAY = 60_000_000, 3_600_000_000, 86_400_000_000
 FIELDS = """event_type lab_id event_time specimen_id specimen_type to_state status received_at
     processed_at""".split()
 
-# Table -> (pipeline, window). A window is (size, slide), "day", ("session", gap) or None for row-level tables.
+# Table -> (pipeline, window). A window is (size, slide), "day" or None for row-level tables.
 TABLES = {
     "completions": ("completions", None),
     "transitions": ("transitions", None),
@@ -33,7 +33,6 @@ TABLES = {
     "deadlines": ("deadlines", None),
     "critical_results": ("critical_results", None),
     "critical_deadlines": ("critical_deadlines", None),
-    "critical_overdue_event": ("critical_overdue", ("session", 1_000_000)),
     "tat_percentiles_1h": ("tat_percentiles", (HOUR, 5 * MINUTE)),
     "tat_percentiles_24h": ("tat_percentiles", (DAY, HOUR)),
     "throughput_1h": ("throughput", (HOUR, HOUR)),
@@ -148,16 +147,6 @@ PIPELINES = {
            group by a.ws, a.we, a.lab_id, a.reject_reason, a.rejected, a.indicator,
              a.indicator_rejected, a.indicator_tubes, a.good, a.poor""",
     ),
-    "critical_overdue": (
-        "of_critical_results",
-        ["lab_id", "specimen_id", "assay", "critical_id"],
-        """select ws, we, lab_id, specimen_id, assay, critical_id,
-             case when count(*) filter (outcome <> 'overdue') = 0
-               then max(epoch(judged_at - clock_start_at)) / 60 end open_minutes,
-             max(minutes_to_acknowledge) filter (outcome <> 'overdue') answered_minutes,
-             max(attempts) attempts, max(target_minutes) target_minutes
-           from {rows} where outcome in ('overdue', 'handled_late', 'overturned') group by all""",
-    ),
     "sla_breaches": (
         "judged",
         ["lab_id", "assay", "priority"],
@@ -264,18 +253,6 @@ def place(con, rows, window):
     if window == "day":
         con.execute(f"""create or replace temp table placed as select r.*, d.s ws, d.e we
             from {rows} r join days d on d.lab_id = r.lab_id and r.t >= d.s and r.t < d.e""")
-    elif window[0] == "session":
-        # Of the rows of one key, those that are less than the gap apart.
-        con.execute(f"""create or replace temp table placed as
-            with marked as (
-              select *, coalesce(t - lag(t) over keyed >= {window[1]}, true)::int begins from {rows}
-              window keyed as (partition by lab_id, specimen_id, assay, critical_id order by t)),
-            numbered as (
-              select *, sum(begins) over (partition by lab_id, specimen_id, assay, critical_id
-                order by t rows unbounded preceding) session from marked)
-            select * exclude (begins, session), min(t) over one ws, max(t) over one + {window[1]} we
-            from numbered
-            window one as (partition by lab_id, specimen_id, assay, critical_id, session)""")
     else:
         size, slide = window
         con.execute(f"""create or replace temp table placed as
@@ -321,7 +298,7 @@ def windowed(con, table, pipeline, window, reference):
                 + query.format(rows="placed", reference=reference))
     if pipeline == "throughput":
         silent(con, "result", window)
-    tile = window == "day" or window[0] in ("session", window[1])
+    tile = window == "day" or window[0] == window[1]
     local = "(select any_value(day) from days d where d.lab_id = result.lab_id and d.s = ws)"
     date = local if window == "day" else "make_timestamp(ws)::date"
     return f"""select make_timestamp(ws) window_start, make_timestamp(we) window_end,
