@@ -1,7 +1,6 @@
 //! Rules over the rows of a row-level table: a card for each test that is about to be late, and is, when
 //! it is, not when some window closes.
 
-use std::process::{Child, Stdio};
 use std::time::Duration;
 
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
@@ -9,7 +8,8 @@ use serde_json::{Value, json};
 use turnaround::clock::{Clock, SystemClock};
 use turnaround::flow::Span;
 
-use crate::binary::{Place, count, repository, unique, wait_for};
+use crate::binary::{Place, count, unique, wait_for};
+use crate::catcher::{Catcher, posts, title};
 use crate::own_project::ONCE;
 use crate::servers;
 use crate::stream::Stream;
@@ -123,33 +123,6 @@ fn a_rule_over_rows_that_could_never_be_judged_is_refused() {
     place(&unknown).run(&["check", "--project", "project"]).failed(2, &told);
 }
 
-/// The webhook catcher; ended when dropped.
-struct Caught {
-    child: Child,
-}
-
-impl Drop for Caught {
-    fn drop(&mut self) {
-        // Nothing can be done about a catcher that ended by itself.
-        self.child.kill().and_then(|()| self.child.wait()).ok();
-    }
-}
-
-fn catcher(place: &mut Place, python: &str) -> Caught {
-    let script = repository().join("docker/webhook_catcher.py");
-    let out = std::fs::File::create(place.path("catcher")).expect("a file can be made");
-    let mut command = place.command(python);
-    command.arg(script).args(["--answers", "202", "--out", "posts"]).stdout(Stdio::from(out));
-    let caught = Caught { child: command.spawn().expect("python runs") };
-    let url = wait_for("catcher", LONG, || {
-        let said = place.read("catcher");
-        said.strip_prefix("LISTENING ").and_then(|rest| Some(rest.split_once('\n')?.0.to_owned()))
-    });
-    place.set("TEAMS_WEBHOOK_URL", &format!("{url}/hook"));
-    place.set("TURNAROUND_WEBHOOK_ALLOW_PRIVATE", "1");
-    caught
-}
-
 /// A test that is still open becomes late while the stream runs: its card is there within seconds of the
 /// record that moves the watermark past its deadline, long before any hour ends; and what verifies it
 /// takes it back.
@@ -167,7 +140,7 @@ async fn a_card_comes_when_the_watermark_passes_the_deadline() {
 fn late_while_it_runs(brokers: &str, topic: &str, python: &str) {
     let mut place = place(PIPELINE);
     place.set("KAFKA_BROKERS", brokers);
-    let _caught = catcher(&mut place, python);
+    let _catcher = Catcher::start(&mut place, python, "202", "/hook");
     let producer: BaseProducer = client(brokers).create().expect("a producer");
     let ago = |minutes: i64| SystemClock.now().minus(Span(minutes * Span::MINUTE.0)).to_string();
     let send = |event: Value| {
@@ -183,13 +156,7 @@ fn late_while_it_runs(brokers: &str, topic: &str, python: &str) {
     send(event("s2", "R", "RECEIVED", &ago(63)));
     stream.reads(2);
     let titles = |place: &Place| -> Vec<String> {
-        let posts = if place.path("posts").exists() { place.read("posts") } else { String::new() };
-        let posts = posts.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
-        let title = |post: Value| {
-            let text = &post["body"]["attachments"][0]["content"]["body"][0]["text"];
-            text.as_str().expect("a card has a title").to_owned()
-        };
-        posts.map(title).collect()
+        posts(place).iter().map(|post| title(post).to_owned()).collect()
     };
     // The line stands 63 minutes back: the test is not even at risk.
     assert_eq!(titles(&place), [""; 0], "{}", stream.said());

@@ -22,6 +22,7 @@ mod api;
 mod bad_input;
 mod books;
 mod calendars;
+mod catcher;
 mod clocks;
 mod clocks_kafka;
 mod corpus;

@@ -1,12 +1,10 @@
 //! A data engineer's own folder, of one YAML and one SQL, run by `--project`: the figures of
 //! `data/samples/README.md`, and its cards at a webhook that makes difficulties.
 
-use std::process::{Child, Stdio};
-use std::time::Duration;
-
 use serde_json::{Value, json};
 
-use crate::binary::{Place, Ran, count, repository, wait_for};
+use crate::binary::{Place, Ran, count, repository};
+use crate::catcher::{Catcher, posts, title};
 use crate::servers;
 
 /// A place with the project in `project/` and the hand-made sample as `feed.ndjson`.
@@ -66,40 +64,18 @@ fn row(start: &str, n: u64, p50: f64, p90: f64, mean: f64) -> Value {
     json!({"start": start, "n": n, "p50_minutes": p50, "p90_minutes": p90, "mean_minutes": mean})
 }
 
-/// The webhook catcher; ended when dropped.
-struct Catcher(Child);
-
-impl Drop for Catcher {
-    fn drop(&mut self) {
-        // Nothing can be done about a catcher that ended by itself.
-        self.0.kill().and_then(|()| self.0.wait()).ok();
-    }
-}
-
 /// What a webhook that answers so was sent, and what the run said and counted.
 fn with_webhook(python: &str, answers: &str) -> (Vec<Value>, Ran) {
     let mut place = place();
     place.write("project/turnaround.yaml", "alerts:\n  max_age: 36500d\n");
-    let script = repository().join("docker/webhook_catcher.py");
-    let out = std::fs::File::create(place.path("catcher")).expect("a file can be made");
-    let mut command = place.command(python);
-    command.arg(script).args(["--answers", answers, "--out", "posts"]).stdout(Stdio::from(out));
-    let catcher = Catcher(command.spawn().expect("python runs"));
-    let url = wait_for("catcher", Duration::from_secs(60), || {
-        let said = place.read("catcher");
-        said.strip_prefix("LISTENING ").and_then(|rest| Some(rest.split_once('\n')?.0.to_owned()))
-    });
-    place.set("TEAMS_WEBHOOK_URL", &format!("{url}/hook/a-secret-path"));
-    place.set("TURNAROUND_WEBHOOK_ALLOW_PRIVATE", "1");
+    let catcher = Catcher::start(&mut place, python, answers, "/hook/a-secret-path");
     place.set("RUST_LOG", "trace");
     let ran = place.run(&ONCE).succeeded();
     drop(catcher);
     assert!(!ran.err.contains("a-secret-path"), "the URL is a secret: {}", ran.err);
     assert!(!ran.out.contains("a-secret-path"), "the URL is a secret: {}", ran.out);
     assert_secret_is_nowhere(&place);
-    let posts = place.read("posts");
-    let posts = posts.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
-    (posts, ran)
+    (posts(&place), ran)
 }
 
 fn assert_secret_is_nowhere(place: &Place) {
@@ -108,12 +84,6 @@ fn assert_secret_is_nowhere(place: &Place) {
         let found = bytes.windows(13).any(|window| window == b"a-secret-path");
         assert!(!found, "the URL is a secret: {name}");
     }
-}
-
-/// The title of a posted card.
-fn title(post: &Value) -> &str {
-    let text = &post["body"]["attachments"][0]["content"]["body"][0]["text"];
-    text.as_str().unwrap_or_else(|| panic!("no card: {post}"))
 }
 
 fn at(post: &Value) -> f64 {
