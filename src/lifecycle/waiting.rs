@@ -43,9 +43,12 @@ impl<S> Default for Waiting<S> {
 }
 
 /// When a step happened, and what stood before it.
-pub(super) trait Timed {
+pub trait Timed {
+    /// Event time, microseconds.
     fn at(&self) -> i64;
+    /// The offset of its record.
     fn offset(&self) -> i64;
+    /// The partition's watermark before it.
     fn watermark_before(&self) -> i64;
 }
 

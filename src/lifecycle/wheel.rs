@@ -12,7 +12,7 @@ const BUCKET: i64 = 60_000_000;
 
 /// A timer: when it goes off, where its entity was first seen, and the entity's number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct WheelTimer {
+pub struct WheelTimer {
     pub(super) at: i64,
     pub(super) born: i64,
     pub(super) entity: u32,

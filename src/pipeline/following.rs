@@ -13,9 +13,9 @@ use crate::judge::Judged;
 use crate::lifecycle::change::{Cause, Changes};
 use crate::lifecycle::critical::{CriticalChanges, CriticalResults, CriticalStep};
 use crate::lifecycle::cut::BatchRises;
-use crate::lifecycle::entity::{EntityStep, MachineStage, Moves};
-use crate::lifecycle::{Lifecycle, Prepared};
-use crate::plan::follow::{FollowPlan, MachinePlan};
+use crate::lifecycle::entity::{Entities, EntityStep, Moves};
+use crate::lifecycle::{Lifecycle, Partitions, Prepared};
+use crate::plan::follow::{CriticalPlan, FollowPlan, MachinePlan};
 use crate::window::JobWatermark;
 
 /// What has changed in a partition.
@@ -76,8 +76,8 @@ impl FollowedBatch {
 /// The tests and entities of a run.
 pub(super) struct Following {
     tests: Option<Lifecycle>,
-    critical: Option<CriticalResults>,
-    machines: Vec<MachineStage>,
+    critical: Option<Partitions<CriticalResults>>,
+    machines: Vec<Partitions<Entities>>,
     watermark: JobWatermark,
     ended: Vec<Arc<Partition>>,
 }
@@ -88,9 +88,9 @@ impl Following {
         let tests = plan.tests.as_ref();
         let critical = plan.critical.as_ref();
         Following {
-            critical: critical.map(|plan| CriticalResults::new(Arc::clone(&plan.rules))),
+            critical: critical.map(CriticalPlan::results),
             tests: tests.map(|plan| Lifecycle::new(plan.shared.clone(), plan.wanted)),
-            machines: plan.machines.iter().map(MachinePlan::stage).collect(),
+            machines: plan.machines.iter().map(MachinePlan::entities).collect(),
             watermark: JobWatermark::new(partitions),
             ended: Vec::new(),
         }
@@ -174,8 +174,8 @@ impl Following {
 
     /// Bytes of memory that are held.
     pub(super) fn bytes(&self) -> usize {
-        let machines: usize = self.machines.iter().map(MachineStage::bytes).sum();
-        let critical = self.critical.as_ref().map_or(0, CriticalResults::bytes);
+        let machines: usize = self.machines.iter().map(Partitions::bytes).sum();
+        let critical = self.critical.as_ref().map_or(0, Partitions::bytes);
         self.tests.as_ref().map_or(0, Lifecycle::bytes) + critical + machines
     }
 

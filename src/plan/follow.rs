@@ -10,10 +10,12 @@ use super::guards::{MachineGuards, machine_fault};
 use crate::config::{Fault, Project, Settings};
 use crate::flow::Span;
 use crate::flow::event::EVENT_FIELDS;
-use crate::lifecycle::critical::{self, CRITICAL_MACHINE, CriticalRules, CriticalSettings};
-use crate::lifecycle::entity::{self, Lengths, MachineStage, ReferenceLengths};
+use crate::lifecycle::critical::{
+    self, CRITICAL_MACHINE, CriticalResults, CriticalRules, CriticalSettings,
+};
+use crate::lifecycle::entity::{self, Entities, Lengths, ReferenceLengths};
 use crate::lifecycle::machine::StateMachine;
-use crate::lifecycle::{self, LifecycleShared, TEST_MACHINE, TestSettings, WantedRows};
+use crate::lifecycle::{self, LifecycleShared, Partitions, TEST_MACHINE, TestSettings, WantedRows};
 use crate::reference::Reference;
 use crate::relate::{ChangeRelation, CriticalRelation, machine_of};
 
@@ -84,11 +86,20 @@ impl FollowPlan {
     }
 }
 
+impl CriticalPlan {
+    /// Results of which nothing has been seen.
+    pub fn results(&self) -> Partitions<CriticalResults> {
+        let rules = Arc::clone(&self.rules);
+        Partitions::new(move || CriticalResults::new(Arc::clone(&rules)))
+    }
+}
+
 impl MachinePlan {
     /// Entities of which nothing has been seen.
-    pub fn stage(&self) -> MachineStage {
+    pub fn entities(&self) -> Partitions<Entities> {
         let (machine, lengths) = (Arc::clone(&self.machine), Arc::clone(&self.lengths));
-        MachineStage::new(machine, lengths, self.keep_finished)
+        let keep = self.keep_finished.0;
+        Partitions::new(move || Entities::new(Arc::clone(&machine), Arc::clone(&lengths), keep))
     }
 }
 

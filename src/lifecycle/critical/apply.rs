@@ -6,7 +6,7 @@ use super::rows::{
     CriticalChanges, CriticalDeadlineRow, CriticalOutcome, CriticalRow, CriticalStage,
 };
 use super::step::{CriticalSaid, CriticalStep};
-use super::{CriticalClock, CriticalHead, CriticalRecord, PartitionResults};
+use super::{CriticalClock, CriticalHead, CriticalRecord, CriticalResults};
 use crate::flow::Timestamp;
 use crate::lifecycle::entity::{Move, Refused, StepSaid};
 use crate::lifecycle::machine::{EventWord, MachineState};
@@ -31,7 +31,7 @@ impl ToldBy {
     }
 }
 
-impl PartitionResults {
+impl CriticalResults {
     pub(super) fn apply(&mut self, step: &CriticalStep, changes: &mut CriticalChanges) -> Fate {
         let at = self.record(step);
         let word = step.entity.word;

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use super::apply::ToldBy;
 use super::rows::{CriticalChanges, CriticalDeadlineRow, CriticalOutcome, CriticalStage};
 use super::rules::Due;
-use super::{Brought, PartitionResults, RowCuts};
+use super::{Brought, CriticalResults};
 use crate::lifecycle::spec::TimerWhen;
 use crate::lifecycle::wheel::WheelTimer;
 
-impl PartitionResults {
+impl CriticalResults {
     /// What comes next of a result, and when.
     fn due(&self, at: u32) -> Option<(i64, Due)> {
         let record = &self.records[at];
@@ -42,24 +42,17 @@ impl PartitionResults {
         let born = record.born;
         if let Some(time) = next.filter(|_| is_earlier) {
             record.timer = Some(time);
-            self.wheel.set(WheelTimer { at: time, born, entity: at });
+            self.order.wheel.set(WheelTimer { at: time, born, entity: at });
         }
     }
 
-    /// Timers before `until`.
-    pub(super) fn timers(&mut self, until: i64, cuts: &RowCuts, changes: &mut CriticalChanges) {
-        while self.wheel.may_be_due(until) {
-            let records = &self.records;
-            let time_of = |at: u32| records[at].timer.map(|time| (time, records[at].born));
-            let Some(timer) = self.wheel.next(until, time_of) else { break };
-            // What a step has begun in the past is its own doing.
-            let brought = if timer.at < self.passed { self.last } else { cuts.of_time(timer.at) };
-            self.went_off(timer, brought, changes);
-        }
-        self.passed = self.passed.max(until);
-    }
-
-    fn went_off(&mut self, timer: WheelTimer, brought: Brought, changes: &mut CriticalChanges) {
+    /// Does what a timer does, if it is still set.
+    pub(super) fn timer_went_off(
+        &mut self,
+        timer: WheelTimer,
+        brought: Brought,
+        changes: &mut CriticalChanges,
+    ) {
         let WheelTimer { at: time, born, entity: at } = timer;
         let record = &self.records[at];
         if record.timer != Some(time) || record.born != born {
@@ -86,7 +79,7 @@ impl PartitionResults {
         // A clock that began before the flag may have run when the flag came.
         let at_row = record.flagged.map_or(time, |flagged| time.max(flagged));
         // Time is on time, unless a late event let it begin in the past.
-        let told = ToldBy { at: at_row, stood: at_row.max(self.passed), ..ToldBy::default() };
+        let told = ToldBy { at: at_row, stood: at_row.max(self.order.passed), ..ToldBy::default() };
         let number = match due {
             Due::Reminder => {
                 record.is_reminded = true;

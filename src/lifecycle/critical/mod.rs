@@ -6,13 +6,12 @@
 //! Beside the machine the facts are kept: when it was flagged, when somebody was reached, when it was
 //! acknowledged. Calls often come before the flag, and records come late: the machine is asked in the order
 //! of the facts' own times, so that nothing that was done is refused (`apply`). `due` has what time brings
-//! about, `stage` the results of all partitions.
+//! about.
 
 mod apply;
 mod due;
 mod rows;
 mod rules;
-mod stage;
 mod step;
 #[cfg(test)]
 mod tests;
@@ -24,17 +23,16 @@ pub use rows::{
     CriticalChanges, CriticalDeadlineRow, CriticalHead, CriticalOutcome, CriticalRow, CriticalStage,
 };
 pub use rules::{CriticalRules, CriticalSettings};
-pub use stage::CriticalResults;
 pub use step::{CriticalStep, columns, critical_steps};
 
-use super::cut::{BatchRises, Brought, RowCut, RowCuts};
+use super::cut::Brought;
 use super::entity::Key;
+use super::follows::{Follows, WorkOrder};
 use super::keys::KeyTable;
 use super::machine::MachineState;
 use super::slab::Slab;
 use super::test::change::ReleasedStep;
-use super::waiting::Waiting;
-use super::wheel::Wheel;
+use super::wheel::WheelTimer;
 use step::CriticalSaid;
 
 /// The machine that critical results are followed by.
@@ -88,103 +86,27 @@ impl CriticalClock {
 
 /// The critical results of one partition.
 #[derive(Debug)]
-struct PartitionResults {
+pub struct CriticalResults {
     rules: Arc<CriticalRules>,
     keys: KeyTable,
     records: Slab<CriticalRecord>,
     leaving: BTreeMap<i64, Vec<(u32, u128)>>,
-    wheel: Wheel,
-    waiting: Waiting<CriticalStep>,
-    /// The watermark up to which steps and timers have been released.
-    reached: i64,
-    /// Timers earlier than this have gone off.
-    passed: i64,
-    /// What made the rows of the last step.
-    last: Brought,
-    /// The offset of the last record.
-    last_offset: i64,
+    order: WorkOrder<CriticalStep>,
 }
 
 /// How fine the leaving of results is looked at.
 const HOUR: i64 = 3_600_000_000;
 
-impl PartitionResults {
+impl CriticalResults {
     /// Nothing has been seen.
-    fn new(rules: Arc<CriticalRules>) -> PartitionResults {
-        PartitionResults {
+    pub fn new(rules: Arc<CriticalRules>) -> CriticalResults {
+        CriticalResults {
             rules,
             keys: KeyTable::default(),
             records: Slab::default(),
             leaving: BTreeMap::new(),
-            wheel: Wheel::default(),
-            waiting: Waiting::default(),
-            reached: i64::MIN,
-            passed: i64::MIN,
-            last: Brought { by: -1, cut: RowCut { offset: 0, watermark: i64::MIN } },
-            last_offset: -1,
+            order: WorkOrder::default(),
         }
-    }
-
-    /// Takes in a batch's steps and does what is due by `watermark`.
-    fn batch(
-        &mut self,
-        steps: Vec<CriticalStep>,
-        rises: &BatchRises,
-        watermark: i64,
-    ) -> CriticalChanges {
-        let first = steps.first().map_or(i64::MAX, |step| step.entity.offset);
-        let cuts = RowCuts::of(rises, self.last_offset, self.reached, watermark);
-        self.last_offset = rises.last().unwrap_or(self.last_offset);
-        self.waiting.add(steps);
-        self.release(watermark, (first, watermark), &cuts)
-    }
-
-    /// Does what is due by a watermark that moved without a record.
-    fn advance(&mut self, watermark: i64) -> CriticalChanges {
-        let cuts = self.no_records(watermark);
-        self.release(watermark, (i64::MAX, watermark), &cuts)
-    }
-
-    /// The input has ended: what waits is applied, and timers go off up to `end`.
-    fn finish(&mut self, end: i64) -> CriticalChanges {
-        let until = end.saturating_add(1).max(self.reached);
-        let last = self.waiting.last().map_or(until, |last| last.saturating_add(1).max(until));
-        let cuts = self.no_records(until);
-        self.release(last, (i64::MAX, until), &cuts)
-    }
-
-    /// No record comes any more: what waits is applied, and timers go off up to the last of it.
-    fn end(&mut self) -> CriticalChanges {
-        let last = self.waiting.last().unwrap_or(self.reached);
-        self.finish(last)
-    }
-
-    fn no_records(&self, watermark: i64) -> RowCuts {
-        RowCuts::of(&BatchRises::default(), self.last_offset, self.reached, watermark)
-    }
-
-    fn release(
-        &mut self,
-        watermark: i64,
-        (first, timers_until): (i64, i64),
-        cuts: &RowCuts,
-    ) -> CriticalChanges {
-        let mut changes = CriticalChanges::default();
-        let released = self.waiting.release(watermark);
-        for (turn, step) in released.iter() {
-            self.timers(turn.min(timers_until), cuts, &mut changes);
-            self.forget(turn);
-            let entity = &step.entity;
-            self.last = cuts.of_step(turn, (entity.offset, entity.watermark_before), entity.at);
-            changes.moves.by_step(self.last);
-            let fate = self.apply(step, &mut changes);
-            let row = (entity.offset >= first).then_some(entity.batch_row);
-            changes.moves.became(ReleasedStep { row, is_counted: entity.is_counted, fate });
-        }
-        self.timers(timers_until, cuts, &mut changes);
-        self.reached = self.reached.max(watermark);
-        self.forget(self.reached);
-        changes
     }
 
     /// The record of a step's result, made where there is none.
@@ -223,6 +145,39 @@ impl PartitionResults {
         let (leaves, hash) = (self.leaves(at), self.records[at].hash);
         self.leaving.entry(leaves).or_default().push((at, hash));
     }
+}
+
+impl Follows for CriticalResults {
+    type Step = CriticalStep;
+    type Changes = CriticalChanges;
+
+    fn order(&mut self) -> &mut WorkOrder<CriticalStep> {
+        &mut self.order
+    }
+
+    fn apply_step(
+        &mut self,
+        step: &CriticalStep,
+        brought: Brought,
+        in_hand: bool,
+        changes: &mut CriticalChanges,
+    ) {
+        changes.moves.by_step(brought);
+        let fate = self.apply(step, changes);
+        let row = in_hand.then_some(step.entity.batch_row);
+        changes.moves.became(ReleasedStep { row, is_counted: step.entity.is_counted, fate });
+    }
+
+    fn next_timer(&mut self, until: i64) -> Option<WheelTimer> {
+        let records = &self.records;
+        let time_of = |at: u32| records[at].timer.map(|time| (time, records[at].born));
+        let wheel = &mut self.order.wheel;
+        wheel.may_be_due(until).then(|| wheel.next(until, time_of)).flatten()
+    }
+
+    fn went_off(&mut self, timer: WheelTimer, brought: Brought, changes: &mut CriticalChanges) {
+        self.timer_went_off(timer, brought, changes);
+    }
 
     /// Forgets results that ended long enough before `now`, and calls that reached nobody and were
     /// followed by nothing: by whole hours, so that it does not matter how often it is asked.
@@ -242,9 +197,7 @@ impl PartitionResults {
         }
     }
 
-    /// Bytes of memory that are held, about.
     fn bytes(&self) -> usize {
-        let table = self.keys.bytes() + self.records.bytes();
-        table + self.wheel.bytes() + self.waiting.bytes()
+        self.keys.bytes() + self.records.bytes() + self.order.bytes()
     }
 }

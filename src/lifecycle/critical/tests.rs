@@ -15,6 +15,7 @@ use super::*;
 use crate::config::lifecycle_yaml;
 use crate::flow::event::EVENT_SCHEMA;
 use crate::flow::{Span, Timestamp};
+use crate::lifecycle::cut::BatchRises;
 use crate::lifecycle::stage::JudgedEvents;
 use crate::reference::{CriticalStart, CriticalTarget, DeadlineRows, Reference};
 
@@ -166,7 +167,7 @@ fn rows_of(rules: &CriticalRules, changes: &CriticalChanges) -> Vec<Value> {
 /// follows each batch: that before the next record, or two minutes before the largest time.
 fn run(case: &Value, lengths: &[usize]) -> Vec<Value> {
     let rules = Arc::new(rules(case));
-    let mut results = PartitionResults::new(Arc::clone(&rules));
+    let mut results = CriticalResults::new(Arc::clone(&rules));
     let events = case["events"].as_array().unwrap();
     let largest = events.iter().map(|event| micros(&event["at"])).max().unwrap_or_default();
     let (mut rows, mut from, mut turn) = (Vec::new(), 0, 0);

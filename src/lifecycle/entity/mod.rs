@@ -2,12 +2,10 @@
 //!
 //! The general engine beside the tests' own (`super::test`): critical results, instruments, centres and
 //! what a project declares for itself. An entity is found by a 128-bit key and keeps its state, since
-//! when, and its next timer. `stage` keeps the entities of all partitions; `lengths` is what timers ask
-//! of reference data.
+//! when, and its next timer. `lengths` is what timers ask of reference data.
 
 mod lengths;
 mod moves;
-mod stage;
 mod step;
 #[cfg(test)]
 mod tests;
@@ -18,18 +16,17 @@ use std::sync::Arc;
 
 pub use lengths::ReferenceLengths;
 pub use moves::{Move, Moves, Refused};
-pub use stage::MachineStage;
 pub use step::{EntityStep, Key, StepSaid, columns, steps};
 pub use timers::{Lengths, NoLengths};
 
-use super::cut::{BatchRises, Brought, RowCut, RowCuts};
+use super::cut::Brought;
+use super::follows::{Follows, WorkOrder};
 use super::keys::KeyTable;
 use super::machine::{MachineState, StateMachine};
 use super::slab::Slab;
 use super::test::change::{Fate, RefusalReason, ReleasedStep};
 use super::test::tally::TestCounts;
-use super::waiting::Waiting;
-use super::wheel::{Wheel, WheelTimer};
+use super::wheel::WheelTimer;
 
 /// An entity.
 #[derive(Clone, Debug, Default)]
@@ -65,17 +62,8 @@ pub struct Entities {
     keys: KeyTable,
     entities: Slab<EntityRecord>,
     leaving: BTreeMap<i64, Vec<(u32, u128)>>,
-    wheel: Wheel,
-    waiting: Waiting<EntityStep>,
+    order: WorkOrder<EntityStep>,
     counts: TestCounts,
-    /// The watermark up to which steps and timers have been released.
-    reached: i64,
-    /// Timers earlier than this have gone off.
-    passed: i64,
-    /// What made the moves of the last step.
-    last: Brought,
-    /// The offset of the last record.
-    last_offset: i64,
 }
 
 /// How fine the leaving of finished entities is looked at.
@@ -91,71 +79,9 @@ impl Entities {
             keys: KeyTable::default(),
             entities: Slab::default(),
             leaving: BTreeMap::new(),
-            wheel: Wheel::default(),
-            waiting: Waiting::default(),
+            order: WorkOrder::default(),
             counts: TestCounts::default(),
-            reached: i64::MIN,
-            passed: i64::MIN,
-            last: Brought { by: -1, cut: RowCut { offset: 0, watermark: i64::MIN } },
-            last_offset: -1,
         }
-    }
-
-    /// Takes in a batch's steps and does what is due by `watermark`.
-    pub fn batch(&mut self, steps: Vec<EntityStep>, rises: &BatchRises, watermark: i64) -> Moves {
-        let first = steps.first().map_or(i64::MAX, |step| step.offset);
-        let cuts = RowCuts::of(rises, self.last_offset, self.reached, watermark);
-        self.last_offset = rises.last().unwrap_or(self.last_offset);
-        self.waiting.add(steps);
-        self.release(watermark, (first, watermark), &cuts)
-    }
-
-    /// Does what is due by a watermark that moved without a record.
-    pub fn advance(&mut self, watermark: i64) -> Moves {
-        let cuts = self.no_records(watermark);
-        self.release(watermark, (i64::MAX, watermark), &cuts)
-    }
-
-    /// The input has ended: what waits is applied, and timers go off up to `end`.
-    pub fn finish(&mut self, end: i64) -> Moves {
-        let until = end.saturating_add(1).max(self.reached);
-        let last = self.waiting.last().map_or(until, |last| last.saturating_add(1).max(until));
-        let cuts = self.no_records(until);
-        self.release(last, (i64::MAX, until), &cuts)
-    }
-
-    /// No record comes any more: what waits is applied, and timers go off up to the last of it.
-    pub fn end(&mut self) -> Moves {
-        let last = self.waiting.last().unwrap_or(self.reached);
-        self.finish(last)
-    }
-
-    fn no_records(&self, watermark: i64) -> RowCuts {
-        RowCuts::of(&BatchRises::default(), self.last_offset, self.reached, watermark)
-    }
-
-    fn release(
-        &mut self,
-        watermark: i64,
-        (first, timers_until): (i64, i64),
-        cuts: &RowCuts,
-    ) -> Moves {
-        let mut moves = Moves::default();
-        let released = self.waiting.release(watermark);
-        for (turn, step) in released.iter() {
-            self.timers(turn.min(timers_until), cuts, &mut moves);
-            self.forget(turn);
-            let stood = (step.offset, step.watermark_before);
-            self.last = cuts.of_step(turn, stood, step.at);
-            moves.by_step(self.last);
-            let fate = self.apply(step, &mut moves);
-            let row = (step.offset >= first).then_some(step.batch_row);
-            moves.became(ReleasedStep { row, is_counted: step.is_counted, fate });
-        }
-        self.timers(timers_until, cuts, &mut moves);
-        self.reached = self.reached.max(watermark);
-        self.forget(self.reached);
-        moves
     }
 
     fn apply(&mut self, step: &EntityStep, moves: &mut Moves) -> Fate {
@@ -281,17 +207,48 @@ impl Entities {
         self.entities.remove(at);
     }
 
-    /// Timers before `until`.
-    fn timers(&mut self, until: i64, cuts: &RowCuts, moves: &mut Moves) {
-        while self.wheel.may_be_due(until) {
-            let entities = &self.entities;
-            let time_of = |at: u32| entities[at].timer.map(|time| (time, entities[at].born));
-            let Some(timer) = self.wheel.next(until, time_of) else { break };
-            // What a late step has begun in the past is its own doing.
-            let brought = if timer.at < self.passed { self.last } else { cuts.of_time(timer.at) };
-            self.went_off(timer, brought, moves);
-        }
-        self.passed = self.passed.max(until);
+    /// The hour after which a finished entity leaves.
+    fn leaves(&self, at: u32) -> i64 {
+        self.entities[at].since.saturating_add(self.keep).div_euclid(HOUR)
+    }
+
+    /// How many came to what.
+    pub fn counts(&self) -> TestCounts {
+        self.counts
+    }
+
+    /// Entities that are held.
+    pub fn held(&self) -> usize {
+        self.entities.len()
+    }
+}
+
+impl Follows for Entities {
+    type Step = EntityStep;
+    type Changes = Moves;
+
+    fn order(&mut self) -> &mut WorkOrder<EntityStep> {
+        &mut self.order
+    }
+
+    fn apply_step(
+        &mut self,
+        step: &EntityStep,
+        brought: Brought,
+        in_hand: bool,
+        moves: &mut Moves,
+    ) {
+        moves.by_step(brought);
+        let fate = self.apply(step, moves);
+        let row = in_hand.then_some(step.batch_row);
+        moves.became(ReleasedStep { row, is_counted: step.is_counted, fate });
+    }
+
+    fn next_timer(&mut self, until: i64) -> Option<WheelTimer> {
+        let entities = &self.entities;
+        let time_of = |at: u32| entities[at].timer.map(|time| (time, entities[at].born));
+        let wheel = &mut self.order.wheel;
+        wheel.may_be_due(until).then(|| wheel.next(until, time_of)).flatten()
     }
 
     fn went_off(
@@ -312,20 +269,14 @@ impl Entities {
             self.counts.timed += 1;
             moves.by_time(brought);
             // Time is on time, unless a late event let it begin in the past.
-            let watermark_before = time.max(self.passed);
+            let watermark_before = time.max(self.order.passed);
             let told = GoneBy { name, said: StepSaid::default(), watermark_before };
             self.go(at, (to, time), told, moves);
         }
         self.wind(at);
     }
 
-    /// The hour after which a finished entity leaves.
-    fn leaves(&self, at: u32) -> i64 {
-        self.entities[at].since.saturating_add(self.keep).div_euclid(HOUR)
-    }
-
-    /// Forgets entities that were finished long enough before `now`: by whole hours, so that it does not
-    /// matter how often it is asked.
+    /// By whole hours, so that it does not matter how often it is asked.
     fn forget(&mut self, now: i64) {
         let hour = now.div_euclid(HOUR);
         while let Some(entry) = self.leaving.first_entry()
@@ -341,19 +292,7 @@ impl Entities {
         }
     }
 
-    /// How many came to what.
-    pub fn counts(&self) -> TestCounts {
-        self.counts
-    }
-
-    /// Entities that are held.
-    pub fn held(&self) -> usize {
-        self.entities.len()
-    }
-
-    /// Bytes of memory that are held, about.
-    pub fn bytes(&self) -> usize {
-        let table = self.keys.bytes() + self.entities.bytes();
-        table + self.wheel.bytes() + self.waiting.bytes()
+    fn bytes(&self) -> usize {
+        self.keys.bytes() + self.entities.bytes() + self.order.bytes()
     }
 }

@@ -8,6 +8,7 @@ use chrono_tz::Tz;
 
 use super::*;
 use crate::config::lifecycle_yaml::read_text;
+use crate::lifecycle::cut::BatchRises;
 use crate::lifecycle::cut::NOT_YET;
 use crate::lifecycle::stage::JudgedEvents;
 

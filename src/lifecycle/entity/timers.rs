@@ -82,7 +82,7 @@ impl Entities {
         let born = entity.born;
         if let Some(time) = next.filter(|_| is_earlier) {
             entity.timer = Some(time);
-            self.wheel.set(WheelTimer { at: time, born, entity: at });
+            self.order.wheel.set(WheelTimer { at: time, born, entity: at });
         }
     }
 }
