@@ -325,12 +325,13 @@ fn record_time(record: &CriticalRecord, done: i64) -> i64 {
 }
 
 impl CriticalRecord {
-    /// Whether what ended it was done within its time; none where it has no deadline.
+    /// Whether what ended it was done within its time, as all is that was done before the flag; none where
+    /// it has no deadline.
     fn is_in_time(&self) -> Option<bool> {
         let due = self.limit.due()?;
         let flagged = self.flagged?;
-        let before = self.called.is_some_and(|called| called <= flagged);
-        Some(before || self.acknowledged.is_some_and(|done| done <= due))
+        let by = |done: Option<i64>, limit: i64| done.is_some_and(|done| done <= limit);
+        Some(by(self.called, flagged) || by(self.acknowledged, due.max(flagged)))
     }
 }
 

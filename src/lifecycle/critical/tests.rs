@@ -249,21 +249,35 @@ fn python(arguments: &[&str], input: &str) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
+/// A hundred random cases in batches of these lengths: what differs from the second interpreter.
+fn second_interpreter(seed: u32, lengths: &[usize]) -> Option<String> {
+    let cases = python(&["--random", &seed.to_string(), "100"], "");
+    let results: Value = serde_json::from_str(&python(&[], &cases)).unwrap();
+    let cases: Value = serde_json::from_str(&cases).unwrap();
+    for (case, result) in cases.as_array().unwrap().iter().zip(results.as_array().unwrap()) {
+        let got = sorted(&run(case, lengths));
+        let expected = sorted(result["rows"].as_array().unwrap());
+        if got != expected {
+            return Some(format!("{}\nof:\n{case}", difference(&got, &expected)));
+        }
+    }
+    None
+}
+
+#[test]
+fn seeds_that_once_differed() {
+    assert_eq!(second_interpreter(418_679, &[7, 2, 3, 2, 5, 6]), None);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(6))]
 
-    /// Hundreds of random cases at a time, in batches cut at random.
     #[test]
     fn the_second_interpreter_agrees(
         seed in 0u32..1_000_000,
         lengths in prop::collection::vec(1usize..9, 1..12),
     ) {
-        let cases = python(&["--random", &seed.to_string(), "100"], "");
-        let results: Value = serde_json::from_str(&python(&[], &cases)).unwrap();
-        let cases: Value = serde_json::from_str(&cases).unwrap();
-        for (case, result) in cases.as_array().unwrap().iter().zip(results.as_array().unwrap()) {
-            let (got, expected) = (sorted(&run(case, &lengths)), sorted(result["rows"].as_array().unwrap()));
-            prop_assert!(got == expected, "{}\nof:\n{}", difference(&got, &expected), case["events"]);
-        }
+        let differs = second_interpreter(seed, &lengths);
+        prop_assert!(differs.is_none(), "{}", differs.unwrap_or_default());
     }
 }
