@@ -9,6 +9,7 @@
 //! what a role may see, `audit` the rows of `audit`, `uses` when tokens were used last, `budget` how often
 //! each may ask.
 
+pub mod acknowledge;
 pub mod audit;
 pub mod book;
 pub mod budget;

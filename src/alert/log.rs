@@ -39,6 +39,8 @@ pub enum Disposition {
     QuietHours,
     /// No route takes it.
     Unrouted,
+    /// A reminder of what somebody sees to.
+    Acknowledged,
 }
 
 impl Disposition {
@@ -51,6 +53,7 @@ impl Disposition {
             Disposition::Unannounced => "unannounced",
             Disposition::QuietHours => "quiet_hours",
             Disposition::Unrouted => "unrouted",
+            Disposition::Acknowledged => "acknowledged",
         }
     }
 
@@ -61,6 +64,7 @@ impl Disposition {
             Disposition::Posted
             | Disposition::DryRun
             | Disposition::QuietHours
+            | Disposition::Acknowledged
             | Disposition::Unrouted => true,
             Disposition::TooOld | Disposition::Unannounced => false,
         }

@@ -11,6 +11,7 @@
 //! webhooks have taken them, and that they have (`ledger`); a later run takes up the ones and leaves out
 //! the others (`recall`).
 
+mod acknowledged;
 pub mod answer;
 pub mod book;
 mod breach;
@@ -53,12 +54,14 @@ use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use secrecy::SecretString;
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::clock::Clock;
 use crate::flow::{Span, Timestamp};
 use crate::lake::{Lake, LakeError};
 
+use acknowledged::Acknowledged;
 use book::AlertBook;
 use card::{Card, ToldNotice};
 use compose::{ComposedCard, compose};
@@ -125,6 +128,9 @@ pub struct AlertSink {
     kept_in: Option<(Lake, Ledger)>,
     /// What earlier runs have told, by the notice's id.
     told: HashMap<Id, ToldNotice>,
+    acknowledged: Acknowledged,
+    /// Follows what is acknowledged; none while nothing is posted.
+    following: Option<JoinHandle<()>>,
     look_back: Span,
     clock: Arc<dyn Clock>,
 }
@@ -153,6 +159,8 @@ impl AlertSink {
                 CardDelivery::start(checked, &poster, tempo, &clock, Some(&ledger.pen()));
             (delivery, Some((lake, ledger)))
         };
+        let acknowledged = Acknowledged::default();
+        let following = kept_in.as_ref().map(|(lake, _)| acknowledged.follow(lake.clone()));
         let set: BTreeSet<String> = webhooks.into_keys().collect();
         Ok(AlertSink {
             book: AlertBook::new(&settings),
@@ -163,6 +171,8 @@ impl AlertSink {
             delivery,
             kept_in,
             told: HashMap::new(),
+            acknowledged,
+            following,
             clock,
             settings,
         })
@@ -178,6 +188,7 @@ impl AlertSink {
             return Ok(());
         }
         let now = self.clock.now();
+        self.acknowledged.refresh(lake).await;
         let knows = |webhook: &str| self.router.knows(webhook);
         let recall = Recall::of(lake, now, self.look_back, knows).await?;
         self.book.recall(recall.breaches());
@@ -216,6 +227,7 @@ impl AlertSink {
         let notices = self.book.observe(observation, now)?;
         let mut entries = Vec::new();
         let notices = self.without_told(notices, &mut entries);
+        let notices = self.without_acknowledged(notices, &mut entries);
         let mut cards = Vec::new();
         for grouped in compose(notices, &self.zones, self.link.as_deref()) {
             let decision = self.router.decide(&grouped, now);
@@ -252,6 +264,22 @@ impl AlertSink {
         new
     }
 
+    /// Leaves out reminders of what somebody sees to.
+    fn without_acknowledged(
+        &self,
+        notices: Vec<Notice>,
+        entries: &mut Vec<LogEntry>,
+    ) -> Vec<Notice> {
+        let silences = |notice: &Notice| self.acknowledged.silences(notice);
+        let (silent, told): (Vec<Notice>, Vec<Notice>) = notices.into_iter().partition(silences);
+        let disposition = Disposition::Acknowledged;
+        entries.extend(silent.into_iter().map(|notice| {
+            count(disposition.as_str());
+            LogEntry { card_id: notice.id.clone(), notice, disposition }
+        }));
+        told
+    }
+
     /// Whether a rule has a breach of a table that is not over.
     pub fn has_open(&self, rule: &str, table: &str) -> bool {
         self.book.has_open(rule, table)
@@ -276,6 +304,9 @@ impl AlertSink {
     /// quiet hours hold back, stays written down for the next run.
     pub async fn drain(self, within: Duration) -> DeliveryReport {
         let deadline = Instant::now() + within;
+        if let Some(following) = self.following {
+            following.abort();
+        }
         let mut report = self.delivery.drain(within).await;
         report.held = self.router.held();
         report.kept = match self.kept_in {
@@ -320,6 +351,7 @@ impl AlertSink {
                 | Disposition::TooOld
                 | Disposition::Unannounced
                 | Disposition::QuietHours
+                | Disposition::Acknowledged
                 | Disposition::Unrouted,
                 ..,
             ) => {

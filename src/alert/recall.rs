@@ -65,6 +65,7 @@ impl Recall {
                 CardKey::Waiting { .. } => waiting.push(key),
                 CardKey::Taken { date, .. } if *date < stays => leaving.push(key),
                 CardKey::Taken { date, .. } => taken.push((*date, key)),
+                CardKey::Acknowledged { .. } => {}
             }
         }
         delete(lake, &leaving).await;

@@ -386,3 +386,31 @@ async fn what_waits_for_a_webhook_that_is_gone_is_told_where_the_routes_lead() {
     assert_eq!(report.delivered, 1);
     assert_eq!(there.titles(), ["Breach (high): tat p90 over target · LAB-1 · K · S"]);
 }
+
+/// Nobody is reminded of what somebody sees to; that it is over is told. Also after a restart.
+#[tokio::test]
+async fn what_somebody_sees_to_is_not_reminded_of() {
+    let catcher = Catcher::start([]).await;
+    let settings = AlertSettings { repeat: minute(30), ..AlertSettings::default() };
+    let mut first = Case::new(settings.clone(), Some(catcher.url()), Severity::High);
+    let begun = first.observe(at(0), &[("S", 92.5)]);
+    let reminded = first.observe(at(30), &[("S", 92.5)]);
+    assert_eq!(column(&reminded.rows, "kind"), [Some("reminder")]);
+    let breach = column(&begun.rows, "notice_id")[0].expect("an id").to_owned();
+    let key = CardKey::Acknowledged { id: breach };
+    first.lake.put_card(&key, bytes::Bytes::from_static(b"{}")).await.unwrap();
+    let (lake, report) = first.end().await;
+    assert_eq!(report.delivered, 2);
+
+    let mut second = Case::again(&lake, at(31), &settings, catcher.url(), Severity::High).await;
+    second.observe(at(0), &[("S", 92.5)]);
+    second.observe(at(30), &[("S", 92.5)]);
+    second.clock.advance(minute(60));
+    let silent = second.observe(at(60), &[("S", 92.5)]);
+    assert_eq!(silent.cards.len(), 0);
+    assert_eq!(column(&silent.rows, "disposition"), [Some("acknowledged")]);
+    let over = second.observe(at(90), &[("S", 40.0)]);
+    assert_eq!(column(&over.rows, "kind"), [Some("end")]);
+    second.end().await;
+    assert_eq!(catcher.titles().len(), 3);
+}

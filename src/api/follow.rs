@@ -9,6 +9,7 @@ use object_store::ObjectMeta;
 use super::known::KnownTables;
 use super::problem::{NoAnswer, ProblemDetails, ProblemKind};
 use super::reading::{AnswerBounds, Reading, SeenLabs, problem};
+use crate::access::acknowledge::AckDesk;
 use crate::clock::Clock;
 use crate::flow::Timestamp;
 use crate::flow::lake_key::LakeKey;
@@ -19,6 +20,7 @@ use crate::lake::read::{LakeReader, LakeView, LakeViewError, Scope};
 /// A lake that is followed.
 pub struct FollowedLake {
     store: Store,
+    desk: AckDesk,
     reader: LakeReader,
     known: Arc<KnownTables>,
     seen: Arc<SeenLabs>,
@@ -58,7 +60,8 @@ impl FollowedLake {
         clock: Arc<dyn Clock>,
     ) -> FollowedLake {
         let (known, seen, listings) = (Arc::new(known), Arc::default(), RwLock::default());
-        FollowedLake { store, reader, known, seen, bounds, clock, listings }
+        let desk = AckDesk::new(store.clone());
+        FollowedLake { store, desk, reader, known, seen, bounds, clock, listings }
     }
 
     /// Lists the lake.
@@ -131,7 +134,13 @@ impl FollowedLake {
         };
         let known = (Arc::clone(&self.known), Arc::clone(&self.seen));
         let view = seen(&view, &scope, &scoped)?;
-        Reading::new((&view, listed_at, self.clock.now()), scope, known, self.bounds.clone())
+        let beside = (self.bounds.clone(), self.desk.clone());
+        Reading::new((&view, listed_at, self.clock.now()), scope, known, beside)
+    }
+
+    /// Where acknowledgements are written.
+    pub fn desk(&self) -> &AckDesk {
+        &self.desk
     }
 
     /// Lists what fired; see [`LakeReader::fired`].

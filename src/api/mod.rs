@@ -10,8 +10,11 @@
 //! itself (`told` makes it from the types), `server` the limits of connections (`tls`, `patient`). `door`
 //! tells who asks and so what they may see, `login` is where people sign in. `stream` sends what fires as it comes.
 
+pub mod acknowledge;
+pub mod alerts;
 pub mod ask;
 pub mod body;
+pub mod cors;
 pub mod cursor;
 pub mod door;
 pub mod etag;
@@ -27,6 +30,7 @@ pub mod page;
 pub mod parameters;
 pub mod patient;
 pub mod problem;
+pub mod query;
 pub mod question;
 pub mod reading;
 pub mod routes;

@@ -15,11 +15,24 @@ pub const BASE: &str = "/api/v1";
 const PATH_NAMES: [(&str, &str); 3] = [
     ("name", "the table, as `tables` names it"),
     ("lab", "the laboratory"),
-    ("id", "the specimen, as its laboratory calls it"),
+    ("id", "the specimen, as its laboratory calls it; of an alert its id, or its card's"),
 ];
 
-/// The description of an API with these routes.
-pub fn document(routes: &[RouteTold]) -> Value {
+/// What the API's description says of a command.
+#[derive(Clone, Debug)]
+pub struct CommandTold {
+    /// The path, with names in braces.
+    pub path: &'static str,
+    /// One line.
+    pub summary: &'static str,
+    /// The parameters.
+    pub parameters: Vec<ParameterTold>,
+    /// The schema of its answer.
+    pub answer: fn(&mut Schemas) -> Value,
+}
+
+/// The description of an API with these routes and commands.
+pub fn document(routes: &[RouteTold], commands: &[CommandTold]) -> Value {
     let mut schemas = Schemas::default();
     let problem = ProblemDetails::schema(&mut schemas);
     let mut paths = Map::new();
@@ -30,12 +43,16 @@ pub fn document(routes: &[RouteTold]) -> Value {
         }
         paths.insert(format!("{BASE}{}", route.path), json!({ "get": operation }));
     }
+    for command in commands {
+        let operation = command_operation(command, &problem, &mut schemas);
+        paths.insert(format!("{BASE}{}", command.path), json!({ "post": operation }));
+    }
     json!({
         "openapi": "3.1.0",
         "info": {
             "title": "Turnaround",
             "version": env!("CARGO_PKG_VERSION"),
-            "description": "What a lake of laboratory indicators holds. It is read, never written. \
+            "description": "What a lake of laboratory indicators holds. Its rows are read, never written. \
                             Times are UTC and RFC 3339; a figure without data is null, never 0.",
             "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
         },
@@ -60,25 +77,13 @@ pub fn document(routes: &[RouteTold]) -> Value {
 }
 
 fn operation(route: &RouteTold, problem: &Value, schemas: &mut Schemas) -> Value {
-    let named = PATH_NAMES.iter().filter(|(name, _)| route.path.contains(&format!("{{{name}}}")));
-    let named = named.map(|(name, description)| {
-        json!({
-            "name": name, "in": "path", "required": true, "schema": { "type": "string" },
-            "description": description,
-        })
-    });
-    let parameters: Vec<Value> = named.chain(route.parameters.iter().map(parameter)).collect();
+    let parameters = parameters(route.path, &route.parameters);
     let content = match route.answer {
         AnswerTold::Object(answer) => json!({ "application/json": { "schema": answer(schemas) } }),
         AnswerTold::Rows => rows(),
         AnswerTold::Events => json!({ "text/event-stream": { "schema": { "type": "string" } } }),
     };
-    let problem = |description: &str| {
-        json!({
-            "description": description,
-            "content": { "application/problem+json": { "schema": problem } },
-        })
-    };
+    let problem = |description: &str| told_problem(description, problem);
     json!({
         "operationId": operation_id(route.path),
         "summary": route.summary,
@@ -104,6 +109,48 @@ fn operation(route: &RouteTold, problem: &Value, schemas: &mut Schemas) -> Value
             "503": problem("The lake is away, with since when."),
             "504": problem("The answer takes longer than one may take."),
         },
+    })
+}
+
+fn command_operation(command: &CommandTold, problem: &Value, schemas: &mut Schemas) -> Value {
+    let problem = |description: &str| told_problem(description, problem);
+    json!({
+        "operationId": operation_id(command.path),
+        "summary": command.summary,
+        "parameters": parameters(command.path, &command.parameters),
+        "responses": {
+            "200": {
+                "description": "What was done.",
+                "content": { "application/json": { "schema": (command.answer)(schemas) } },
+            },
+            "400": problem("A parameter is wrong; the problem names it and what is allowed."),
+            "401": problem("There is no token, or it is not taken; the problem says why."),
+            "403": problem("The token's role does not allow it."),
+            "404": problem("There is nothing of this id."),
+            "429": problem("The token asks too often, with when to ask again."),
+            "500": problem("Our own fault."),
+            "503": problem("The lake is away, with since when."),
+            "504": problem("It takes longer than it may take."),
+        },
+    })
+}
+
+/// The parameters of a path, and of what stands behind it.
+fn parameters(path: &str, told: &[ParameterTold]) -> Vec<Value> {
+    let named = PATH_NAMES.iter().filter(|(name, _)| path.contains(&format!("{{{name}}}")));
+    let named = named.map(|(name, description)| {
+        json!({
+            "name": name, "in": "path", "required": true, "schema": { "type": "string" },
+            "description": description,
+        })
+    });
+    named.chain(told.iter().map(parameter)).collect()
+}
+
+fn told_problem(description: &str, problem: &Value) -> Value {
+    json!({
+        "description": description,
+        "content": { "application/problem+json": { "schema": problem } },
     })
 }
 

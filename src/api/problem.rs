@@ -45,6 +45,8 @@ pub enum ProblemKind {
     Table,
     /// No such specimen.
     Specimen,
+    /// No such alert.
+    Alert,
     /// No such column.
     Column,
     /// No such laboratory.
@@ -69,6 +71,8 @@ pub enum ProblemKind {
     RevokedToken,
     /// Something that the caller's role may not see.
     Role,
+    /// Something that the server was not told to do.
+    Off,
     /// More requests than a token may make.
     TooOften,
     /// More listeners than there may be.
@@ -91,9 +95,10 @@ impl ProblemKind {
     fn told(self) -> (u16, &'static str, &'static str) {
         match self {
             ProblemKind::Route => (404, "unknown-route", "there is no such route"),
-            ProblemKind::Method => (405, "method-not-allowed", "the API only reads: use GET"),
+            ProblemKind::Method => (405, "method-not-allowed", "the route takes another method"),
             ProblemKind::Table => (404, "unknown-table", "there is no such table"),
             ProblemKind::Specimen => (404, "unknown-specimen", "nothing is known of the specimen"),
+            ProblemKind::Alert => (404, "unknown-alert", "nothing is known of the alert"),
             ProblemKind::Column => (400, "unknown-column", "there is no such column"),
             ProblemKind::Lab => (400, "unknown-lab", "there is no such laboratory"),
             ProblemKind::Parameter => (400, "unknown-parameter", "there is no such parameter"),
@@ -108,6 +113,7 @@ impl ProblemKind {
             ProblemKind::ExpiredToken => (401, "expired-token", "the token has ended"),
             ProblemKind::RevokedToken => (401, "revoked-token", "the token was revoked"),
             ProblemKind::Role => (403, "role-needed", "the token's role does not allow it"),
+            ProblemKind::Off => (403, "off", "the server was not told to do it"),
             ProblemKind::TooOften => (429, "too-many-requests", "the token asks too often"),
             ProblemKind::TooMany => (503, "too-many-listeners", "too many listen at once"),
             ProblemKind::TooMuch => (422, "too-much", "the answer is larger than one may be"),

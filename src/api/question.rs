@@ -200,11 +200,37 @@ pub const STAGE_PARAMETER: ParameterTold = ParameterTold {
     many: true,
     kind: ParameterKind::OneOf(&STAGES),
 };
+/// How a breach may stand.
+pub const ALERT_STATES: [&str; 3] = ["open", "past", "all"];
+/// How a breach stands.
+pub const STATE_PARAMETER: ParameterTold = ParameterTold::one(
+    "state",
+    ParameterKind::OneOf(&ALERT_STATES),
+    "which breaches; without it, those that are open",
+);
+/// The limit of breaches.
+pub const ALERTS_LIMIT_PARAMETER: ParameterTold = ParameterTold::one(
+    "limit",
+    ParameterKind::UpTo(MOST_TESTS),
+    "how many breaches at most, 1 to 1000; without it, 100",
+);
+/// What someone says to what they do.
+pub const NOTE_PARAMETER: ParameterTold = ParameterTold::one(
+    "note",
+    ParameterKind::Text,
+    "what is to be said of it, 200 characters at most",
+);
 /// What else is wanted of a specimen.
 pub const WITH_PARAMETER: ParameterTold = ParameterTold::one(
     "with",
     ParameterKind::OneOf(&["events"]),
     "`events` gives the events of the archive too, with their places in the input",
+);
+/// The question in SQL.
+pub const SQL_PARAMETER: ParameterTold = ParameterTold::one(
+    "sql",
+    ParameterKind::Text,
+    "one SELECT over the tables of `tables` and over `ref.<name>`",
 );
 /// The cursor.
 pub const CURSOR_PARAMETER: ParameterTold = ParameterTold::one(

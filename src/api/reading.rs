@@ -1,6 +1,6 @@
 //! The one place through which every route reads the lake: as far as its scope goes, within bounds.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -16,9 +16,11 @@ use super::ask::{Ask, name};
 use super::known::KnownTables;
 use super::problem::{NoAnswer, ProblemDetails, ProblemKind, quoted};
 use super::span::FiledDays;
+use crate::access::acknowledge::{AckDesk, Acknowledgement};
 use crate::access::role::Role;
 use crate::flow::Timestamp;
 use crate::flow::lake_key::Section;
+use crate::lake::LakeError;
 use crate::lake::read::choose::TableObject;
 use crate::lake::read::days::is_dated;
 use crate::lake::read::footer::FooterNotes;
@@ -34,6 +36,8 @@ pub struct AnswerBounds {
     pub bytes: usize,
     /// How many questions are worked on at once.
     pub turns: Arc<Semaphore>,
+    /// Whether callers may ask in SQL.
+    pub takes_sql: bool,
 }
 
 /// A lake at the instant of its last listing, as far as a scope goes.
@@ -44,6 +48,7 @@ pub struct Reading {
     known: Arc<KnownTables>,
     seen: Arc<SeenLabs>,
     bounds: AnswerBounds,
+    desk: AckDesk,
     /// When the objects were listed.
     pub listed_at: Timestamp,
     /// Now.
@@ -90,14 +95,14 @@ impl Reading {
         (view, listed_at, now): (&LakeView, Timestamp, Timestamp),
         scope: Scope,
         (known, seen): (Arc<KnownTables>, Arc<SeenLabs>),
-        bounds: AnswerBounds,
+        (bounds, desk): (AnswerBounds, AckDesk),
     ) -> Result<Reading, NoAnswer> {
         let view = if *view.scope() == scope {
             view.clone()
         } else {
             view.scoped(&scope).map_err(|error| problem(&error))?
         };
-        Ok(Reading { view, scope, known, seen, bounds, listed_at, now })
+        Ok(Reading { view, scope, known, seen, bounds, desk, listed_at, now })
     }
 
     /// What is known beside the lake.
@@ -202,6 +207,55 @@ impl Reading {
         .await?
     }
 
+    /// Who sees to which of some breaches.
+    ///
+    /// # Errors
+    /// Where the lake does not answer.
+    pub async fn acknowledged(
+        &self,
+        breaches: impl Iterator<Item = &str>,
+    ) -> Result<BTreeMap<String, Acknowledgement>, NoAnswer> {
+        let all = self.desk.all().await.map_err(|error| self.away(&error))?;
+        let mut known = BTreeMap::new();
+        for breach in breaches.filter(|breach| all.contains(*breach)) {
+            let found = self.desk.of(breach).await.map_err(|error| self.away(&error))?;
+            known.extend(found.map(|found| (breach.to_owned(), found)));
+        }
+        Ok(known)
+    }
+
+    fn away(&self, error: &LakeError) -> NoAnswer {
+        tracing::warn!(error = %error.with_cause(), "could not read which alerts are acknowledged");
+        let text = "the lake did not tell which alerts are acknowledged; try again in a while";
+        ProblemDetails::new(ProblemKind::Away, text).since(self.now.to_rfc3339())
+    }
+
+    /// Whether callers may ask in SQL.
+    pub fn takes_sql(&self) -> bool {
+        self.bounds.takes_sql
+    }
+
+    /// The first rows of a caller's own SELECT; what is wrong with it is the caller's business.
+    ///
+    /// # Errors
+    /// Where it is not one query over tables that there are, goes wrong while it runs, or takes more time
+    /// or memory than one answer may.
+    pub async fn select(&self, sql: &str, most: u64) -> Result<AnswerRows, NoAnswer> {
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
+        let asked = self.timed(async {
+            let selected = async {
+                let frame = self.view.query(sql).await?;
+                let frame = frame.limit(0, Some(most)).map_err(LakeViewError::Sql)?;
+                collect(frame, self.bounds.bytes).await
+            };
+            match selected.await {
+                Err(error) if is_of_caller(&error) => Ok(Err(wrong_sql(&error))),
+                selected => selected,
+            }
+        });
+        asked.await?
+    }
+
     /// Waits for a turn and for an answer, as long as one answer may take.
     async fn timed<T>(
         &self,
@@ -255,6 +309,37 @@ pub fn needs_role(table: &str, name: &str) -> NoAnswer {
     let text =
         format!("`{name}` needs the role {role}; ask whoever makes tokens for one that has it");
     ProblemDetails::new(ProblemKind::Role, text)
+}
+
+/// Whether a caller's own SQL is the reason.
+fn is_of_caller(error: &LakeViewError) -> bool {
+    match error {
+        LakeViewError::UnknownTable { .. }
+        | LakeViewError::Sql(_)
+        | LakeViewError::NotAQuery(_) => true,
+        LakeViewError::Run(source) => {
+            let is_full = matches!(source.find_root(), DataFusionError::ResourcesExhausted(_));
+            !is_full && !is_of_store(source)
+        }
+        LakeViewError::List(_)
+        | LakeViewError::OtherLayout(_)
+        | LakeViewError::Object(_)
+        | LakeViewError::Setup(_) => false,
+    }
+}
+
+/// What is wrong with a caller's SQL: the error and its causes, without what is said twice.
+fn wrong_sql(error: &LakeViewError) -> NoAnswer {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let told = cause.to_string();
+        if !text.contains(&told) {
+            text = format!("{text}: {told}");
+        }
+        next = cause.source();
+    }
+    ProblemDetails::new(ProblemKind::Value, text).of("sql")
 }
 
 fn too_much() -> NoAnswer {
@@ -344,8 +429,11 @@ mod tests {
 
     fn reading(view: &LakeView, scope: Scope, time: Duration, bytes: usize) -> Reading {
         let at = Timestamp(1_772_323_200_000_000);
-        let bounds = AnswerBounds { time, bytes, turns: Arc::new(Semaphore::new(1)) };
-        Reading::new((view, at, at), scope, (Arc::default(), Arc::default()), bounds).unwrap()
+        let bounds =
+            AnswerBounds { time, bytes, turns: Arc::new(Semaphore::new(1)), takes_sql: true };
+        let desk = AckDesk::in_memory();
+        Reading::new((view, at, at), scope, (Arc::default(), Arc::default()), (bounds, desk))
+            .unwrap()
     }
 
     fn all() -> Ask {

@@ -10,9 +10,11 @@ use axum::body::Body;
 use axum::extract::{RawPathParams, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use axum::response::{Html, IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use tokio_util::sync::CancellationToken;
 
+use super::acknowledge::{self, acknowledge};
+use super::alerts::AlertsQuestion;
 use super::body;
 use super::door::Door;
 use super::etag;
@@ -25,6 +27,7 @@ use super::open_tests::OpenQuestion;
 use super::openapi::{self, BASE};
 use super::parameters::Parameters;
 use super::problem::{NoAnswer, ProblemDetails, ProblemKind};
+use super::query::SqlQuestion;
 use super::question::{Asked, Payload, RouteQuestion, RouteTold};
 use super::rows::{DeadLetterRows, TableRows};
 use super::specimens::SpecimenQuestion;
@@ -32,6 +35,8 @@ use super::status::{HealthQuestion, StatusQuestion};
 use super::stream;
 use super::stream::hub::StreamHub;
 use super::tables::{TableQuestion, TablesQuestion};
+use crate::access::desk::Doer;
+use crate::access::role::Role;
 use crate::lake::read::Scope;
 
 /// How many seconds a caller whose lake is away should wait.
@@ -89,11 +94,15 @@ pub fn router(state: ApiState) -> Router {
         .with::<SlaQuestion>()
         .with::<SpecimenQuestion>()
         .with::<OpenQuestion>()
-        .with::<DeadLetterRows>();
+        .with::<AlertsQuestion>()
+        .with::<DeadLetterRows>()
+        .with::<SqlQuestion>();
     let told: Vec<RouteTold> = told.into_iter().chain([stream::route::told()]).collect();
-    let document = openapi::document(&told).to_string();
+    let commands = [acknowledge::told()];
+    let document = openapi::document(&told, &commands).to_string();
     router
         .route(&format!("{BASE}/stream"), get(listen))
+        .route(&format!("{BASE}{}", commands[0].path), post(see_to))
         .route("/", get(|| async { json(ROOT) }))
         .route("/docs", get(|| async { Html(DOCS) }))
         .route("/health", get(handle::<HealthQuestion>))
@@ -126,6 +135,37 @@ async fn listen(State(state): State<ApiState>, uri: Uri, headers: HeaderMap) -> 
         (HeaderName::from_static("x-accel-buffering"), "no"),
     ];
     (headers, body).into_response()
+}
+
+/// Writes down who sees to a breach.
+async fn see_to(
+    State(state): State<ApiState>,
+    path: RawPathParams,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response {
+    let done = async {
+        let caller = state.door.admit(&headers).await?;
+        if caller.role < Role::Operator {
+            let role = Role::Operator;
+            let text = format!("to acknowledge needs the role {role}; ask whoever makes tokens");
+            return Err(ProblemDetails::new(ProblemKind::Role, text));
+        }
+        let note = acknowledge::note(Parameters::parse(uri.query().unwrap_or_default())?)?;
+        let id = path.iter().map(|(_, value)| value.to_owned()).next().unwrap_or_default();
+        let reading = state.lake.reading(caller.scope())?;
+        let tenant = caller.token.is_some().then(|| caller.tenant.clone());
+        let doer = Doer { who: caller.user.clone(), tenant, at: state.lake.now() };
+        let told = acknowledge(&reading, state.lake.desk(), (&id, note), &doer).await?;
+        match Payload::object(&told)? {
+            Payload::Object(bytes) => Ok(json(bytes)),
+            page @ Payload::Page { .. } => given(page, &uri).await,
+        }
+    };
+    match done.await {
+        Ok(response) => response,
+        Err(problem) => refused(&problem),
+    }
 }
 
 /// Answers one question.
@@ -189,14 +229,16 @@ async fn given(payload: Payload, uri: &Uri) -> Result<Response, NoAnswer> {
     let written = move || body::bytes(form, &table, &rows, next.as_deref());
     let failed = |text: String| {
         tracing::error!("could not write the rows of an answer: {text}");
-        ProblemDetails::new(
-            ProblemKind::Failed,
-            "the rows could not be written in this form; the log says why",
-        )
+        ProblemDetails::new(ProblemKind::Failed, "the rows could not be written; the log says why")
+    };
+    // A SELECT may give what CSV has no way to write.
+    let unfit = |error: body::BodyError| {
+        let text = format!("{:#}; ask for another form in `Accept`", anyhow::Error::from(error));
+        ProblemDetails::new(ProblemKind::Form, text).of("Accept")
     };
     let bytes = tokio::task::spawn_blocking(written).await;
     let bytes = bytes.map_err(|error| failed(error.to_string()))?;
-    let bytes = bytes.map_err(|error| failed(error.to_string()))?;
+    let bytes = bytes.map_err(unfit)?;
     let mut response = Body::from(bytes).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(form.media_type()));
@@ -249,8 +291,10 @@ async fn no_route(uri: Uri) -> Response {
 }
 
 async fn no_method() -> Response {
-    let mut response =
-        refused(&ProblemDetails::new(ProblemKind::Method, "the API only reads: use GET"));
+    let mut response = refused(&ProblemDetails::new(
+        ProblemKind::Method,
+        "use GET; POST only acknowledges alerts",
+    ));
     response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
     response
 }

@@ -1,6 +1,6 @@
 //! What `token` and `tenant` share: the lake, who has it done, how it is told.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use secrecy::ExposeSecret;
 
@@ -11,7 +11,7 @@ use crate::access::desk::{AccessDesk, AccessError, Doer};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::{Env, Flags, Project, Settings};
 use crate::flow::Timestamp;
-use crate::lake::{Lake, LakeError, Purpose, store};
+use crate::lake::{Lake, LakeError, Purpose, Store, store};
 
 /// Where, and by whom.
 #[derive(Debug, clap::Args)]
@@ -28,6 +28,13 @@ pub struct DeskArgs {
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
+}
+
+impl DeskArgs {
+    /// The project whose settings name the lake.
+    pub fn project(&self) -> Option<&Path> {
+        self.project.as_deref()
+    }
 }
 
 /// A lake's desk, and who stands at it.
@@ -52,6 +59,21 @@ impl AtDesk {
 /// # Errors
 /// Where the lake cannot be opened. Faults of the project's pipelines do not matter.
 pub async fn at_desk(args: &DeskArgs, purpose: Purpose) -> anyhow::Result<AtDesk> {
+    let (opened, doer) = opened(args, purpose)?;
+    let name = opened.name.clone();
+    let lake = Lake::new(opened);
+    match purpose {
+        Purpose::Write => lake.claim().await.map_err(wrong_or_failed)?,
+        Purpose::Read => {}
+    }
+    Ok(AtDesk { desk: AccessDesk::new(lake), doer, lake: name })
+}
+
+/// Opens a lake's store, and says who has it done.
+///
+/// # Errors
+/// Where it cannot be opened.
+pub fn opened(args: &DeskArgs, purpose: Purpose) -> anyhow::Result<(Store, Doer)> {
     let reading = Project::read(args.project.as_deref(), None);
     if args.project.is_some() && reading.project.folder.is_none() {
         return Err(wrong_project(&reading.faults).into());
@@ -63,15 +85,9 @@ pub async fn at_desk(args: &DeskArgs, purpose: Purpose) -> anyhow::Result<AtDesk
     let options = env.store_options();
     let options = options.map(|(name, value)| (name.to_owned(), value.expose_secret().to_owned()));
     let opened = store::open(&settings.lake, options, purpose).map_err(wrong_lake)?;
-    let name = opened.name.clone();
-    let lake = Lake::new(opened);
-    match purpose {
-        Purpose::Write => lake.claim().await.map_err(wrong_or_failed)?,
-        Purpose::Read => {}
-    }
     let who = args.by.clone().or(env.user).unwrap_or_else(|| "unknown".to_owned());
     let doer = Doer { who, tenant: None, at: SystemClock.now() };
-    Ok(AtDesk { desk: AccessDesk::new(lake), doer, lake: name })
+    Ok((opened, doer))
 }
 
 fn wrong_or_failed(error: LakeError) -> anyhow::Error {

@@ -18,6 +18,7 @@ use super::launch::Loaded;
 use super::reading::wrong_lake;
 use crate::access::budget::Budgets;
 use crate::access::desk::AccessDesk;
+use crate::api::cors::{self, CorsOrigin};
 use crate::api::door::{Asks, Door, watch};
 use crate::api::follow::{FollowedLake, follow};
 use crate::api::known::{KnownTable, KnownTables};
@@ -63,6 +64,12 @@ pub struct ApiArgs {
     /// Let anyone who reaches the address see everything, where the lake keeps no token.
     #[arg(long)]
     insecure_listen: bool,
+    /// Answer questions in SQL too: one SELECT each, at /api/v1/query.
+    #[arg(long)]
+    enable_query: bool,
+    /// Let pages of this origin ask from a browser, as https://dashboard.example; may stand more than once.
+    #[arg(long = "cors-origin", value_name = "ORIGIN")]
+    cors_origins: Vec<CorsOrigin>,
     /// Speak TLS with the certificate in this PEM file.
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     tls_cert: Option<PathBuf>,
@@ -106,6 +113,7 @@ pub struct Api {
     refresh: Duration,
     hub: Arc<StreamHub>,
     hub_task: HubTask,
+    origins: Arc<[CorsOrigin]>,
     ending: CancellationToken,
 }
 
@@ -166,6 +174,7 @@ impl Api {
             time: ANSWER_TIME,
             bytes: ANSWER_BYTES,
             turns: Arc::new(Semaphore::new(turns_a_core * crate::cores::count())),
+            takes_sql: args.enable_query,
         };
         let desk = AccessDesk::new(Lake::new(store.clone()));
         let budgets = Budgets::new(args.requests_a_minute);
@@ -175,7 +184,8 @@ impl Api {
         let (lake, door, refresh) = (Arc::new(lake), Arc::new(door), args.refresh.to_std());
         let (hub, hub_task) = StreamHub::new(Arc::clone(&lake), args.stream_period.to_std());
         let (hub, ending) = (Arc::new(hub), CancellationToken::new());
-        Ok(Api { lake, door, tls, refresh, hub, hub_task, ending })
+        let origins = args.cors_origins.as_slice().into();
+        Ok(Api { lake, door, tls, refresh, hub, hub_task, origins, ending })
     }
 
     /// Every route.
@@ -187,7 +197,8 @@ impl Api {
             ending: self.ending.clone(),
         };
         let sign_in = login::router(Arc::clone(&self.door), self.tls.is_some());
-        routes::router(state).merge(sign_in)
+        let opened = axum::middleware::from_fn_with_state(Arc::clone(&self.origins), cors::open_to);
+        routes::router(state).layer(opened).merge(sign_in)
     }
 
     /// Says what others may see or hear.

@@ -1,6 +1,7 @@
 //! The command line: one file per command.
 
 pub mod access;
+pub mod ack;
 pub mod api_lake;
 pub mod beside;
 pub mod check;
@@ -55,7 +56,7 @@ enum Command {
     Import(import::Args),
     /// Ask the lake a question in SQL.
     Query(query::Args),
-    /// Serve the API over a lake: what it holds, live and read-only.
+    /// Serve the API over a lake: what it holds, live.
     Serve(serve::Args),
     /// Write a lake's figures and charts as one page.
     Report(report::Args),
@@ -67,6 +68,8 @@ enum Command {
     /// Say which laboratories a tenant has.
     #[command(subcommand)]
     Tenant(tenant::TenantAsk),
+    /// Say that someone sees to what a card tells: nobody is reminded of it any more.
+    Ack(ack::Args),
     /// Post one test card.
     TestAlert(test_alert::Args),
 }
@@ -122,6 +125,7 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Relations(args) => printed(relations::run(args).await),
         Command::Token(ask) => printed(token::run(ask).await),
         Command::Tenant(ask) => printed(tenant::run(ask).await),
+        Command::Ack(args) => printed(ack::run(args).await),
         Command::TestAlert(args) => test_alert::run(args).await,
     }
 }

@@ -3,6 +3,7 @@
 //! ```text
 //! _turnaround/cards/waiting/<card's id>.json              a card that its webhook has not taken
 //! _turnaround/cards/taken/<date>/<card's id>.json         one that it has
+//! _turnaround/cards/acknowledged/<breach's id>.json       a breach that somebody sees to
 //! ```
 //!
 //! The date is the UTC date of the card's event time. Formatting and parsing are inverse to each
@@ -14,6 +15,8 @@ use chrono::NaiveDate;
 
 /// Folder of what is kept of cards.
 pub const CARDS: &str = "_turnaround/cards";
+/// Folder of what is kept of breaches that somebody sees to.
+pub const ACKNOWLEDGED: &str = "_turnaround/cards/acknowledged";
 const SUFFIX: &str = ".json";
 const ID_DIGITS: usize = 32;
 
@@ -32,6 +35,11 @@ pub enum CardKey {
         /// The card's id, 32 hexadecimal digits.
         id: String,
     },
+    /// A breach that somebody sees to.
+    Acknowledged {
+        /// The id of the notice with which it began, 32 hexadecimal digits.
+        id: String,
+    },
 }
 
 impl CardKey {
@@ -46,6 +54,7 @@ impl CardKey {
         let id = id.to_owned();
         match folder.split_once('/') {
             None if folder == "waiting" => Some(CardKey::Waiting { id }),
+            None if folder == "acknowledged" => Some(CardKey::Acknowledged { id }),
             Some(("taken", text)) => {
                 let date = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?;
                 (date.to_string() == text).then_some(CardKey::Taken { date, id })
@@ -60,6 +69,7 @@ impl fmt::Display for CardKey {
         match self {
             CardKey::Waiting { id } => write!(f, "{CARDS}/waiting/{id}{SUFFIX}"),
             CardKey::Taken { date, id } => write!(f, "{CARDS}/taken/{date}/{id}{SUFFIX}"),
+            CardKey::Acknowledged { id } => write!(f, "{ACKNOWLEDGED}/{id}{SUFFIX}"),
         }
     }
 }
@@ -77,6 +87,9 @@ mod tests {
         let date = NaiveDate::from_ymd_opt(2026, 3, 1).unwrap();
         let taken = CardKey::Taken { date, id: id.clone() };
         assert_eq!(taken.to_string(), format!("_turnaround/cards/taken/2026-03-01/{id}.json"));
+        let acknowledged = CardKey::Acknowledged { id: id.clone() };
+        assert_eq!(acknowledged.to_string(), format!("_turnaround/cards/acknowledged/{id}.json"));
+        assert_eq!(CardKey::parse(&acknowledged.to_string()), Some(acknowledged));
         for name in [
             format!("_turnaround/cards/{id}.json"),
             format!("_turnaround/cards/waiting/{}.json", &id[1..]),

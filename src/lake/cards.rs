@@ -1,11 +1,13 @@
 //! What is kept of alert cards: small JSON objects, put if absent. What is in them, and when they
 //! are written and deleted, is the caller's business.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use object_store::{PutMode, PutOptions, PutPayload};
 
 use super::{Lake, LakeError};
-use crate::flow::card_key::{CARDS, CardKey};
+use crate::flow::card_key::{ACKNOWLEDGED, CARDS, CardKey};
 
 impl Lake {
     /// Writes an entry down, unless one of its name is there already. Durable when this returns. The
@@ -27,6 +29,16 @@ impl Lake {
             listed.iter().filter_map(|(name, _)| CardKey::parse(name)).collect();
         keys.sort();
         Ok(keys)
+    }
+
+    /// The ids of the breaches that somebody sees to.
+    pub async fn acknowledged(&self) -> Result<BTreeSet<String>, LakeError> {
+        let listed = self.list_names(ACKNOWLEDGED).await?;
+        let id = |(name, _): &(String, _)| match CardKey::parse(name)? {
+            CardKey::Acknowledged { id } => Some(id),
+            CardKey::Waiting { .. } | CardKey::Taken { .. } => None,
+        };
+        Ok(listed.iter().filter_map(id).collect())
     }
 
     /// Reads an entry; `None` when it is gone.

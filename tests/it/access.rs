@@ -16,7 +16,7 @@ use crate::served::{Got, Served};
 use crate::servers;
 
 /// A lake of two laboratories; every id of either bears its name.
-fn two_labs() -> Place {
+pub(crate) fn two_labs() -> Place {
     let place = Place::new();
     let mut lines = String::new();
     for name in ["alpha", "omega"] {
@@ -47,7 +47,7 @@ fn two_labs() -> Place {
 }
 
 /// Makes a token and gives its text.
-fn token(place: &Place, tenant: &str, role: &str, more: &[&str]) -> String {
+pub(crate) fn token(place: &Place, tenant: &str, role: &str, more: &[&str]) -> String {
     let arguments = ["token", "create", "--lake", "lake", "--tenant", tenant, "--role", role];
     let ran = place.run(&[&arguments[..], more].concat()).succeeded();
     ran.out.trim().to_owned()
@@ -57,7 +57,7 @@ fn id_of(token: &str) -> &str {
     token.split('_').nth(1).expect("an id")
 }
 
-async fn with(served: &Served, token: &str, route: &str, accept: &str) -> Got {
+pub(crate) async fn with(served: &Served, token: &str, route: &str, accept: &str) -> Got {
     let bearer = format!("Bearer {token}");
     served.ask(route, &[("authorization", &bearer), ("accept", accept)]).await
 }
@@ -68,7 +68,7 @@ async fn json_with(served: &Served, token: &str, route: &str) -> Value {
     got.json()
 }
 
-fn kind(got: &Got) -> (u16, String) {
+pub(crate) fn kind(got: &Got) -> (u16, String) {
     let kind = got.json()["type"].as_str().unwrap_or_default().to_owned();
     (got.status, kind.trim_start_matches("urn:turnaround:").to_owned())
 }
@@ -106,8 +106,9 @@ fn routes(document: &Value, tables: &BTreeSet<String>) -> Vec<(String, bool)> {
     for (path, told) in document["paths"].as_object().expect("paths") {
         let route = path.strip_prefix("/api/v1/").expect("below the base");
         let is_open = told["get"]["security"] == json!([]);
-        if route == "stream" {
-            // It does not end by itself: `stream` asks it.
+        // A stream does not end by itself: `stream` asks it. Commands are asked by `acknowledge`, and
+        // what a caller's own SQL sees by `own_sql`.
+        if matches!(route, "stream" | "query") || told.get("get").is_none() {
             continue;
         }
         if route.contains("{name}") {

@@ -16,6 +16,7 @@ mod readme;
 mod refusals;
 
 mod access;
+mod acknowledge;
 mod again;
 mod alert_rules;
 mod api;
@@ -39,6 +40,7 @@ mod mistakes;
 mod oracle;
 mod outage;
 mod own_project;
+mod own_sql;
 mod readers;
 mod report;
 mod sections;

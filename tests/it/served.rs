@@ -48,6 +48,16 @@ impl Served {
         Got { status, headers, body: answer.bytes().await.expect("a body").to_vec() }
     }
 
+    pub(crate) async fn post(&self, route: &str, headers: &[(&str, &str)]) -> Got {
+        let mut request = reqwest::Client::new().post(format!("{}/{route}", self.url));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let answer = request.send().await.expect("the server answers");
+        let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
+        Got { status, headers, body: answer.bytes().await.expect("a body").to_vec() }
+    }
+
     pub(crate) async fn json(&self, route: &str) -> Value {
         let got = self.ask(route, &[]).await;
         assert_eq!(got.status, 200, "{route}: {}", got.text());
