@@ -69,6 +69,21 @@ async fn alerts_are_what_their_rows_tell() {
     );
 }
 
+/// What the audit table says of a breach, once it is listed.
+async fn audited(served: &Served, bearer: &str, id: &str) -> Vec<Value> {
+    for _ in 0..50 {
+        let got = served.ask("tables/audit/rows?limit=1000", &[("authorization", bearer)]).await;
+        let rows = got.json()["rows"].as_array().expect("rows").clone();
+        let of = |row: &Value| row["what"] == "alert.acknowledge" && row["subject"] == id;
+        let rows: Vec<Value> = rows.into_iter().filter(of).collect();
+        if !rows.is_empty() {
+            return rows;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    Vec::new()
+}
+
 #[tokio::test]
 async fn who_may_acknowledges_and_it_is_told_and_written_down() {
     let place = filled("1.1");
@@ -125,19 +140,7 @@ async fn who_may_acknowledges_and_it_is_told_and_written_down() {
     let seen = ["acknowledged", "acknowledged_by", "note"].map(|column| mine[column].clone());
     assert_eq!(seen, [json!(true), json!("north"), json!("M1 is being repaired")]);
     // The audit table has each that was written, and none that was refused.
-    let audit = async || {
-        let rows = get(&admin, "tables/audit/rows?limit=1000").await["rows"].clone();
-        let rows = rows.as_array().expect("rows").clone();
-        let of = |row: &&Value| row["what"] == "alert.acknowledge" && row["subject"] == id.as_str();
-        rows.iter().filter(of).cloned().collect::<Vec<_>>()
-    };
-    for _ in 0..50 {
-        if !audit().await.is_empty() {
-            break;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-    }
-    let rows = audit().await;
+    let rows = audited(&served, &bearer(&admin), &id).await;
     assert_eq!(rows.len(), 1, "{rows:?}");
     assert_eq!(
         (rows[0]["who"].clone(), rows[0]["tenant"].clone()),

@@ -41,6 +41,7 @@ mod oracle;
 mod outage;
 mod own_project;
 mod own_sql;
+mod proxied;
 mod readers;
 mod report;
 mod sections;
