@@ -4,6 +4,7 @@ pub mod access;
 pub mod ack;
 pub mod api_lake;
 pub mod beside;
+pub mod center;
 pub mod check;
 pub mod demo;
 pub mod diagram;
@@ -70,6 +71,8 @@ enum Command {
     Tenant(tenant::TenantAsk),
     /// Say that someone sees to what a card tells: nobody is reminded of it any more.
     Ack(ack::Args),
+    /// Tell how a laboratory's own settings stand, and change them: edit, save, recover.
+    Center(center::Args),
     /// Post one test card.
     TestAlert(test_alert::Args),
 }
@@ -126,6 +129,7 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Token(ask) => printed(token::run(ask).await),
         Command::Tenant(ask) => printed(tenant::run(ask).await),
         Command::Ack(args) => printed(ack::run(args).await),
+        Command::Center(args) => printed(center::run(args).await),
         Command::TestAlert(args) => test_alert::run(args).await,
     }
 }

@@ -5,10 +5,12 @@
 
 use std::collections::BTreeMap;
 
+use crate::flow::Span;
 use crate::lifecycle::fault::MachinePlace;
 use crate::lifecycle::machine::StateMachine;
 use crate::lifecycle::spec::{
-    EventSpec, LineStep, MachineSpec, TimerSpec, TimerWhen, TransitionSpec, WordSource,
+    EventSpec, LineStep, MachineSpec, SettingsSpec, TimerSpec, TimerWhen, TransitionSpec,
+    VersionSpec, WordSource,
 };
 
 use super::decode::{Fields, NamedNode};
@@ -40,6 +42,10 @@ pub(crate) fn read(name: &str, document: &Document, faults: &mut Faults) -> Opti
     let transitions = fields.take("transitions");
     let transitions = transitions.map(|value| transition_specs(&value, &mut places, faults));
     let timers = fields.take("timers").map(|value| timer_specs(&value, &mut places, faults));
+    let version = fields.take("version");
+    let version = version.and_then(|value| version_spec(&value, &mut places, faults));
+    let settings = fields.take("settings");
+    let settings = settings.and_then(|value| settings_spec(&value, &mut places, faults));
     fields.finish(faults);
     let spec = MachineSpec {
         name: name.to_owned(),
@@ -51,6 +57,8 @@ pub(crate) fn read(name: &str, document: &Document, faults: &mut Faults) -> Opti
         finished: finished.unwrap_or_default(),
         transitions: transitions.unwrap_or_default(),
         timers: timers.unwrap_or_default(),
+        version,
+        settings,
         content_hash: String::new(),
     };
     if faults.count() > before {
@@ -196,7 +204,9 @@ fn transition_specs(
         let to = fields.require("to", faults, "STATE");
         let to = to.and_then(|value| places.state(&value, faults));
         let when = fields.take("when").and_then(|value| value.text(faults, "a condition in SQL"));
-        let compare = fields.take("compare_and_set").and_then(|value| value.boolean(faults));
+        let flags = ["compare_and_set", "takes_lease", "by_holder"].map(|key| fields.take(key));
+        let [compare, takes_lease, by_holder] =
+            flags.map(|value| value.and_then(|value| value.boolean(faults)).unwrap_or_default());
         fields.finish(faults);
         places.others.insert(0, (MachinePlace::Transition(at), item.at()));
         let (Some(name), Some(from), Some(on), Some(to)) = (name, from, on, to) else { continue };
@@ -206,10 +216,45 @@ fn transition_specs(
             on,
             to,
             when: when.map(str::to_owned),
-            compare_and_set: compare.unwrap_or(false),
+            compare_and_set: compare,
+            takes_lease,
+            by_holder,
         });
     }
     transitions
+}
+
+const VERSION: &str = "{ first: 1, raised_by: [saving] }";
+const SETTINGS: &str = "{ carried_by: [saving], in_force_by: [done] }";
+
+fn version_spec(
+    value: &NamedNode<'_>,
+    places: &mut MachinePlaces,
+    faults: &mut Faults,
+) -> Option<VersionSpec> {
+    places.others.push((MachinePlace::Version, value.at()));
+    let mut fields = value.fields(faults, VERSION)?;
+    let first = fields.take("first").and_then(|value| value.number::<i64>(faults, "a version"));
+    let raised = fields.require("raised_by", faults, "[TRANSITION]");
+    let raised_by = raised
+        .map(|value| places.texts(&value, "[TRANSITION]", faults, |_| MachinePlace::Version))?;
+    fields.finish(faults);
+    Some(VersionSpec { first: first.unwrap_or(1), raised_by })
+}
+
+fn settings_spec(
+    value: &NamedNode<'_>,
+    places: &mut MachinePlaces,
+    faults: &mut Faults,
+) -> Option<SettingsSpec> {
+    places.others.push((MachinePlace::Settings, value.at()));
+    let mut fields = value.fields(faults, SETTINGS)?;
+    let [carried, in_force] = ["carried_by", "in_force_by"].map(|key| {
+        let value = fields.require(key, faults, "[TRANSITION]")?;
+        Some(places.texts(&value, "[TRANSITION]", faults, |_| MachinePlace::Settings))
+    });
+    fields.finish(faults);
+    Some(SettingsSpec { carried_by: carried?, in_force_by: in_force? })
 }
 
 fn required_text(
@@ -253,15 +298,22 @@ fn timer_when(
     fields: &mut Fields<'_>,
     faults: &mut Faults,
 ) -> Option<TimerWhen> {
+    let at = fields.take("at");
+    let has_at = at.is_some();
     let after = fields.take("after").map(|value| value.positive_span(faults).map(TimerWhen::After));
-    let at = fields.take("at").map(|value| {
+    let grace = fields.take("grace");
+    if let Some(value) = grace.as_ref().filter(|_| !has_at) {
+        value.wrong(faults, "belongs to `at`", "write at: \"00:00\", grace: 10m");
+    }
+    let grace = grace.and_then(|value| value.positive_span(faults)).unwrap_or(Span(0));
+    let at = at.map(|value| {
         let text = value.text(faults, "a local time of day, as \"03:00\"")?;
         let minute = minute_of_day(text);
         if minute.is_none() {
             let what = format!("must be a time of day, not {}", quoted(text));
             value.wrong(faults, &what, "write it as \"03:00\"");
         }
-        minute.map(TimerWhen::At)
+        minute.map(|minute| TimerWhen::At(minute, grace))
     });
     let silence = fields
         .take("silence")

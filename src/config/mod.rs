@@ -13,6 +13,7 @@ pub mod csv_map;
 mod files;
 pub mod reference;
 mod own_tables;
+pub mod center_settings;
 pub(crate) mod lifecycle_yaml;
 pub mod pipeline;
 mod window_yaml;

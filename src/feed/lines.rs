@@ -53,6 +53,17 @@ impl Lines {
         Ok(Lines { out, name: path.display().to_string() })
     }
 
+    /// Lines behind those that a file has.
+    pub(super) fn append(path: &Path) -> Result<Lines, FeedError> {
+        let opened = File::options().append(true).create(true).open(path);
+        let file = opened.map_err(|error| {
+            FeedError::Wrong(format!("could not open `{}`: {error}", path.display()))
+        })?;
+        let file = BufWriter::with_capacity(BUFFER_BYTES, file);
+        let out = LinesOut::File { file, path: path.to_owned(), unfinished: None };
+        Ok(Lines { out, name: path.display().to_string() })
+    }
+
     pub(super) fn write(&mut self, line: &[u8]) -> Result<WriteOutcome, FeedError> {
         let out: &mut dyn Write = match &mut self.out {
             LinesOut::File { file, .. } => file,

@@ -32,6 +32,22 @@ impl FeedWriter {
         }
     }
 
+    /// As [`FeedWriter::open`], where a file that is there is not written anew: records are added to it.
+    ///
+    /// # Errors
+    /// Where the target cannot be written, with the remedy.
+    pub async fn open_to_append(
+        target: &FeedTarget,
+        settings: &KafkaTarget,
+    ) -> Result<FeedWriter, FeedError> {
+        match target {
+            FeedTarget::File(path) => Ok(FeedWriter::Lines(Lines::append(path)?)),
+            FeedTarget::Kafka(_) | FeedTarget::StandardOutput => {
+                FeedWriter::open(target, settings).await
+            }
+        }
+    }
+
     /// Whether [`FeedWriter::write`] looks at the key.
     pub fn needs_keys(&self) -> bool {
         match self {

@@ -25,6 +25,10 @@ pub enum MachinePlace {
     Transition(usize),
     /// A timer, by its place.
     Timer(usize),
+    /// What the version counts.
+    Version,
+    /// How settings are published.
+    Settings,
 }
 
 /// One thing that is wrong, and what to do.
@@ -63,7 +67,44 @@ pub(super) fn faults_of(spec: &MachineSpec) -> Vec<MachineFault> {
     names(spec, &mut faults);
     ambiguous(spec, &mut faults);
     timers(spec, &mut faults);
+    versions(spec, &mut faults);
+    leases(spec, &mut faults);
     faults
+}
+
+/// Transitions that are named and not there: a version that never rises, settings that never count.
+fn versions(spec: &MachineSpec, faults: &mut Vec<MachineFault>) {
+    let raised = spec.version.iter().flat_map(|version| &version.raised_by);
+    let raised = raised.map(|name| (MachinePlace::Version, name));
+    let published = spec.settings.iter().flat_map(|of| of.carried_by.iter().chain(&of.in_force_by));
+    let published = published.map(|name| (MachinePlace::Settings, name));
+    for (place, name) in raised.chain(published) {
+        if !spec.transitions.iter().any(|one| one.name == *name) {
+            let text = format!("there is no transition `{name}`");
+            let remedy = "name a transition of `transitions`";
+            faults.push(MachineFault::new(place, text, remedy));
+        }
+    }
+    let Some(of) = &spec.settings else { return };
+    if of.carried_by.is_empty() || of.in_force_by.is_empty() {
+        let text =
+            "settings need transitions that bring them along and some that put them in force";
+        let remedy = "write `settings: { carried_by: [saving], in_force_by: [done] }`";
+        faults.push(MachineFault::new(MachinePlace::Settings, text.to_owned(), remedy));
+    }
+}
+
+/// What only the holder may do, where nobody can hold.
+fn leases(spec: &MachineSpec, faults: &mut Vec<MachineFault>) {
+    let is_leased =
+        |state: &String| spec.transitions.iter().any(|one| one.takes_lease && one.to == *state);
+    for (at, one) in spec.transitions.iter().enumerate().filter(|(_, one)| one.by_holder) {
+        if !one.from.iter().any(is_leased) {
+            let text = format!("nobody can hold the entity where `{}` leads from", one.name);
+            let remedy = "write `takes_lease: true` at the transition that leads there";
+            faults.push(MachineFault::new(MachinePlace::Transition(at), text, remedy));
+        }
+    }
 }
 
 fn sizes(spec: &MachineSpec, faults: &mut Vec<MachineFault>) {
@@ -96,7 +137,7 @@ fn sizes(spec: &MachineSpec, faults: &mut Vec<MachineFault>) {
 }
 
 /// Columns of the relation of what an entity did, which its key cannot have.
-const TOLD: [&str; 2] = ["from_state", "to_state"];
+const TOLD: [&str; 3] = ["from_state", "to_state", "holder"];
 
 fn columns(spec: &MachineSpec, faults: &mut Vec<MachineFault>) {
     let remedy = "name a column of the event (see docs/events.md)";
@@ -166,7 +207,7 @@ fn timers(spec: &MachineSpec, faults: &mut Vec<MachineFault>) {
         let TimerWhen::Silence(beats) = timer.when else { continue };
         let is_over = |(number, other): &(usize, &TimerSpec)| match other.when {
             TimerWhen::Silence(more) => *number != at && more <= beats && other.within.contains(to),
-            TimerWhen::After(_) | TimerWhen::At(_) | TimerWhen::Share(_) => false,
+            TimerWhen::After(_) | TimerWhen::At(..) | TimerWhen::Share(_) => false,
         };
         if let Some((_, other)) = spec.timers.iter().enumerate().find(is_over) {
             let text = format!("after `{name}` the silence of `{}` is over at once", other.name);

@@ -3,9 +3,13 @@
 //! A look-up is one index into a table of (state, word). Where guards decide between several
 //! transitions, the first declared one whose guard holds wins.
 
+mod passage;
+
 use super::fault::{MachineFault, MachinePlace};
 use super::spec::{ANY, MachineSpec, TimerWhen, TransitionSpec, states_of, words_of};
 use crate::flow::Span;
+pub use passage::AllowedWord;
+pub(super) use passage::{Passage, SettingsDeed};
 
 /// A state's number. 0 is none: the entity is new.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -18,18 +22,6 @@ pub struct EventWord(pub u8);
 impl MachineState {
     /// Not seen yet.
     pub const NONE: MachineState = MachineState(0);
-}
-
-/// What is allowed from a state on a word.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Passage {
-    /// Holds it; bit of the event's guards, none where it always does.
-    pub(super) guard: Option<u8>,
-    pub(super) to: MachineState,
-    pub(super) name: String,
-    /// How many states of the line are passed over.
-    pub(super) skips: u8,
-    pub(super) compare_and_set: bool,
 }
 
 /// A timer, by state.
@@ -110,6 +102,9 @@ impl StateMachine {
                     let way = Passage {
                         guard,
                         compare_and_set: transition.compare_and_set,
+                        takes_lease: transition.takes_lease,
+                        by_holder: transition.by_holder,
+                        settings: SettingsDeed::of(spec.settings.as_ref(), &transition.name),
                         ..Passage::plain(to, transition.name.clone())
                     };
                     self.allow(from, word, way);
@@ -149,6 +144,7 @@ impl StateMachine {
     }
 
     fn allow(&mut self, from: MachineState, word: EventWord, way: Passage) {
+        let way = Passage { raises: self.raises(&way.name), ..way };
         let ways = &mut self.ways[from.0 as usize][word.0 as usize];
         // What always holds hides what comes behind it.
         if ways.iter().all(|earlier| earlier.guard.is_some()) {
@@ -217,6 +213,23 @@ impl StateMachine {
     pub(super) fn compares(&self, word: EventWord) -> bool {
         let mut ways = self.ways.iter().flat_map(|ways| &ways[word.0 as usize]);
         ways.any(|way| way.compare_and_set)
+    }
+
+    /// Whether a word asks for the lease of an entity.
+    pub(super) fn leases(&self, word: EventWord) -> bool {
+        let mut ways = self.ways.iter().flat_map(|ways| &ways[word.0 as usize]);
+        ways.any(|way| way.takes_lease)
+    }
+
+    /// The version of an entity of which nothing has been seen.
+    pub fn first_version(&self) -> i64 {
+        self.spec.version.as_ref().map_or(0, |version| version.first)
+    }
+
+    /// Whether the transition or timer of this name raises the version.
+    pub(super) fn raises(&self, name: &str) -> bool {
+        let version = self.spec.version.as_ref();
+        version.is_none_or(|version| version.raised_by.iter().any(|one| one == name))
     }
 
     /// A word's text.
@@ -304,16 +317,10 @@ impl StateMachine {
     }
 
     /// How long a state may last without an event before a timer goes off, and where it leads.
-    pub(super) fn after(&self, state: MachineState) -> Option<(Span, MachineState)> {
+    pub fn after(&self, state: MachineState) -> Option<(Span, MachineState)> {
         self.timers.iter().find_map(|timer| match timer.when {
             TimerWhen::After(span) if timer.within.contains(&state) => Some((span, timer.to)),
             _ => None,
         })
-    }
-}
-
-impl Passage {
-    fn plain(to: MachineState, name: String) -> Passage {
-        Passage { guard: None, to, name, skips: 0, compare_and_set: false }
     }
 }

@@ -38,6 +38,10 @@ pub struct MachineSpec {
     pub transitions: Vec<TransitionSpec>,
     /// What happens when nothing does.
     pub timers: Vec<TimerSpec>,
+    /// What the entity's version counts; without it, its transitions.
+    pub version: Option<VersionSpec>,
+    /// The settings that an entity publishes, if it does.
+    pub settings: Option<SettingsSpec>,
     /// A hash of its file: what was computed with it is told apart by it.
     pub content_hash: String,
 }
@@ -86,6 +90,28 @@ pub struct TransitionSpec {
     pub when: Option<String>,
     /// The event must carry the version that the entity has.
     pub compare_and_set: bool,
+    /// Its user holds the entity until it leaves the state.
+    pub takes_lease: bool,
+    /// Only for the user who holds the entity.
+    pub by_holder: bool,
+}
+
+/// What a version counts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VersionSpec {
+    /// That of an entity of which nothing has been seen.
+    pub first: i64,
+    /// The transitions that raise it by one.
+    pub raised_by: Vec<String>,
+}
+
+/// Which transitions publish the settings of a laboratory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SettingsSpec {
+    /// Those whose events bring new ones along.
+    pub carried_by: Vec<String>,
+    /// Those with which what was brought last counts.
+    pub in_force_by: Vec<String>,
 }
 
 /// One timer.
@@ -106,8 +132,8 @@ pub struct TimerSpec {
 pub enum TimerWhen {
     /// After a stay in the state, or since the last event that was applied.
     After(Span),
-    /// At a local time of day of the laboratory, in minutes after midnight.
-    At(u16),
+    /// At a local time of day of the laboratory, in minutes after midnight, and so long after it.
+    At(u16, Span),
     /// After this many thousandths of the entity's target.
     Share(u16),
     /// After so many of the entity's own silences (a heartbeat's length from reference data).

@@ -15,7 +15,8 @@ use super::test::rules::{Rules, TestSettings};
 use super::test::step::TestStep;
 use super::test::tally::{TestCounts, WantedRows};
 use super::texts::RunTexts;
-use crate::flow::Partition;
+use crate::flow::{Partition, Timestamp};
+use crate::reference::Target;
 
 /// What all cores read: the machine, and the texts that records hold as codes.
 #[derive(Clone, Debug)]
@@ -107,6 +108,17 @@ impl Lifecycle {
         partitions
             .entry(Arc::clone(partition))
             .or_insert_with(|| Tests::new(Arc::clone(rules), settings, Arc::clone(texts), *wanted))
+    }
+
+    /// A centre of the partition has published targets for tests received from then on. Told before the
+    /// batch that brought it about: so it does not matter how batches are cut.
+    pub fn publish(
+        &mut self,
+        partition: &Arc<Partition>,
+        lab_id: &str,
+        (rows, valid_from): (&[Target], Timestamp),
+    ) {
+        self.of(partition).publish(lab_id, rows, valid_from);
     }
 
     /// Takes in a batch, in which the watermark rose so, and does what is due by the partition's watermark

@@ -101,14 +101,16 @@ impl Following {
         let FollowedBatch { partition, tests, critical, machines, rises, watermark } = batch;
         self.watermark.observe(&partition, watermark);
         let mut own = PartitionChanges::none(partition);
+        // First what centres publish, so that tests find it.
+        for (stage, steps) in self.machines.iter_mut().zip(machines) {
+            own.machines.push(stage.batch(&own.partition, (steps, &rises), watermark.0));
+        }
+        self.publish(&own);
         if let (Some(stage), Some(prepared)) = (&mut self.tests, tests) {
             own.tests = stage.batch(&own.partition, (prepared, &rises), watermark.0);
         }
         if let Some(stage) = &mut self.critical {
             own.critical = stage.batch(&own.partition, (critical, &rises), watermark.0);
-        }
-        for (stage, steps) in self.machines.iter_mut().zip(machines) {
-            own.machines.push(stage.batch(&own.partition, (steps, &rises), watermark.0));
         }
         std::iter::once(own).chain(self.move_ended()).collect()
     }
@@ -129,26 +131,18 @@ impl Following {
         self.watermark.end(partition);
         self.ended.push(Arc::clone(partition));
         let mut own = PartitionChanges::none(Arc::clone(partition));
+        own.machines = self.machines.iter_mut().map(|stage| stage.end(partition)).collect();
+        self.publish(&own);
         own.tests = self.tests.as_mut().map(|stage| stage.end(partition)).unwrap_or_default();
         own.critical = self.critical.as_mut().map(|stage| stage.end(partition)).unwrap_or_default();
-        own.machines = self.machines.iter_mut().map(|stage| stage.end(partition)).collect();
         std::iter::once(own).chain(self.move_ended()).collect()
     }
 
     /// The input has ended, having come so far.
     pub(super) fn finish(&mut self, reached: Option<Timestamp>) -> Vec<PartitionChanges> {
         let Some(reached) = reached else { return Vec::new() };
-        let tests = self.tests.as_mut().map(|stage| stage.finish(reached.0)).unwrap_or_default();
         let mut all: BTreeMap<Arc<Partition>, PartitionChanges> = BTreeMap::new();
         let none = |partition: &Arc<Partition>| PartitionChanges::none(Arc::clone(partition));
-        for (partition, changes) in tests {
-            let own = all.entry(partition);
-            own.or_insert_with_key(none).tests = changes;
-        }
-        let critical = self.critical.as_mut().map(|stage| stage.finish(reached.0));
-        for (partition, changes) in critical.unwrap_or_default() {
-            all.entry(partition).or_insert_with_key(none).critical = changes;
-        }
         let machines = self.machines.iter_mut().map(|stage| stage.finish(reached.0));
         for (number, finished) in machines.enumerate() {
             for (partition, moves) in finished {
@@ -157,18 +151,37 @@ impl Following {
                 own.machines.push(moves);
             }
         }
+        all.values().for_each(|own| self.publish(own));
+        let tests = self.tests.as_mut().map(|stage| stage.finish(reached.0)).unwrap_or_default();
+        for (partition, changes) in tests {
+            all.entry(partition).or_insert_with_key(none).tests = changes;
+        }
+        let critical = self.critical.as_mut().map(|stage| stage.finish(reached.0));
+        for (partition, changes) in critical.unwrap_or_default() {
+            all.entry(partition).or_insert_with_key(none).critical = changes;
+        }
         all.into_values().collect()
     }
 
     fn advance(&mut self, partition: &Arc<Partition>, to: Timestamp) -> PartitionChanges {
+        let mut own = PartitionChanges::none(Arc::clone(partition));
+        let machines = self.machines.iter_mut().map(|stage| stage.advance(partition, to.0));
+        own.machines = machines.collect();
+        self.publish(&own);
         let tests = self.tests.as_mut().map(|stage| stage.advance(partition, to.0));
         let critical = self.critical.as_mut().map(|stage| stage.advance(partition, to.0));
-        let machines = self.machines.iter_mut().map(|stage| stage.advance(partition, to.0));
-        PartitionChanges {
-            partition: Arc::clone(partition),
-            tests: tests.unwrap_or_default(),
-            critical: critical.unwrap_or_default(),
-            machines: machines.collect(),
+        (own.tests, own.critical) = (tests.unwrap_or_default(), critical.unwrap_or_default());
+        own
+    }
+
+    /// Tells the tests of a partition which targets its centres have published. They count from when it
+    /// was known in the partition that they are in force: a test that was received before keeps its own.
+    fn publish(&mut self, own: &PartitionChanges) {
+        let Some(tests) = &mut self.tests else { return };
+        for moved in own.machines.iter().flat_map(|moves| &moves.moved) {
+            let (Some(targets), Some(lab)) = (&moved.in_force, moved.key.text(0)) else { continue };
+            let valid_from = Timestamp(moved.at.max(moved.watermark_before));
+            tests.publish(&own.partition, lab, (targets, valid_from));
         }
     }
 

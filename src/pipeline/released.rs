@@ -181,7 +181,7 @@ fn of_machines(
     });
     let own = follow.machines.iter().zip(&told.machines).enumerate();
     let own = own.map(|(number, (machine, moves))| {
-        (machine.machine.as_ref(), Some(machine.needed.as_slice()), moves, number + 2)
+        (machine.machine.as_ref(), machine.needed.as_deref(), moves, number + 2)
     });
     for (machine, needed, moves, who) in critical.chain(own) {
         if let Some(needed) = needed {

@@ -59,8 +59,8 @@ pub struct TestPlan {
 pub struct MachinePlan {
     /// The machine.
     pub machine: Arc<StateMachine>,
-    /// The columns of its relation that some query reads.
-    pub needed: Vec<usize>,
+    /// The columns of its relation that some query reads; none where no query does.
+    pub needed: Option<Vec<usize>>,
     /// The machine's conditions.
     pub guards: MachineGuards,
     lengths: Arc<dyn Lengths>,
@@ -113,12 +113,18 @@ pub(super) fn follow(
 ) -> Result<Option<FollowPlan>, Vec<Fault>> {
     let tests = tests(context, (project, settings), reference, read)?;
     let (mut machines, mut faults) = (Vec::new(), Vec::new());
-    for (name, needed) in read.iter().filter(|(name, _)| **name != CRITICAL_MACHINE) {
+    // Tests have the targets that centres publish, whether anything reads what becomes of these or not.
+    let publish = project.machines.iter().filter(|machine| machine.spec.settings.is_some());
+    let publish = publish.filter(|_| tests.is_some()).map(|machine| machine.spec.name.as_str());
+    let mut followed: BTreeMap<&str, Option<&BTreeSet<usize>>> =
+        publish.map(|name| (name, None)).collect();
+    followed.extend(read.iter().map(|(name, needed)| (*name, Some(needed))));
+    for (name, needed) in followed.into_iter().filter(|(name, _)| *name != CRITICAL_MACHINE) {
         let Some(machine) = machine_of(&project.machines, name) else { continue };
         match MachineGuards::of(context, machine) {
             Ok(guards) => machines.push(MachinePlan {
                 machine: Arc::new(machine.clone()),
-                needed: needed.iter().copied().collect(),
+                needed: needed.map(|needed| needed.iter().copied().collect()),
                 guards,
                 lengths: Arc::new(ReferenceLengths::new(Arc::clone(reference), machine)),
                 keep_finished: settings.time.keep_finished,

@@ -4,11 +4,12 @@
 //! Rows come in as `config` has read them ([`DeadlineRows`]); out go tables for look-ups ([`Reference`]). Nothing
 //! here knows a clock or keeps state: what a test's deadline is follows from the rows and the test's own
 //! times. Read `timetable` and `hours` (working time), `specific` (which row wins), then `targets`,
-//! `resolved`, `critical` and `places`.
+//! `published`, `resolved`, `critical` and `places`.
 
 mod critical;
 mod hours;
 mod places;
+pub mod published;
 mod resolved;
 mod specific;
 mod targets;

@@ -21,6 +21,9 @@ use super::specific::{Specific, SpecificRow, hashes, property};
 /// How many of a test's properties a target can depend on.
 pub const DIMENSIONS: usize = 4;
 
+/// So many versions of a laboratory's own targets are kept: at two a week those of half a year.
+const MOST_VERSIONS: usize = 64;
+
 /// A test's lab, assay, priority and patient class as hashes, `None` where they are null.
 pub type Properties = [Option<u128>; DIMENSIONS];
 
@@ -109,6 +112,8 @@ impl Targets {
         let versions = self.published.entry(property(lab_id.as_bytes())).or_default();
         let at = versions.partition_point(|version| version.valid_from <= valid_from);
         versions.insert(at, published);
+        let beyond = versions.len().saturating_sub(MOST_VERSIONS);
+        versions.drain(..beyond);
     }
 
     /// The target of a test received at `received_at`, with the allowable time of its profile if the
@@ -133,7 +138,19 @@ impl Targets {
     /// The target of a test without a profile.
     #[inline]
     pub fn find(&self, properties: &Properties, received_at: Timestamp) -> &ResolvedTarget {
-        if let Some(found) = self.published_for(properties, received_at) {
+        self.find_known(properties, received_at, received_at)
+    }
+
+    /// As [`Targets::find`], asked at `now`: of a receipt that is told ahead of its time, what a centre
+    /// publishes until then is not known.
+    #[inline]
+    pub fn find_known(
+        &self,
+        properties: &Properties,
+        received_at: Timestamp,
+        now: Timestamp,
+    ) -> &ResolvedTarget {
+        if let Some(found) = self.published_for(properties, received_at.min(now)) {
             return found;
         }
         self.rows.find(properties, received_at).unwrap_or(&self.default)

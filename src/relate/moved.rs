@@ -18,15 +18,20 @@ use crate::lifecycle::machine::StateMachine;
 use ColumnHolds::{Float, Int, Text, Time};
 
 /// What every machine tells, behind the columns of its entity.
-const MOVED: [RelationColumn; 8] = [
+const MOVED: [RelationColumn; 9] = [
     column("from_state", Text, "the state before; null of a new entity"),
     column("to_state", Text, "the state after"),
     column("event", Text, "the name of the transition or timer"),
     column("seconds_in_state", Float, "time in the state before; null when negative or new"),
-    column("version", Int, "how many transitions it has made, this one among them"),
+    column(
+        "version",
+        Int,
+        "of most machines how many transitions it has made, this one among them",
+    ),
     column("user", Text, "who did it; null where time did. In SQL as \"user\""),
     column("reason", Text, "the event's free text; null where time did it"),
     column("at", Time, "when it happened (event time)"),
+    column("holder", Text, "who holds it from then on; null where nobody does"),
 ];
 
 /// The columns of a machine's relation. What the entity is told apart by stands once, in front.
@@ -72,6 +77,7 @@ pub fn moved(
             "user" => texts(rows, |row| row.said.user.as_deref().map(str::to_owned)),
             "reason" => texts(rows, |row| row.said.reason.as_deref().map(str::to_owned)),
             "at" => instants(rows.iter().map(|row| Some(row.at))),
+            "holder" => texts(rows, |row| row.holder.as_deref().map(str::to_owned)),
             _ => return None,
         })
     });

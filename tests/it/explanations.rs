@@ -10,7 +10,7 @@ fn shipped() -> Vec<String> {
     let names = names.filter_map(|name| Some(name.to_str()?.strip_suffix(".yaml")?.to_owned()));
     let mut names: Vec<String> = names.collect();
     names.sort();
-    assert_eq!(names.len(), 15);
+    assert_eq!(names.len(), 16);
     names
 }
 
@@ -46,6 +46,7 @@ fn say_how_often_windows_fire_and_what_is_kept() {
         format!("table {table}: row-level, one object a day once the day and 2h have passed")
     };
     let expected: Vec<(&str, Vec<String>)> = vec![
+        ("center_status", vec![row_level("center_status")]),
         ("completions", vec![row_level("completions")]),
         ("critical_deadlines", vec![row_level("critical_deadlines")]),
         ("critical_results", vec![row_level("critical_results")]),
@@ -82,6 +83,7 @@ fn say_how_often_windows_fire_and_what_is_kept() {
             "sla_breaches" => &["due"],
             "error_codes" => &["errors"],
             "rejection_reasons" => &["events", "rejections"],
+            "center_status" => &["center"],
             "critical_deadlines" | "critical_results" | "deadlines" | "refused" | "rejections"
             | "restatements" => &[name],
             _ => &["transitions"],

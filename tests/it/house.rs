@@ -24,6 +24,7 @@ const COMMANDS: &[&str] = &[
     "relations",
     "token",
     "tenant",
+    "center",
     "test-alert",
 ];
 

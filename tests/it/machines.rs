@@ -156,9 +156,9 @@ fn its_relation_is_listed_and_its_name_must_be_free() {
         columns.map(|column| column["name"].as_str().unwrap_or("").to_owned()).collect::<Vec<_>>()
     };
     let told = ["from_state", "to_state", "event", "seconds_in_state", "version", "user"];
-    let expected = [&["lab_id", "reason"][..], &told, &["at"]].concat();
+    let expected = [&["lab_id", "reason"][..], &told, &["at", "holder"]].concat();
     assert_eq!(names(of("courier_box")), expected);
-    let expected = [&["lab_id", "machine_id"][..], &told, &["reason", "at"]].concat();
+    let expected = [&["lab_id", "machine_id"][..], &told, &["reason", "at", "holder"]].concat();
     assert_eq!(names(of("instrument")), expected);
     assert_eq!(of("center")["event_time"], "at");
     let machine = place.read("project/pipelines/lifecycles/courier_box.yaml");
@@ -182,13 +182,13 @@ impl Source for Told {
 }
 
 /// What comes: lines of a partition as one batch, or its end.
-enum Part {
+pub(crate) enum Part {
     Lines(i32, Vec<String>),
     Ended(i32),
 }
 
 /// Runs the library over what comes, and gives the objects of the tables by name.
-fn play(place: &Place, lake: &str, parts: Vec<Part>) -> BTreeMap<String, Vec<u8>> {
+pub(crate) fn play(place: &Place, lake: &str, parts: Vec<Part>) -> BTreeMap<String, Vec<u8>> {
     let index = |part: &Part| match part {
         Part::Lines(index, _) | Part::Ended(index) => *index,
     };

@@ -24,6 +24,7 @@ mod bad_input;
 mod books;
 mod calendars;
 mod catcher;
+mod centers;
 mod clocks;
 mod clocks_kafka;
 mod corpus;

@@ -6,6 +6,11 @@ use serde_json::Value;
 use crate::binary::{Place, count, tables};
 use crate::servers;
 
+/// The tables that have rows: nobody edits settings in the demo.
+fn filled(run: &Value) -> Vec<&str> {
+    tables(run).into_iter().filter(|table| *table != "center_status").collect()
+}
+
 #[test]
 fn duckdb_polars_and_pyarrow_agree() {
     let Some(python) = servers::python("readers::duckdb_polars_and_pyarrow_agree") else { return };
@@ -16,7 +21,7 @@ fn duckdb_polars_and_pyarrow_agree() {
     let report = place.python(&python, "tests/readers/read_lake.py", &["lake"]);
     let report: Value = serde_json::from_str(&report).expect("one JSON object");
     let read = report["tables"].as_object().expect("tables");
-    assert_eq!(read.keys().collect::<Vec<_>>(), tables(&run), "every table has Parquet");
+    assert_eq!(read.keys().collect::<Vec<_>>(), filled(&run), "every table has Parquet");
     for (table, seen) in read {
         assert_eq!(seen["agree"], true, "{table}: {seen}");
         let rows = count(&seen["readers"]["duckdb"], "rows");
@@ -37,7 +42,7 @@ fn every_reader_reads_every_table_by_its_ordinary_call() {
     let report = place.python(&python, "tests/readers/ordinary.py", &["lake"]);
     let report: Value = serde_json::from_str(&report).expect("one JSON object");
     let read = report["tables"].as_object().expect("tables");
-    assert_eq!(read.keys().collect::<Vec<_>>(), tables(&run), "every table is read");
+    assert_eq!(read.keys().collect::<Vec<_>>(), filled(&run), "every table is read");
     for (table, seen) in read {
         assert_eq!(seen["agree"], true, "{table}: {seen}");
         let readers = seen["readers"].as_object().expect("readers");

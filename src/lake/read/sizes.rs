@@ -44,7 +44,11 @@ pub async fn sizes(
 }
 
 async fn count(view: &LakeView, table: &str) -> Result<u64, SizeError> {
-    let rows = view.rows(&format!("SELECT count(*) AS n FROM {table}")).await;
+    let rows = match view.rows(&format!("SELECT count(*) AS n FROM {table}")).await {
+        // Of a table that never had a row there is no object.
+        Err(LakeViewError::UnknownTable { .. }) => return Ok(0),
+        rows => rows,
+    };
     let rows = rows.map_err(|source| SizeError::Count { table: table.to_owned(), source })?;
     Ok(rows.first().map_or(0, |row| row.count("n")))
 }

@@ -273,6 +273,8 @@ impl CriticalResults {
             name,
             stayed,
             version: record.version,
+            holder: None,
+            in_force: None,
             said: told.said,
         });
         if self.rules.machine.is_finished(to) {

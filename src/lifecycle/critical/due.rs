@@ -26,7 +26,7 @@ impl CriticalResults {
             let time = match when {
                 TimerWhen::Share(thousandths) => share(i64::from(*thousandths))?,
                 TimerWhen::After(span) => record.since.checked_add(span.0)?,
-                TimerWhen::At(_) | TimerWhen::Silence(_) => return None,
+                TimerWhen::At(..) | TimerWhen::Silence(_) => return None,
             };
             Some((time, Due::Timer(number)))
         });

@@ -115,7 +115,10 @@ fn label_of(transition: &TransitionSpec) -> String {
 fn words_of(when: &TimerWhen) -> String {
     match when {
         TimerWhen::After(span) => format!("after {}", Span(span.0)),
-        TimerWhen::At(minute) => format!("at {:02}:{:02} lab time", minute / 60, minute % 60),
+        TimerWhen::At(minute, grace) => {
+            let late = if grace.0 > 0 { format!(" + {}", Span(grace.0)) } else { String::new() };
+            format!("at {:02}:{:02}{late} lab time", minute / 60, minute % 60)
+        }
         TimerWhen::Share(thousandths) => {
             format!("at {} % of the target", f64::from(*thousandths) / 10.0)
         }

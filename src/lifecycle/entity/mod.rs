@@ -4,6 +4,8 @@
 //! what a project declares for itself. An entity is found by a 128-bit key and keeps its state, since
 //! when, and its next timer. `lengths` is what timers ask of reference data.
 
+#[cfg(test)]
+mod center_tests;
 mod lengths;
 mod moves;
 mod step;
@@ -16,17 +18,18 @@ use std::sync::Arc;
 
 pub use lengths::ReferenceLengths;
 pub use moves::{Move, Moves, Refused};
-pub use step::{EntityStep, Key, StepSaid, columns, steps};
+pub use step::{EntityStep, Key, SettingsSaid, StepSaid, columns, steps};
 pub use timers::{Lengths, NoLengths};
 
 use super::cut::Brought;
 use super::follows::{Follows, WorkOrder};
 use super::keys::KeyTable;
-use super::machine::{MachineState, StateMachine};
+use super::machine::{MachineState, SettingsDeed, StateMachine};
 use super::slab::Slab;
 use super::test::change::{Fate, RefusalReason, ReleasedStep};
 use super::test::tally::TestCounts;
 use super::wheel::WheelTimer;
+use crate::reference::Target;
 
 /// An entity.
 #[derive(Clone, Debug, Default)]
@@ -40,9 +43,31 @@ struct EntityRecord {
     heard: i64,
     /// The offset of its first event.
     born: i64,
-    /// How many transitions it has made.
+    /// How many transitions it has made, or what else the machine counts.
     version: i64,
+    /// Who holds it.
+    holder: Option<Arc<str>>,
+    /// Settings that do not count yet.
+    settings: Option<Arc<[Target]>>,
     timer: Option<i64>,
+}
+
+impl EntityRecord {
+    /// Takes settings along that a transition brings, or gives those that it puts in force.
+    fn publish(&mut self, deed: SettingsDeed, said: &StepSaid) -> Option<Arc<[Target]>> {
+        match (deed, &said.settings) {
+            (SettingsDeed::Nothing, _) => None,
+            (SettingsDeed::Carries, SettingsSaid::Targets(targets)) => {
+                self.settings = Some(Arc::clone(targets));
+                None
+            }
+            (SettingsDeed::Carries, SettingsSaid::Nothing | SettingsSaid::Unreadable) => {
+                self.settings = None;
+                None
+            }
+            (SettingsDeed::PutsInForce, _) => self.settings.take(),
+        }
+    }
 }
 
 /// What moves an entity on.
@@ -50,6 +75,9 @@ struct GoneBy {
     name: Arc<str>,
     said: StepSaid,
     watermark_before: i64,
+    takes_lease: bool,
+    raises: bool,
+    settings: SettingsDeed,
 }
 
 /// The entities of one partition.
@@ -99,6 +127,10 @@ impl Entities {
                 return self.refuse(at, step, RefusalReason::Conflict, moves);
             }
             if !is_new && self.machine.asks_for(step.word, entity.state) {
+                let is_others = entity.holder != step.said.user;
+                if is_others && self.machine.leases(step.word) {
+                    return self.refuse(at, step, RefusalReason::Conflict, moves);
+                }
                 entity.heard = entity.heard.max(step.at);
                 self.counts.repeated += 1;
                 self.wind(at);
@@ -106,13 +138,24 @@ impl Entities {
             }
             return self.refuse(at, step, RefusalReason::NotAllowed, moves);
         };
-        if way.compare_and_set && is_stale {
+        let is_held = entity.holder.is_some() && entity.holder != step.said.user;
+        if way.compare_and_set && is_stale || way.by_holder && is_held {
             return self.refuse(at, step, RefusalReason::Conflict, moves);
+        }
+        let carries = way.settings == SettingsDeed::Carries;
+        if carries && step.said.settings == SettingsSaid::Unreadable {
+            return self.refuse(at, step, RefusalReason::Settings, moves);
         }
         let (to, name) = (way.to, way.name.as_str().into());
         self.counts.transitions += 1;
-        let told =
-            GoneBy { name, said: step.said.clone(), watermark_before: step.watermark_before };
+        let told = GoneBy {
+            name,
+            said: step.said.clone(),
+            watermark_before: step.watermark_before,
+            takes_lease: way.takes_lease,
+            raises: way.raises,
+            settings: way.settings,
+        };
         self.go(at, (to, step.at), told, moves);
         self.entities[at].heard = self.entities[at].heard.max(step.at);
         self.wind(at);
@@ -120,13 +163,8 @@ impl Entities {
     }
 
     /// Moves an entity on, and says so.
-    fn go(
-        &mut self,
-        at: u32,
-        (to, time): (MachineState, i64),
-        GoneBy { name, said, watermark_before }: GoneBy,
-        moves: &mut Moves,
-    ) {
+    fn go(&mut self, at: u32, (to, time): (MachineState, i64), told: GoneBy, moves: &mut Moves) {
+        let GoneBy { name, said, watermark_before, takes_lease, raises, settings } = told;
         let entity = &mut self.entities[at];
         let from = entity.state;
         let stayed =
@@ -135,9 +173,15 @@ impl Entities {
         if to != from {
             entity.since = time;
         }
+        if takes_lease {
+            entity.holder.clone_from(&said.user);
+        } else if to != from {
+            entity.holder = None;
+        }
+        let in_force = entity.publish(settings, &said);
         entity.state = to;
-        entity.version += 1;
-        let (key, version) = (entity.key.clone(), entity.version);
+        entity.version += i64::from(raises);
+        let (key, version, holder) = (entity.key.clone(), entity.version, entity.holder.clone());
         moves.moved.push(Move {
             at: time,
             watermark_before,
@@ -148,6 +192,8 @@ impl Entities {
             name,
             stayed,
             version,
+            holder,
+            in_force,
             said,
         });
         if self.machine.is_finished(to) {
@@ -195,6 +241,7 @@ impl Entities {
             since: step.at,
             heard: step.at,
             born: step.offset,
+            version: self.machine.first_version(),
             ..EntityRecord::default()
         });
         self.keys.insert(step.hash as u64, number);
@@ -270,7 +317,14 @@ impl Follows for Entities {
             moves.by_time(brought);
             // Time is on time, unless a late event let it begin in the past.
             let watermark_before = time.max(self.order.passed);
-            let told = GoneBy { name, said: StepSaid::default(), watermark_before };
+            let told = GoneBy {
+                raises: self.machine.raises(&timer.name),
+                name,
+                said: StepSaid::default(),
+                watermark_before,
+                takes_lease: false,
+                settings: SettingsDeed::Nothing,
+            };
             self.go(at, (to, time), told, moves);
         }
         self.wind(at);

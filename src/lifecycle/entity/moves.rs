@@ -6,6 +6,7 @@ use super::step::{Key, StepSaid};
 use crate::lifecycle::cut::Brought;
 use crate::lifecycle::machine::{EventWord, MachineState};
 use crate::lifecycle::test::change::{Cause, RefusalReason, ReleasedStep};
+use crate::reference::Target;
 
 /// An entity moved on.
 #[derive(Clone, Debug)]
@@ -26,8 +27,12 @@ pub struct Move {
     pub name: Arc<str>,
     /// Microseconds since it came to the state before.
     pub stayed: Option<i64>,
-    /// How many transitions it has made with this one.
+    /// Its version after it: of most machines, how many transitions it has made.
     pub version: i64,
+    /// Who holds it from then on.
+    pub holder: Option<Arc<str>>,
+    /// The settings that count from then on.
+    pub in_force: Option<Arc<[Target]>>,
     /// What the event said beside its word; nothing where time moved it.
     pub said: StepSaid,
 }

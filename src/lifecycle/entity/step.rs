@@ -14,6 +14,7 @@ use crate::lifecycle::spec::{MOST_KEYS, WordSource};
 use crate::lifecycle::stage::JudgedEvents;
 use crate::lifecycle::waiting::Timed;
 use crate::lifecycle::words::RowWords;
+use crate::reference::{Target, published};
 
 /// Which entity: its key's texts, in the order of the machine's `entity`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -30,12 +31,26 @@ impl Key {
 }
 
 /// What an event says beside its word.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct StepSaid {
     /// Who did it.
     pub user: Option<Arc<str>>,
     /// The free text.
     pub reason: Option<Arc<str>>,
+    /// Settings that it brings along.
+    pub settings: SettingsSaid,
+}
+
+/// What an event says of settings.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum SettingsSaid {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// What cannot be read.
+    Unreadable,
+    /// The laboratory's own targets, all of them.
+    Targets(Arc<[Target]>),
 }
 
 /// One event of an entity.
@@ -100,6 +115,8 @@ pub fn steps(
         column.as_ref().and_then(|column| column.text(row)).map(Arc::from)
     };
     let versions = versions(events.rows);
+    let published = machine.spec.settings.as_ref().map(|_| codes("settings")).transpose()?;
+    let published = published.flatten();
     let step = |(row, word): (usize, EventWord)| {
         let (key, hash) = key(&keys, row)?;
         Some(EntityStep {
@@ -109,7 +126,11 @@ pub fn steps(
             hash,
             key,
             version: versions.filter(|all| all.is_valid(row)).map(|all| all.value(row)),
-            said: StepSaid { user: text(&users, row), reason: text(&reasons, row) },
+            said: StepSaid {
+                user: text(&users, row),
+                reason: text(&reasons, row),
+                settings: settings_said(&published, row),
+            },
             batch_row: row as u32,
             guards: guards(events.guards, row),
             word,
@@ -127,7 +148,16 @@ pub fn columns(machine: &StateMachine) -> BTreeSet<String> {
     });
     let own = ["event_type", "event_time", "lab_id", "version", "user", "reason"];
     let entity = machine.spec.entity.iter().map(String::as_str);
-    own.into_iter().chain(words).chain(entity).map(str::to_owned).collect()
+    let settings = machine.spec.settings.iter().map(|_| "settings");
+    own.into_iter().chain(words).chain(entity).chain(settings).map(str::to_owned).collect()
+}
+
+fn settings_said(column: &Option<Codes>, row: usize) -> SettingsSaid {
+    match column.as_ref().and_then(|column| column.text(row)).map(published::targets) {
+        None => SettingsSaid::Nothing,
+        Some(Ok(targets)) => SettingsSaid::Targets(targets.into()),
+        Some(Err(_)) => SettingsSaid::Unreadable,
+    }
 }
 
 fn versions(rows: &RecordBatch) -> Option<&arrow::array::Int64Array> {

@@ -13,20 +13,20 @@ use crate::lifecycle::cut::NOT_YET;
 use crate::lifecycle::stage::JudgedEvents;
 
 /// 2026-03-01T00:00:00Z, by `date -u -d 2026-03-01 +%s`.
-const MARCH: i64 = 1_772_323_200_000_000;
-const MINUTE: i64 = 60_000_000;
+pub(super) const MARCH: i64 = 1_772_323_200_000_000;
+pub(super) const MINUTE: i64 = 60_000_000;
 
-fn shipped(name: &str) -> Arc<StateMachine> {
+pub(super) fn shipped(name: &str) -> Arc<StateMachine> {
     let path = format!("{}/pipelines/lifecycles/{name}.yaml", env!("CARGO_MANIFEST_DIR"));
     let text = std::fs::read_to_string(path).unwrap();
     Arc::new(read_text(name, &text).unwrap_or_else(|faults| panic!("{faults:?}")))
 }
 
 /// Events of one laboratory: minutes after the first of March, and texts by column.
-type Event<'a> = (i64, &'a [(&'a str, &'a str)]);
+pub(super) type Event<'a> = (i64, &'a [(&'a str, &'a str)]);
 
 impl Entities {
-    fn batch_of(&mut self, steps: Vec<EntityStep>, watermark: i64) -> Moves {
+    pub(super) fn batch_of(&mut self, steps: Vec<EntityStep>, watermark: i64) -> Moves {
         let records = steps.iter().map(|step| (step.offset, step.watermark_before));
         let rises = BatchRises::of(records.collect::<Vec<_>>());
         self.batch(steps, &rises, watermark)
@@ -34,7 +34,7 @@ impl Entities {
 }
 
 /// Events as a batch, the watermark trailing by two minutes.
-fn batch(machine: &StateMachine, events: &[Event<'_>], first: i64) -> Vec<EntityStep> {
+pub(super) fn batch(machine: &StateMachine, events: &[Event<'_>], first: i64) -> Vec<EntityStep> {
     let times: Vec<i64> = events.iter().map(|(minute, _)| MARCH + minute * MINUTE).collect();
     let mut stood = i64::MIN;
     let before = times.iter().map(|time| {
@@ -51,8 +51,16 @@ fn batch(machine: &StateMachine, events: &[Event<'_>], first: i64) -> Vec<Entity
         };
         Arc::new(events.iter().map(text).collect::<StringArray>())
     };
-    let names =
-        ["event_type", "lab_id", "machine_id", "instrument_state", "reason", "center_event"];
+    let names = [
+        "event_type",
+        "lab_id",
+        "machine_id",
+        "instrument_state",
+        "reason",
+        "center_event",
+        "user",
+        "settings",
+    ];
     let mut columns: Vec<(&str, ArrayRef)> =
         names.iter().map(|name| (*name, column(name))).collect();
     let versions = column("version");
@@ -73,7 +81,10 @@ fn batch(machine: &StateMachine, events: &[Event<'_>], first: i64) -> Vec<Entity
 }
 
 /// Each move as minute, name, from, to.
-fn told(machine: &StateMachine, moves: &Moves) -> Vec<(i64, String, Option<String>, String)> {
+pub(super) fn told(
+    machine: &StateMachine,
+    moves: &Moves,
+) -> Vec<(i64, String, Option<String>, String)> {
     let name = |state| machine.name(state).map(str::to_owned);
     let told = |one: &Move| {
         ((one.at - MARCH) / MINUTE, one.name.to_string(), name(one.from), name(one.to).unwrap())
@@ -81,7 +92,12 @@ fn told(machine: &StateMachine, moves: &Moves) -> Vec<(i64, String, Option<Strin
     moves.moved.iter().map(told).collect()
 }
 
-fn one(minute: i64, name: &str, from: &str, to: &str) -> (i64, String, Option<String>, String) {
+pub(super) fn one(
+    minute: i64,
+    name: &str,
+    from: &str,
+    to: &str,
+) -> (i64, String, Option<String>, String) {
     let from = (from != "new").then(|| from.to_owned());
     (minute, name.to_owned(), from, to.to_owned())
 }
@@ -97,7 +113,7 @@ fn state(state: &str) -> [(&str, &str); 4] {
 
 /// A heartbeat of ten minutes, in Berlin.
 #[derive(Debug)]
-struct Berlin;
+pub(super) struct Berlin;
 
 impl Lengths for Berlin {
     fn zone(&self, _: &Key) -> Tz {
@@ -301,60 +317,6 @@ fn a_machine_of_ones_own_refuses_what_does_not_fit_and_knows_the_local_night() {
     let counts = entities.counts();
     assert_eq!((counts.addressed, counts.transitions, counts.refused), (5, 3, 1));
     assert_eq!((counts.repeated, counts.timed), (1, 1));
-}
-
-fn command<'a>(word: &'a str, version: &'a str) -> [(&'a str, &'a str); 4] {
-    [
-        ("event_type", "center.event"),
-        ("lab_id", "north"),
-        ("center_event", word),
-        ("version", version),
-    ]
-}
-
-/// The night of a transfer that failed, played through to recovery; a lease that ran out before it, and
-/// a second editor who had not seen the first.
-#[test]
-fn a_centre_recovers_from_a_transfer_that_failed() {
-    let machine = shipped("center");
-    let edit = |version| command("starts_editing", version);
-    let word = |word| command(word, "");
-    let (first, second, again) = (edit("0"), edit("0"), edit("2"));
-    let (save, stale) = (command("saving_changes", "3"), command("saving_changes", "2"));
-    let (failed, recovered, done) =
-        (word("file_not_trans"), word("reco_trans_done"), word("db_prod_done"));
-    let events: [Event<'_>; 8] = [
-        (0, &first),
-        (5, &second),
-        (100, &again),
-        (110, &stale),
-        (120, &save),
-        (1380, &failed),
-        (1400, &recovered),
-        (1560, &done),
-    ];
-    let mut entities = Entities::new(Arc::clone(&machine), Arc::new(Berlin), i64::MAX);
-    let steps = batch(&machine, &events[..3], 0);
-    let mut moves = entities.batch_of(steps, MARCH + 98 * MINUTE);
-    let rest = entities.batch_of(batch(&machine, &events[3..], 3), MARCH + 1558 * MINUTE);
-    for more in [rest, entities.finish(MARCH + 1560 * MINUTE)] {
-        moves.moved.extend(more.moved);
-        moves.refused.extend(more.refused);
-    }
-    let expected = [
-        one(0, "starts_editing", "new", "edit"),
-        one(60, "change_timer_done", "edit", "free"),
-        one(100, "starts_editing", "free", "edit"),
-        one(120, "saving_changes", "edit", "wait00_trans"),
-        one(1380, "file_not_trans", "wait00_trans", "reco_trans"),
-        one(1400, "reco_trans_done", "reco_trans", "wait03_prod"),
-        one(1560, "db_prod_done", "wait03_prod", "free"),
-    ];
-    assert_eq!(told(&machine, &moves), expected);
-    let refused = moves.refused.iter().map(|one| (one.noticed_at, one.reason));
-    let conflict = |minute| (MARCH + minute * MINUTE, RefusalReason::Conflict);
-    assert_eq!(refused.collect::<Vec<_>>(), [conflict(5), conflict(110)]);
-    assert_eq!(entities.counts().repeated, 0);
 }
 
 #[test]

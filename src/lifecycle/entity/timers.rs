@@ -53,8 +53,9 @@ impl Entities {
         let times = runs.filter_map(|(number, timer)| {
             let time = match timer.when {
                 TimerWhen::After(span) => entity.since.checked_add(span.0)?,
-                TimerWhen::At(minute) => {
+                TimerWhen::At(minute, grace) => {
                     next_local(self.lengths.zone(&entity.key), entity.since, minute)?
+                        .checked_add(grace.0)?
                 }
                 TimerWhen::Silence(beats) => {
                     let beat = self.lengths.heartbeat(&entity.key)?;

@@ -310,8 +310,10 @@ pub enum RefusalReason {
     Overtaken,
     /// The state does not allow it.
     NotAllowed,
-    /// Another came first: it carries a version that is no longer the entity's.
+    /// Another came first: it carries a version that is no longer the entity's, or another holds it.
     Conflict,
+    /// The settings that it brings along cannot be read.
+    Settings,
 }
 
 impl RefusalReason {
@@ -321,6 +323,7 @@ impl RefusalReason {
             RefusalReason::Overtaken => "overtaken",
             RefusalReason::NotAllowed => "not_allowed",
             RefusalReason::Conflict => "conflict",
+            RefusalReason::Settings => "settings",
         }
     }
 }

@@ -33,6 +33,8 @@ use super::cut::{BatchRises, Brought, RowCut, RowCuts};
 use super::texts::RunTexts;
 use super::waiting::{Released, Waiting};
 use super::wheel::Wheel;
+use crate::flow::Timestamp;
+use crate::reference::Target;
 
 /// The tests of one partition.
 #[derive(Debug)]
@@ -138,6 +140,11 @@ impl Tests {
         self.release(watermark, first, &cuts)
     }
 
+    /// A centre of the partition has published targets for tests received from then on.
+    pub(super) fn publish(&mut self, lab_id: &str, rows: &[Target], valid_from: Timestamp) {
+        self.targets.publish(lab_id, rows, valid_from);
+    }
+
     /// Does what is due by a watermark that moved without a record.
     pub(super) fn advance(&mut self, watermark: i64) -> Changes {
         let cuts = self.no_records(watermark);
@@ -190,6 +197,9 @@ impl Tests {
         for (place, (turn, step)) in released.iter().enumerate() {
             self.soon(&released, place);
             self.timers(turn.min(timers_until), cuts, changes);
+            // A late step is applied before whatever comes at its turn.
+            let is_late = step.at < step.watermark_before;
+            self.targets.work_at(turn.saturating_sub(i64::from(is_late)));
             let brought = cuts.of_step(turn, (step.offset, step.watermark_before), step.at);
             (self.last, self.last_at) = (brought, step.at);
             let mut made = Made::of_step(changes, brought, step.offset >= first);

@@ -7,7 +7,8 @@ use super::record::{TestRecord, TestTarget, Time, Urgency};
 use crate::flow::{Span, Timestamp};
 use crate::lifecycle::texts::{CodedColumn, NO_TEXT, RunTexts};
 use crate::reference::{
-    Hours, Properties, Reference, TargetClock, TargetSource, deadline, of_minutes, property,
+    Hours, Properties, Reference, Target, TargetClock, TargetSource, Targets, deadline, of_minutes,
+    property,
 };
 
 /// Where a target comes from, and by which minutes it counts.
@@ -25,6 +26,10 @@ pub struct TargetOrigin {
 #[derive(Debug)]
 pub(super) struct TargetFinder {
     reference: Arc<Reference>,
+    /// Those of the reference, with what the partition's centres have published.
+    targets: Arc<Targets>,
+    /// What they publish up to then is known to the step in hand.
+    now: Timestamp,
     texts: Arc<RunTexts>,
     at_risk_share: f64,
     labs: Vec<u128>,
@@ -45,6 +50,8 @@ impl TargetFinder {
         at_risk_share: f64,
     ) -> TargetFinder {
         TargetFinder {
+            targets: Arc::clone(&reference.targets),
+            now: Timestamp::MIN,
             reference,
             texts,
             at_risk_share,
@@ -62,7 +69,7 @@ impl TargetFinder {
     /// minutes take the place of those that the reference tells.
     pub(super) fn of(&mut self, test: &TestRecord, lab: u32) -> Option<TestTarget> {
         let clock_start = test.clock_start.get()?;
-        let TargetFinder { reference, texts, labs, assays, classes, origins, .. } = self;
+        let TargetFinder { targets, texts, labs, assays, classes, origins, .. } = self;
         let properties: Properties = [
             known(labs, texts, CodedColumn::Lab, lab),
             known(assays, texts, CodedColumn::Assay, test.assay),
@@ -71,7 +78,7 @@ impl TargetFinder {
         ];
         // The version that was valid at the receipt counts.
         let received = Timestamp(test.received.get().unwrap_or(clock_start));
-        let found = reference.targets.find(&properties, received);
+        let found = targets.find_known(&properties, received, self.now);
         let profile = test.profile.get().map(|profile| profile as f64 / Span::MINUTE.0 as f64);
         let minutes = profile.map_or(found.minutes, deadline);
         let origin = match profile {
@@ -92,6 +99,17 @@ impl TargetFinder {
             Time::at(hours.map_or(start.plus(span), |hours| hours.deadline(start, span)).0)
         });
         Some(TestTarget { target: Time::at(after(1.0).0), due, risk, origin })
+    }
+
+    /// What centres publish up to `now` is known to the step in hand.
+    #[inline]
+    pub(super) fn work_at(&mut self, now: i64) {
+        self.now = Timestamp(now);
+    }
+
+    /// A centre of the partition has published targets for tests received from then on.
+    pub(super) fn publish(&mut self, lab_id: &str, rows: &[Target], valid_from: Timestamp) {
+        Arc::make_mut(&mut self.targets).publish(lab_id, rows, valid_from);
     }
 
     /// Working time between two instants in a laboratory; none where one is unknown or it is negative.

@@ -95,6 +95,8 @@ fn machine() -> StateMachine {
         to: "LOADED".to_owned(),
         when: None,
         compare_and_set: false,
+        takes_lease: false,
+        by_holder: false,
     };
     let word = WordSource::Column("center_event".to_owned());
     let event = EventSpec { event_type: "center.event".to_owned(), word, means: Vec::new() };

@@ -136,7 +136,10 @@ pub(super) fn center_event(lab: &Lab, said: CenterNote, twist: Twist, out: &mut 
     event.line.integer("version", said.version);
     if let Some((assay, minutes)) = said.target {
         let assay = ASSAYS.get(usize::from(assay)).map_or("", |assay| assay.name);
-        event.line.text("settings", &format!("assay={assay} priority=R target_minutes={minutes}"));
+        // JSON within a text of JSON.
+        let target =
+            format!(r#"{{\"assay\":\"{assay}\",\"minutes\":{minutes},\"priority\":\"R\"}}"#);
+        event.line.text("settings", &format!(r#"{{\"targets\":[{target}]}}"#));
     }
     event.close();
 }
