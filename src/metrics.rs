@@ -20,6 +20,8 @@ pub const REPEATS_HORIZON: &str = "turnaround_repeats_horizon_seconds";
 pub const UNKNOWN_FIELDS: &str = "turnaround_unknown_fields_total";
 /// Events dated ahead of those that followed them, by label `lab`.
 pub const LEAPS: &str = "turnaround_leaps_total";
+/// Tubes, of those that are looked at, whose events came on more than one partition.
+pub const SCATTERED: &str = "turnaround_specimens_scattered_total";
 /// Objects written to the lake.
 pub const OBJECTS: &str = "turnaround_lake_objects_total";
 /// Bytes written to the lake.
@@ -62,6 +64,7 @@ pub fn describe() {
     );
     describe_counter!(UNKNOWN_FIELDS, Unit::Count, "fields that were not known and were ignored");
     describe_counter!(LEAPS, Unit::Count, "events dated ahead of those that followed them, by lab");
+    describe_counter!(SCATTERED, Unit::Count, "specimens of a sample on more than one partition");
     describe_counter!(OBJECTS, Unit::Count, "objects written to the lake");
     describe_counter!(OBJECT_BYTES, Unit::Bytes, "bytes written to the lake");
     describe_gauge!(LAKE_AWAY, Unit::Seconds, "for how long the lake has been away");

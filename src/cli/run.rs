@@ -18,6 +18,7 @@ use super::launch::{self, Request};
 use super::logging::{self, LogFormat};
 use crate::config::{Flags, SourceSpec};
 use crate::flow::Timestamp;
+use crate::lifecycle::ScatteredTubes;
 use crate::pipeline::progress::{Progress, Summary};
 use crate::{pipeline, serve};
 
@@ -215,6 +216,15 @@ fn report(summary: &Summary, as_json: bool) -> std::io::Result<()> {
             fault.reason
         )?;
     }
+    if summary.scattered.scattered > 0 {
+        let ScatteredTubes { looked_at, scattered } = summary.scattered;
+        writeln!(
+            errors,
+            "warning: the events of {scattered} of {looked_at} specimens that were looked at came on more \
+             than one partition, and what is told of these is wrong; give messages the key lab_id, or lab_id \
+             and specimen_id"
+        )?;
+    }
     let next = match summary.cards_kept {
         true => "the next start on this lake delivers it",
         false => "it could not be written down for the next start",
@@ -284,6 +294,7 @@ pub fn to_json(summary: &Summary) -> Value {
         "interrupted": summary.interrupted,
         "stopped": summary.stopped,
         "rule_faults": rule_faults,
+        "scattered": summary.scattered.scattered,
         "tables": tables,
     })
 }

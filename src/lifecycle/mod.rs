@@ -18,6 +18,7 @@ mod keys;
 pub mod machine;
 mod partitions;
 mod prepare;
+mod scatter;
 mod slab;
 pub mod spec;
 mod stage;
@@ -29,6 +30,7 @@ mod words;
 
 pub use follows::Follows;
 pub use partitions::Partitions;
+pub use scatter::ScatteredTubes;
 pub use stage::{JudgedEvents, Lifecycle, LifecycleShared, Prepared};
 pub use test::change;
 pub use test::record::{Time, Urgency};

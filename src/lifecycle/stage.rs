@@ -9,6 +9,7 @@ use arrow::error::ArrowError;
 use super::cut::BatchRises;
 use super::machine::StateMachine;
 use super::prepare::{StepEvents, steps};
+use super::scatter::{Scatter, ScatterBits, ScatteredTubes};
 use super::test::Tests;
 use super::test::change::Changes;
 use super::test::rules::{Rules, TestSettings};
@@ -24,6 +25,7 @@ pub struct LifecycleShared {
     rules: Arc<Rules>,
     settings: Arc<TestSettings>,
     texts: Arc<RunTexts>,
+    scatter: ScatterBits,
 }
 
 /// Judged events of one partition, in the order of their offsets.
@@ -45,12 +47,16 @@ pub struct JudgedEvents<'a> {
 
 /// A batch's steps, made on any core.
 #[derive(Debug)]
-pub struct Prepared(Vec<TestStep>);
+pub struct Prepared {
+    steps: Vec<TestStep>,
+    /// Tubes of which it is looked at where their events come.
+    sample: Vec<u64>,
+}
 
 impl Prepared {
     /// The rows of the events that say something to the machine, ascending.
     pub fn rows(&self) -> impl Iterator<Item = u32> {
-        self.0.iter().map(|step| step.row)
+        self.steps.iter().map(|step| step.row)
     }
 }
 
@@ -64,7 +70,9 @@ impl LifecycleShared {
         settings: TestSettings,
     ) -> Result<LifecycleShared, Vec<&'static str>> {
         let rules = Arc::new(Rules::new(machine, &settings)?);
-        Ok(LifecycleShared { rules, settings: Arc::new(settings), texts: Arc::default() })
+        let settings = Arc::new(settings);
+        let (texts, scatter) = (Arc::default(), ScatterBits::default());
+        Ok(LifecycleShared { rules, settings, texts, scatter })
     }
 
     /// Makes a batch's events into steps: pure but for codes of new texts, so on any core.
@@ -74,7 +82,9 @@ impl LifecycleShared {
     pub fn prepare(&self, events: JudgedEvents<'_>) -> Result<Prepared, ArrowError> {
         let JudgedEvents { rows, offsets, times, watermark_before, guards, counted } = events;
         let events = StepEvents { rows, offsets, times, watermark_before, guards, counted };
-        steps(&self.rules.machine, &self.texts, &events).map(Prepared)
+        let steps = steps(&self.rules.machine, &self.texts, &events)?;
+        let sample = self.scatter.sample(steps.iter().map(|step| step.tube));
+        Ok(Prepared { steps, sample })
     }
 
     /// The machine.
@@ -94,17 +104,26 @@ pub struct Lifecycle {
     shared: LifecycleShared,
     wanted: WantedRows,
     partitions: BTreeMap<Arc<Partition>, Tests>,
+    scatter: Scatter,
 }
 
 impl Lifecycle {
     /// Nothing has been seen.
     pub fn new(shared: LifecycleShared, wanted: WantedRows) -> Lifecycle {
-        Lifecycle { shared, wanted, partitions: BTreeMap::new() }
+        Lifecycle { shared, wanted, partitions: BTreeMap::new(), scatter: Scatter::default() }
+    }
+
+    /// Of several partitions it is looked at whether a tube's events come on one of them.
+    pub fn over(mut self, partitions: usize) -> Lifecycle {
+        if partitions > 1 {
+            self.scatter = Scatter::watch(self.shared.scatter.clone());
+        }
+        self
     }
 
     fn of(&mut self, partition: &Arc<Partition>) -> &mut Tests {
-        let Lifecycle { shared, wanted, partitions } = self;
-        let LifecycleShared { rules, settings, texts } = shared;
+        let Lifecycle { shared, wanted, partitions, .. } = self;
+        let LifecycleShared { rules, settings, texts, .. } = shared;
         partitions
             .entry(Arc::clone(partition))
             .or_insert_with(|| Tests::new(Arc::clone(rules), settings, Arc::clone(texts), *wanted))
@@ -126,9 +145,10 @@ impl Lifecycle {
     pub fn batch(
         &mut self,
         partition: &Arc<Partition>,
-        (Prepared(steps), rises): (Prepared, &BatchRises),
+        (Prepared { steps, sample }, rises): (Prepared, &BatchRises),
         watermark: i64,
     ) -> Changes {
+        self.scatter.note(partition, &sample);
         self.of(partition).batch(steps, rises, watermark)
     }
 
@@ -161,6 +181,11 @@ impl Lifecycle {
     pub fn held(&self) -> (usize, usize) {
         let held = self.partitions.values().map(Tests::held);
         held.fold((0, 0), |sum, held| (sum.0 + held.0, sum.1 + held.1))
+    }
+
+    /// Whether tubes' events came on one partition each.
+    pub fn scattered(&self) -> ScatteredTubes {
+        self.scatter.found()
     }
 
     /// Bytes of memory that are held.

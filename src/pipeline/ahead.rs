@@ -15,7 +15,7 @@ use futures::stream::FuturesOrdered;
 use tokio::sync::mpsc;
 
 use super::RunError;
-use super::following::{Following, PartitionChanges};
+use super::following::{FollowedState, Following, PartitionChanges};
 use super::handed::{Handed, Turn};
 use super::pump::Events;
 use super::released::{ReleasedWork, released};
@@ -182,9 +182,9 @@ impl Ahead {
             };
             let (changes, held) = match (following, followed) {
                 (Some(turn), Some(batch)) => {
-                    turn.take(|following| (following.batch(batch), following.bytes()))?
+                    turn.take(|following| (following.batch(batch), following.state()))?
                 }
-                (_, _) => (Vec::new(), 0),
+                (_, _) => (Vec::new(), FollowedState::default()),
             };
             let worked = released(&plan, changes, filing.once)
                 .and_then(|released| finish(begun, (released, held), filing));

@@ -14,7 +14,7 @@ use crate::lifecycle::change::{Cause, Changes};
 use crate::lifecycle::critical::{CriticalChanges, CriticalResults, CriticalStep};
 use crate::lifecycle::cut::BatchRises;
 use crate::lifecycle::entity::{Entities, EntityStep, Moves};
-use crate::lifecycle::{Lifecycle, Partitions, Prepared};
+use crate::lifecycle::{Lifecycle, Partitions, Prepared, ScatteredTubes};
 use crate::plan::follow::{CriticalPlan, FollowPlan, MachinePlan};
 use crate::window::JobWatermark;
 
@@ -73,6 +73,15 @@ impl FollowedBatch {
     }
 }
 
+/// How it stands with what is followed.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct FollowedState {
+    /// Bytes of memory that are held.
+    pub(super) bytes: usize,
+    /// Whether tubes' events came on one partition each.
+    pub(super) scattered: ScatteredTubes,
+}
+
 /// The tests and entities of a run.
 pub(super) struct Following {
     tests: Option<Lifecycle>,
@@ -89,7 +98,9 @@ impl Following {
         let critical = plan.critical.as_ref();
         Following {
             critical: critical.map(CriticalPlan::results),
-            tests: tests.map(|plan| Lifecycle::new(plan.shared.clone(), plan.wanted)),
+            tests: tests.map(|plan| {
+                Lifecycle::new(plan.shared.clone(), plan.wanted).over(partitions.len())
+            }),
             machines: plan.machines.iter().map(MachinePlan::entities).collect(),
             watermark: JobWatermark::new(partitions),
             ended: Vec::new(),
@@ -185,8 +196,14 @@ impl Following {
         }
     }
 
+    /// How it stands with it.
+    pub(super) fn state(&self) -> FollowedState {
+        let scattered = self.tests.as_ref().map(Lifecycle::scattered).unwrap_or_default();
+        FollowedState { bytes: self.bytes(), scattered }
+    }
+
     /// Bytes of memory that are held.
-    pub(super) fn bytes(&self) -> usize {
+    fn bytes(&self) -> usize {
         let machines: usize = self.machines.iter().map(Partitions::bytes).sum();
         let critical = self.critical.as_ref().map_or(0, Partitions::bytes);
         self.tests.as_ref().map_or(0, Lifecycle::bytes) + critical + machines

@@ -9,6 +9,7 @@ use super::counts::Counts;
 use crate::alert::judging::RuleFault;
 use crate::flow::Timestamp;
 use crate::lake::{Lake, StoreReach};
+use crate::lifecycle::ScatteredTubes;
 use crate::sql::collect::collected::Tally;
 
 /// Shared between the loop and those who watch it.
@@ -118,6 +119,8 @@ pub struct Summary {
     pub stopped: BTreeMap<String, String>,
     /// The alert rules that could not be evaluated on some rows.
     pub rule_faults: BTreeMap<String, RuleFault>,
+    /// Whether tubes' events came on one partition each.
+    pub scattered: ScatteredTubes,
     /// The last cards made: title and what became of each.
     pub last_cards: Vec<(String, String)>,
 }

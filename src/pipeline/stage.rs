@@ -38,8 +38,10 @@ mod finish;
 mod holding;
 mod live;
 mod row_alerts;
+mod scattering;
 
 use row_alerts::RowAlerts;
+use scattering::Scattering;
 
 /// A silence after which what has been read is taken for all that there is.
 const REST: Span = Span(10 * Span::SECOND.0);
@@ -70,6 +72,7 @@ pub struct Stage {
     memory: MemoryBound,
     /// Bytes of the ids that are remembered, so that repeats are known.
     remembered: usize,
+    scattering: Scattering,
     interrupted: bool,
     /// Whether something was read since the timed work was done last.
     read: bool,
@@ -112,6 +115,7 @@ impl Stage {
             filing,
             memory: MemoryBound::new(None),
             remembered: 0,
+            scattering: Scattering::default(),
             interrupted: false,
             read: false,
             read_at: None,
@@ -150,6 +154,7 @@ impl Stage {
             self.watermark.begin(&worked.partition, begin);
         }
         self.remembered = worked.remembered;
+        self.scattering.note(worked.scattered);
         let cabinet = self.cabinets.entry(Arc::clone(&worked.partition)).or_default();
         let complete = cabinet.add(worked.filed, &mut self.keeper);
         for object in complete.map_err(|error| super::failed("the lake's sections", error))? {

@@ -12,7 +12,7 @@ use datafusion::common::Result;
 
 use super::counts::{Counts, EventFates};
 use super::family_work::PipelineWork;
-use super::following::{FollowedBatch, rises_of};
+use super::following::{FollowedBatch, FollowedState, rises_of};
 use super::released::ReleasedWork;
 use super::share::{Shares, shares, with_places};
 use crate::decode::Forgotten;
@@ -22,9 +22,9 @@ use crate::judge::Judged;
 use crate::lake::write::parts::{Filed, Filing};
 use crate::lake::write::sections;
 use crate::lake::write::sections::{FiledRecords, LateRows};
-use crate::lifecycle::JudgedEvents;
 use crate::lifecycle::critical::critical_steps;
 use crate::lifecycle::entity::steps;
+use crate::lifecycle::{JudgedEvents, ScatteredTubes};
 use crate::plan::follow::FollowPlan;
 use crate::plan::planned::Plan;
 use crate::relate::{Relation, event_rows, event_times};
@@ -62,6 +62,8 @@ pub struct Worked {
     pub forgotten: Option<Forgotten>,
     /// Bytes of the ids that are remembered and of what is followed, over all partitions.
     pub remembered: usize,
+    /// Whether tubes' events came on one partition each, so far.
+    pub scattered: ScatteredTubes,
 }
 
 /// What events of a batch give by themselves.
@@ -151,7 +153,7 @@ fn steps_of<'a>(
 /// What a batch gives, with what the changes of tests give that it has brought about.
 pub(super) fn finish(
     begun: Begun,
-    (mut released, followed): (Vec<ReleasedWork>, usize),
+    (mut released, followed): (Vec<ReleasedWork>, FollowedState),
     filing: Filing,
 ) -> Result<Worked> {
     let Begun { judged, pipelines, mut fates, mut late, steps, stood } = begun;
@@ -177,7 +179,8 @@ pub(super) fn finish(
         pipelines,
         filed: sections::file(&records_of(&judged), &late, filing)?,
         held_back: judged.held_back,
-        remembered: judged.remembered + followed,
+        remembered: judged.remembered + followed.bytes,
+        scattered: followed.scattered,
         released,
         counts: Box::new(counts),
         forgotten: judged.forgotten,

@@ -45,6 +45,7 @@ mod own_sql;
 mod proxied;
 mod readers;
 mod report;
+mod scattered;
 mod sections;
 mod sessions;
 mod settling;

@@ -53,6 +53,7 @@ impl Stage {
             interrupted: self.interrupted,
             stopped,
             rule_faults,
+            scattered: self.scattering.found(),
             last_cards,
         })
     }
