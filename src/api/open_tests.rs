@@ -67,6 +67,8 @@ answer! {
         pub target_minutes: Option<f64>,
         /// The instrument.
         pub machine_id: Option<String>,
+        /// `test`, or `hold` of a specimen that waits for its analysis; null where the lake does not tell.
+        pub kind: Option<String>,
     }
 }
 
@@ -143,6 +145,7 @@ impl OpenQuestion {
             Instant("due_at"),
             Plain("target_minutes"),
             Plain("machine_id"),
+            Plain("kind"),
         ];
         // Stages are ours, not the caller's text.
         let stages = STAGES.iter().filter(|stage| {
@@ -192,9 +195,11 @@ impl OpenQuestion {
         conditions.one_of(LAB, &self.labs);
         conditions.one_of("assay", &self.assays);
         conditions.days(self.days);
+        // A specimen that waits for its analysis is told of beside its test.
+        let by_kind = if columns.contains("kind") { ", kind" } else { "" };
         let sql = format!(
             "SELECT {columns} FROM (SELECT *, row_number() OVER (PARTITION BY lab_id, specimen_id, \
-             assay ORDER BY \"at\" DESC) AS place FROM {} {}) AS last \
+             assay{by_kind} ORDER BY \"at\" DESC) AS place FROM {} {}) AS last \
              WHERE last.place = 1 AND {holds} ORDER BY {order}, lab_id, specimen_id, assay LIMIT {}",
             name(table),
             conditions.clause(),
@@ -218,6 +223,7 @@ fn open_test(row: &AnswerRow) -> OpenTest {
         due_at: at("due_at"),
         target_minutes: row.number("target_minutes"),
         machine_id: text("machine_id"),
+        kind: text("kind"),
     }
 }
 

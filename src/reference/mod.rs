@@ -61,17 +61,28 @@ pub struct AssayRow {
 
 /// All assays.
 #[derive(Clone, Debug)]
-pub struct Assays(HashMap<String, AssayRow>);
+pub struct Assays {
+    by_name: HashMap<String, AssayRow>,
+    has_holds: bool,
+}
 
 impl Assays {
     /// Assays by their names.
     pub fn new(assays: &[AssayRow]) -> Assays {
-        Assays(assays.iter().map(|assay| (assay.assay.clone(), assay.clone())).collect())
+        Assays {
+            by_name: assays.iter().map(|assay| (assay.assay.clone(), assay.clone())).collect(),
+            has_holds: assays.iter().any(|assay| assay.max_hold.is_some()),
+        }
     }
 
     /// What is known of an assay.
     pub fn of(&self, assay: &str) -> Option<&AssayRow> {
-        self.0.get(assay)
+        self.by_name.get(assay)
+    }
+
+    /// Whether a sample for any of them may not wait for any time.
+    pub fn has_holds(&self) -> bool {
+        self.has_holds
     }
 
     /// How long a sample for it may wait from collection until it is in process; `None` for any time.

@@ -23,6 +23,7 @@ MINUTE = 60_000_000
 LINE = ["ORDERED", "COLLECTED", "IN_TRANSIT", "RECEIVED", "IN_PROCESS",
         "RESULTED", "VERIFIED", "PUBLISHED", "STORED", "DISPOSED"]
 BEFORE_RECEIPT = LINE[:3]
+BEFORE_PROCESS = LINE[:4]
 COMPLETE = LINE[6:]
 # word, states from which it is allowed, state to which it leads
 BESIDE = [
@@ -51,7 +52,7 @@ RANKS = {"R": 0, "A": 1, "S": 2}
 PRIORITIES = {"STAT": "S", "ASAP": "A", "ROUTINE": "R"}
 
 HEAD = ["lab_id", "specimen_id", "assay", "priority"]
-# The columns of the cases, beside those in front; no case tells of `deadlines`.
+# The columns of the cases, beside those in front; of `deadlines` they tell those of specimens alone.
 NARROW = {
     "transitions": "from_state to_state seconds_in_state at implied",
     "completions": "ordered_at collected_at received_at resulted_at completed_at clock_start_at add_on tat_us"
@@ -62,6 +63,7 @@ NARROW = {
     "restatements": "kind was is at",
     "refused": "noticed_at reason state word allowed",
     "backdated": "noticed_at at to_state",
+    "deadlines": "kind stage due_at target_minutes state at",
 }
 
 
@@ -143,6 +145,8 @@ class Machine:
         self.targets = targets or lifecycle_targets.Simple(case.get("targets", {}))
         self.at_risk_share = case.get("at_risk_share", 0.8)
         self.abandon_after = case["abandon_after_us"]
+        # How long a specimen may wait from collection until it is in process, by assay.
+        self.holds = case.get("holds_us", {})
         self.keep_finished = case.get("keep_finished_us")
         self.timers = []  # a heap of (time, 1, number of the test, place); some are out of date
         self.last_at = 0  # of the event applied last
@@ -189,6 +193,7 @@ class Machine:
             "resulted_at": None, "completed_at": None,
             "clock_start_at": None, "target": None, "due_at": None, "risk_at": None,
             "told": set(),       # stages of its deadline
+            "held": set(), "hold_told": False,  # stages of its specimen's time to wait; whether one goes on
             "due": None,         # None before its time has come, then on_time, breached or none
             "risen_at": None,    # when the priority rose after the receipt
             "verified_before": False,  # before its first event
@@ -407,6 +412,7 @@ class Machine:
             self.row("restatements", test, kind="corrected", was=was, **{"is": state}, at=at)
         if is_over(test) and was not in FINISHED:
             self.end_deadline(test, at)
+        self.end_hold(test, at)
 
     def complete(self, test, at):
         test["completed_at"] = at
@@ -441,8 +447,14 @@ class Machine:
             waits[1] = (test["due_at"], self.judge_due)
             if not is_over(test) and "at_risk" not in test["told"]:
                 waits[0] = (test["risk_at"], self.tell_risk)
+        hold = self.holds.get(test["assay"])
+        if hold is not None and test["collected_at"] is not None and test["state"] in BEFORE_PROCESS:
+            if "at_risk" not in test["held"]:
+                waits[2] = (test["collected_at"] + round(hold * self.at_risk_share), self.tell_hold)
+            elif "breached" not in test["held"]:
+                waits[3] = (test["collected_at"] + hold, self.tell_hold)
         if not is_over(test) and test["since"] is not None:
-            waits[2] = (test["since"] + self.abandon_after, self.abandon)
+            waits[4] = (test["since"] + self.abandon_after, self.abandon)
         return waits
 
     def set_timers(self, test):
@@ -469,8 +481,24 @@ class Machine:
     def tell(self, test, stage, at):
         """A row of `deadlines`. Choice: each stage is told once of a test."""
         test["told"].add(stage)
-        self.row("deadlines", test, stage=stage, due_at=test["due_at"], state=test["state"], at=at,
+        self.row("deadlines", test, kind="test", stage=stage, due_at=test["due_at"], state=test["state"], at=at,
                  target_minutes=test["target"].minutes, machine_id=test["machine_id"])
+
+    def tell_hold(self, test, at):
+        stage = "breached" if "at_risk" in test["held"] else "at_risk"
+        test["held"].add(stage)
+        test["hold_told"] = True
+        self.hold_row(test, stage, max(at, self.last_at))
+
+    def hold_row(self, test, stage, at):
+        hold = self.holds.get(test["assay"])
+        self.row("deadlines", test, kind="hold", stage=stage, due_at=test["collected_at"] + hold,
+                 state=test["state"], at=at, target_minutes=hold / MINUTE, machine_id=test["machine_id"])
+
+    def end_hold(self, test, at):
+        if test["hold_told"] and test["state"] not in BEFORE_PROCESS:
+            test["hold_told"] = False
+            self.hold_row(test, "ended", at)
 
     def tell_risk(self, test, at):
         # The event that told of it may have come later.
@@ -506,6 +534,7 @@ class Machine:
         self.transition(test, "ABANDONED", at, implied=False)
         test["applied_at"] = at
         self.end_deadline(test, at)
+        self.end_hold(test, at)
 
 
 def told_by(target):
@@ -553,7 +582,8 @@ def narrow(result):
     """A result with the columns that cases name."""
     rows = []
     for row in result["rows"]:
-        if row["relation"] in NARROW:
+        of_test = row["relation"] == "deadlines" and row["kind"] == "test"
+        if row["relation"] in NARROW and not of_test:
             names = ["relation", *HEAD, *NARROW[row["relation"]].split()]
             rows.append({name: row[name] for name in names})
     return {**result, "rows": rows}

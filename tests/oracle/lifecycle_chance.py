@@ -78,6 +78,7 @@ def case(chance):
                     "by_priority": chance.choice([{"S": 60}, {"S": 60}, {"S": 60, "A": 120}, {}])},
         "at_risk_share": 0.8,
         "abandon_after_us": chance.choice([7 * DAY, 7 * DAY, 7 * DAY, DAY, 2 * HOUR]),
+        "holds_us": chance.choice([{}, {"K": 30 * MINUTE}, {"K": 2 * HOUR, "Na": 10 * MINUTE}]),
     }
 
 

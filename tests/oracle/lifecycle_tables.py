@@ -37,7 +37,7 @@ RELATIONS = {
         "kind": TEXT, "due_at": TIME, "target_minutes": NUMBER, "outcome": TEXT, "state": TEXT,
         "phase": TEXT, "at": TIME, **TARGET}),
     "deadlines": ("at", {
-        "stage": TEXT, "due_at": TIME, "target_minutes": NUMBER, "state": TEXT, "machine_id": TEXT,
+        "kind": TEXT, "stage": TEXT, "due_at": TIME, "target_minutes": NUMBER, "state": TEXT, "machine_id": TEXT,
         "at": TIME}),
     "rejections": ("rejected_at", {
         "reject_reason": TEXT, "phase": TEXT, "machine_id": TEXT, "tests": WHOLE, "rejected_at": TIME}),
@@ -65,7 +65,7 @@ def rows_of(feed, reference, max_disorder=lifecycle_feed.MINUTE, as_of=None, def
     """All rows that the tests and critical results of a feed give."""
     events = lifecycle_feed.events_of(feed, default_lab, max_disorder)
     targets = lifecycle_targets.Reference(reference, default_minutes)
-    case = lifecycle_feed.case_of(events, as_of)
+    case = {**lifecycle_feed.case_of(events, as_of), "holds_us": lifecycle_targets.holds(reference)}
     return lifecycle.run(case, targets)["rows"] + critical.of_feed(case, pathlib.Path(reference))
 
 

@@ -30,6 +30,16 @@ def micros(text):
     return ((at if at.tzinfo else at.replace(tzinfo=UTC)) - EPOCH) // MICROSECOND
 
 
+def holds(folder):
+    """How long a specimen may wait for its analysis, in microseconds, by assay (assays.csv)."""
+    path = pathlib.Path(folder, "assays.csv")
+    if not path.exists():
+        return {}
+    with open(path, encoding="utf-8", newline="") as lines:
+        told = {row["assay"]: limited(float(row.get("max_hold_minutes") or 0)) for row in csv.DictReader(lines)}
+    return {assay: round(minutes * MINUTE) for assay, minutes in told.items() if minutes is not None}
+
+
 class Simple:
     """One target for all tests of a case, and others by priority."""
 

@@ -320,7 +320,7 @@ ROWS = {
     "restatements": ["at", "lab_id", "specimen_id", "assay", "kind", f'{TESTS}, was, "is"'],
     "refused": ["noticed_at", "lab_id", "specimen_id", "assay", "word", f"""{TESTS}, reason, state,
         allowed"""],
-    "deadlines": ["at", "lab_id", "specimen_id", "assay", "stage", f"""{TESTS}, due_at,
+    "deadlines": ["at", "lab_id", "specimen_id", "assay", "kind", "stage", f"""{TESTS}, due_at,
         target_minutes, state, machine_id"""],
     "critical_results": ["judged_at", "lab_id", "specimen_id", "assay", "critical_id", f"""{TESTS}, flag,
         flagged_at, clock_start_at, due_at, target_minutes, target_source, target_version, notified_at,

@@ -229,6 +229,10 @@ impl Tests {
             let head = self.head(at, step, step.at, made);
             self.end_deadline(at, || head, made.changes);
         }
+        if self.keeper.tests[at].marks.has(Mark::HoldTold) {
+            let head = self.head(at, step, step.at, made);
+            self.end_hold(at, || head, made.changes);
+        }
         Became::Moved { from: before }
     }
 }

@@ -218,11 +218,32 @@ impl DeadlineStage {
     }
 }
 
+/// What a deadline is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeadlineKind {
+    /// The test: to be verified.
+    Test,
+    /// The specimen: to be analysed before it expires.
+    Hold,
+}
+
+impl DeadlineKind {
+    /// As it stands in the table.
+    pub fn text(self) -> &'static str {
+        match self {
+            DeadlineKind::Test => "test",
+            DeadlineKind::Hold => "hold",
+        }
+    }
+}
+
 /// A row of `deadlines`.
 #[derive(Clone, Debug)]
 pub struct DeadlineRow {
     /// What every row has.
     pub head: ChangeHead,
+    /// What it is of.
+    pub kind: DeadlineKind,
     /// What the deadline came to.
     pub stage: DeadlineStage,
     /// When it was due, microseconds.

@@ -1,8 +1,8 @@
 //! The test's clock: when it starts, what the target is, and what comes when it has run.
 
 use super::change::{
-    ChangeHead, Changes, DeadlineRow, DeadlineStage, DueOutcome, DueRow, OverrunPhase,
-    TransitionRow,
+    ChangeHead, Changes, DeadlineKind, DeadlineRow, DeadlineStage, DueOutcome, DueRow,
+    OverrunPhase, TransitionRow,
 };
 use super::record::{Mark, TestRecord, Time};
 use super::step::TestStep;
@@ -71,6 +71,7 @@ impl Tests {
                 let stage = DeadlineStage::Breached;
                 made.changes.deadlines.push(DeadlineRow {
                     head,
+                    kind: DeadlineKind::Test,
                     stage,
                     due_at,
                     target,
@@ -112,6 +113,7 @@ impl Tests {
         test.marks.clear(Mark::Told);
         changes.deadlines.push(DeadlineRow {
             head: head(),
+            kind: DeadlineKind::Test,
             stage: DeadlineStage::Ended,
             due_at: test.due,
             target: test.target,
@@ -139,7 +141,8 @@ impl Tests {
     }
 
     /// When something happens to a test if no event comes.
-    fn next_timer(&self, at: u32) -> Time {
+    fn next_timer(&mut self, at: u32) -> Time {
+        let hold = self.next_hold(at);
         let test = &self.keeper.tests[at];
         let is_open = self.is_open(at);
         let wants_due =
@@ -148,7 +151,7 @@ impl Tests {
         let wants_risk = is_open && self.wanted.deadlines && !test.marks.has(Mark::RiskSaid);
         let risk = if wants_risk && due.is_some() { test.risk } else { Time::NONE };
         let abandoned = self.abandoned_at(test);
-        let all = [due, risk, abandoned, self.leaves_at(test)].into_iter();
+        let all = [due, risk, hold, abandoned, self.leaves_at(test)].into_iter();
         all.filter(|time| time.is_some()).min().unwrap_or(Time::NONE)
     }
 
@@ -188,6 +191,7 @@ impl Tests {
             let head = self.timed_head(at, time, made);
             self.say_due(at, time, head, made);
         }
+        self.say_hold(at, time, made);
         if self.abandoned_at(&self.keeper.tests[at]).get() == Some(time) {
             self.abandon(at, time, made);
         }
@@ -209,6 +213,7 @@ impl Tests {
         let stage = DeadlineStage::AtRisk;
         made.changes.deadlines.push(DeadlineRow {
             head,
+            kind: DeadlineKind::Test,
             stage,
             due_at: due,
             target,
@@ -227,6 +232,7 @@ impl Tests {
         let test = &mut self.keeper.tests[at];
         (test.state, test.since) = (to, Time::at(time));
         self.end_deadline(at, || head.clone(), made.changes);
+        self.end_hold(at, || head.clone(), made.changes);
         if self.wanted.transitions {
             let row = TransitionRow::untold(head, (from, to), stayed, false);
             made.changes.transitions.push(row);

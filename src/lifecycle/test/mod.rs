@@ -2,11 +2,12 @@
 //!
 //! Comes in: steps (`step`), by the order of their offsets, and watermarks. Goes out: changes
 //! (`change`). It keeps tubes and their tests (`record`, `keeper`), timers, and steps that wait for the
-//! watermark. Read `apply` for what an event does, `deadline` for what time does.
+//! watermark. Read `apply` for what an event does, `deadline` and `hold` for what time does.
 
 mod apply;
 pub mod change;
 mod deadline;
+mod hold;
 mod keeper;
 pub(in crate::lifecycle) mod record;
 mod row_alone;

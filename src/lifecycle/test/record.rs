@@ -95,6 +95,12 @@ pub(in crate::lifecycle) enum Mark {
     TestReceived = 128,
     /// Somebody was told that it is at risk or late, and not yet that this has ended.
     Told = 256,
+    /// That its specimen is about to expire has been said, or that it has.
+    HoldRiskSaid = 512,
+    /// That its specimen has expired has been said.
+    HoldSaid = 1024,
+    /// Somebody was told of its specimen, and not yet that this has ended.
+    HoldTold = 2048,
 }
 
 impl Marks {

@@ -36,6 +36,8 @@ pub(super) struct TargetFinder {
     assays: Vec<u128>,
     classes: Vec<u128>,
     priorities: [u128; Urgency::LETTERS.len()],
+    /// By the code of the assay, how long its specimen may wait, and at risk from when on.
+    holds: Vec<Option<(i64, i64)>>,
     /// By the code of the laboratory.
     hours: Vec<Arc<Hours>>,
     /// The version of what has none.
@@ -59,6 +61,7 @@ impl TargetFinder {
             assays: Vec::new(),
             classes: Vec::new(),
             priorities: Urgency::LETTERS.map(|letter| property(letter.as_bytes())),
+            holds: Vec::new(),
             hours: Vec::new(),
             none: "".into(),
             origins: Vec::new(),
@@ -99,6 +102,27 @@ impl TargetFinder {
             Time::at(hours.map_or(start.plus(span), |hours| hours.deadline(start, span)).0)
         });
         Some(TestTarget { target: Time::at(after(1.0).0), due, risk, origin })
+    }
+
+    /// Whether any assay's specimen may wait for so long and no longer.
+    #[inline]
+    pub(super) fn has_holds(&self) -> bool {
+        self.reference.assays.has_holds()
+    }
+
+    /// How long a specimen of the assay of this code may wait, and from when on it is at risk.
+    pub(super) fn hold(&mut self, assay: u32) -> Option<(i64, i64)> {
+        if assay == NO_TEXT {
+            return None;
+        }
+        while self.holds.len() <= assay as usize {
+            let name = self.texts.text(CodedColumn::Assay, self.holds.len() as u32);
+            let most = self.reference.assays.max_hold(name.as_deref().unwrap_or_default());
+            let hold =
+                most.map(|most| (most.0, (most.0 as f64 * self.at_risk_share).round() as i64));
+            self.holds.push(hold);
+        }
+        self.holds.get(assay as usize).copied().flatten()
     }
 
     /// What centres publish up to `now` is known to the step in hand.

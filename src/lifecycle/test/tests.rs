@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::Tests;
-use super::change::{ChangeHead, Changes};
+use super::change::{ChangeHead, Changes, DeadlineKind};
 use super::record::Time;
 use super::rules::{Rules, TestSettings};
 use super::tally::{TestCounts, WantedRows};
@@ -22,7 +22,7 @@ use crate::lifecycle::cut::BatchRises;
 use crate::lifecycle::machine::StateMachine;
 use crate::lifecycle::prepare::{StepEvents, steps};
 use crate::lifecycle::texts::{CodedColumn, RunTexts};
-use crate::reference::{DeadlineRows, Reference, Target};
+use crate::reference::{AssayRow, DeadlineRows, Reference, Target};
 
 const WANTED: WantedRows = WantedRows {
     transitions: true,
@@ -37,8 +37,9 @@ fn shipped_machine() -> StateMachine {
     lifecycle_yaml::read_text("test", text).unwrap_or_else(|faults| panic!("{faults:?}"))
 }
 
-/// The case's targets: one for all tests, and others by priority.
-fn reference(targets: &Value) -> Reference {
+/// The case's targets: one for all tests, and others by priority; and how long specimens may wait, by
+/// assay.
+fn reference(targets: &Value, holds: &Value) -> Reference {
     let row = |priority: Option<&str>, minutes: &Value| Target {
         priority: priority.map(str::to_owned),
         target_minutes: minutes.as_f64(),
@@ -47,7 +48,13 @@ fn reference(targets: &Value) -> Reference {
     let by_priority = targets["by_priority"].as_object().into_iter().flatten();
     let mut rows = vec![row(None, &targets["default_minutes"])];
     rows.extend(by_priority.map(|(priority, minutes)| row(Some(priority), minutes)));
-    Reference::new(&DeadlineRows { targets: rows, ..DeadlineRows::default() }, 4.0)
+    let holds = holds.as_object().into_iter().flatten().map(|(assay, most)| AssayRow {
+        assay: assay.clone(),
+        max_hold: most.as_i64().map(Span),
+        ..AssayRow::default()
+    });
+    let assays = holds.collect();
+    Reference::new(&DeadlineRows { targets: rows, assays, ..DeadlineRows::default() }, 4.0)
 }
 
 /// What is followed, with the case's own targets.
@@ -67,7 +74,7 @@ impl Run {
         let after = Span(case["abandon_after_us"].as_i64().unwrap_or(7 * 86_400_000_000));
         machine.abandon_after(after);
         let settings = TestSettings {
-            reference: Arc::new(reference(&case["targets"])),
+            reference: Arc::new(reference(&case["targets"], &case["holds_us"])),
             at_risk_share: case["at_risk_share"].as_f64().unwrap_or(0.8),
             keep_finished: Span(i64::MAX),
         };
@@ -218,6 +225,17 @@ impl Run {
                 &row.head,
                 json!({
                     "noticed_at": row.head.at, "at": row.happened, "to_state": name(row.to),
+                }),
+            ));
+        }
+        for row in changes.deadlines.iter().filter(|row| row.kind == DeadlineKind::Hold) {
+            rows.push(self.head(
+                "deadlines",
+                &row.head,
+                json!({
+                    "kind": "hold", "stage": row.stage.text(), "due_at": row.due_at.get(),
+                    "target_minutes": row.target.get().map(|target| target as f64 / 6e7),
+                    "state": name(row.state), "at": row.head.at,
                 }),
             ));
         }

@@ -133,6 +133,7 @@ fn due(rows: &ChangeRows<'_, DueRow>, name: &str) -> MadeColumn {
 
 fn deadline(rows: &ChangeRows<'_, DeadlineRow>, name: &str) -> MadeColumn {
     Ok(Some(match name {
+        "kind" => rows.word(|row| Some(row.kind.text())),
         "stage" => rows.word(|row| Some(row.stage.text())),
         "due_at" => rows.time(|row| row.due_at.get()),
         "target_minutes" => rows.minutes(|row| row.target.get()),

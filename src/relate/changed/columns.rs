@@ -110,6 +110,7 @@ const DEADLINES: &[RelationColumn] = &[
     column("state", Text, "the state that it stands in"),
     MACHINE,
     column("at", Time, "when it came to that (event time)"),
+    column("kind", Text, "test (to be verified), or hold (a specimen to be analysed)"),
 ];
 
 const REJECTIONS: &[RelationColumn] = &[

@@ -115,6 +115,7 @@ fn changes(machine: &StateMachine, texts: &RunTexts) -> Changes {
         }],
         deadlines: vec![DeadlineRow {
             head: head.clone(),
+            kind: DeadlineKind::Test,
             stage: DeadlineStage::Ended,
             due_at: minute(89),
             target: minute(59),
@@ -198,7 +199,8 @@ fn every_column_of_every_relation_holds_its_value() {
          state RESULTED; phase verification; at 1970-01-01T01:30:00Z; target_source centre; \
          target_version 2026-03-01T00:00:00Z",
         "stage ended; due_at 1970-01-01T01:29:00Z; target_minutes 59.0; state VERIFIED; machine_id M1; \
-         at 1970-01-01T01:30:00Z",
+         at 1970-01-01T01:30:00Z; \
+         kind test",
         "reject_reason RC; phase analytical; machine_id M1; tests 3; rejected_at 1970-01-01T01:30:00Z",
         "machine_id M1; operator_id O1; error_code E01; received_at 1970-01-01T00:30:00Z; \
          minutes_since_receipt 60.0; at 1970-01-01T01:30:00Z",
