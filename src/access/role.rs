@@ -39,8 +39,24 @@ impl Role {
     /// letter are a whole record, staff and all.
     pub fn closed(self) -> &'static [&'static str] {
         match self {
-            Role::Viewer => &["dead_letters", "audit", "operator_id"],
-            Role::Operator => &["audit", "operator_id", "dead_letters.bytes"],
+            Role::Viewer => &[
+                "dead_letters",
+                "audit",
+                "operator_id",
+                "events.user",
+                "late.user",
+                "center_status.user",
+                "center_status.current_user",
+            ],
+            Role::Operator => &[
+                "audit",
+                "operator_id",
+                "events.user",
+                "late.user",
+                "center_status.user",
+                "center_status.current_user",
+                "dead_letters.bytes",
+            ],
             Role::Admin => &[],
         }
     }
@@ -75,7 +91,9 @@ mod tests {
     fn a_higher_role_sees_more() {
         assert!(Role::Viewer < Role::Operator && Role::Operator < Role::Admin);
         assert_eq!(Role::that_opens("dead_letters"), Role::Operator);
-        assert_eq!(Role::that_opens("operator_id"), Role::Admin);
+        for staff in ["operator_id", "center_status.current_user", "events.user"] {
+            assert_eq!(Role::that_opens(staff), Role::Admin);
+        }
         assert_eq!(Role::that_opens("audit"), Role::Admin);
         assert_eq!(Role::that_opens("completions"), Role::Viewer);
         for role in Role::ALL {
