@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # run.sh [OPTIONS OF run.py]: builds the binary and the bench of decoding alone, then measures both,
-# the binary also over a Kafka broker, where Java and Maven are to be had.
+# the binary also over a Kafka broker, where Java and Maven are to be had, and the API over a lake.
 set -euo pipefail
 # shellcheck source=tests/servers/lib.sh
 . "$(dirname "$0")/../tests/servers/lib.sh"
@@ -28,3 +28,4 @@ else
     say "no Kafka: Java 17 with Maven is needed for it"
 fi
 "$PYTHON" benches/run.py "$TARGET/release/turnaround" --alone "$ALONE" ${KAFKA[@]+"${KAFKA[@]}"} "$@"
+"$PYTHON" benches/api.py "$TARGET/release/turnaround" --labs 300 --days 60
