@@ -89,17 +89,27 @@ pub struct ApiBounds {
     pub query_bytes: usize,
     /// Of memory, for footers: objects never change, so each is read once.
     pub footer_bytes: usize,
+    /// Of memory, for where the rows of each laboratory stand.
+    pub places_bytes: usize,
     /// How many questions are worked on at once, for each core.
     pub turns_a_core: usize,
 }
 
 impl ApiBounds {
     /// For a server of its own.
-    pub const ALONE: ApiBounds =
-        ApiBounds { query_bytes: 1 << 30, footer_bytes: 256 << 20, turns_a_core: 2 };
+    pub const ALONE: ApiBounds = ApiBounds {
+        query_bytes: 1 << 30,
+        footer_bytes: 256 << 20,
+        places_bytes: 128 << 20,
+        turns_a_core: 2,
+    };
     /// Beside a run, which comes first.
-    pub const BESIDE_A_RUN: ApiBounds =
-        ApiBounds { query_bytes: 256 << 20, footer_bytes: 64 << 20, turns_a_core: 1 };
+    pub const BESIDE_A_RUN: ApiBounds = ApiBounds {
+        query_bytes: 256 << 20,
+        footer_bytes: 64 << 20,
+        places_bytes: 32 << 20,
+        turns_a_core: 1,
+    };
 }
 
 /// An API that is ready to be served.
@@ -167,8 +177,8 @@ impl Api {
         let references = references
             .map(|table| ReferenceRows { name: table.name.clone(), rows: table.rows.clone() });
         let beside = Beside { references: references.collect(), functions: registry::register };
-        let ApiBounds { query_bytes, footer_bytes, turns_a_core } = bounds;
-        let read = ReadBounds { query_bytes, footer_bytes };
+        let ApiBounds { query_bytes, footer_bytes, places_bytes, turns_a_core } = bounds;
+        let read = ReadBounds { query_bytes, footer_bytes, places_bytes };
         let reader = LakeReader::new(Arc::clone(&store.objects), &store.prefix, beside, read)?;
         let answer = AnswerBounds {
             time: ANSWER_TIME,

@@ -5,8 +5,8 @@
 //! footers told, since objects never change.
 //!
 //! Read `view` first: it opens a lake and plans a query. `choose` says which objects make up which
-//! table, `tables` makes them readable, `days` leaves out those of days that nobody asked for, `scope`
-//! what the reader may not see. `row` gives an answer as texts and numbers, `sizes` tells how large
+//! table, `tables` makes them readable, `days` leaves out those of days that nobody asked for, `places` the
+//! rows of laboratories that nobody asked for, `scope` what the reader may not see. `row` gives an answer as texts and numbers, `sizes` tells how large
 //! the tables are, `footer` what an object says of its table, `object` the rows of one object.
 
 pub mod choose;
@@ -14,6 +14,7 @@ pub mod days;
 pub mod error;
 pub mod footer;
 pub mod object;
+mod places;
 pub mod reader;
 pub mod row;
 pub mod scope;

@@ -11,6 +11,7 @@ use object_store::path::Path;
 
 use super::choose::{choose, list, refuse_other_layout};
 use super::error::LakeViewError;
+use super::places::KeptPlaces;
 use super::view::{Beside, LakeView};
 
 /// How much memory reading may take.
@@ -20,11 +21,14 @@ pub struct ReadBounds {
     pub query_bytes: usize,
     /// For footers.
     pub footer_bytes: usize,
+    /// For where in objects the rows of each laboratory stand; 0 where so few questions are asked that it
+    /// is not worth the reading.
+    pub places_bytes: usize,
 }
 
 impl Default for ReadBounds {
     fn default() -> ReadBounds {
-        ReadBounds { query_bytes: 2 << 30, footer_bytes: 50 << 20 }
+        ReadBounds { query_bytes: 2 << 30, footer_bytes: 50 << 20, places_bytes: 0 }
     }
 }
 
@@ -34,6 +38,7 @@ pub struct LakeReader {
     pub(super) prefix: Path,
     beside: Beside,
     runtime: Arc<RuntimeEnv>,
+    places: Option<Arc<KeptPlaces>>,
 }
 
 impl LakeReader {
@@ -51,7 +56,9 @@ impl LakeReader {
             .with_memory_limit(bounds.query_bytes, 1.0)
             .with_metadata_cache_limit(bounds.footer_bytes);
         let runtime = runtime.build_arc().map_err(LakeViewError::Setup)?;
-        Ok(LakeReader { objects, prefix: prefix.clone(), beside, runtime })
+        let most = bounds.places_bytes;
+        let places = (most > 0).then(|| Arc::new(KeptPlaces::new(most)));
+        Ok(LakeReader { objects, prefix: prefix.clone(), beside, runtime, places })
     }
 
     /// Lists the lake's objects and makes tables of them. Where they are those of an earlier view, that
@@ -68,7 +75,7 @@ impl LakeReader {
             return Ok(earlier.clone());
         }
         let store = (Arc::clone(&self.objects), tables, marked);
-        let view = LakeView::over(store, &self.beside, &self.runtime);
+        let view = LakeView::over(store, &self.beside, (&self.runtime, &self.places));
         let view = view.map_err(LakeViewError::Setup)?;
         if let Some(earlier) = earlier {
             view.learn(earlier);

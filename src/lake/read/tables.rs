@@ -26,6 +26,7 @@ use parquet::errors::ParquetError;
 
 use super::choose::{TableObject, TableObjects};
 use super::days::{is_by_day, is_of_date, of_days};
+use super::places::{KeptPlaces, labs_of};
 use crate::flow::lake_key::Section;
 use crate::lake::section::section_schema;
 
@@ -44,6 +45,7 @@ pub(super) struct LakeSchema {
     pub(super) objects: Arc<dyn ObjectStore>,
     store_url: ObjectStoreUrl,
     planning: SessionState,
+    places: Option<Arc<KeptPlaces>>,
 }
 
 impl std::fmt::Debug for LakeSchema {
@@ -74,7 +76,8 @@ impl SchemaProvider for LakeSchema {
             (_, _) => self.columns_of(name, &format, objects).await?,
         };
         let (objects, store_url) = (objects.clone(), self.store_url.clone());
-        Ok(Some(Arc::new(ObjectsTable { schema, objects, format, store_url })))
+        let places = self.places.clone().map(|places| (places, Arc::clone(&self.objects)));
+        Ok(Some(Arc::new(ObjectsTable { schema, objects, format, store_url, places })))
     }
 
     async fn table_type(&self, name: &str) -> DataFusionResult<Option<TableType>> {
@@ -92,9 +95,10 @@ impl LakeSchema {
         tables: TableObjects,
         (objects, store_url): (Arc<dyn ObjectStore>, ObjectStoreUrl),
         planning: SessionState,
+        places: Option<Arc<KeptPlaces>>,
     ) -> LakeSchema {
         let (planned, read) = (Mutex::default(), Mutex::default());
-        LakeSchema { tables, planned, read, objects, store_url, planning }
+        LakeSchema { tables, planned, read, objects, store_url, planning, places }
     }
 
     /// Takes over the columns that an earlier listing's footers told of tables whose objects are
@@ -177,6 +181,18 @@ struct ObjectsTable {
     objects: Vec<TableObject>,
     format: Arc<ParquetFormat>,
     store_url: ObjectStoreUrl,
+    /// Where the rows of laboratories stand, and the store to look there.
+    places: Option<(Arc<KeptPlaces>, Arc<dyn ObjectStore>)>,
+}
+
+impl ObjectsTable {
+    /// The files of objects that may hold rows which pass all filters.
+    async fn files(&self, metas: Vec<ObjectMeta>, filters: &[Expr]) -> Vec<PartitionedFile> {
+        match (&self.places, labs_of(filters)) {
+            (Some((places, store)), Some(labs)) => places.files(store, metas, &labs).await,
+            (None, _) | (_, None) => metas.into_iter().map(PartitionedFile::from).collect(),
+        }
+    }
 }
 
 #[async_trait]
@@ -209,14 +225,14 @@ impl TableProvider for ObjectsTable {
         limit: Option<usize>,
     ) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
         let metas = of_days(&self.objects, &self.schema, filters, state)?;
-        if metas.is_empty() {
+        let files = self.files(metas, filters).await;
+        if files.is_empty() {
             let schema = match projection {
                 Some(columns) => Arc::new(self.schema.project(columns)?),
                 None => Arc::clone(&self.schema),
             };
             return Ok(Arc::new(EmptyExec::new(schema)));
         }
-        let files = metas.into_iter().map(PartitionedFile::from).collect();
         let groups = FileGroup::new(files).split_files(state.config().target_partitions());
         let table_schema = TableSchema::from(Arc::clone(&self.schema));
         let source = self.format.file_source(table_schema);

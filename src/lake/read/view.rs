@@ -26,6 +26,7 @@ use object_store::ObjectStore;
 use super::choose::{TableObject, TableObjects};
 use super::error::LakeViewError;
 use super::footer::{self, FooterNotes};
+use super::places::KeptPlaces;
 use super::scope::{Scope, ScopedSchema};
 use super::tables::LakeSchema;
 use crate::flow::ReferenceRows;
@@ -69,13 +70,18 @@ impl LakeView {
     pub(super) fn over(
         (objects, tables, marked): (Arc<dyn ObjectStore>, TableObjects, bool),
         beside: &Beside,
-        runtime: &Arc<RuntimeEnv>,
+        (runtime, places): (&Arc<RuntimeEnv>, &Option<Arc<KeptPlaces>>),
     ) -> DataFusionResult<LakeView> {
         let store_url = ObjectStoreUrl::parse(STORE_URL)?;
         runtime.register_object_store(store_url.as_ref(), Arc::clone(&objects));
         let runtime_of_plans = Arc::clone(runtime);
         let planning = SessionContext::new_with_config_rt(session_config(), runtime_of_plans);
-        let lake = Arc::new(LakeSchema::new(tables, (objects, store_url), planning.state()));
+        let lake = Arc::new(LakeSchema::new(
+            tables,
+            (objects, store_url),
+            planning.state(),
+            places.clone(),
+        ));
         let references = Arc::new(MemorySchemaProvider::new());
         for ReferenceRows { name, rows } in &beside.references {
             let table = MemTable::try_new(rows.schema(), vec![vec![rows.clone()]])?;
