@@ -26,7 +26,7 @@ import pyarrow.parquet as pq
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 DAY_US = 86_400_000_000
 TABLE = "throughput_1h"
-ROW_GROUP = 65_536
+ROW_GROUP = 128 * 1024
 
 
 def demo_day(binary, home):
