@@ -138,7 +138,7 @@ impl RouteQuestion for AlertsQuestion {
             wanted: wanted(&mut parameters)?,
             between,
             days,
-            limit: limit(&mut parameters)?,
+            limit: parameters.limit(ALERTS, MOST_TESTS)?,
         };
         parameters.end()?;
         if is_kept(reading, table) {
@@ -245,14 +245,4 @@ fn wanted(parameters: &mut Parameters) -> Result<Wanted, NoAnswer> {
             Err(ProblemDetails::new(ProblemKind::Value, text).of("state").allowing(ALERT_STATES))
         }
     }
-}
-
-fn limit(parameters: &mut Parameters) -> Result<u64, NoAnswer> {
-    let Some(text) = parameters.one("limit")? else { return Ok(ALERTS) };
-    let limit = text.parse().ok().filter(|limit| (1..=MOST_TESTS).contains(limit));
-    limit.ok_or_else(|| {
-        let allowed = format!("1 to {MOST_TESTS}");
-        let text = format!("`limit` is {}; write a whole number from {allowed}", quoted(&text));
-        ProblemDetails::new(ProblemKind::Value, text).of("limit").allowing([allowed])
-    })
 }

@@ -99,7 +99,7 @@ impl RouteQuestion for OpenQuestion {
             labs: parameters.all("lab"),
             assays: parameters.all("assay"),
             stages: stages(&mut parameters)?,
-            limit: limit(&mut parameters)?,
+            limit: parameters.limit(TESTS, MOST_TESTS)?,
             days: last_days(reading, &[DEADLINES, TRANSITIONS], DAYS),
         };
         parameters.end()?;
@@ -236,14 +236,4 @@ fn stages(parameters: &mut Parameters) -> Result<Vec<String>, NoAnswer> {
             Err(ProblemDetails::new(ProblemKind::Value, text).of("stage").allowing(STAGES))
         }
     }
-}
-
-fn limit(parameters: &mut Parameters) -> Result<u64, NoAnswer> {
-    let Some(text) = parameters.one("limit")? else { return Ok(TESTS) };
-    let limit = text.parse().ok().filter(|limit| (1..=MOST_TESTS).contains(limit));
-    limit.ok_or_else(|| {
-        let allowed = format!("1 to {MOST_TESTS}");
-        let text = format!("`limit` is {}; write a whole number from {allowed}", quoted(&text));
-        ProblemDetails::new(ProblemKind::Value, text).of("limit").allowing([allowed])
-    })
 }

@@ -60,6 +60,20 @@ impl Parameters {
         }
     }
 
+    /// How many are wanted at most: from 1 to `most`, or `unsaid`, where nothing is said.
+    ///
+    /// # Errors
+    /// Where it is no such number.
+    pub fn limit(&mut self, unsaid: u64, most: u64) -> Result<u64, NoAnswer> {
+        let Some(text) = self.one("limit")? else { return Ok(unsaid) };
+        let limit = text.parse().ok().filter(|limit| (1..=most).contains(limit));
+        limit.ok_or_else(|| {
+            let allowed = format!("1 to {most}");
+            let text = format!("`limit` is {}; write a whole number from {allowed}", quoted(&text));
+            ProblemDetails::new(ProblemKind::Value, text).of("limit").allowing([allowed])
+        })
+    }
+
     /// Whether nothing is left.
     ///
     /// # Errors

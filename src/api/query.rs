@@ -1,7 +1,6 @@
 //! `query`: one SELECT of the caller's own, over what they may see. Off unless it was enabled.
 
 use super::form::RowForm;
-use super::parameters::Parameters;
 use super::problem::{NoAnswer, ProblemDetails, ProblemKind};
 use super::question::{
     AnswerTold, Asked, LIMIT_PARAMETER, MOST_ROWS, Payload, RouteQuestion, RouteTold, SQL_PARAMETER,
@@ -41,7 +40,7 @@ impl RouteQuestion for SqlQuestion {
         let form = RowForm::accepted(asked.accept.as_deref())?;
         let mut parameters = asked.parameters;
         let sql = parameters.one("sql")?;
-        let limit = limit(&mut parameters)?;
+        let limit = parameters.limit(ROWS, MOST_ROWS)?;
         parameters.end()?;
         let sql = sql.ok_or_else(|| {
             let text = "write one SELECT in `sql`, as sql=SELECT%20count(*)%20FROM%20completions";
@@ -67,13 +66,4 @@ impl RouteQuestion for SqlQuestion {
         }
         Ok(Payload::Page { form: self.form, table: NAME.to_owned(), rows, next: None })
     }
-}
-
-fn limit(parameters: &mut Parameters) -> Result<u64, NoAnswer> {
-    let Some(text) = parameters.one("limit")? else { return Ok(ROWS) };
-    let limit = text.parse().ok().filter(|limit| (1..=MOST_ROWS).contains(limit));
-    limit.ok_or_else(|| {
-        let text = format!("`limit` is `{text}`; write a number from 1 to {MOST_ROWS}");
-        ProblemDetails::new(ProblemKind::Value, text).of("limit")
-    })
 }

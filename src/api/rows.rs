@@ -130,7 +130,7 @@ impl RowsQuestion {
             equal,
         };
         wanted.order(&schema, &known.grain);
-        let limit = limit(&mut parameters)?;
+        let limit = parameters.limit(ROWS, MOST_ROWS)?;
         let kinds: Vec<DataType> = wanted.keys.iter().map(|(_, kind)| kind.clone()).collect();
         let behind = parameters.one("cursor")?;
         let behind =
@@ -274,16 +274,4 @@ fn columns(
         }
     }
     Ok(columns)
-}
-
-fn limit(parameters: &mut Parameters) -> Result<u64, NoAnswer> {
-    let Some(text) = parameters.one("limit")? else { return Ok(ROWS) };
-    let limit = text.parse().ok().filter(|limit| (1..=MOST_ROWS).contains(limit));
-    limit.ok_or_else(|| {
-        let text =
-            format!("`limit` is {}; write a whole number from 1 to {MOST_ROWS}", quoted(&text));
-        ProblemDetails::new(ProblemKind::Value, text)
-            .of("limit")
-            .allowing([format!("1 to {MOST_ROWS}")])
-    })
 }

@@ -228,6 +228,22 @@ async fn a_reader_gets_what_it_wants_and_may_see() {
     assert!(of_a.next().await.is_none());
 }
 
+/// What a connection that was not read gives in the end.
+pub(crate) async fn read_to_the_end(mut stalled: TcpStream) -> String {
+    let read = tokio::task::spawn_blocking(move || {
+        stalled.set_read_timeout(Some(LONG)).expect("a limit");
+        let (mut read, mut bytes) = (Vec::new(), [0; 1 << 16]);
+        while !read.ends_with(b"0\r\n\r\n") {
+            match stalled.read(&mut bytes).expect("in time") {
+                0 => break,
+                count => read.extend_from_slice(&bytes[..count]),
+            }
+        }
+        String::from_utf8_lossy(&read).into_owned()
+    });
+    read.await.expect("it reads")
+}
+
 #[tokio::test]
 async fn a_reader_that_stalls_is_cut_off_and_nobody_waits_for_it() {
     let place = Place::new();
@@ -247,18 +263,7 @@ async fn a_reader_that_stalls_is_cut_off_and_nobody_waits_for_it() {
     tokio::time::sleep(Duration::from_secs(13)).await;
     hand.fire("t_1h", 1_000_000..1_000_001, &["a"]).await;
     assert_eq!(beside.numbers(1).await, [1_000_000]);
-    let read = tokio::task::spawn_blocking(move || {
-        stalled.set_read_timeout(Some(LONG)).expect("a limit");
-        let (mut read, mut bytes) = (Vec::new(), [0; 1 << 16]);
-        while !read.ends_with(b"0\r\n\r\n") {
-            match stalled.read(&mut bytes).expect("in time") {
-                0 => break,
-                count => read.extend_from_slice(&bytes[..count]),
-            }
-        }
-        String::from_utf8_lossy(&read).into_owned()
-    });
-    let read = read.await.expect("it reads");
+    let read = read_to_the_end(stalled).await;
     assert!(read.contains("event: cut\n"), "{}", &read[read.len().saturating_sub(500)..]);
     assert!(read.matches("event: row").count() < all.len(), "it was not given everything");
 }

@@ -1,13 +1,13 @@
 //! The API's stream behind nginx, with the settings of `docker/nginx.conf`: rows arrive as they fire, a
 //! reader that comes back misses and repeats nothing, one that stalls is cut off.
 
-use std::io::{Read as _, Write as _};
+use std::io::Write as _;
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::binary::{Place, repository, wait_for};
-use crate::listeners::{ByHand, LONG, Listener};
+use crate::listeners::{ByHand, LONG, Listener, read_to_the_end};
 use crate::served::Served;
 use crate::servers;
 
@@ -115,18 +115,7 @@ async fn a_reader_that_stalls_is_cut_off() {
     let all = beside.numbers(usize::try_from(objects * rows).expect("rows")).await;
     assert!(all.windows(2).all(|two| two[0] < two[1]), "each once, in order");
     tokio::time::sleep(Duration::from_secs(13)).await;
-    let read = tokio::task::spawn_blocking(move || {
-        stalled.set_read_timeout(Some(LONG)).expect("a limit");
-        let (mut read, mut bytes) = (Vec::new(), [0; 1 << 16]);
-        while !read.ends_with(b"0\r\n\r\n") {
-            match stalled.read(&mut bytes).expect("in time") {
-                0 => break,
-                count => read.extend_from_slice(&bytes[..count]),
-            }
-        }
-        String::from_utf8_lossy(&read).into_owned()
-    });
-    let read = read.await.expect("it reads");
+    let read = read_to_the_end(stalled).await;
     assert!(read.contains("event: cut\n"), "{}", &read[read.len().saturating_sub(500)..]);
     assert!(read.matches("event: row").count() < all.len(), "it was not given everything");
     hand.fire("t_1h", 1_000_000..1_000_001, &["a"]).await;
